@@ -1,0 +1,46 @@
+"""The protocol of image sources."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass
+class Batch:
+    """Some images of a data set.
+
+    Attributes:
+        ids: A stable name for each image that could be read: the same in every run and on every machine.
+        images: ``[b, c, h, w]`` in [−1, 1], in the order of ``ids``.
+        extras: What else is known of them, batch first: ``latent``, ``factors``, ``masks``.
+        failed: Name → reason, for images that could not be read.
+    """
+
+    ids: list[str]
+    images: Float[Tensor, "b c h w"]
+    extras: dict[str, Tensor] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+class AbstractData(ABC):
+    """A finite, random-access source of images; reading is batched, and any index can be read at any time."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of images, readable or not."""
+
+    @abstractmethod
+    def read(self, indices: Sequence[int]) -> Batch:
+        """Read the images at ``indices``; broken ones come back in ``failed``, never as an exception."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A hash that changes whenever the content of the data set does."""
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """All images in order, ``size`` at a time; the last batch may be smaller."""
+        for first in range(0, len(self), size):
+            yield self.read(range(first, min(first + size, len(self))))

@@ -1,0 +1,101 @@
+"""The protocol of image makers G."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Noise = str | dict[str, Tensor]
+
+
+class AbstractGenerator(nn.Module, ABC):
+    """An image maker G with named latent spaces.
+
+    A generator is frozen and in ``eval()`` from its construction on; only the task that trains it wakes it.
+
+    Attributes:
+        resolution: Height and width of its images, in pixels.
+        channels: Colour channels of its images, 3 or 1.
+        spaces: Name of each latent space → shape of one latent in it. The first one is the space that is sampled.
+        layers: Names of the feature layers, in the order of synthesis, that can be read and edited.
+        noise_shapes: Name of each noise map → its height and width in pixels; empty where G takes no noise.
+    """
+
+    resolution: int
+    channels: int
+    spaces: Mapping[str, tuple[int, ...]]
+    layers: Sequence[str]
+    noise_shapes: Mapping[str, tuple[int, int]]
+
+    @abstractmethod
+    def sample(
+        self, n: int, rng: torch.Generator, truncation: float = 1.0, space: str | None = None
+    ) -> Float[Tensor, "n ..."]:
+        """Draw ``n`` latents from the prior, in ``space`` (default: the space that the prior is defined in)."""
+
+    @abstractmethod
+    def lift(self, latent: Float[Tensor, "b ..."], source: str, target: str) -> Float[Tensor, "b ..."]:
+        """Carry latents from one space to a richer one, e.g. z → w → w_plus → style."""
+
+    @abstractmethod
+    def synthesize(
+        self, latent: Float[Tensor, "b ..."], space: str, noise: Noise = "const"
+    ) -> Float[Tensor, "b c h w"]:
+        """Draw images in [−1, 1] (nominally, not clamped) from latents of ``space``.
+
+        ``noise`` is ``"none"``, ``"const"`` (the maps stored with the weights), ``"random"``, or a dict with a map
+        ``[b, 1, h, w]`` for each name in ``noise_shapes``. Generators without noise ignore it.
+        """
+
+    @abstractmethod
+    def layer(self, name: str) -> nn.Module:
+        """The module whose output is the feature map called ``name``."""
+
+    def shape(self, space: str) -> tuple[int, ...]:
+        """Shape of one latent of ``space``; asking for a space that G lacks names the ones that it has."""
+        if space not in self.spaces:
+            raise ValueError(f"space: {type(self).__name__} has no space '{space}'; choose one of {', '.join(self.spaces)}")
+        return tuple(self.spaces[space])
+
+    def freeze(self) -> "AbstractGenerator":
+        """Set to ``eval()`` with no gradient to the weights; constructors end with it."""
+        return self.eval().requires_grad_(False)
+
+    @contextmanager
+    def reading(self, *names: str) -> Iterator[dict[str, Tensor]]:
+        """Within the context, each synthesis stores the outputs of the named layers in the dict it yields."""
+        seen: dict[str, Tensor] = {}
+        handles = [
+            self.layer(name).register_forward_hook(lambda _m, _i, out, name=name: seen.__setitem__(name, out))
+            for name in names
+        ]
+        try:
+            yield seen
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    @contextmanager
+    def editing(self, edits: Mapping[str, Callable[[Tensor], Tensor]]) -> Iterator[None]:
+        """Within the context, the output of each named layer is replaced by ``edit(output)``."""
+        handles = [
+            self.layer(name).register_forward_hook(lambda _m, _i, out, edit=edit: edit(out))
+            for name, edit in edits.items()
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights (names, shapes, values): tells two generators apart in cards and tables."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self.state_dict().items()):
+            digest.update(f"{name}{tuple(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()

@@ -1,0 +1,53 @@
+"""The protocol of losses L(image, target): one value per image."""
+
+from abc import ABC, abstractmethod
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class AbstractLoss(nn.Module, ABC):
+    """A distance between images in [−1, 1], split so that the features of a fixed target are computed once.
+
+    Arguments:
+        weight: λ, the factor of this loss in the objective.
+    """
+
+    def __init__(self, weight: float = 1.0) -> None:
+        super().__init__()
+        self.weight = weight
+
+    @abstractmethod
+    def features(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:
+        """What is compared: a list of tensors whose first dimension is the batch (for a pixel loss, the image)."""
+
+    @abstractmethod
+    def compare(
+        self, features: list[Tensor], target: list[Tensor], weights: Float[Tensor, "b 1 h w"] | None = None
+    ) -> Float[Tensor, " b"]:
+        """Distance per image, unweighted by λ. ``weights`` ≥ 0 is a spatial weight map at any resolution."""
+
+    def forward(
+        self,
+        image: Float[Tensor, "b c h w"],
+        target: Float[Tensor, "b c h w"],
+        weights: Float[Tensor, "b 1 h w"] | None = None,
+    ) -> Float[Tensor, " b"]:
+        """Distance per image between ``image`` and ``target``, unweighted by λ."""
+        return self.compare(self.features(image), self.features(target), weights)
+
+
+def spatial_mean(
+    values: Float[Tensor, "b c h w"], weights: Float[Tensor, "b 1 hw ww"] | None = None
+) -> Float[Tensor, " b"]:
+    """Mean over channels and space of each image, weighted by a map that is area-resized to the size of ``values``.
+
+    A map that is zero everywhere gives zero rather than a division by zero.
+    """
+    if weights is None:
+        return values.mean(dim=(1, 2, 3))
+    if weights.shape[-2:] != values.shape[-2:]:
+        weights = F.interpolate(weights, size=values.shape[-2:], mode="area")
+    total = weights.sum(dim=(1, 2, 3)).clamp_min(1e-12)
+    return (values.mean(dim=1, keepdim=True) * weights).sum(dim=(1, 2, 3)) / total

@@ -1,0 +1,25 @@
+"""The protocol of metrics: how far a result is from its target, one value per image."""
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+class AbstractMetric(ABC):
+    """A number per image that is reported, never optimised.
+
+    Attributes:
+        better: Whether ``"higher"`` or ``"lower"`` values are better.
+        unit: Unit to print behind the value, e.g. ``"dB"``; empty for none.
+    """
+
+    better: Literal["higher", "lower"]
+    unit: str = ""
+
+    @abstractmethod
+    def __call__(
+        self, image: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]
+    ) -> Float[Tensor, " b"] | None:
+        """Value per image for images in [−1, 1], or ``None`` where it is not defined for images of this size."""

@@ -1,0 +1,26 @@
+"""The protocol of regularizers R(v): one value per image."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+from jaxtyping import Float
+from torch import Tensor
+
+from zstar.spaces.base import AbstractSpace
+
+
+class AbstractRegularizer(ABC):
+    """A price on latents or noise maps that are unlikely under the generator's prior.
+
+    Arguments:
+        space: The space that the latents live in.
+        weight: μ, the factor of this regularizer in the objective.
+    """
+
+    def __init__(self, space: AbstractSpace, weight: float = 1.0) -> None:
+        self.space = space
+        self.weight = weight
+
+    @abstractmethod
+    def __call__(self, latent: Float[Tensor, "b ..."], noise: Mapping[str, Tensor]) -> Float[Tensor, " b"]:
+        """Price per image, unweighted by μ. ``noise`` holds the maps ``[b, 1, h, w]`` being optimised, if any."""

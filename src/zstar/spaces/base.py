@@ -1,0 +1,58 @@
+"""The protocol of spaces v: where the argument of the equation lives."""
+
+from abc import ABC, abstractmethod
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from zstar.generators.base import AbstractGenerator, Noise
+
+
+class AbstractSpace(ABC):
+    """A latent space of a generator: where to start, how to decode, what is likely, and what is allowed.
+
+    Arguments:
+        generator: The fixed generator G.
+        prior_samples: Number of samples that the prior statistics are estimated from.
+    """
+
+    name: str
+
+    def __init__(self, generator: AbstractGenerator, prior_samples: int = 10_000) -> None:
+        self.generator = generator
+        self.prior_samples = prior_samples
+        self.shape = generator.shape(self.name)
+
+    @abstractmethod
+    def constrain(self, latent: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
+        """The nearest latent inside the space; the identity where every latent is allowed."""
+
+    def sample(self, n: int, rng: torch.Generator, truncation: float = 1.0) -> Float[Tensor, "n ..."]:
+        """``n`` draws from the prior."""
+        return self.generator.sample(n, rng, truncation, self.name)
+
+    def start(self, n: int) -> Float[Tensor, "n ..."]:
+        """The prior mean, ``n`` times: where optimisation begins if nothing better is known."""
+        return self.mean.expand(n, *self.shape).clone()
+
+    def decode(self, latent: Float[Tensor, "b ..."], noise: Noise = "const") -> Float[Tensor, "b c h w"]:
+        """G(v): images in [−1, 1], not clamped."""
+        return self.generator.synthesize(latent, self.name, noise)
+
+    @cached_property
+    def _prior(self) -> Float[Tensor, "n ..."]:
+        device = next(self.generator.parameters(), torch.empty(0)).device
+        with torch.no_grad():
+            return self.sample(self.prior_samples, torch.Generator().manual_seed(0)).to(device)
+
+    @cached_property
+    def mean(self) -> Float[Tensor, "..."]:
+        """Mean of the prior, in the shape of one latent."""
+        return self._prior.mean(dim=0)
+
+    @cached_property
+    def spread(self) -> float:
+        """Root mean squared distance of a prior sample from the mean, per coordinate."""
+        return (self._prior - self.mean).square().mean().sqrt().item()
