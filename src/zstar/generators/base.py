@@ -58,7 +58,9 @@ class AbstractGenerator(nn.Module, ABC):
     def shape(self, space: str) -> tuple[int, ...]:
         """Shape of one latent of ``space``; asking for a space that G lacks names the ones that it has."""
         if space not in self.spaces:
-            raise ValueError(f"space: {type(self).__name__} has no space '{space}'; choose one of {', '.join(self.spaces)}")
+            raise ValueError(
+                f"space: {type(self).__name__} has no space '{space}'; choose one of {', '.join(self.spaces)}"
+            )
         return tuple(self.spaces[space])
 
     def freeze(self) -> "AbstractGenerator":

@@ -1,0 +1,186 @@
+"""StyleGAN2 in plain torch, equal to the official networks and ready for their weights."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from zstar import checkpoints
+from zstar.generators.base import AbstractGenerator, Noise
+from zstar.generators.stylegan2_networks import ARCHITECTURES, MappingNetwork, SynthesisNetwork
+
+CHAIN = ("z", "w", "w_plus", "style")
+
+
+class StyleGAN2(AbstractGenerator):
+    """StyleGAN2 (Karras et al. 2020, https://arxiv.org/abs/1912.04958; ADA: https://arxiv.org/abs/2006.06676).
+
+    The generator that most projection methods were made for, and the default. Spaces, each lifted to the next:
+    ``z`` [z_dim], normal; ``w`` [w_dim]; ``w_plus`` [num_ws, w_dim], a w for each layer; ``style`` [sum of
+    ``style_sizes``], the affine outputs of all layers side by side (StyleSpace, https://arxiv.org/abs/2011.12799).
+    Feature layers: ``b4``, ``b8``, … up to the resolution. Noise maps: one for each convolution.
+
+    Arguments:
+        resolution: Height and width of the image, a power of two from 8 on.
+        channels: Colours, 3 or 1.
+        z_dim, w_dim: Lengths of z and w.
+        num_mapping_layers: Layers of the mapping network.
+        channel_base, channel_max: Resolution r has ``min(channel_base // r, channel_max)`` feature channels.
+        architecture: ``skip`` (an image grows beside the features), ``resnet`` or ``orig``.
+        c_dim: Number of classes of a conditional network, 0 for none.
+        label: Which class a conditional network draws.
+        resample_filter: Taps of the up-sampling filter, one dimension of it; an even number of them.
+        conv_clamp: Limit of the activations' magnitude, None for none.
+        mapping_lr_multiplier: The mapping network learns slower by this factor.
+        checkpoint: A file with weights (safetensors, StyleGAN2-ADA .pkl, rosinality .pt) or the name of a shipped one.
+            All sizes then come from it, and the arguments above, except ``label``, are ignored.
+
+    Raises:
+        ValueError: A size or the checkpoint can't be used, or a conditional network got no label.
+    """
+
+    def __init__(
+        self,
+        resolution: int = 64,
+        channels: int = 3,
+        z_dim: int = 128,
+        w_dim: int = 128,
+        num_mapping_layers: int = 4,
+        channel_base: int = 2048,
+        channel_max: int = 128,
+        architecture: str = "skip",
+        c_dim: int = 0,
+        label: int | None = None,
+        resample_filter: Sequence[int] = (1, 3, 3, 1),
+        conv_clamp: float | None = None,
+        mapping_lr_multiplier: float = 0.01,
+        checkpoint: str | None = None,
+    ) -> None:
+        super().__init__()
+        weights: dict[str, Tensor] | None = None
+        fir = torch.tensor(resample_filter, dtype=torch.float32)
+        fir = torch.outer(fir, fir) / fir.sum().square()
+        widths = {2**i: min(channel_base // 2**i, channel_max) for i in range(2, resolution.bit_length())}
+        if checkpoint is not None:
+            weights, settings = checkpoints.load_generator_checkpoint(checkpoints.resolve(checkpoint))
+            widths, channels, z_dim, w_dim = (settings[key] for key in ("widths", "channels", "z_dim", "w_dim"))
+            num_mapping_layers, architecture, c_dim = (
+                settings[key] for key in ("num_mapping_layers", "architecture", "c_dim")
+            )
+            conv_clamp, mapping_lr_multiplier = settings["conv_clamp"], settings["mapping_lr_multiplier"]
+            fir = weights["synthesis.b4.resample_filter"]
+        elif resolution < 8 or resolution & (resolution - 1):
+            raise ValueError(f"generator.resolution: {resolution} is no power of two from 8 on; choose e.g. 64")
+        if architecture not in ARCHITECTURES:
+            raise ValueError(f"generator.architecture: '{architecture}' is unknown; choose {', '.join(ARCHITECTURES)}")
+        if len(fir) % 2:
+            raise ValueError(f"generator.resample_filter: {len(fir)} taps are odd; choose an even number such as 4")
+        self.resolution, self.channels, self.architecture = max(widths), channels, architecture
+        self.z_dim, self.w_dim, self.c_dim = z_dim, w_dim, c_dim
+        self.settings = {"conv_clamp": conv_clamp, "mapping_lr_multiplier": mapping_lr_multiplier}
+        self.mapping = MappingNetwork(z_dim, c_dim, w_dim, num_mapping_layers, mapping_lr_multiplier)
+        self.synthesis = SynthesisNetwork(widths, w_dim, channels, architecture, fir, conv_clamp)
+        self.synthesis.to(memory_format=torch.channels_last)
+        if weights is not None:
+            checkpoints.load_into(self, weights, checkpoint)
+        self.register_buffer("label", self._one_hot(label), persistent=False)
+        self.num_ws = self.synthesis.num_ws
+        self.style_sizes = self.synthesis.style_sizes
+        self.layers = self.synthesis.names
+        self.spaces = {
+            "z": (z_dim,),
+            "w": (w_dim,),
+            "w_plus": (self.num_ws, w_dim),
+            "style": (sum(self.style_sizes.values()),),
+        }
+        self.noise_shapes = {
+            name: tuple(self.synthesis.get_submodule(name).noise_const.shape)
+            for name in self.style_sizes
+            if not name.endswith("torgb")
+        }
+        self.freeze()
+
+    def _one_hot(self, label: int | None) -> Tensor | None:
+        if self.c_dim == 0:
+            if label is not None:
+                raise ValueError(
+                    f"generator.label: this network has no classes, so {label} means nothing; leave it null"
+                )
+            return None
+        if label is None or not 0 <= label < self.c_dim:
+            raise ValueError(f"generator.label: {label} is no class of this network; choose one of 0..{self.c_dim - 1}")
+        return F.one_hot(torch.tensor([label]), self.c_dim).float()
+
+    @property
+    def w_avg(self) -> Float[Tensor, " w"]:
+        """The mean of w."""
+        return self.mapping.w_avg
+
+    def sample(
+        self, n: int, rng: torch.Generator, truncation: float = 1.0, space: str | None = None
+    ) -> Float[Tensor, "n ..."]:
+        """``n`` draws; ``truncation`` ψ pulls w towards its mean, which no z can express."""
+        space = space or "z"
+        self.shape(space)
+        z = torch.randn(n, self.z_dim, generator=rng, device=rng.device).to(self.w_avg.device)
+        if space == "z":
+            if truncation != 1:
+                raise ValueError(
+                    f"truncation: {truncation} acts on w and has no counterpart in z; choose space w or 1.0"
+                )
+            return z
+        return self.lift(self.truncate(self.lift(z, "z", "w"), truncation), "w", space)
+
+    def truncate(
+        self, latent: Float[Tensor, "b *n w"], psi: float, cutoff: int | None = None
+    ) -> Float[Tensor, "b *n w"]:
+        """Pull latents of w or w_plus towards the mean; ``cutoff`` spares the rows of w_plus from it on."""
+        if cutoff is not None and latent.ndim != 3:
+            raise ValueError(f"cutoff: {cutoff} counts rows of w_plus; lift w to w_plus first")
+        pulled = torch.lerp(self.w_avg, latent, psi)
+        return pulled if cutoff is None else torch.cat([pulled[:, :cutoff], latent[:, cutoff:]], dim=1)
+
+    def lift(self, latent: Float[Tensor, "b ..."], source: str, target: str) -> Float[Tensor, "b ..."]:
+        self.shape(source), self.shape(target)
+        start, end = CHAIN.index(source), CHAIN.index(target)
+        if start > end:
+            raise ValueError(f"space: {source} can't be lifted to {target}; the order is {' → '.join(CHAIN)}")
+        if start <= 0 < end:
+            latent = self.mapping(latent, self.label)
+        if start <= 1 < end:
+            latent = latent[:, None].expand(-1, self.num_ws, -1)
+        if start <= 2 < end:
+            latent = self.join_style(self.synthesis.styles(latent))
+        return latent
+
+    def split_style(self, style: Float[Tensor, "b s"]) -> dict[str, Tensor]:
+        """A flat style vector → the style ``[b, size]`` of each layer, by name."""
+        return dict(zip(self.style_sizes, style.split(list(self.style_sizes.values()), dim=1), strict=True))
+
+    def join_style(self, styles: dict[str, Tensor]) -> Float[Tensor, "b s"]:
+        """The styles of all layers → one flat vector per image."""
+        return torch.cat([styles[name] for name in self.style_sizes], dim=1)
+
+    def synthesize(
+        self, latent: Float[Tensor, "b ..."], space: str, noise: Noise = "const"
+    ) -> Float[Tensor, "b c h w"]:
+        if tuple(latent.shape[1:]) != self.shape(space):
+            raise ValueError(f"latent: shape {tuple(latent.shape[1:])} is not that of {space}, {self.shape(space)}")
+        if isinstance(noise, str) and noise not in ("none", "const", "random"):
+            raise ValueError(f"noise: '{noise}' is unknown; choose none, const, random or a dict of maps")
+        if isinstance(noise, dict) and set(noise) != set(self.noise_shapes):
+            raise ValueError(
+                f"noise: the maps are {', '.join(noise)}; give one for each of {', '.join(self.noise_shapes)}"
+            )
+        if space == "style":
+            styles = self.split_style(latent)
+        else:
+            styles = self.synthesis.styles(self.lift(latent, space, "w_plus"))
+        return self.synthesis(styles, noise)
+
+    def layer(self, name: str) -> nn.Module:
+        if name not in self.layers:
+            raise ValueError(f"layer: StyleGAN2 has no layer '{name}'; choose one of {', '.join(self.layers)}")
+        return self.synthesis.get_submodule(name).features

@@ -1,0 +1,144 @@
+"""The layers of StyleGAN2: equalised linear maps, modulated convolutions, up-sampling by a small FIR filter.
+
+Names of parameters and buffers are those of the official networks, so that official weights load as they are.
+Style modulation scales the *input* of a convolution and demodulation its *output*; this equals scaling the weights for
+each image (Karras et al. 2020, https://arxiv.org/abs/1912.04958, eq. 1–3), and one plain convolution serves the batch.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+SLOPE = 0.2  # of every leaky ReLU; its official gain √2 is folded into what comes before it, as it commutes
+
+
+class EqualLinear(nn.Module):
+    """A linear map whose weights are stored at unit variance and scaled when used.
+
+    Arguments:
+        inputs, outputs: Features.
+        lr_multiplier: Weights are stored divided by it, so that they learn slower by this factor.
+        bias_init: Initial value of the bias.
+        activate: Leaky ReLU with gain √2 behind the map.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, lr_multiplier: float = 1.0, bias_init: float = 0.0, activate: bool = False
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs) / lr_multiplier)
+        self.bias = nn.Parameter(torch.full((outputs,), bias_init / lr_multiplier))
+        self.weight_gain = lr_multiplier / math.sqrt(inputs)
+        self.bias_gain = lr_multiplier
+        self.activate = activate
+
+    def forward(self, x: Float[Tensor, "b inputs"]) -> Float[Tensor, "b outputs"]:
+        y = F.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
+        return F.leaky_relu(y, SLOPE) * math.sqrt(2) if self.activate else y
+
+
+def upsample(x: Float[Tensor, "b c h w"], fir: Float[Tensor, "k k"]) -> Float[Tensor, "b c h2 w2"]:
+    """Twice the size: zeros between the pixels, then the FIR filter (which sums to one) with gain 4."""
+    channels, taps = x.shape[1], fir.shape[0]
+    kernel = (4 * fir).expand(channels, 1, taps, taps)
+    # With an even filter of k taps, the official padding is ((k+1)//2, (k-2)//2) around the zero-stuffed image.
+    return F.conv_transpose2d(x, kernel, stride=2, padding=(taps - 2) // 2, groups=channels)
+
+
+def upsampling_convolution(
+    x: Float[Tensor, "b i h w"], weight: Float[Tensor, "o i 3 3"], fir: Float[Tensor, "k k"]
+) -> Float[Tensor, "b o h2 w2"]:
+    """A 3×3 convolution onto twice the size, smoothed by the FIR filter."""
+    y = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
+    channels, taps = y.shape[1], fir.shape[0]
+    kernel = (4 * fir.flip(0, 1)).expand(channels, 1, taps, taps)
+    return F.conv2d(y, kernel, padding=(taps - 2) // 2, groups=channels)
+
+
+def clamp(x: Tensor, limit: float | None) -> Tensor:
+    """``x`` held within ±limit; unchanged where there is no limit."""
+    return x if limit is None else x.clamp(-limit, limit)
+
+
+class StyledConv(nn.Module):
+    """Modulated 3×3 convolution, demodulation, noise, bias, leaky ReLU: the official ``SynthesisLayer``."""
+
+    def __init__(
+        self, inputs: int, outputs: int, w_dim: int, resolution: int, up: bool, fir: Tensor, conv_clamp: float | None
+    ) -> None:
+        super().__init__()
+        self.up = up
+        self.conv_clamp = conv_clamp
+        self.affine = EqualLinear(w_dim, inputs, bias_init=1.0)
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
+        self.noise_strength = nn.Parameter(torch.zeros(()))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.register_buffer("noise_const", torch.randn(resolution, resolution))
+        self.register_buffer("resample_filter", fir.clone())
+
+    def forward(
+        self, x: Float[Tensor, "b i h w"], style: Float[Tensor, "b i"], noise: Tensor | None, gain: float = 1.0
+    ) -> Float[Tensor, "b o h2 w2"]:
+        energy = self.weight.square().sum(dim=(2, 3))
+        demodulation = (F.linear(style.square(), energy) + 1e-8).rsqrt() * (math.sqrt(2) * gain)
+        shift = self.bias[None, :, None, None]
+        if noise is not None:
+            shift = shift + noise * self.noise_strength
+        x = x * style[:, :, None, None]
+        x = (
+            upsampling_convolution(x, self.weight, self.resample_filter)
+            if self.up
+            else F.conv2d(x, self.weight, padding=1)
+        )
+        x = torch.addcmul(shift * (math.sqrt(2) * gain), x, demodulation[:, :, None, None])
+        return clamp(F.leaky_relu_(x, SLOPE), None if self.conv_clamp is None else self.conv_clamp * gain)
+
+    def noise(self, mode: str | Tensor, batch: int) -> Tensor | None:
+        """The noise map of this layer, or None where it adds nothing."""
+        if isinstance(mode, str) and mode == "none":
+            return None
+        strength = self.noise_strength
+        wanted = strength.requires_grad or (isinstance(mode, Tensor) and mode.requires_grad)
+        # Reading the strength would make a GPU wait, and there the addition costs nothing.
+        if not wanted and not strength.is_cuda and strength.item() == 0:
+            return None
+        if isinstance(mode, Tensor):
+            return mode
+        if mode == "const":
+            return self.noise_const[None, None]
+        return torch.randn(batch, 1, *self.noise_const.shape, device=strength.device, dtype=strength.dtype)
+
+
+class ToRGB(nn.Module):
+    """Modulated 1×1 convolution to colours, without demodulation: the official ``ToRGBLayer``."""
+
+    def __init__(self, inputs: int, channels: int, w_dim: int, conv_clamp: float | None) -> None:
+        super().__init__()
+        self.conv_clamp = conv_clamp
+        self.affine = EqualLinear(w_dim, inputs, bias_init=1.0)
+        self.weight = nn.Parameter(torch.randn(channels, inputs, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.weight_gain = 1 / math.sqrt(inputs)
+
+    def forward(self, x: Float[Tensor, "b i h w"], style: Float[Tensor, "b i"]) -> Float[Tensor, "b c h w"]:
+        # So few outputs that a weight per image costs less than a scaled copy of the input.
+        weight = self.weight[None, :, :, 0, 0] * (style * self.weight_gain)[:, None, :]
+        pixels = x.permute(0, 2, 3, 1).flatten(1, 2)
+        y = torch.baddbmm(self.bias, pixels, weight.transpose(1, 2))
+        return clamp(y.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2), self.conv_clamp)
+
+
+class SkipConv(nn.Module):
+    """The 1×1 up-sampling shortcut of the ``resnet`` architecture."""
+
+    def __init__(self, inputs: int, outputs: int, fir: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, 1, 1))
+        self.weight_gain = 1 / math.sqrt(inputs)
+        self.register_buffer("resample_filter", fir.clone())
+
+    def forward(self, x: Float[Tensor, "b i h w"], gain: float) -> Float[Tensor, "b o h2 w2"]:
+        return upsample(F.conv2d(x, self.weight * (self.weight_gain * gain)), self.resample_filter)
