@@ -18,6 +18,10 @@ class AbstractLoss(nn.Module, ABC):
         super().__init__()
         self.weight = weight
 
+    def train(self, mode: bool = True) -> "AbstractLoss":
+        """Losses are measuring instruments: whatever ``mode`` says, their networks stay in ``eval()``."""
+        return super().train(False)
+
     @abstractmethod
     def features(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:
         """What is compared: a list of tensors whose first dimension is the batch (for a pixel loss, the image)."""

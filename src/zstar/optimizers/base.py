@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 Objective = Callable[[list[Tensor]], Tensor]
@@ -25,7 +27,9 @@ class AbstractOptimizer(ABC):
         """Fresh state for variables ``[b, ...]``."""
 
     @abstractmethod
-    def step(self, variables: list[Tensor], state: Any, objective: Objective, fraction: float) -> tuple[Tensor, int]:
+    def step(
+        self, variables: list[Tensor], state: Any, objective: Objective, fraction: float
+    ) -> tuple[Float[Tensor, " b"], Int[Tensor, " b"]]:
         """Change ``variables`` in place by one step.
 
         Arguments:
@@ -35,6 +39,18 @@ class AbstractOptimizer(ABC):
             fraction: How much of the run is over before this step, in [0, 1).
 
         Returns:
-            The values ``[b]`` at the variables as they came in, and the number of evaluations of the objective spent
-            (one evaluation = one forward and backward pass of an image).
+            The values ``[b]`` at the variables as they came in, and the number of evaluations ``[b]`` of the objective
+            that each image spent (one evaluation = one forward and backward pass of that image).
         """
+
+
+def value_and_gradient(objective: Objective, variables: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """Values ``[b]`` at ``variables``, and the gradient of each image's value to its own part of each variable.
+
+    The sum over the batch is what is differentiated, so that no image's gradient depends on how many others there are.
+    """
+    leaves = [variable.detach().requires_grad_() for variable in variables]
+    with torch.enable_grad():
+        values = objective(leaves)
+        gradients = torch.autograd.grad(values.sum(), leaves, materialize_grads=True)
+    return values.detach(), list(gradients)
