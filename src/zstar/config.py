@@ -38,6 +38,16 @@ def build(cfg: Config | None, *args: Any, **objects: Any) -> Any:
     return factory(*args, **objects)
 
 
+def offer(cfg: Config, **objects: Any) -> Any:
+    """Like ``build``, handing over only those ``objects`` that the signature of the target asks for.
+
+    For groups whose members need different things of the program: a folder of photos needs the generator's size, a
+    procedural data set needs nothing.
+    """
+    parameters = inspect.signature(resolve(cfg["_target_"])).parameters
+    return build(cfg, **{name: value for name, value in objects.items() if name in parameters})
+
+
 def to_plain(cfg: Config) -> dict[str, Any]:
     """The configuration as resolved, plain Python containers: what logs, results and checkpoints receive.
 

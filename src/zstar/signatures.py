@@ -54,8 +54,9 @@ def nearest(name: str, names: Iterable[str], prefix: str = "", limit: int = 20) 
     """What to say after a wrong name: the nearest right one, else the ones there are."""
     names = sorted(names)
     lower = {candidate.lower(): candidate for candidate in names}
-    if close := get_close_matches(name.lower(), lower, n=1, cutoff=0.6):
-        return f"did you mean '{prefix}{lower[close[0]]}'?"
+    close = get_close_matches(name, names, n=1) or [lower[c] for c in get_close_matches(name.lower(), lower, n=1)]
+    if close:
+        return f"did you mean '{prefix}{close[0]}'?"
     if not names:
         return "it takes none" if not prefix else "check the spelling"
     return f"choose one of {', '.join(names[:limit])}{', …' if len(names) > limit else ''}"
