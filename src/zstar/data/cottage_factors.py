@@ -38,12 +38,14 @@ def _flag(probability: float, meaning: str) -> Factor:
 
 
 FACTORS: dict[str, Factor] = {
-    "time_of_day": _range(0.0, 1.0, "noon to dusk", "Lower, redder sun; warmer, then violet light; windows lit from 0.4."),
+    "time_of_day": _range(
+        0.0, 1.0, "noon to dusk", "Lower, redder sun; warmer, then violet light; windows lit from 0.4."
+    ),
     "season": _range(0.0, 1.0, "summer to autumn", "Crowns turn from green to orange, grass from green to straw."),
     "sun_present": _flag(0.75, "There is a sun."),
     "sun_x": _range(0.08, 0.92, "width", "The sun's centre lies further right."),
-    "cloud_left_present": _flag(0.6, "There is a cloud in the left half."),
-    "cloud_right_present": _flag(0.6, "There is a cloud in the right half."),
+    "cloud_left_present": _flag(0.5, "There is a cloud in the left half."),
+    "cloud_right_present": _flag(0.5, "There is a cloud in the right half."),
     "cloud_x": _range(-0.12, 0.12, "width", "The wind has carried the clouds further right."),
     "hill_height": _range(0.0, 1.0, "relative", "Both ridges are higher and steeper."),
     "house_x": _range(0.41, 0.59, "width", "The building's centre lies further right."),
@@ -79,9 +81,7 @@ def _mix(state: Int64[Tensor, "..."]) -> Int64[Tensor, "..."]:
     return state ^ ((state >> 31) & (2**33 - 1))
 
 
-def sample_factors(
-    indices: Int64[Tensor, " n"] | Sequence[int], split: str, seed: int = 0
-) -> Float[Tensor, "n k"]:
+def sample_factors(indices: Int64[Tensor, " n"] | Sequence[int], split: str, seed: int = 0) -> Float[Tensor, "n k"]:
     """The factors of images ``indices`` of a split: a pure function of (seed, split, index), in any order or batch.
 
     Every value is a hash of its own counter, so nothing is stored and a million images need no disk. Train, validation

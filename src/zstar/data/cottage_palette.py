@@ -12,29 +12,29 @@ class Palette:
     def __init__(self, factors: dict[str, Tensor]) -> None:
         self._time = factors["time_of_day"]
         season, warmth, hue = factors["season"], factors["wall_warmth"], factors["roof_hue"]
-        light = self._hours((1.0, 1.0, 1.0), (1.03, 0.93, 0.8), (0.66, 0.55, 0.68))
+        light = self._hours((1.0, 1.0, 1.0), (1.03, 0.93, 0.8), (0.68, 0.57, 0.7))
         self._top = self._hours((0.3, 0.58, 0.9), (0.42, 0.6, 0.84), (0.27, 0.22, 0.48))
         self._middle = self._hours((0.56, 0.78, 0.96), (0.8, 0.78, 0.76), (0.72, 0.36, 0.52))
         self._bottom = self._hours((0.84, 0.93, 0.97), (1.0, 0.84, 0.6), (1.0, 0.6, 0.38))
         self.sun = self._hours((1.0, 0.95, 0.55), (1.0, 0.86, 0.4), (1.0, 0.42, 0.22))
         self.halo = self._hours((1.0, 0.97, 0.75), (1.0, 0.9, 0.6), (1.0, 0.66, 0.4))
         self.cloud = self._hours((1.0, 1.0, 1.0), (1.0, 0.95, 0.88), (0.96, 0.66, 0.66))
-        self.leaves = self._blend(season, (0.24, 0.54, 0.22), (0.66, 0.62, 0.16), (0.9, 0.42, 0.12)) * light
+        self.leaves = self._blend(season, (0.22, 0.54, 0.24), (0.68, 0.64, 0.15), (0.93, 0.43, 0.13)) * light
         self.trunk = self._rgb((0.4, 0.27, 0.18)) * light
-        self.grass = self._blend(season, (0.52, 0.76, 0.33), (0.7, 0.73, 0.35), (0.82, 0.66, 0.34)) * light
+        self.grass = self._blend(season, (0.52, 0.77, 0.34), (0.7, 0.77, 0.39), (0.87, 0.76, 0.45)) * light
         haze = self._bottom
-        self.near_hill = (self._blend(season, (0.36, 0.6, 0.38), (0.48, 0.58, 0.34), (0.62, 0.5, 0.32)) * light).lerp(
+        self.near_hill = (self._blend(season, (0.33, 0.59, 0.4), (0.44, 0.6, 0.37), (0.62, 0.54, 0.34)) * light).lerp(
             haze, 0.12
         )
-        self.far_hill = (self._rgb((0.38, 0.55, 0.66)) * light).lerp(haze, 0.3)
+        self.far_hill = (self._rgb((0.36, 0.54, 0.68)) * light).lerp(haze, 0.3)
         self.wall = self._blend(warmth, (0.9, 0.93, 0.97), (0.97, 0.91, 0.8), (0.95, 0.77, 0.56)) * light
-        self.roof = self._blend(hue, (0.32, 0.42, 0.58), (0.58, 0.4, 0.4), (0.82, 0.33, 0.24)) * light
+        self.roof = self._blend(hue, (0.32, 0.42, 0.58), (0.6, 0.4, 0.42), (0.84, 0.36, 0.26)) * light
         self.chimney = self._rgb((0.62, 0.38, 0.32)) * light
         self.door = self._rgb((0.42, 0.25, 0.16)) * light
         self.frame = self._rgb((0.99, 0.98, 0.95)) * light
         lit = ((self._time - 0.4) / 0.35).clamp(0, 1)
         lit = lit * lit * (3 - 2 * lit)
-        self.pane = (self._rgb((0.25, 0.38, 0.52)) * light).lerp(self._rgb((1.0, 0.83, 0.36)), lit)
+        self.pane = (self._rgb((0.27, 0.42, 0.58)) * light).lerp(self._rgb((1.0, 0.83, 0.36)), lit)
 
     def sky(self, y: Tensor) -> Tensor:
         """The gradient of the sky, ``[b, 3, h, 1]``: zenith, middle and horizon blend as a quadratic Bézier curve."""

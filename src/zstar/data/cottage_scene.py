@@ -13,6 +13,7 @@ CLASSES: tuple[str, ...] = (
     "sky", "sun", "cloud", "hill", "grass", "tree", "wall", "roof", "dome", "chimney", "door", "window",
 )  # fmt: skip
 GROUND = 0.86  # where the trees stand
+CHUNK = 2**18  # pixels drawn at once: few enough that a field stays in the processor's cache
 
 
 def render(
@@ -29,15 +30,24 @@ def render(
     """
     if factors.shape[1] != len(FACTORS):
         raise ValueError(f"factors has {factors.shape[1]} columns; give the {len(FACTORS)} of cottages.FACTORS.")
+    images = factors.new_zeros(len(factors), 3, resolution, resolution)
+    masks = factors.new_zeros(len(factors), len(CLASSES), resolution, resolution)
+    size = max(1, CHUNK // resolution**2)
+    for part in zip(factors.split(size), images.split(size), masks.split(size), strict=True):
+        _draw(*part)
+    return images.clamp_(0, 1).mul_(2).sub_(1), masks
+
+
+def _draw(factors: Tensor, images: Tensor, masks: Tensor) -> None:
+    """Draw a few images, from the nearest thing to the furthest, into ``images`` (0 to 1) and ``masks``."""
     f = {name: column.view(-1, 1, 1, 1) for name, column in zip(FACTORS, factors.unbind(1), strict=True)}
-    canvas = Canvas(len(factors), CLASSES, resolution, factors)
+    canvas = Canvas(images, masks, CLASSES)
     palette = Palette(f)
     _draw_tree(canvas, palette, f["tree_left_x"], f["tree_size"], f["tree_left_present"], slim=1.0)
     _draw_tree(canvas, palette, f["tree_right_x"], f["tree_size"], f["tree_right_present"], slim=0.74)
     draw_building(canvas, palette, f)
     _draw_land(canvas, palette, f)
     _draw_sky(canvas, palette, f)
-    return canvas.image.clamp_(0, 1).mul_(2).sub_(1), canvas.masks
 
 
 def _draw_tree(canvas: Canvas, palette: Palette, x: Tensor, size: Tensor, present: Tensor, slim: float) -> None:

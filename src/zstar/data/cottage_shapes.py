@@ -13,21 +13,21 @@ Colour = Float[Tensor, "#b 3 #h #w"]
 
 
 class Canvas:
-    """Picture and class masks of a batch, composited from the nearest shape to the furthest.
+    """Picture and class masks of a batch (given as zeros), composited from the nearest shape to the furthest.
 
     Keeping what light still passes makes the masks exact: they are the very weights that the colours got, and after
     ``fill`` they sum to 1 at every pixel.
     """
 
-    def __init__(self, batch: int, classes: tuple[str, ...], resolution: int, like: Tensor) -> None:
-        options = {"dtype": like.dtype, "device": like.device}
-        centres = (torch.arange(resolution, **options) + 0.5) / resolution
+    def __init__(
+        self, image: Float[Tensor, "b 3 h h"], masks: Float[Tensor, "b c h h"], classes: tuple[str, ...]
+    ) -> None:
+        self.image, self.masks, self.classes = image, masks, classes
+        self.resolution = image.shape[-1]
+        options = {"dtype": image.dtype, "device": image.device}
+        centres = (torch.arange(self.resolution, **options) + 0.5) / self.resolution
         self.x, self.y = centres.view(1, 1, 1, -1), centres.view(1, 1, -1, 1)
-        self.resolution = resolution
-        self.classes = classes
-        self.image = torch.zeros(batch, 3, resolution, resolution, **options)
-        self.masks = torch.zeros(batch, len(classes), resolution, resolution, **options)
-        self.clear = torch.ones(batch, 1, resolution, resolution, **options)
+        self.clear = torch.ones_like(image[:, :1])
 
     def draw(self, name: str, cover: Field, colour: Colour, shade: Field | None = None) -> None:
         """Put a shape of class ``name`` behind all that is there; ``shade`` scales its colour."""
