@@ -1,0 +1,51 @@
+"""The protocol of annotators: networks that say what is in an image."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+@dataclass
+class Annotation:
+    """What an annotator says of a batch of images.
+
+    Attributes:
+        logits: Class scores per pixel before the softmax, ``[b, classes, h, w]``.
+        factors: One raw output per factor, ``[b, k]``: a logit for a presence flag, else the value scaled to [0, 1].
+        features: The encoder's feature maps, fine to coarse, ``[b, c_i, h / 2^i, w / 2^i]``.
+    """
+
+    logits: Float[Tensor, "b classes h w"]
+    factors: Float[Tensor, "b k"]
+    features: list[Tensor]
+
+
+class AbstractAnnotator(nn.Module, ABC):
+    """A network with two heads, class segmentation and factor regression, over one encoder.
+
+    It segments generated images, reads their factors, and its features make a perceptual distance. In ``eval()`` the
+    images of a batch do not influence each other.
+
+    Attributes:
+        classes: Number of classes that a pixel can have.
+        factors: Number of factors that an image has.
+        widths: Channels of the feature maps, fine to coarse.
+    """
+
+    classes: int
+    factors: int
+    widths: tuple[int, ...]
+
+    @abstractmethod
+    def encode(self, images: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
+        """The feature maps alone, fine to coarse: all that a perceptual distance or a discriminator needs."""
+
+    @abstractmethod
+    def annotate(self, features: list[Tensor]) -> Annotation:
+        """Both heads, from the feature maps."""
+
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Annotation:
+        """Annotate images in [−1, 1]."""
+        return self.annotate(self.encode(images))

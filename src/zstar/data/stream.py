@@ -1,0 +1,49 @@
+"""Endless training batches, each a pure function of its step."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from zstar.data.base import AbstractData
+
+
+class Stream(IterableDataset):
+    """The batches of steps ``first … last − 1``; each pass over the data is shuffled anew.
+
+    Step ``s`` reads the same images in every run, so a training that starts again at step ``s`` sees exactly what it
+    would have seen. It has no length on purpose: the trainer stops where the stream ends, at whatever step it began.
+
+    Arguments:
+        data: The images; broken ones are left out, and a batch is filled up with its own first images.
+        batch: Images per step.
+        first: The step to begin with.
+        last: The step to end before.
+        seed: Seed of the shuffles.
+    """
+
+    def __init__(self, data: AbstractData, batch: int, first: int, last: int, seed: int = 0) -> None:
+        if len(data) < batch:
+            raise ValueError(f"task.batch: {batch} is more than the {len(data)} images in the data; choose a smaller one")
+        self.data, self.batch, self.first, self.last, self.seed = data, batch, first, last, seed
+        self._order: tuple[int, Tensor] = (-1, torch.empty(0))
+
+    def indices(self, step: int) -> list[int]:
+        """Which images step ``step`` trains on; a pass ends early where less than a batch is left."""
+        epoch, place = divmod(step, len(self.data) // self.batch)
+        if self._order[0] != epoch:
+            rng = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**32)
+            self._order = (epoch, torch.randperm(len(self.data), generator=rng))
+        return self._order[1][place * self.batch : (place + 1) * self.batch].tolist()
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        """Dicts with ``images`` and the data's extras, batch first."""
+        for step in range(self.first, self.last):
+            read = self.data.read(self.indices(step))
+            if not read.ids:
+                reasons = "; ".join(f"{name}: {reason}" for name, reason in list(read.failed.items())[:3])
+                raise ValueError(f"data: none of the {self.batch} images of step {step} can be read ({reasons})")
+            fill = [i % len(read.ids) for i in range(self.batch)]
+            tensors = {"images": read.images, **read.extras}
+            yield tensors if len(read.ids) == self.batch else {k: v[fill] for k, v in tensors.items()}

@@ -1,0 +1,98 @@
+"""Projected discriminator: small heads on mixed features of a frozen network."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from zstar.annotators.base import AbstractAnnotator
+from zstar.annotators.load import load_annotator
+from zstar.discriminators.base import AbstractDiscriminator
+from zstar.discriminators.spectral import SpectralConv
+
+
+def head(source: int, width: int, halvings: int) -> nn.Sequential:
+    """Halve the map down to 4×4, then one logit per cell."""
+    layers: list[nn.Module] = []
+    for i in range(halvings):
+        layers += [SpectralConv(source, width * min(2**i, 2), 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        source = width * min(2**i, 2)
+    layers += [SpectralConv(source, 2 * width, 3, padding=1), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, SpectralConv(2 * width, 1, 1))
+
+
+class Projected(AbstractDiscriminator):
+    """Projected discriminator (Sauer et al. 2021, https://arxiv.org/abs/2111.01007), hinge loss, no penalty.
+
+    Choose it for short trainings, where an annotator of the images exists: its features show the heads at once what
+    objects are, and nothing has to be differentiated twice. Scores of a generator trained this way belong to another
+    network than this annotator. Features of four scales pass fixed random maps: 1×1 convolutions that mix channels,
+    then, from coarse to fine, 3×3 convolutions that mix scales, so that no head can ignore what is hard to see.
+
+    Arguments:
+        annotator: A file of weights or the name of a shipped one, or the network itself.
+        mixed: Channels after mixing, fine to coarse.
+        width: Channels of the heads' first convolution.
+        resolution: Height and width of the images.
+        seed: Seed of the random maps.
+    """
+
+    def __init__(
+        self,
+        annotator: str | AbstractAnnotator = "annotator64",
+        mixed: Sequence[int] = (32, 48, 64, 96),
+        width: int = 48,
+        resolution: int = 64,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        network = load_annotator(annotator)[0] if isinstance(annotator, str) else annotator
+        # In a tuple, and so no submodule: what is frozen belongs to no checkpoint and no optimizer.
+        self._frozen = (network.eval().requires_grad_(False),)
+        rng = torch.Generator().manual_seed(seed)
+        for level, (source, target) in enumerate(zip(network.widths, mixed, strict=True)):
+            self.register_buffer(f"channels{level}", _random(target, source, 1, rng))
+            if level:
+                self.register_buffer(f"scales{level}", _random(mixed[level - 1], target, 3, rng))
+        sizes = [resolution // 2**level for level in range(len(mixed))]
+        halvings = [max(0, int(math.log2(size // 4))) for size in sizes]
+        self.heads = nn.ModuleList(head(c, width, n) for c, n in zip(mixed, halvings, strict=True))
+        self.to(memory_format=torch.channels_last)
+
+    def features(self, images: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
+        """Mixed features of the frozen annotator, fine to coarse."""
+        raw = self._frozen[0].to(images.device).encode(images.contiguous(memory_format=torch.channels_last))
+        mixed = [F.conv2d(x, getattr(self, f"channels{level}")) for level, x in enumerate(raw)]
+        for level in range(len(mixed) - 1, 0, -1):
+            x = F.conv2d(mixed[level], getattr(self, f"scales{level}"), padding=1)
+            mixed[level - 1] = mixed[level - 1] + F.interpolate(x, scale_factor=2, mode="bilinear")
+        return mixed
+
+    def judge(self, features: list[Tensor]) -> list[Tensor]:
+        """Logits of all cells, one tensor per scale."""
+        return [judge(x).flatten(1).float() for judge, x in zip(self.heads, features, strict=True)]
+
+    def loss(self, real: list[Tensor], fake: list[Tensor]) -> Float[Tensor, ""]:
+        """Hinge loss, meaned over cells and summed over heads."""
+        return sum(F.relu(1 - r).mean() + F.relu(1 + f).mean() for r, f in zip(real, fake, strict=True))
+
+    def generator_loss(self, fake: list[Tensor]) -> Float[Tensor, ""]:
+        """Negative logits, meaned over cells and summed over heads."""
+        return -sum(f.mean() for f in fake)
+
+    def penalty(self, images: Float[Tensor, "b c h w"], step: int, rng: torch.Generator) -> None:
+        """None: spectral norms bound the heads."""
+
+    def refresh(self) -> None:
+        """One power iteration in every convolution of the heads."""
+        for module in self.heads.modules():
+            if isinstance(module, SpectralConv):
+                module.refresh()
+
+
+def _random(target: int, source: int, kernel: int, rng: torch.Generator) -> Float[Tensor, "target source k k"]:
+    """Kaiming-normal weights for a linear map."""
+    return torch.randn(target, source, kernel, kernel, generator=rng) / math.sqrt(source * kernel**2)

@@ -1,0 +1,88 @@
+"""The protocol of trainings: what is trained, what a checkpoint holds, and when it is done."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from zstar.data.base import AbstractData
+
+Part = nn.Module | Optimizer
+
+
+def rng_at(seed: int, step: int, stream: int = 0) -> torch.Generator:
+    """The random numbers of one step: a function of (seed, step, stream), so that no state needs saving."""
+    return torch.Generator().manual_seed((seed * 16_000_057 + step * 16 + stream) % 2**32)
+
+
+class AbstractTask(pl.LightningModule, ABC):
+    """A training by steps; step ``s`` depends on the parts, ``s`` and the seed, and on nothing else.
+
+    Attributes:
+        done: Steps finished.
+        parts: What is trained and how, by name: all that a checkpoint holds besides ``done``. A frozen network that
+            the training only looks at is no part.
+        networks: The groups of the configuration that the task trains.
+    """
+
+    networks: ClassVar[tuple[str, ...]]
+    automatic_optimization = False
+
+    def __init__(self, steps: int, batch: int, seed: int, log_every: int = 50) -> None:
+        super().__init__()
+        self.steps, self.batch, self.seed, self.log_every = steps, batch, seed, log_every
+        self.done = 0
+        self.parts: dict[str, Part] = {}
+        self._sums: dict[str, tuple[Tensor, int]] = {}
+
+    @classmethod
+    @abstractmethod
+    def compose(cls, cfg: DictConfig) -> "AbstractTask":
+        """Build the task and the networks it trains from a composed configuration of ``train.py``."""
+
+    @abstractmethod
+    def update(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """One training step on ``images`` and extras; returns the scalars to log."""
+
+    @abstractmethod
+    def evaluate(self, data: AbstractData) -> dict[str, float]:
+        """Scores on held-out images."""
+
+    @abstractmethod
+    def export(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The weights to keep, and the plain facts that rebuild the network around them."""
+
+    @abstractmethod
+    def pictures(self) -> Tensor | None:
+        """A batch of images in [−1, 1] that shows how far the training is, always the same ones; or ``None``."""
+
+    def training_step(self, batch: dict[str, Tensor], _index: int) -> None:
+        """Lightning's hook: one step, its scalars averaged between two log entries without a synchronisation."""
+        for name, value in self.update(batch).items():
+            total, count = self._sums.get(name, (torch.zeros_like(value), 0))
+            self._sums[name] = (total + value.detach(), count + 1)
+        self.done += 1
+        if self.done % self.log_every == 0:
+            if self.logger is not None:
+                means = {name: total.item() / count for name, (total, count) in self._sums.items()}
+                self.logger.log_metrics(means, step=self.done)
+            self._sums = {}
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """Lightning's hook: the optimizers among the parts."""
+        return [part for part in self.parts.values() if isinstance(part, Optimizer)]
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Everything needed to go on from here, in plain containers."""
+        return {"done": self.done, "parts": {name: part.state_dict() for name, part in self.parts.items()}}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint of the same configuration."""
+        for name, part in self.parts.items():
+            part.load_state_dict(state["parts"][name])
+        self.done = state["done"]

@@ -1,0 +1,106 @@
+"""What a training does besides training: progress, checkpoints, held-out scores, pictures, snapshots."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torchvision.utils import save_image
+from tqdm import tqdm
+
+from zstar.data.base import AbstractData
+from zstar.runs import write_atomic
+from zstar.tasks.base import AbstractTask
+
+
+class Progress(pl.Callback):
+    """A bar over the steps with rate and time left, counted from where this process began."""
+
+    def on_train_start(self, trainer: pl.Trainer, task: AbstractTask) -> None:
+        """Open the bar at the step that the checkpoint had reached."""
+        self.bar = tqdm(total=task.steps, initial=task.done, unit="step", mininterval=2.0, dynamic_ncols=True)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, task: AbstractTask, *_: Any) -> None:
+        """One step further."""
+        self.bar.update(task.done - self.bar.n)
+
+    def on_train_end(self, trainer: pl.Trainer, task: AbstractTask) -> None:
+        """Leave the bar as it stands."""
+        self.bar.close()
+
+
+class Checkpoints(pl.Callback):
+    """Writes ``checkpoint.pt`` every ``minutes`` and at the end, so that a killed training goes on from there.
+
+    The file holds plain containers and tensors only and is read with ``weights_only=True``.
+    """
+
+    def __init__(self, path: Path, facts: dict[str, Any], minutes: float, seconds_before: float = 0.0) -> None:
+        self.path, self.facts, self.minutes, self.seconds_before = path, facts, minutes, seconds_before
+        self.started = self.saved = time.monotonic()
+
+    def seconds(self) -> float:
+        """Training time so far, that of earlier processes included."""
+        return self.seconds_before + time.monotonic() - self.started
+
+    def save(self, task: AbstractTask) -> None:
+        """Write the checkpoint now."""
+        state = task.checkpoint() | {"seconds": self.seconds(), **self.facts}
+        write_atomic(self.path, lambda path: torch.save(state, path))
+        self.saved = time.monotonic()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, task: AbstractTask, *_: Any) -> None:
+        """Save when it is time."""
+        if time.monotonic() - self.saved > 60 * self.minutes:
+            self.save(task)
+
+    def on_train_end(self, trainer: pl.Trainer, task: AbstractTask) -> None:
+        """Save the end."""
+        self.save(task)
+
+
+class Samples(pl.Callback):
+    """Every ``every`` steps, the same few pictures to the folder ``samples`` and to the logger."""
+
+    def __init__(self, folder: Path, every: int) -> None:
+        self.folder, self.every = folder, every
+
+    def on_train_batch_end(self, trainer: pl.Trainer, task: AbstractTask, *_: Any) -> None:
+        """Draw, write, log."""
+        if not self.every or task.done % self.every:
+            return
+        images = task.pictures()
+        if images is None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"{task.done:07d}.png"
+        save_image(images.clamp(-1, 1), path, nrow=8, normalize=True, value_range=(-1, 1))
+        if hasattr(trainer.logger, "log_image"):
+            trainer.logger.log_image("samples", [str(path)], step=task.done)
+
+
+class Scores(pl.Callback):
+    """Every ``every`` steps, the task's own scores on held-out images to the logger."""
+
+    def __init__(self, data: AbstractData, every: int) -> None:
+        self.data, self.every = data, every
+
+    def on_train_batch_end(self, trainer: pl.Trainer, task: AbstractTask, *_: Any) -> None:
+        """Evaluate and log."""
+        if self.every and task.done % self.every == 0 and trainer.logger is not None:
+            scores = {f"validation/{name}": value for name, value in task.evaluate(self.data).items()}
+            trainer.logger.log_metrics(scores, step=task.done)
+
+
+class Snapshots(pl.Callback):
+    """Every ``every`` steps, the weights as they would be exported, for whoever can use a half-trained network."""
+
+    def __init__(self, write: Callable[[], None], every: int) -> None:
+        self.write, self.every = write, every
+
+    def on_train_batch_end(self, trainer: pl.Trainer, task: AbstractTask, *_: Any) -> None:
+        """Export."""
+        if self.every and task.done % self.every == 0:
+            self.write()

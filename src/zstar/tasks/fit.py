@@ -1,0 +1,110 @@
+"""A training from its configuration to the exported weights, whatever the task."""
+
+import shlex
+import sys
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig
+from torch.utils.data import DataLoader
+
+from zstar.checkpoints import save_weights
+from zstar.config import build, check, to_plain
+from zstar.data.base import AbstractData
+from zstar.data.stream import Stream
+from zstar.runs import commit, config_hash, finished, machine, record_failure, record_result, versions
+from zstar.signatures import resolve
+from zstar.tasks.base import AbstractTask
+from zstar.tasks.callbacks import Checkpoints, Progress, Samples, Scores, Snapshots
+
+NETWORKS = ("generator", "discriminator", "annotator")
+UNHASHED = ("trainer", "callbacks")  # how a training is carried out and watched, not what it computes
+
+
+def fit(cfg: DictConfig, folder: Path, logger: Any = None) -> dict[str, Any]:
+    """Train as ``cfg`` says, in ``folder``; asked for again, go on where it stopped or return what it had found.
+
+    Writes ``checkpoint.pt``, ``samples/*.png``, ``weights.safetensors`` with its card ``weights.json``, and
+    ``result.json``.
+
+    Raises:
+        ValueError: The configuration is wrong, or ``folder`` holds a training of another one.
+    """
+    check(cfg)
+    kind: type[AbstractTask] = resolve(cfg.task._target_)
+    plain = {name: value for name, value in to_plain(cfg).items() if name not in NETWORKS or name in kind.networks}
+    key = config_hash({name: value for name, value in plain.items() if name not in UNHASHED})
+    if (result := finished(folder, key)) is not None:
+        print(f"{folder}: finished already; choose another output folder to train again")
+        return result
+    try:
+        return _fit(cfg, kind, plain, key, folder, logger)
+    except Exception as error:
+        record_failure(folder, error)
+        raise
+
+
+def _fit(
+    cfg: DictConfig, kind: type[AbstractTask], plain: dict[str, Any], key: str, folder: Path, logger: Any
+) -> dict[str, Any]:
+    torch.manual_seed(cfg.seed)  # initial weights; everything after them draws from its own generators
+    task = kind.compose(cfg)
+    data, validation = build(cfg.data), build(cfg.validation)
+    state = _previous(folder / "checkpoint.pt", key)
+    if state:
+        task.restore(state)
+    keeper = Checkpoints(
+        folder / "checkpoint.pt",
+        {"key": key, "config": plain, "versions": versions()},
+        cfg.callbacks.checkpoint_minutes,
+        state.get("seconds", 0.0),
+    )
+
+    def export(scores: dict[str, float] | None = None) -> dict[str, Any]:
+        tensors, facts = task.export()
+        card = facts | _facts(task, plain, data, keeper.seconds()) | {"scores": scores or {}}
+        save_weights(folder / "weights.safetensors", tensors, card)
+        return card
+
+    watchers = [keeper, Samples(folder / "samples", cfg.callbacks.samples_every)]
+    watchers += [Snapshots(export, cfg.callbacks.snapshot_every), Progress()]
+    if validation is not None:
+        watchers.append(Scores(validation, cfg.callbacks.scores_every))
+    trainer: pl.Trainer = build(cfg.trainer, logger=logger or False, callbacks=watchers, default_root_dir=folder)
+    stream = Stream(data, task.batch, task.done, task.steps, cfg.seed)
+    trainer.fit(task, DataLoader(stream, batch_size=None))
+    scores = {} if validation is None else task.evaluate(validation)
+    if logger is not None and scores:
+        logger.log_metrics({f"final/{name}": value for name, value in scores.items()}, step=task.done)
+    result = {"config_hash": key, "steps": task.done, "seconds": keeper.seconds(), "scores": scores}
+    result["card"] = export(scores)
+    record_result(folder, result)
+    return result
+
+
+def _previous(path: Path, key: str) -> dict[str, Any]:
+    """The checkpoint in the folder, if there is one; one of another configuration is an error."""
+    if not path.is_file():
+        return {}
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if state["key"] != key:
+        raise ValueError(f"output: {path} is of a training with another configuration; choose another folder")
+    return state
+
+
+def _facts(task: AbstractTask, plain: Mapping[str, Any], data: AbstractData, seconds: float) -> dict[str, Any]:
+    return {
+        "command": shlex.join(["python", "train.py", *sys.argv[1:]]),
+        "config": dict(plain),
+        "data": data.fingerprint(),
+        "steps": task.done,
+        "images": task.done * task.batch,
+        "seconds": round(seconds),
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        "machine": machine(),
+        "versions": versions() | commit(),
+    }

@@ -1,0 +1,6 @@
+"""Train a network of the project: python train.py task=generator|annotator."""
+
+from zstar.cli import train
+
+if __name__ == "__main__":
+    train()
