@@ -1,0 +1,67 @@
+"""The protocol of loggers: one record per job, with its config, metrics over steps, pictures and tables."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from jaxtyping import Float
+from torch import Tensor
+
+Job = Literal["invert", "train"]
+Cell = str | int | float | bool | Tensor | None  # a tensor is a picture [c, h, w] in [−1, 1]
+
+
+class AbstractLogger(ABC):
+    """A record of one job at a time: ``start``, any number of calls in between, ``finish`` in a ``finally``.
+
+    After ``finish``, the same object may start the record of another job. What is logged is a copy for the eye: results
+    are read from the run folder, never from a logger.
+    """
+
+    @abstractmethod
+    def start(
+        self,
+        folder: Path,
+        config: Mapping[str, Any],
+        job: Job,
+        name: str,
+        tags: Sequence[str] = (),
+        group: str | None = None,
+    ) -> None:
+        """Open the record of a job.
+
+        Arguments:
+            folder: The run folder; everything that the logger writes goes into it.
+            config: The resolved config as plain Python containers.
+            job: Which program runs.
+            name: Name of the run, for people.
+            tags: Words to find it by.
+            group: Name shared by the runs that belong together, e.g. a benchmark.
+        """
+
+    @abstractmethod
+    def metrics(self, values: Mapping[str, float], step: int) -> None:
+        """Log numbers at a step. A name stands for a quantity, never for an image: images are rows of a table."""
+
+    @abstractmethod
+    def images(self, name: str, grid: Float[Tensor, "c h w"], step: int) -> None:
+        """Log one picture in [−1, 1], usually a grid of many (:func:`zstar.images.grid`)."""
+
+    @abstractmethod
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+        """Log a table with one row per image; a tensor ``[c, h, w]`` in [−1, 1] is a cell with a picture."""
+
+    @abstractmethod
+    def summary(self, values: Mapping[str, float | int | str | None]) -> None:
+        """Log what the job comes down to: one value per name for the whole run."""
+
+    @abstractmethod
+    def finish(self, failed: bool = False) -> None:
+        """Close the record, marked as failed or not. Without ``start``, and a second time, it does nothing."""
+
+    def lightning(self) -> list[Any]:
+        """Lightning loggers for a trainer (``Trainer(logger=…)``) that write to this same record."""
+        from zstar.loggers.lightning import Forward  # Lightning takes seconds to import and projection can do without
+
+        return [Forward(self)]

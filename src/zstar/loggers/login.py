@@ -1,0 +1,46 @@
+"""Whether Weights & Biases can go online: found out without a question and without the network."""
+
+import netrc
+import os
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import wandb
+
+Mode = Literal["auto", "online", "offline", "disabled"]
+
+PUBLIC = ("api.wandb.ai", "api.forge.coreweave.com")  # two names of W&B's own server; a login for one holds for both
+
+
+def choose_mode(mode: Mode) -> tuple[Literal["online", "offline", "disabled"], bool]:
+    """The mode to run in, and whether somebody asked for just that one."""
+    settings = wandb.setup().settings
+    said = os.environ.get("WANDB_MODE") or (settings.mode if settings.mode != "online" else "auto")
+    said = {"dryrun": "offline", "run": "online"}.get(said, said) if mode == "auto" else mode
+    if said == "auto":
+        return ("online", False) if logged_in(settings) else ("offline", False)
+    if said == "online" and not logged_in(settings):
+        raise ValueError(
+            "logger.mode: W&B can't go online without a login; run `wandb login` or choose logger.mode=offline"
+        )
+    return said, True
+
+
+def logged_in(settings: wandb.Settings) -> bool:
+    """Whether W&B would find credentials by itself: a key or token in environment or settings, or a netrc entry."""
+    names = ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")
+    if settings.api_key or settings.identity_token_file or any(os.environ.get(name) for name in names):
+        return True
+    homes = (os.environ.get("NETRC"), "~/.netrc", "~/_netrc")
+    found = next((file for home in homes if home and (file := Path(home).expanduser()).is_file()), None)
+    host = urlsplit(settings.base_url).netloc
+    try:
+        logins = netrc.netrc(found) if found else None
+        return (
+            any(logins.authenticators(name) for name in {host, *(PUBLIC if host in PUBLIC else ())})
+            if logins
+            else False
+        )
+    except (netrc.NetrcParseError, OSError):
+        return False

@@ -1,0 +1,125 @@
+"""Weights & Biases: online where somebody is logged in, offline otherwise, and never a question."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import wandb
+from jaxtyping import Float
+from torch import Tensor
+
+from zstar.images import to_uint8
+from zstar.loggers.base import AbstractLogger, Cell, Job
+from zstar.loggers.login import Mode, choose_mode
+
+
+class WandB(AbstractLogger):
+    """One W&B run per job, with all of its files under ``<run>/wandb``. The default.
+
+    What ``WANDB_MODE`` and the other ``WANDB_…`` variables say is respected. Jobs in one process get a run each. A job
+    that goes on after a kill continues its online run; offline, where W&B cannot do that, it gets a second run.
+
+    Arguments:
+        project: W&B project; by default ``WANDB_PROJECT`` or ``"zstar"``.
+        entity: W&B user or team; by default that of the login.
+        mode: ``"auto"`` is online where a login is found without asking anyone or the network, else offline.
+
+    References:
+        https://docs.wandb.ai/models/ref/python
+    """
+
+    def __init__(self, project: str | None = None, entity: str | None = None, mode: Mode = "auto") -> None:
+        self.project = project or os.environ.get("WANDB_PROJECT") or "zstar"
+        self.entity = entity
+        self.mode = mode
+        self.run: wandb.Run | None = None
+
+    def start(
+        self,
+        folder: Path,
+        config: Mapping[str, Any],
+        job: Job,
+        name: str,
+        tags: Sequence[str] = (),
+        group: str | None = None,
+    ) -> None:
+        """Open a run. If W&B does not answer in half a minute, the run is recorded offline and a line says so."""
+        mode, asked = choose_mode(self.mode)
+        common = {"project": self.project, "entity": self.entity, "config": dict(config), "job_type": job}
+        common |= {"name": name[:128], "tags": [tag[:64] for tag in tags], "group": group, "dir": str(folder)}
+        folder.mkdir(parents=True, exist_ok=True)
+        note = "offline (no login found)" if mode == "offline" and not asked else mode
+        try:
+            self.run = _open(mode, folder, common)
+        except wandb.errors.CommError as error:  # also a refused login
+            if asked:
+                reason = str(error).splitlines()[0]
+                raise ValueError(f"logger.mode: W&B can't go online ({reason}); choose logger.mode=offline") from error
+            note = "offline (could not go online)"
+            self.run = _open("offline", folder, common)
+        self.run.define_metric("step", hidden=True)
+        self.run.define_metric("*", step_metric="step")  # W&B drops what comes with an older step of its own axis
+        if mode != "disabled" and not wandb.setup().settings.silent:
+            print(f"W&B {note}: {self.run.url if note == 'online' else self.run.settings.sync_dir}")
+
+    def metrics(self, values: Mapping[str, float], step: int) -> None:
+        """Add a point to each curve."""
+        self._running.log({"step": step, **values})
+
+    def images(self, name: str, grid: Float[Tensor, "c h w"], step: int) -> None:
+        """Add a picture."""
+        self._running.log({"step": step, name: picture(grid)})
+
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+        """Add a ``wandb.Table``."""
+        cells = [[picture(cell) if isinstance(cell, Tensor) else cell for cell in row] for row in rows]
+        with _staging(Path(self._running.settings.root_dir) / "wandb"):
+            self._running.log({name: wandb.Table(columns=list(columns), data=cells)})
+
+    def summary(self, values: Mapping[str, float | int | str | None]) -> None:
+        """Set the run's summary values."""
+        self._running.summary.update(dict(values))
+
+    def finish(self, failed: bool = False) -> None:
+        """Finish the run; a failed one gets exit code 1, which W&B shows as failed."""
+        if self.run is not None:
+            self.run.finish(exit_code=int(failed))
+            self.run = None
+
+    @property
+    def _running(self) -> wandb.Run:
+        if self.run is None:
+            raise RuntimeError("WandB: nothing can be logged before start() and after finish()")
+        return self.run
+
+
+def picture(image: Float[Tensor, "c h w"]) -> wandb.Image:
+    """An image in [−1, 1] as W&B wants it."""
+    return wandb.Image(to_uint8(image[None])[0].cpu().numpy())
+
+
+def _open(mode: str, folder: Path, common: Mapping[str, Any]) -> wandb.Run:
+    quiet = {"console": "off", "quiet": True, "show_info": False, "silent": mode == "offline", "symlink": False}
+    still = {"init_timeout": 30, "x_disable_stats": mode != "online"}
+    memory = folder / "wandb" / "run-id.txt"  # of the online run, so that a killed job goes on with it
+    resumed = {"id": memory.read_text(), "resume": "allow"} if mode == "online" and memory.is_file() else {}
+    settings = wandb.Settings(**quiet, **still)
+    run = wandb.init(mode=mode, reinit="create_new", settings=settings, **common, **resumed)
+    if mode == "online":
+        memory.write_text(run.id)
+    return run
+
+
+@contextmanager
+def _staging(folder: Path) -> Iterator[None]:
+    """Keep what W&B stages for upload in the run's folder instead of the home directory, unless somebody chose."""
+    if "WANDB_DATA_DIR" in os.environ:
+        yield
+        return
+    os.environ["WANDB_DATA_DIR"] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ["WANDB_DATA_DIR"]

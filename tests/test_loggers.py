@@ -1,0 +1,284 @@
+"""Loggers: what was logged is read back from the files, and no job disturbs another."""
+
+import csv
+import json
+import os
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import wandb
+from hydra.utils import get_class
+from omegaconf import OmegaConf
+from PIL import Image
+from wandb.proto.wandb_internal_pb2 import Record
+
+from zstar.images import grid, to_uint8
+from zstar.loggers.base import AbstractLogger
+from zstar.loggers.csv import CSV
+from zstar.loggers.login import choose_mode
+from zstar.loggers.none import NoLogger
+from zstar.loggers.tensorboard import TensorBoard
+from zstar.loggers.wandb import WandB
+
+ROOT = Path(__file__).parents[1]
+CONFIG = {"seed": 3, "loss": {"pixel": {"weight": 1.0}}, "output": "outputs/x"}
+PICTURES = torch.linspace(-1, 1, 4 * 3 * 8 * 8).reshape(4, 3, 8, 8)
+
+
+def log_everything(logger: AbstractLogger, folder: Path, seed: int = 3, failed: bool = False) -> None:
+    logger.start(folder, {**CONFIG, "seed": seed}, job="invert", name="a run", tags=["w"], group="benchmark")
+    for step in (0, 10):
+        logger.metrics({"loss/total": 2.0 / (step + 1) + seed, "loss/pixel": 0.5}, step)
+    logger.images("reconstructions", grid(PICTURES, 2), step=10)
+    rows = [["first", 31.5, PICTURES[0]], ["second, with comma", 28.25, PICTURES[1]]]
+    logger.table("images", ["image", "psnr", "picture"], rows)
+    logger.summary({"psnr": 29.875, "status": "fine"})
+    logger.finish(failed=failed)
+
+
+def records(folder: Path, patience: float = 30) -> list[Record]:
+    """All records of the one finished W&B run in ``folder``; W&B's own process may take a moment to write the last."""
+    (path,) = folder.glob("wandb/offline-run-*/run-*.wandb")
+    end = time.monotonic() + patience
+    while not (found := parse(path.read_bytes())) or found[-1].WhichOneof("record_type") != "exit":
+        assert time.monotonic() < end, "the log has no end"
+        time.sleep(0.05)
+    return found
+
+
+def parse(data: bytes) -> list[Record]:
+    """The records in a LevelDB log of protocol buffers."""
+    found, part = [], b""
+    assert data[:4] in (b":W&B", b"")
+    position = 7
+    while position + 7 <= len(data):
+        if 32768 - position % 32768 < 7:  # a record's header is never split over blocks
+            position += 32768 - position % 32768
+            continue
+        _, length, kind = struct.unpack("<IHB", data[position : position + 7])
+        part += data[position + 7 : position + 7 + length]
+        position += 7 + length
+        if kind in (1, 4):  # a whole record, or the last part of one
+            found.append(Record.FromString(part))
+            part = b""
+    return found
+
+
+def history(found: list[Record]) -> dict[str, list]:
+    """Name → what was logged under it, call by call; a picture or a table is a dictionary of facts about its file."""
+    values: dict[str, list] = {}
+    for record in found:
+        if record.WhichOneof("record_type") == "history":
+            row: dict = {}
+            for item in record.history.item:
+                name, *fact = item.nested_key
+                value = json.loads(item.value_json)
+                row[name] = {**row.get(name, {}), fact[0]: value} if fact else value
+            for name, value in row.items():
+                values.setdefault(name, []).append(value)
+    return values
+
+
+def test_wandb_offline_holds_config_metrics_pictures_table_and_summary(tmp_path: Path) -> None:
+    home = Path("~/.local/share/wandb/artifacts/staging").expanduser()
+    before = set(home.iterdir()) if home.is_dir() else set()
+    log_everything(WandB(mode="offline"), tmp_path)
+    found = records(tmp_path)
+
+    run = next(record.run for record in found if record.WhichOneof("record_type") == "run")
+    config = {item.key: json.loads(item.value_json) for item in run.config.update}
+    assert {name: config[name] for name in CONFIG} == CONFIG
+    assert (run.project, run.job_type, run.run_group, list(run.tags)) == ("zstar", "invert", "benchmark", ["w"])
+    assert run.display_name == "a run"
+
+    logged = history(found)
+    assert logged["loss/total"] == [5.0, pytest.approx(3 + 2 / 11)]
+    assert logged["step"][:2] == [0, 10]
+
+    files = next((tmp_path / "wandb").glob("offline-run-*")) / "files"
+    picture = logged["reconstructions"][0]
+    shown = np.asarray(Image.open(files / picture["path"]))
+    assert np.array_equal(shown, to_uint8(grid(PICTURES, 2)[None])[0].numpy())
+
+    assert logged["images"][0]["_type"] == "table-file" and logged["images"][0]["nrows"] == 2
+    artifact = next(record.artifact for record in found if record.WhichOneof("record_type") == "artifact")
+    parts = {entry.path: Path(entry.local_path) for entry in artifact.manifest.contents}
+    table = json.loads(next(path for name, path in parts.items() if name.endswith("table.json")).read_text())
+    assert table["columns"] == ["image", "psnr", "picture"]
+    assert [row[:2] for row in table["data"]] == [["first", 31.5], ["second, with comma", 28.25]]
+    cell = np.asarray(Image.open(parts[table["data"][1][2]["path"]]))
+    assert np.array_equal(cell, to_uint8(PICTURES[1][None])[0].numpy())
+    assert all(tmp_path in path.parents for path in parts.values()), "everything is kept in the run's folder"
+    assert before == (set(home.iterdir()) if home.is_dir() else set())
+
+    summary = {item.key: item.value_json for r in found if r.HasField("summary") for item in r.summary.update}
+    assert json.loads(summary["psnr"]) == 29.875
+    assert next(r.exit.exit_code for r in found if r.WhichOneof("record_type") == "exit") == 0
+
+
+def test_two_jobs_in_one_process_are_two_runs_and_a_failed_one_is_marked(tmp_path: Path) -> None:
+    logger = WandB(mode="offline")
+    log_everything(logger, tmp_path / "a", seed=1)
+    log_everything(logger, tmp_path / "b", seed=2, failed=True)
+    logger.finish()  # a second time: nothing
+    first, second = records(tmp_path / "a"), records(tmp_path / "b")
+    ids, seeds, exits = [], [], []
+    for found in (first, second):
+        run = next(record.run for record in found if record.WhichOneof("record_type") == "run")
+        ids.append(run.run_id)
+        seeds += [json.loads(item.value_json) for item in run.config.update if item.key == "seed"]
+        exits.append(next(r.exit.exit_code for r in found if r.WhichOneof("record_type") == "exit"))
+    assert ids[0] != ids[1]
+    assert seeds == [1, 2]
+    assert exits == [0, 1]
+    assert history(first)["loss/total"][0] == 3 and history(second)["loss/total"] == [4.0, pytest.approx(2 + 2 / 11)]
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from zstar.loggers.wandb import WandB
+logger = WandB()
+logger.start(Path(sys.argv[1]), {"seed": 0}, job="train", name="run")
+logger.metrics({"loss": 1.0}, 0)
+logger.finish()
+"""
+
+
+def test_without_a_login_nothing_is_asked_and_one_line_says_offline(tmp_path: Path) -> None:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    environment = {**inherited, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT / "src")}
+    program = [sys.executable, "-c", PROGRAM, str(tmp_path / "run")]
+    done = subprocess.run(
+        program, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, close_fds=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("W&B offline (no login found): ") and done.stdout.count("\n") == 1
+    assert Path(done.stdout.split(": ")[1].strip()).is_dir() and done.stderr == ""
+    assert history(records(tmp_path / "run"))["loss"] == [1.0]
+
+
+@pytest.fixture
+def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """A machine where nobody has logged in to W&B and nothing is configured."""
+    wandb.teardown()  # W&B reads the environment once, and keeps the address of its service in it
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    yield monkeypatch
+    wandb.teardown()
+
+
+def test_a_login_that_does_not_work_ends_offline(
+    nobody: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    nobody.setenv("WANDB_API_KEY", "too-short")
+    assert choose_mode("auto") == ("online", False)
+    log_everything(WandB(), tmp_path)
+    assert "W&B offline (could not go online): " in capfd.readouterr().out
+    assert len(history(records(tmp_path))["loss/total"]) == 2
+    with pytest.raises(ValueError, match=r"^logger.mode: W&B can't go online \(.*too-short|^logger.mode: .*40\+ char"):
+        WandB(mode="online").start(tmp_path / "b", CONFIG, job="train", name="run")
+
+
+def test_wandb_mode_wins_over_a_login(nobody: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    nobody.setenv("WANDB_API_KEY", "k" * 40)
+    for said, wanted in (("offline", "offline"), ("dryrun", "offline"), ("disabled", "disabled"), ("online", "online")):
+        nobody.setenv("WANDB_MODE", said)
+        assert choose_mode("auto") == (wanted, True)
+    assert choose_mode("offline") == ("offline", True)
+    nobody.setenv("WANDB_MODE", "disabled")
+    wandb.teardown()
+    log_everything(WandB(), tmp_path / "run")
+    assert not list(tmp_path.rglob("*.wandb"))
+
+
+def test_online_without_a_login_is_one_sentence(nobody: pytest.MonkeyPatch) -> None:
+    nobody.setenv("WANDB_MODE", "online")
+    with pytest.raises(ValueError, match="^logger.mode: W&B can't go online without a login; run `wandb login` or"):
+        choose_mode("auto")
+
+
+@pytest.mark.parametrize(
+    "machine, wanted", [("api.wandb.ai", "online"), ("api.forge.coreweave.com", "online"), ("example.org", "offline")]
+)
+def test_a_login_is_found_in_netrc(nobody: pytest.MonkeyPatch, tmp_path: Path, machine: str, wanted: str) -> None:
+    (tmp_path / "logins").write_text(f"machine {machine} login user password {'k' * 40}\n")
+    assert choose_mode("auto") == ("offline", False)
+    nobody.setenv("NETRC", str(tmp_path / "logins"))
+    assert choose_mode("auto") == (wanted, False)
+
+
+def test_csv_is_read_back(tmp_path: Path) -> None:
+    log_everything(CSV(), tmp_path, failed=True)
+    with (tmp_path / "log" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0] == {"step": "0", "name": "loss/total", "value": "5.0"} and len(rows) == 4
+    with (tmp_path / "log" / "images.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert [row["image"] for row in table] == ["first", "second, with comma"] and table[1]["psnr"] == "28.25"
+    cell = np.asarray(Image.open(tmp_path / "log" / table[1]["picture"]))
+    assert np.array_equal(cell, to_uint8(PICTURES[1][None])[0].numpy())
+    assert Image.open(tmp_path / "log" / "images" / "reconstructions-0000010.png").size == (18, 18)
+    assert json.loads((tmp_path / "log" / "summary.json").read_text())["psnr"] == 29.875
+    record = json.loads((tmp_path / "log" / "run.json").read_text())
+    assert record["status"] == "failed" and record["config"] == CONFIG
+
+
+def test_csv_goes_on_in_the_same_file(tmp_path: Path) -> None:
+    for step in (0, 1):
+        logger = CSV()
+        logger.start(tmp_path, CONFIG, job="train", name="run")
+        logger.metrics({"loss": 1.0}, step)
+    assert (tmp_path / "log" / "metrics.csv").read_text().split() == ["step,name,value", "0,loss,1.0", "1,loss,1.0"]
+
+
+def test_tensorboard_is_read_back(tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    log_everything(TensorBoard(), tmp_path)
+    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [(event.step, event.value) for event in events.Scalars("loss/pixel")] == [(0, 0.5), (10, 0.5)]
+    assert (events.Images("reconstructions")[0].width, len(events.Images("images/picture"))) == (18, 2)
+    text = events.Tensors("images/text_summary")[0].tensor_proto.string_val[0].decode()
+    assert "| second, with comma | 28.25 |" in text
+    assert '"seed": 3' in events.Tensors("config/text_summary")[0].tensor_proto.string_val[0].decode()
+
+
+def test_tensorboard_that_is_not_installed_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ValueError, match=r"^logger: 'tensorboard' needs the package .* install zstar\[tensorboard\]"):
+        TensorBoard()
+
+
+@pytest.mark.parametrize("make", [CSV, TensorBoard, NoLogger, lambda: WandB(mode="offline")])
+def test_a_trainer_writes_to_the_same_record(tmp_path: Path, make: Callable[[], AbstractLogger]) -> None:
+    logger = make()
+    logger.finish()  # before anything was started: nothing
+    logger.start(tmp_path, CONFIG, job="train", name="run")
+    (bridge,) = logger.lightning()
+    bridge.log_metrics({"loss": 0.25, "epoch": 0}, step=7)
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "red.png")
+    bridge.log_image("samples", [tmp_path / "red.png"], step=7)
+    logger.finish()
+    if isinstance(logger, CSV):
+        assert (tmp_path / "log" / "metrics.csv").read_text().split() == ["step,name,value", "7,loss,0.25"]
+        assert Image.open(tmp_path / "log" / "images" / "samples-0000007.png").getpixel((4, 4)) == (255, 0, 0)
+    if isinstance(logger, WandB):
+        logged = history(records(tmp_path))
+        assert logged["loss"] == [0.25] and logged["step"] == [7, 7] and "epoch" not in logged
+
+
+def test_every_config_names_a_logger_that_can_be_built() -> None:
+    paths = sorted((ROOT / "conf" / "logger").glob("*.yaml"))
+    assert [path.stem for path in paths] == ["csv", "none", "tensorboard", "wandb"]
+    for path in paths:
+        node = dict(OmegaConf.load(path))
+        assert isinstance(get_class(node.pop("_target_"))(**node), AbstractLogger)
