@@ -63,3 +63,13 @@ def _compose(primary: str, *overrides: str, config_dir: Path = ROOT / "conf", **
 def composed() -> Callable[..., DictConfig]:
     """``composed("invert", "space=w", …)``: a primary config with overrides, from the files of this checkout."""
     return _compose
+
+
+@pytest.fixture(scope="session")
+def tiny() -> torch.nn.Module:
+    """A StyleGAN2 of 16×16 pixels with random weights: every kind of layer, in a millisecond or two."""
+    from zstar.generators.stylegan2 import StyleGAN2
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        return StyleGAN2(resolution=16, z_dim=16, w_dim=16, num_mapping_layers=2, channel_max=16)

@@ -1,6 +1,7 @@
 """The package is complete, its modules import downwards only, and an installed copy works from any folder."""
 
 import ast
+import importlib
 import os
 import re
 import subprocess
@@ -95,6 +96,12 @@ def test_dependencies_are_declared() -> None:
             assert names & (declared | optional), (
                 f"{path.name} imports {package}, which pyproject.toml does not declare"
             )
+
+
+@pytest.mark.parametrize("script", PROJECT["project"]["scripts"].values())
+def test_console_scripts_exist(script: str) -> None:
+    module, _, name = script.partition(":")
+    assert callable(getattr(importlib.import_module(module), name))
 
 
 def test_constraints_are_exact_and_name_no_address() -> None:
