@@ -12,7 +12,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SLOPE = 0.2  # of every leaky ReLU; its official gain √2 is folded into what comes before it, as it commutes
+from zstar.generators.stylegan2_functions import SLOPE, Activate, MixPixels, Smooth
+
+SQRT2 = math.sqrt(2)  # the official gain behind a leaky ReLU; it commutes, so it is folded into what comes before
 
 
 class EqualLinear(nn.Module):
@@ -37,7 +39,7 @@ class EqualLinear(nn.Module):
 
     def forward(self, x: Float[Tensor, "b inputs"]) -> Float[Tensor, "b outputs"]:
         y = F.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
-        return F.leaky_relu(y, SLOPE) * math.sqrt(2) if self.activate else y
+        return F.leaky_relu(y, SLOPE) * SQRT2 if self.activate else y
 
 
 def upsample(x: Float[Tensor, "b c h w"], fir: Float[Tensor, "k k"]) -> Float[Tensor, "b c h2 w2"]:
@@ -53,9 +55,7 @@ def upsampling_convolution(
 ) -> Float[Tensor, "b o h2 w2"]:
     """A 3×3 convolution onto twice the size, smoothed by the FIR filter."""
     y = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
-    channels, taps = y.shape[1], fir.shape[0]
-    kernel = (4 * fir.flip(0, 1)).expand(channels, 1, taps, taps)
-    return F.conv2d(y, kernel, padding=(taps - 2) // 2, groups=channels)
+    return Smooth.apply(y, 4 * fir.flip(0, 1), (len(fir) - 2) // 2)
 
 
 def clamp(x: Tensor, limit: float | None) -> Tensor:
@@ -83,18 +83,16 @@ class StyledConv(nn.Module):
         self, x: Float[Tensor, "b i h w"], style: Float[Tensor, "b i"], noise: Tensor | None, gain: float = 1.0
     ) -> Float[Tensor, "b o h2 w2"]:
         energy = self.weight.square().sum(dim=(2, 3))
-        demodulation = (F.linear(style.square(), energy) + 1e-8).rsqrt() * (math.sqrt(2) * gain)
-        shift = self.bias[None, :, None, None]
-        if noise is not None:
-            shift = shift + noise * self.noise_strength
+        demodulation = (F.linear(style.square(), energy) + 1e-8).rsqrt()
         x = x * style[:, :, None, None]
-        x = (
-            upsampling_convolution(x, self.weight, self.resample_filter)
-            if self.up
-            else F.conv2d(x, self.weight, padding=1)
-        )
-        x = torch.addcmul(shift * (math.sqrt(2) * gain), x, demodulation[:, :, None, None])
-        return clamp(F.leaky_relu_(x, SLOPE), None if self.conv_clamp is None else self.conv_clamp * gain)
+        if self.up:
+            x = upsampling_convolution(x, self.weight, self.resample_filter)
+        else:
+            x = F.conv2d(x, self.weight, padding=1)
+        gain = gain * SQRT2
+        noise = None if noise is None else noise * (self.noise_strength * gain)
+        x = Activate.apply(x, demodulation * gain, self.bias * gain, noise)
+        return clamp(x, None if self.conv_clamp is None else self.conv_clamp * gain / SQRT2)
 
     def noise(self, mode: str | Tensor, batch: int) -> Tensor | None:
         """The noise map of this layer, or None where it adds nothing."""
@@ -126,9 +124,7 @@ class ToRGB(nn.Module):
     def forward(self, x: Float[Tensor, "b i h w"], style: Float[Tensor, "b i"]) -> Float[Tensor, "b c h w"]:
         # So few outputs that a weight per image costs less than a scaled copy of the input.
         weight = self.weight[None, :, :, 0, 0] * (style * self.weight_gain)[:, None, :]
-        pixels = x.permute(0, 2, 3, 1).flatten(1, 2)
-        y = torch.baddbmm(self.bias, pixels, weight.transpose(1, 2))
-        return clamp(y.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2), self.conv_clamp)
+        return clamp(MixPixels.apply(x, weight) + self.bias[:, None, None], self.conv_clamp)
 
 
 class SkipConv(nn.Module):
