@@ -75,6 +75,25 @@ def test_option_composes_and_checks(composed: Any, option: Path) -> None:
         assert not problems, f"{primary} with {option}:\n" + "\n".join(problems)
 
 
+@pytest.mark.parametrize("option", [path for path in OPTIONS if path not in RECIPES], ids=str)
+def test_typo_planted_in_any_file_is_found(option: Path) -> None:
+    content = yaml.safe_load((CONF / option).read_text())
+    planted = list(_plant(content))
+    assert planted
+    problems = _problems({option.parts[0]: content})
+    assert len([problem for problem in problems if "has no argument 'tpyo'" in problem]) == len(planted), problems
+
+
+def _plant(node: Any) -> Iterator[dict[str, Any]]:
+    """Adds an argument that nothing has to every object in ``node``, and yields those objects."""
+    if isinstance(node, dict):
+        for child in list(node.values()):
+            yield from _plant(child)
+        if "_target_" in node:
+            node["tpyo"] = 1
+            yield node
+
+
 @pytest.mark.parametrize("option", RECIPES, ids=str)
 def test_scalars_of_a_recipe_survive(composed: Any, option: Path) -> None:
     values = yaml.safe_load((CONF / option).read_text()) or {}

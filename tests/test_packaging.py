@@ -25,7 +25,18 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 
 # From the ground up; a module may import its own layer and those before it.
 LAYERS = [
-    ["weights", "signatures", "config", "decoding", "images", "unpickling", "checkpoints", "convert", "runs"],
+    [
+        "weights",
+        "signatures",
+        "config",
+        "decoding",
+        "images",
+        "unpickling",
+        "checkpoints",
+        "convert",
+        "runs",
+        "statistics",
+    ],
     ["generators", "discriminators", "annotators", "losses", "metrics", "optimizers"],
     ["data", "spaces", "regularizers"],
     ["objective", "inversion", "callbacks"],
