@@ -13,13 +13,13 @@ class AbstractMetric(ABC):
     Attributes:
         better: Whether ``"higher"`` or ``"lower"`` values are better.
         unit: Unit to print behind the value, e.g. ``"dB"``; empty for none.
+        network: Name of the network whose judgement it is, to be reported with the value; empty for none.
     """
 
     better: Literal["higher", "lower"]
     unit: str = ""
+    network: str = ""
 
     @abstractmethod
-    def __call__(
-        self, image: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]
-    ) -> Float[Tensor, " b"] | None:
+    def __call__(self, image: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"] | None:
         """Value per image for images in [−1, 1], or ``None`` where it is not defined for images of this size."""
