@@ -1,0 +1,74 @@
+"""Images drawn from the generator itself, with known latents."""
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from zstar.data.base import AbstractData, Batch
+from zstar.generators.base import AbstractGenerator
+
+CHUNK = 8
+
+
+class Samples(AbstractData):
+    """``count`` images G(v) of latents v drawn from the prior: for round trips, where the true answer is known.
+
+    An image is a pure function of (seed, index): to the last bit on one machine, whichever images are read with it.
+    Images come on the CPU and are not clamped, so that the latent explains them exactly; the noise maps are those
+    stored with the weights (``"const"``). ``Batch.extras["latent"]`` holds the latents, in the space that
+    ``self.space`` names.
+
+    Arguments:
+        generator: The fixed generator G.
+        count: Number of images.
+        seed: Other seeds, other images.
+        truncation: ψ; 1 is the prior itself, smaller values draw closer to its mean. Not every space has it: StyleGAN's
+            acts on w, so it asks for ``space=w``.
+        space: The space that is drawn in; the one that the generator's prior is defined in if not given.
+    """
+
+    def __init__(
+        self,
+        generator: AbstractGenerator,
+        count: int = 64,
+        seed: int = 0,
+        truncation: float = 1.0,
+        space: str | None = None,
+    ) -> None:
+        if count < 1:
+            raise ValueError(f"data.count: {count} is not possible; set it to 1 or more")
+        self.generator, self.count, self.seed, self.truncation = generator, count, seed, truncation
+        self.space = space or next(iter(generator.spaces))
+        generator.shape(self.space)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def read(self, indices: Sequence[int]) -> Batch:
+        indices = [range(self.count)[index] for index in indices]
+        # Always whole chunks of the same size: convolutions round differently in batches of different sizes.
+        chunks = {chunk: self._chunk(chunk) for chunk in sorted({index // CHUNK for index in indices})}
+        latents, images = (
+            torch.stack([chunks[index // CHUNK][part][index % CHUNK] for index in indices]) for part in (0, 1)
+        )
+        return Batch([f"sample-{index:06d}" for index in indices], images, extras={"latent": latents})
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the generator's weights and of everything that decides what is drawn."""
+        settings = f"{self.count} {self.seed} {self.truncation} {self.space}"
+        return hashlib.sha256(f"{self.generator.fingerprint()} {settings}".encode()).hexdigest()
+
+    @torch.no_grad()
+    def _chunk(self, chunk: int) -> tuple[Float[Tensor, "b ..."], Float[Tensor, "b c h w"]]:
+        latents = torch.cat([self._latent(index) for index in range(chunk * CHUNK, (chunk + 1) * CHUNK)])
+        return latents.cpu(), self.generator.synthesize(latents, self.space, "const").cpu()
+
+    def _latent(self, index: int) -> Float[Tensor, "1 ..."]:
+        # torch's generator on the CPU uses only 32 bits of its seed. Steps of an odd constant visit each 32-bit number
+        # once, so no two images of a set share theirs; the hash puts the sets of different seeds far apart.
+        first = int.from_bytes(hashlib.sha256(f"samples {self.seed}".encode()).digest()[:4], "big")
+        rng = torch.Generator().manual_seed((first + index * 0x9E3779B1) % 2**32)
+        return self.generator.sample(1, rng, self.truncation, self.space)

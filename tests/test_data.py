@@ -1,0 +1,234 @@
+"""Folders, archives and samples as sources of images."""
+
+import io
+import os
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor, nn
+
+from zstar.data.base import AbstractData
+from zstar.data.folder import Folder
+from zstar.data.samples import Samples
+from zstar.generators.base import AbstractGenerator, Noise
+
+NAMES = ["a.jpg", "a.png", "b/c.PNG", "b/d e.webp", "ü.png"]  # in the order of their ids
+
+
+class Tiny(AbstractGenerator):
+    """z of 4 numbers → 1 × 8 × 8 pixels; w is 2 z, and truncation acts on w alone."""
+
+    resolution, channels, layers, noise_shapes = 8, 1, (), {}
+    spaces: Mapping[str, tuple[int, ...]] = {"z": (4,), "w": (4,)}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Linear(4, 64)
+        self.freeze()
+
+    def sample(
+        self, n: int, rng: torch.Generator, truncation: float = 1.0, space: str | None = None
+    ) -> Float[Tensor, "n ..."]:
+        z = torch.randn(n, 4, generator=rng)
+        return 2 * truncation * z if space == "w" else z
+
+    def lift(self, latent: Float[Tensor, "b ..."], source: str, target: str) -> Float[Tensor, "b ..."]:
+        return latent * 2 if (source, target) == ("z", "w") else latent
+
+    def synthesize(
+        self, latent: Float[Tensor, "b ..."], space: str, noise: Noise = "const"
+    ) -> Float[Tensor, "b c h w"]:
+        assert noise == "const"
+        return self.body(self.lift(latent, space, "w")).reshape(-1, 1, 8, 8)
+
+    def layer(self, name: str) -> nn.Module:
+        return self.body
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Five images of different greys in two folders, beside what is none."""
+    root = tmp_path / "photos"
+    for number, name in enumerate(NAMES):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (10 + number, 12), (40 * number,) * 3).save(root / name)
+    (root / "notes.txt").write_text("no image")
+    for hidden in ("__MACOSX/a.png", ".cache/a.png", "._a.png", ".DS_Store"):
+        (root / hidden).parent.mkdir(exist_ok=True)
+        (root / hidden).write_bytes(b"\0\5")
+    return root
+
+
+def packed(root: Path) -> Path:
+    with tarfile.open(root.with_suffix(".tar"), "w") as archive:
+        archive.add(root, ".")
+    return root.with_suffix(".tar")
+
+
+def levels(data: AbstractData) -> list[int]:
+    return [round((image.mean().item() + 1) * 127.5) for image in data.read(range(len(data))).images]
+
+
+@pytest.mark.parametrize("source", [lambda root: root, packed])
+def test_a_folder_and_its_tar_give_the_same_images_under_the_same_names(photos: Path, source: object) -> None:
+    data = Folder(str(source(photos)), resolution=8)
+    batch = data.read(range(5))
+    assert len(data) == 5 and batch.ids == NAMES and not batch.failed
+    assert batch.images.shape == (5, 3, 8, 8) and batch.images.dtype == torch.float32
+    assert all(abs(level - 40 * number) <= 2 for number, level in enumerate(levels(data)))
+    again = data.read([3, 1, 3])
+    assert again.ids == [NAMES[3], NAMES[1], NAMES[3]]
+    assert torch.equal(again.images, batch.images[[3, 1, 3]])
+    assert [b.ids for b in data.batches(2)] == [NAMES[:2], NAMES[2:4], NAMES[4:]]
+    assert data.fingerprint() == Folder(str(photos), resolution=8).fingerprint()
+
+
+def test_broken_files_are_recorded_by_name_and_the_others_go_on(photos: Path) -> None:
+    (photos / "a.png").write_bytes((photos / "a.png").read_bytes()[:40])
+    (photos / "b" / "c.PNG").write_bytes(b"")
+    (photos / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    (photos / "gone.png").symlink_to(photos / "nowhere.png")
+    os.mkfifo(photos / "pipe.png")  # would block whoever reads it
+    batch = Folder(str(photos), resolution=8).read(range(7))
+    assert batch.ids == ["a.jpg", "b/d e.webp", "ü.png"] and len(batch.images) == 3
+    assert set(batch.failed) == {"a.png", "b/c.PNG", "phone.heic", "gone.png"}
+    assert "empty" in batch.failed["b/c.PNG"] and "No such file" in batch.failed["gone.png"]
+    assert "not a picture in a format" in batch.failed["phone.heic"]
+    broken = Folder(str(photos), resolution=8).read([1])
+    assert broken.ids == [] and broken.images.shape == (0, 3, 8, 8) and list(broken.failed) == ["a.png"]
+
+
+def test_files_without_a_unicode_name_get_an_id_that_can_be_written(tmp_path: Path) -> None:
+    with open(os.fsencode(tmp_path) + b"/caf\xe9.png", "wb") as stream:
+        Image.new("RGB", (4, 4)).save(stream, format="PNG")
+    batch = Folder(str(tmp_path), resolution=4).read([0])
+    assert batch.ids == ["caf\\udce9.png"] and batch.ids[0].encode()
+
+
+def test_members_that_lead_out_of_an_archive_are_refused_by_name(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(content, format="PNG")
+    (tmp_path / "inner").mkdir()
+    with tarfile.open(tmp_path / "inner" / "evil.tar", "w") as archive:
+        for name in ("good.png", "../out.png", "/tmp/abs.png", "x/../../out2.png"):
+            member = tarfile.TarInfo(name)
+            member.size = len(content.getvalue())
+            archive.addfile(member, io.BytesIO(content.getvalue()))
+        link = tarfile.TarInfo("link.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    before = sorted(tmp_path.rglob("*"))
+    data = Folder(str(tmp_path / "inner" / "evil.tar"), resolution=4)
+    batch = data.read(range(len(data)))
+    assert batch.ids == ["good.png"]
+    assert set(batch.failed) == {"../out.png", "/tmp/abs.png", "x/../../out2.png", "link.png"}
+    assert "leads out" in batch.failed["../out.png"] and "link" in batch.failed["link.png"]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_fingerprint_follows_the_content(photos: Path) -> None:
+    first = Folder(str(photos), resolution=8)
+    prints = {first.fingerprint(), Folder(str(photos), resolution=16).fingerprint()}
+    prints |= {Folder(str(photos), resolution=8, **other).fingerprint() for other in ({"count": 4}, {"channels": 1})}
+    os.utime(photos / "a.png", (0, 0))
+    assert Folder(str(photos), resolution=8).fingerprint() == first.fingerprint()
+    (photos / "a.png").rename(photos / "a2.png")
+    prints.add(Folder(str(photos), resolution=8).fingerprint())
+    Image.new("RGB", (11, 12), (41,) * 3).save(photos / "a2.png")
+    prints.add(Folder(str(photos), resolution=8).fingerprint())
+    assert len(prints) == 6
+
+
+def test_sizes_come_from_the_generator(photos: Path) -> None:
+    data = Folder(str(photos), generator=Tiny(), count=2)
+    assert data.read([0, 1]).images.shape == (2, 1, 8, 8) and len(data) == 2
+    assert Folder(str(photos), resolution=16, channels=3, generator=Tiny()).read([0]).images.shape == (1, 3, 16, 16)
+
+
+def test_what_is_wrong_is_said_in_one_sentence_with_its_key(tmp_path: Path, photos: Path) -> None:
+    (tmp_path / "none").mkdir()
+    with tarfile.open(tmp_path / "small.tar.gz", "w:gz") as archive:
+        archive.add(photos, "photos")
+    cut = packed(photos).read_bytes()
+    (tmp_path / "cut.tar").write_bytes(cut[: len(cut) // 2])
+    (tmp_path / "bad.tar").write_bytes(cut.replace(b"./a.png\0", b"?!a.png\0"))  # the header's sum is wrong now
+    wrong = {
+        "data.path: there is no folder": {"path": str(tmp_path / "nowhere")},
+        "data.path: .* holds no images": {"path": str(tmp_path / "none")},
+        "data.path: .* uncompressed": {"path": str(tmp_path / "small.tar.gz")},
+        "data.path: .*cut.tar' is neither a folder nor a whole": {"path": str(tmp_path / "cut.tar")},
+        "data.path: .*bad.tar' is neither a folder nor a whole": {"path": str(tmp_path / "bad.tar")},
+        "data.count": {"count": 0},
+        "data.channels": {"channels": 2},
+        "data.resolution: is not given": {"resolution": None},
+        "data.resolution: 0": {"resolution": 0},
+    }
+    for sentence, arguments in wrong.items():
+        with pytest.raises(ValueError, match=sentence):
+            Folder(**{"path": str(photos), "resolution": 8, **arguments})
+
+
+def test_samples_are_reproduced_by_their_latents() -> None:
+    generator = Tiny()
+    for space in (None, "w"):
+        data = Samples(generator, count=20, truncation=1.0 if space is None else 0.5, space=space)
+        batch = data.read(range(20))
+        assert batch.ids[12] == "sample-000012" and batch.extras["latent"].shape == (20, 4)
+        assert (generator.synthesize(batch.extras["latent"], data.space) - batch.images).abs().max() < 1e-6
+        assert not batch.images.requires_grad and not batch.images.is_inference()
+    prior = Samples(generator, count=2000).read(range(2000)).extras["latent"]
+    assert prior.mean().abs() < 0.05 and (prior.std() - 1).abs() < 0.05
+    assert len(prior.unique(dim=0)) == 2000
+
+
+def test_a_sample_depends_on_seed_and_index_alone() -> None:
+    generator = Tiny()
+    whole = Samples(generator, count=20).read(range(20))
+    other = Samples(generator, count=13).read([12, 0, 12])  # another count, order and company
+    assert torch.equal(other.images, whole.images[[12, 0, 12]])
+    assert torch.equal(other.extras["latent"], whole.extras["latent"][[12, 0, 12]])
+    assert (
+        not torch.isclose(Samples(generator, count=20, seed=1).read(range(20)).images, whole.images).all(dim=-1).any()
+    )
+    with pytest.raises(IndexError):
+        Samples(generator, count=13).read([13])
+
+
+def test_the_samples_fingerprint_follows_all_that_decides_them() -> None:
+    generator, another = Tiny(), Tiny()
+    settings = [{}, {"count": 3}, {"seed": 1}, {"truncation": 0.5}, {"space": "w"}]
+    prints = [Samples(generator, **setting).fingerprint() for setting in settings]
+    prints += [Samples(another).fingerprint()]
+    assert len(set(prints)) == 6 and prints[0] == Samples(generator).fingerprint()
+
+
+def test_samples_of_a_space_that_the_generator_lacks_name_the_ones_it_has() -> None:
+    with pytest.raises(ValueError, match="no space 'w_plus'; choose one of z, w"):
+        Samples(Tiny(), space="w_plus")
+    with pytest.raises(ValueError, match="data.count"):
+        Samples(Tiny(), count=0)
+
+
+def test_both_are_built_from_their_files(photos: Path, composed: object) -> None:
+    from zstar.config import offer
+
+    generator = Tiny()
+    folder = offer(composed("invert", "data=folder", f"data.path={photos}").data, generator=generator)
+    assert folder.read([0]).images.shape == (1, 1, 8, 8)
+    samples = offer(composed("invert", "data=samples", "data.count=3").data, generator=generator)
+    assert len(samples) == 3
+
+
+def test_real_cats_from_their_archive(shared: Path) -> None:
+    archives = sorted((shared / "assets" / "grumpy-cats-64").glob("*.tar"))
+    if not archives:
+        pytest.skip("needs assets/grumpy-cats-64")
+    sizes = [len(Folder(str(archive), resolution=64)) for archive in archives]
+    assert sorted(sizes) == [75, 204]
+    batch = Folder(str(archives[0]), resolution=64, count=8).read(range(8))
+    assert not batch.failed and batch.images.std() > 0.1
