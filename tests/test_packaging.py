@@ -41,7 +41,7 @@ LAYERS = [
     ["data", "spaces", "regularizers"],
     ["objective", "inversion", "callbacks"],
     ["projectors"],
-    ["tasks", "parts", "records", "benchmark", "progress", "report", "loggers", "projection", "pipeline"],
+    ["tasks", "parts", "records", "benchmark", "progress", "report", "loggers", "job", "projection", "pipeline"],
     ["cli"],
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}

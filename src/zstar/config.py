@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import hydra.utils
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
@@ -32,7 +33,10 @@ def build(cfg: Config | None, *args: Any, **objects: Any) -> Any:
         return None
     if not isinstance(cfg, Mapping | DictConfig) or "_target_" not in cfg:
         raise ConfigError(f"{cfg}: there is nothing to build here; give it a _target_")
-    factory = hydra.utils.instantiate(cfg, _convert_="all", _partial_=True)
+    try:
+        factory = hydra.utils.instantiate(cfg, _convert_="all", _partial_=True)
+    except InstantiationException as error:  # of a nested target: its own error says it better
+        raise error.__cause__ or error from None
     if cfg.get("_partial_", False):
         return functools.partial(factory, *args, **objects)
     return factory(*args, **objects)

@@ -34,25 +34,32 @@ class AbstractSpace(ABC):
         return self.generator.sample(n, rng, truncation, self.name)
 
     def start(self, n: int) -> Float[Tensor, "n ..."]:
-        """The prior mean, ``n`` times: where optimisation begins if nothing better is known."""
-        return self.mean.expand(n, *self.shape).clone()
+        """Where optimisation begins if nothing better is known: the prior mean, brought into the space, ``n`` times."""
+        return self.constrain(self.mean.expand(n, *self.shape).clone())
 
     def decode(self, latent: Float[Tensor, "b ..."], noise: Noise = "const") -> Float[Tensor, "b c h w"]:
         """G(v): images in [−1, 1], not clamped."""
         return self.generator.synthesize(latent, self.name, noise)
 
     @cached_property
-    def _prior(self) -> Float[Tensor, "n ..."]:
-        device = next(self.generator.parameters(), torch.empty(0)).device
-        with torch.no_grad():
-            return self.sample(self.prior_samples, torch.Generator().manual_seed(0)).to(device)
+    def _moments(self) -> tuple[Tensor, float]:
+        # Streamed in chunks: ten thousand style vectors of a large generator do not fit in memory at once.
+        rng, left, count = torch.Generator().manual_seed(0), self.prior_samples, 0
+        total = square = torch.zeros((), dtype=torch.float64)
+        while left:
+            with torch.no_grad():
+                chunk = self.sample(min(left, 1000), rng).double()
+            total, square = total + chunk.sum(dim=0), square + chunk.square().sum(dim=0)
+            left, count = left - len(chunk), count + len(chunk)
+        mean = total / count
+        return mean.float(), (square / count - mean.square()).clamp_min(0).mean().sqrt().item()
 
-    @cached_property
+    @property
     def mean(self) -> Float[Tensor, "..."]:
         """Mean of the prior, in the shape of one latent."""
-        return self._prior.mean(dim=0)
+        return self._moments[0]
 
-    @cached_property
+    @property
     def spread(self) -> float:
         """Root mean squared distance of a prior sample from the mean, per coordinate."""
-        return (self._prior - self.mean).square().mean().sqrt().item()
+        return self._moments[1]

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# The runs behind README.md, from the root of the project. Each is skipped if it is finished, and goes on if it was killed.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+python=${PYTHON:-.venv/bin/python}
+common=(data.count=64 batch_size=32 steps=400 logger=none output=outputs/projection)
+
+# Round trip: images that the generator made from known latents.
+"$python" invert.py data=samples space=w name=samples "${common[@]}"
+# Held-out pictures: using different layers.
+"$python" invert.py -m space=z,w,w_plus name=held-out "${common[@]}"
+"$python" experiments/projection/table.py outputs/projection

@@ -1,0 +1,75 @@
+"""What can watch the loop and steer it: best so far, early stop, progress."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from zstar.inversion import Step, choose
+
+
+class BestSoFar:
+    """Remembers, for each image by itself, the v with the lowest value seen.
+
+    Attributes:
+        total: Lowest value per image ``[b]``; infinite before the first step.
+        latent: Latents ``[b, ...]`` at that value.
+        noise: Noise maps at that value.
+    """
+
+    total: Tensor
+    latent: Tensor
+    noise: dict[str, Tensor]
+
+    def __call__(self, step: Step) -> None:
+        """Take over the images that improved."""
+        total = step.terms.total
+        if step.index == 0:
+            self.total, self.latent, self.noise = total.clone(), step.latent.clone(), dict(step.noise)
+            return
+        better = total < self.total
+        self.total = torch.where(better, total, self.total)
+        self.latent = choose(better, step.latent, self.latent)
+        self.noise = {name: choose(better, step.noise[name], old) for name, old in self.noise.items()}
+
+
+class EarlyStop:
+    """Stops each image by itself once it has made no progress for a while.
+
+    Arguments:
+        patience: Steps without progress after which an image stops.
+        min_delta: Progress is a value below ``(1 − min_delta)`` times the last one that counted as progress.
+    """
+
+    def __init__(self, patience: int, min_delta: float = 1e-3) -> None:
+        self.patience = patience
+        self.min_delta = min_delta
+
+    def __call__(self, step: Step) -> None:
+        """Switch off the images that wait too long."""
+        total = step.terms.total
+        if step.index == 0:
+            self._reference = torch.full_like(total, float("inf"))
+            self._waited = torch.zeros_like(total)
+        progress = total < self._reference * (1 - self.min_delta)
+        self._reference = torch.where(progress, total, self._reference)
+        self._waited = torch.where(progress, torch.zeros_like(total), self._waited + 1)
+        step.active.logical_and_(self._waited < self.patience)
+
+
+class Progress:
+    """Reports the mean value of the batch now and then; a report waits for the device, hence not every step.
+
+    Arguments:
+        report: Called with (steps done, steps asked for, mean value of the equation).
+        every: Steps between two reports.
+    """
+
+    def __init__(self, report: Callable[[int, int, float], None], every: int = 10) -> None:
+        self.report = report
+        self.every = every
+
+    def __call__(self, step: Step) -> None:
+        """Report every few steps and at the last one."""
+        if step.index % self.every == 0 or step.index == step.steps - 1:
+            self.report(step.index + 1, step.steps, step.terms.total.mean().item())

@@ -1,0 +1,155 @@
+"""The main job: project every image of a data set, batch by batch, and leave a folder that says how well."""
+
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from omegaconf import OmegaConf
+
+from zstar.benchmark import RESULTS_SCHEMA, print_table, summarize
+from zstar.config import build, to_plain
+from zstar.data.base import Batch
+from zstar.images import write_png
+from zstar.job import Job, make_job
+from zstar.loggers.base import AbstractLogger
+from zstar.metrics.base import AbstractMetric
+from zstar.objective import Targets
+from zstar.parts import Parts, long_rows
+from zstar.progress import Display
+from zstar.projectors.base import project
+from zstar.records import log_result
+from zstar.report import write_report
+from zstar.runs import (
+    clear_partial,
+    commit,
+    finished,
+    machine,
+    record_failure,
+    record_result,
+    safe_name,
+    versions,
+    write_atomic,
+)
+
+
+def run(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """Run ``invert.py``: project, measure, report. A finished run is returned at once, a killed one goes on.
+
+    Returns:
+        The content of ``result.json``, with the run's folder under ``folder``.
+    """
+    job = make_job(cfg)
+    plain = to_plain(cfg)
+    name = plain["name"] or f"{job.labels.space}_{job.labels.method}_seed{job.labels.seed}"
+    folder = Path(plain["output"]) / f"{name}_{job.key}"
+    if result := finished(folder, job.key):
+        if not (folder / "report.html").is_file():  # killed between the result and its report
+            write_report(folder)
+        print(f"finished already, nothing to do: {folder}/report.html")
+        return {**result, "folder": str(folder)}
+    folder.mkdir(parents=True, exist_ok=True)
+    clear_partial(folder)
+    logger: AbstractLogger = build(plain["logger"])
+    failed = True
+    try:
+        logger.start(folder, plain, job="invert", name=name, tags=plain["tags"], group=job.labels.protocol_hash)
+        result = carry_out(job, folder, plain, logger)
+        failed = False
+    except BaseException as error:
+        record_failure(folder, error)
+        raise
+    finally:
+        logger.finish(failed=failed)
+    return {**result, "folder": str(folder)}
+
+
+def carry_out(job: Job, folder: Path, plain: dict[str, Any], logger: AbstractLogger) -> dict[str, Any]:
+    """Project the batches that are not done yet, then join, measure and report all of them."""
+    write_atomic(folder / "config.yaml", lambda path: path.write_text(OmegaConf.to_yaml(plain)))
+    parts = Parts(folder, job.key)
+    with Display(job.batches, len(job.data)) as display:
+        for index in range(job.batches):
+            if not parts.done(index):
+                first = index * job.batch_size
+                batch = job.data.read(range(first, min(first + job.batch_size, len(job.data))))
+                project_batch(job, index, batch, parts, folder, display)
+            display.batch_done(index)
+    rows, failures = parts.rows(job.batches), parts.failed(job.batches)
+    write_atomic(folder / "results.parquet", rows.write_parquet)
+    card = {"space": job.labels.space, "noise_mode": job.problem.noise, "generator": job.generator.fingerprint()}
+    parts.merge_latents(job.batches, folder / "latents.safetensors", card)
+    result = describe(job, plain, rows, failures)
+    log_result(logger, rows, result, folder, (job.generator.resolution, job.generator.channels))
+    print_table(rows, failures)
+    record_result(folder, result)
+    write_report(folder)
+    parts.clear()
+    print(f"report: {folder}/report.html")
+    return result
+
+
+def project_batch(job: Job, index: int, batch: Batch, parts: Parts, folder: Path, display: Display) -> None:
+    """Project one batch, write its pictures, and store it as finished."""
+    if not batch.ids:
+        parts.write(index, None, pl.DataFrame(schema=RESULTS_SCHEMA), batch.failed)
+        return
+    weights = batch.extras.get("weights")
+    targets = Targets(batch.images.to(job.device), batch.ids, None if weights is None else weights.to(job.device))
+    if targets.images.shape[1:] != (job.generator.channels, job.generator.resolution, job.generator.resolution):
+        size, wanted = "×".join(map(str, targets.images.shape[1:])), job.generator.resolution
+        raise ValueError(
+            f"data: its images are {size} and the generator makes {job.generator.channels}×{wanted}×{wanted}; "
+            f"set data.resolution={wanted} or choose another generator"
+        )
+    inversion = project(job.problem, job.projectors, targets, [display.callback])
+    measured = measure(job.metrics, inversion.image, targets.images)
+    failed = dict(batch.failed)
+    for name, status in zip(inversion.ids, inversion.status, strict=True):
+        if status == "diverged":
+            failed[name] = "diverged: the loss is not finite; lower optimizer.lr"
+    for name, target, image in zip(batch.ids, targets.images, inversion.image, strict=True):
+        write_png(folder / "targets" / f"{safe_name(name)}.png", target)
+        write_png(folder / "reconstructions" / f"{safe_name(name)}.png", image)
+    parts.write(index, inversion, long_rows(job.labels, inversion, measured), failed)
+
+
+def measure(
+    metrics: Mapping[str, AbstractMetric], images: torch.Tensor, targets: torch.Tensor
+) -> dict[str, list[float]]:
+    """Value per image of every metric that is defined at this size."""
+    values = {}
+    for name, metric in metrics.items():
+        with torch.no_grad():
+            value = metric(images, targets)
+        if value is not None:
+            values[name] = value.tolist()
+    return values
+
+
+def describe(job: Job, plain: dict[str, Any], rows: pl.DataFrame, failures: dict[str, str]) -> dict[str, Any]:
+    """What goes into ``result.json``."""
+    last = rows.filter(~pl.col("metric").str.starts_with("loss/"))
+    summary = {row["metric"]: row for row in summarize(last, failures).to_dicts()}
+    seconds = last.filter(pl.col("metric") == "seconds")["value"].sum()
+    return {
+        "config_hash": job.key,
+        "protocol_hash": job.labels.protocol_hash,
+        "command": shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "method": job.labels.method,
+        "space": job.labels.space,
+        "seed": job.labels.seed,
+        "steps": plain["steps"],
+        "images": last["image"].n_unique(),
+        "failed": failures,
+        "seconds": seconds,
+        "summary": summary,
+        "skipped_metrics": job.skipped,
+        "generator": job.generator.fingerprint(),
+        **commit(),
+        "versions": versions(),
+        "machine": machine(),
+    }

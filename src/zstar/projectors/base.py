@@ -1,0 +1,67 @@
+"""The protocol of projectors: (images, Inversion | None) → a better Inversion."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zstar.inversion import Callback, Inversion, choose, conclude
+from zstar.objective import Objective, Problem, Targets
+
+
+class AbstractProjector(ABC):
+    """One step of a projection method; a method is an ordered list of them.
+
+    Arguments:
+        problem: The equation without its targets.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+
+    @abstractmethod
+    def __call__(
+        self, objective: Objective, inversion: Inversion | None = None, callbacks: Sequence[Callback] = ()
+    ) -> Inversion:
+        """Project the objective's targets, starting from the inversion found so far if there is one."""
+
+    def candidate(
+        self, objective: Objective, latent: Tensor, noise: dict[str, Tensor], spent: int, began: float
+    ) -> Inversion:
+        """Evaluate latents that were found without the loop; ``spent`` evaluations went into each image."""
+        evaluations = torch.full((len(latent),), spent, device=latent.device)
+        return conclude(objective, latent, noise, [], evaluations, ["done"] * len(latent), began)
+
+
+def better(new: Inversion, old: Inversion | None) -> Inversion:
+    """Image by image the one with the lower value of the equation; what both cost is added up."""
+    return new if old is None else replace(new.after(old), **winners(new, old))
+
+
+def winners(new: Inversion, old: Inversion) -> dict[str, Any]:
+    """The result fields of two inversions of the same images, each image from the one with the lower value."""
+    wins = (new.loss < old.loss) | ~old.loss.isfinite()  # an infinite or undefined value never wins
+    pairs = zip(wins.tolist(), new.status, old.status, strict=True)
+    return {
+        "latent": choose(wins, new.latent, old.latent),
+        "noise": {name: choose(wins, new.noise[name], old.noise[name]) for name in new.noise},
+        "image": choose(wins, new.image, old.image),
+        "loss": torch.where(wins, new.loss, old.loss),
+        "status": [mine if won else theirs for won, mine, theirs in pairs],
+    }
+
+
+def project(
+    problem: Problem, projectors: Sequence[AbstractProjector], targets: Targets, callbacks: Sequence[Callback] = ()
+) -> Inversion:
+    """x → project → z: run the list of projectors, each on what the one before it found."""
+    objective = Objective(problem, targets)
+    inversion: Inversion | None = None
+    for projector in projectors:
+        inversion = projector(objective, inversion, callbacks)
+    if inversion is None:
+        raise ValueError("projector: the list is empty; choose e.g. projector=[mean,optimization]")
+    return inversion

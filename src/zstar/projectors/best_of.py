@@ -1,0 +1,63 @@
+"""The best of many prior draws as a projection."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from zstar.inversion import Callback, Inversion, clock
+from zstar.objective import Objective, Problem
+from zstar.projectors.base import AbstractProjector, better
+
+
+class BestOf(AbstractProjector):
+    """Compares each image with ``candidates`` draws from the prior and takes the one of the lowest value.
+
+    A start for optimisation that escapes poor basins (DGP starts from the best of 500, Pan et al., 2020,
+    https://arxiv.org/abs/2003.13659). All images share the draws, which depend on the seed alone: each candidate is
+    synthesized once for a whole batch, and an image gets what it would get alone.
+
+    Arguments:
+        problem: The equation without its targets.
+        candidates: Number of draws.
+        truncation: Truncation of the draws towards the mean, 1 for none.
+        chunk: Candidates that are compared at once; bounds the memory.
+    """
+
+    def __init__(self, problem: Problem, candidates: int = 500, truncation: float = 1.0, chunk: int = 16) -> None:
+        super().__init__(problem)
+        if candidates < 1:
+            raise ValueError(
+                f"projector.best_of.candidates: {candidates} leaves nothing to choose from; give at least 1"
+            )
+        self.candidates = candidates
+        self.truncation = truncation
+        self.chunk = chunk
+
+    @torch.no_grad()
+    def __call__(
+        self, objective: Objective, inversion: Inversion | None = None, callbacks: Sequence[Callback] = ()
+    ) -> Inversion:
+        """The best draw for each image."""
+        device = objective.targets.images.device
+        began = clock(device)
+        rng = torch.Generator().manual_seed(self.problem.seed)
+        draws = self.problem.space.sample(self.candidates, rng, self.truncation).to(device)
+        draws = self.problem.space.constrain(draws)
+        values = torch.cat([self._compare(objective, part) for part in draws.split(self.chunk)])  # [candidates, b]
+        noise = self.problem.initial_noise(objective.targets)
+        return better(self.candidate(objective, draws[values.argmin(dim=0)], noise, self.candidates, began), inversion)
+
+    def _compare(self, objective: Objective, draws: Tensor) -> Tensor:
+        problem, weights, b = self.problem, objective.targets.weights, len(objective.targets.ids)
+        # Draws are compared under fixed noise: maps that are to be optimised do not exist for a mere candidate.
+        images = problem.space.decode(draws, "none" if problem.noise == "none" else "const")
+        spatial = None if weights is None else weights.repeat(len(draws), 1, 1, 1)
+        total = torch.zeros(len(draws), b, device=draws.device)
+        for name, loss in problem.losses.items():
+            made = [f.repeat_interleave(b, dim=0) for f in loss.features(images)]
+            wanted = [f.repeat(len(draws), *[1] * (f.dim() - 1)) for f in objective.features[name]]
+            total += loss.weight * loss.compare(made, wanted, spatial).view(len(draws), b)
+        for regularizer in problem.regularizers.values():
+            total += regularizer.weight * regularizer(draws, {})[:, None]
+        return total

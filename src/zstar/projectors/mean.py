@@ -1,0 +1,25 @@
+"""The simplest projection: the mean of the prior."""
+
+from collections.abc import Sequence
+
+from zstar.inversion import Callback, Inversion, clock
+from zstar.objective import Objective
+from zstar.projectors.base import AbstractProjector, better
+
+
+class Mean(AbstractProjector):
+    """Gives every image the mean latent: the published start of optimisation in w and w_plus.
+
+    As the only projector it is the baseline that any method has to beat. A later place in the list would throw away
+    what was found, so there it keeps, image by image, the better of the two.
+    """
+
+    def __call__(
+        self, objective: Objective, inversion: Inversion | None = None, callbacks: Sequence[Callback] = ()
+    ) -> Inversion:
+        """The prior mean for each image."""
+        device = objective.targets.images.device
+        began = clock(device)
+        latent = self.problem.space.start(len(objective.targets.ids)).to(device)
+        noise = self.problem.initial_noise(objective.targets)
+        return better(self.candidate(objective, latent, noise, 0, began), inversion)

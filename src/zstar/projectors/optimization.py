@@ -1,0 +1,82 @@
+"""Projection by optimisation."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from zstar.callbacks import BestSoFar, EarlyStop
+from zstar.inversion import Callback, Inversion, clock, minimize
+from zstar.objective import Objective, Problem
+from zstar.optimizers.schedule import noise_scale
+from zstar.projectors.base import AbstractProjector, winners
+
+
+class Optimization(AbstractProjector):
+    """z* = argmin L(G(z), x) by gradient descent from where the chain stands, or from the prior mean.
+
+    The reference method of the lecture; the choice of space, losses, optimizer and steps makes it iGAN, Image2StyleGAN
+    or the StyleGAN2 projector (Karras et al., 2020, https://arxiv.org/abs/1912.04958).
+
+    Arguments:
+        problem: The equation without its targets.
+        steps: Optimizer steps.
+        explore: Strength of the decaying noise added to the latent, in units of the prior's spread; 0 for none. The
+            StyleGAN2 projector takes 0.05 times the norm of the spread over all coordinates, so ``0.05·√d`` here.
+        explore_until: Fraction of the run at which that noise has decayed to nothing.
+        keep_best: Return for each image the best v seen instead of the last one, if it is better.
+        patience: Stop an image after so many steps without progress; ``null`` never does.
+        min_delta: Relative decrease of the value that counts as progress.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        steps: int = 400,
+        explore: float = 0.0,
+        explore_until: float = 0.75,
+        keep_best: bool = True,
+        patience: int | None = None,
+        min_delta: float = 1e-3,
+    ) -> None:
+        super().__init__(problem)
+        self.steps = steps
+        self.explore = explore
+        self.explore_until = explore_until
+        self.keep_best = keep_best
+        self.patience = patience
+        self.min_delta = min_delta
+
+    def __call__(
+        self, objective: Objective, inversion: Inversion | None = None, callbacks: Sequence[Callback] = ()
+    ) -> Inversion:
+        """Optimise each image by itself."""
+        problem, targets = self.problem, objective.targets
+        if inversion is None:
+            latent = problem.space.start(len(targets.ids)).to(targets.images.device)
+            noise = problem.initial_noise(targets)
+        else:
+            latent, noise = inversion.latent, inversion.noise
+        best = BestSoFar()
+        watchers: list[Callback] = [best] if self.keep_best else []
+        if self.patience is not None:
+            watchers.append(EarlyStop(self.patience, self.min_delta))
+        explore = self._explorer(targets.ids, latent) if self.explore else None
+        found = minimize(objective, latent, noise, self.steps, explore, [*watchers, *callbacks]).after(inversion)
+        if not self.keep_best or not self.steps:
+            return found
+        # The history was made under exploration noise, so the best v is evaluated again, without it, before it wins.
+        again = self.candidate(objective, best.latent, best.noise, 0, clock(latent.device))
+        again = replace(again, status=found.status)
+        return replace(found, evaluations=found.evaluations + 1, **winners(again, found))
+
+    def _explorer(self, ids: list[str], latent: Tensor) -> Callable[[float], Tensor]:
+        rngs = self.problem.rngs(ids, "explore")
+        strength = self.explore * self.problem.space.spread
+
+        def draw(fraction: float) -> Tensor:
+            unit = torch.stack([torch.randn(latent.shape[1:], generator=rng) for rng in rngs])
+            return unit.to(latent.device) * (strength * noise_scale(fraction, self.explore_until))
+
+        return draw

@@ -1,0 +1,48 @@
+"""What a projection tells its logger: mean trajectories, one grid of pictures, a row per image, a summary."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from zstar.images import grid, read_image
+from zstar.loggers.base import AbstractLogger
+from zstar.runs import safe_name
+
+SHOWN = 16  # images in the grid
+TABLED = 256  # images with a picture in the table; the numbers of all are in results.parquet
+
+
+def log_result(
+    logger: AbstractLogger, rows: pl.DataFrame, result: dict[str, Any], folder: Path, size: tuple[int, int]
+) -> None:
+    """Send a finished projection to the logger; ``size`` is the resolution and the channels of its images."""
+    losses = rows.filter(pl.col("metric").str.starts_with("loss/"))
+    means = losses.group_by("step", "metric").agg(pl.col("value").mean()).sort("step")
+    for (step,), part in means.group_by("step", maintain_order=True):
+        logger.metrics(dict(zip(part["metric"], part["value"], strict=True)), int(step))
+    finals = rows.filter(~pl.col("metric").str.starts_with("loss/"))
+    if finals.is_empty():
+        return
+    wide = finals.pivot(on="metric", index="image", values="value", aggregate_function="first")
+    ids = wide["image"].to_list()
+    pairs = torch.stack([picture for name in ids[:SHOWN] for picture in pictures(folder, name, size)])
+    columns = min(8, len(ids)) * 2
+    logger.images("reconstructions", grid(pairs, columns), int(finals["step"].max() or 0))
+    cells = [
+        [row["image"], *pictures(folder, row["image"], size), *list(row.values())[1:]]
+        for row in wide[:TABLED].to_dicts()
+    ]
+    logger.table("images", ["image", "target", "reconstruction", *wide.columns[1:]], cells)
+    logger.summary(
+        {f"{name}/{key}": row[key] for name, row in result["summary"].items() for key in ("mean", "low", "high")}
+    )
+
+
+def pictures(folder: Path, name: str, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Target and reconstruction of an image as the run wrote them, ``[c, h, w]`` in [−1, 1]."""
+    file = f"{safe_name(name)}.png"
+    target, made = (read_image(folder / kind / file, *size) for kind in ("targets", "reconstructions"))
+    return target, made

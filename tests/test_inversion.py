@@ -1,0 +1,205 @@
+"""The loop: it recovers what is known, and a batch is exactly its images."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from zstar.config import build, offer
+from zstar.generators.stylegan2 import StyleGAN2
+from zstar.inversion import Inversion
+from zstar.losses.pixel import Pixel
+from zstar.objective import Objective, Problem, Targets
+from zstar.optimizers.adam import Adam
+from zstar.projectors.base import project
+from zstar.projectors.best_of import BestOf
+from zstar.projectors.mean import Mean
+from zstar.projectors.optimization import Optimization
+from zstar.projectors.random import Random
+from zstar.spaces.w import W
+from zstar.spaces.w_plus import WPlus
+
+CONF = Path(__file__).parents[1] / "conf"
+LOSSES = sorted(path.stem for path in (CONF / "loss").glob("*.yaml"))
+REGULARIZERS = sorted(path.stem for path in (CONF / "regularizer").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def tiny() -> StyleGAN2:
+    torch.manual_seed(1)
+    generator = StyleGAN2(resolution=16, z_dim=16, w_dim=16, num_mapping_layers=2, channel_max=16)
+    for name, parameter in generator.named_parameters():
+        if name.endswith("noise_strength"):  # zero in a fresh network, where noise would change nothing
+            parameter.data.fill_(0.2)
+    return generator
+
+
+def targets_of(generator: StyleGAN2, n: int) -> Targets:
+    """Images that the generator can make, with known latents."""
+    w = generator.sample(n, torch.Generator().manual_seed(5), space="w")
+    return Targets(generator.synthesize(w, "w"), [f"image-{i}" for i in range(n)])
+
+
+def part(targets: Targets, index: int) -> Targets:
+    return Targets(targets.images[index : index + 1], targets.ids[index : index + 1])
+
+
+def problem_of(generator: StyleGAN2, space: type = W, lr: float = 0.1, **given: Any) -> Problem:
+    given = {"losses": {"pixel": Pixel()}, "regularizers": {}, "optimizer": Adam(lr=lr)} | given
+    return Problem(space(generator, prior_samples=500), **given)
+
+
+def test_optimization_recovers_samples(tiny: StyleGAN2) -> None:
+    problem, targets = problem_of(tiny), targets_of(tiny, 4)
+    start = project(problem, [Mean(problem)], targets)
+    found = project(problem, [Mean(problem), Optimization(problem, steps=150)], targets)
+    assert (found.loss < 0.02 * start.loss).all()
+    assert found.evaluations.tolist() == [1 + 151 + 1] * 4  # the mean, 150 steps and their end, and the best once more
+    assert found.history["total"].shape == (4, 1 + 151)
+    torch.testing.assert_close(problem.decode(found.latent, {}), found.image, rtol=0, atol=0)
+
+
+def single_runs_agree(problem: Problem, chain: Callable[[Problem], list[Any]], targets: Targets) -> None:
+    together = project(problem, chain(problem), targets)
+    for index in range(len(targets.ids)):
+        alone = project(problem, chain(problem), part(targets, index))
+        torch.testing.assert_close(alone.loss, together.loss[index : index + 1], rtol=1e-3, atol=1e-7)
+        torch.testing.assert_close(
+            alone.history["total"], together.history["total"][index : index + 1], rtol=1e-2, atol=1e-6
+        )
+        assert alone.status == together.status[index : index + 1]
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_batch_is_exactly_its_images_under_every_loss(
+    tiny: StyleGAN2, name: str, composed: Callable[..., Any], shared: Path
+) -> None:
+    weights = {
+        "vgg19": "vgg19-conv3/vgg_normalised_conv3_1.pth",
+        "squeezenet11": "squeezenet11/squeezenet1_1_features.caffe_bgr255.converted.pth",
+    }
+    extra = [f"loss.{name}.network.checkpoint={shared / 'assets' / weights[name]}"] if name in weights else []
+    extra += ["loss.lpips.pnet_rand=true"] if name == "lpips" else []
+    node = composed("invert", f"loss=[{name}]", *extra).loss[name]
+    problem = problem_of(tiny, losses={name: build(node)}, lr=0.03)
+    targets = targets_of(tiny, 8)
+    single_runs_agree(problem, lambda p: [Mean(p), Optimization(p, steps=6, explore=0.05)], targets)
+
+
+@pytest.mark.parametrize("name", REGULARIZERS)
+def test_a_batch_is_exactly_its_images_under_every_regularizer(
+    tiny: StyleGAN2, name: str, composed: Callable[..., Any]
+) -> None:
+    node = composed("invert", f"regularizer=[{name}]").regularizer[name]
+    space = WPlus(tiny, prior_samples=500)
+    regularizer = build(node, space=space)
+    problem = Problem(space, {"pixel": Pixel()}, {name: regularizer}, Adam(lr=0.03), noise="optimize")
+    targets = targets_of(tiny, 8)
+    single_runs_agree(problem, lambda p: [Random(p), Optimization(p, steps=6)], targets)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_a_batch_is_exactly_its_images_under_every_optimizer(
+    tiny: StyleGAN2, optimizer: str, composed: Callable[..., Any]
+) -> None:
+    problem = problem_of(tiny, optimizer=build(composed("invert", f"optimizer={optimizer}").optimizer))
+    targets = targets_of(tiny, 8)
+    single_runs_agree(
+        problem, lambda p: [BestOf(p, candidates=20, chunk=7), Optimization(p, steps=6, patience=3)], targets
+    )
+
+
+def test_lbfgs_beats_adam_at_equal_evaluations(tiny: StyleGAN2, composed: Callable[..., Any]) -> None:
+    lbfgs = problem_of(tiny, optimizer=build(composed("invert", "optimizer=lbfgs").optimizer))
+    targets = targets_of(tiny, 4)
+    quick = project(lbfgs, [Optimization(lbfgs, steps=30)], targets)
+    adam = problem_of(tiny)
+    slow = project(adam, [Optimization(adam, steps=int(quick.evaluations.max()))], targets)
+    assert quick.loss.mean() < slow.loss.mean()
+    torch.testing.assert_close(quick.loss, quick.history["total"].amin(dim=1))  # points on trial may be worse
+
+
+def test_an_image_that_stops_early_stands_still(tiny: StyleGAN2) -> None:
+    problem, targets = problem_of(tiny), targets_of(tiny, 2)
+    exact = tiny.sample(2, torch.Generator().manual_seed(5), space="w")
+    # The first image starts at its solution, where no progress is possible; the second one has work to do.
+    start = torch.stack([exact[0], problem.space.mean])
+    begin = Objective(problem, targets)
+    inversion = Mean(problem)(begin)
+    inversion.latent = start
+    found = Optimization(problem, steps=40, patience=5)(begin, inversion)
+    assert found.status == ["stopped", "done"]
+    torch.testing.assert_close(found.latent[0], exact[0])
+    assert found.evaluations[0] < found.evaluations[1]
+    assert found.loss[1] < 0.5 * inversion.loss[1]
+
+
+def test_the_best_seen_is_returned(tiny: StyleGAN2) -> None:
+    problem, targets = problem_of(tiny, lr=3.0, optimizer=Adam(lr=3.0, ramp_down=0.0)), targets_of(tiny, 3)
+    last = project(problem, [Optimization(problem, steps=25, keep_best=False)], targets)
+    best = project(problem, [Optimization(problem, steps=25)], targets)
+    assert (best.loss <= last.loss).all() and (best.loss < last.loss).any()
+    torch.testing.assert_close(best.loss, best.history["total"].amin(dim=1), rtol=1e-4, atol=1e-7)
+
+
+def test_a_diverging_image_is_named_and_leaves_the_others_alone(tiny: StyleGAN2) -> None:
+    problem, targets = problem_of(tiny), targets_of(tiny, 2)
+    images = targets.images.clone()
+    images[0] = float("nan")
+    found = project(problem, [Mean(problem), Optimization(problem, steps=10)], Targets(images, targets.ids))
+    alone = project(problem, [Mean(problem), Optimization(problem, steps=10)], part(targets, 1))
+    assert found.status == ["diverged", "done"]
+    torch.testing.assert_close(found.loss[1:], alone.loss, rtol=1e-4, atol=0)
+
+
+def test_more_candidates_are_never_worse(tiny: StyleGAN2) -> None:
+    problem, targets = problem_of(tiny), targets_of(tiny, 6)
+    one, many = (project(problem, [BestOf(problem, candidates=n)], targets).loss for n in (1, 100))
+    assert (many <= one).all() and many.mean() < 0.9 * one.mean()
+
+
+def test_the_seed_and_the_id_decide_a_random_start(tiny: StyleGAN2) -> None:
+    targets = targets_of(tiny, 2)
+
+    def draw(seed: int, wanted: Targets) -> Tensor:
+        problem = problem_of(tiny, seed=seed)
+        return project(problem, [Random(problem)], wanted).latent
+
+    assert draw(0, targets).equal(draw(0, targets))
+    assert draw(0, part(targets, 1)).equal(draw(0, targets)[1:])
+    assert not draw(0, targets)[0].equal(draw(0, targets)[1])
+    assert not draw(0, targets).equal(draw(1, targets))
+
+
+def test_a_saved_inversion_draws_the_same_image(tiny: StyleGAN2, tmp_path: Path) -> None:
+    problem, targets = problem_of(tiny, WPlus, noise="optimize"), targets_of(tiny, 3)
+    found = project(problem, [Mean(problem), Optimization(problem, steps=5)], targets)
+    assert set(found.noise) == set(tiny.noise_shapes)
+    found.save(tmp_path / "found.safetensors")
+    back = Inversion.load(tmp_path / "found.safetensors")
+    assert tiny.synthesize(back.latent, back.space, back.noise).equal(found.image)
+    assert back.image.equal(found.image) and back.ids == targets.ids and back.status == found.status
+    # Without the optimised maps the picture is another one: they belong to the result.
+    assert not torch.allclose(tiny.synthesize(back.latent, back.space, "const"), found.image, atol=1e-3)
+
+
+def test_exploration_noise_decays_and_depends_on_the_image_alone(tiny: StyleGAN2) -> None:
+    problem, targets = problem_of(tiny, lr=0.0), targets_of(tiny, 2)
+    moved = project(problem, [Optimization(problem, steps=20, explore=0.5, keep_best=False)], targets)
+    jitter = (moved.history["total"] - moved.loss[:, None]).abs()
+    assert (jitter[:, :5].mean(dim=1) > 10 * jitter[:, 16:20].mean(dim=1)).all()
+    torch.testing.assert_close(moved.latent, problem.space.start(2))
+
+
+def test_unusable_problems_are_refused_in_one_sentence(tiny: StyleGAN2, composed: Callable[..., Any]) -> None:
+    with pytest.raises(ValueError, match="loss: the list is empty"):
+        problem_of(tiny, losses={})
+    pixels = build(composed("invert", "generator=pixels").generator)
+    space = offer(composed("invert", "space=pixels").space, generator=pixels)
+    with pytest.raises(ValueError, match="noise: 'optimize' needs a generator with noise maps"):
+        Problem(space, {"pixel": Pixel()}, {}, Adam(), noise="optimize")
+    with pytest.raises(ValueError, match=r"no space 'pixels'; choose one of z, w, w_plus, style"):
+        offer(composed("invert", "space=pixels").space, generator=tiny)

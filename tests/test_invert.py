@@ -1,0 +1,194 @@
+"""The main job, end to end: what it leaves behind, and that it survives kills, broken images and mistakes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import torch
+from PIL import Image
+
+from zstar.checkpoints import load_weights, read_card
+from zstar.inversion import Inversion
+from zstar.projection import run
+
+ROOT = Path(__file__).parents[1]
+TINY = [
+    "generator=stylegan2",
+    "generator.resolution=16",
+    "generator.z_dim=8",
+    "generator.w_dim=8",
+    "generator.num_mapping_layers=1",
+    "generator.channel_max=8",
+    "data.resolution=16",
+    "space.prior_samples=100",
+    "loss=[pixel]",
+    "metric=[mse,psnr]",
+    "logger=none",
+]
+
+
+def tiny_run(composed: Callable[..., Any], out: Path, *overrides: str) -> tuple[dict[str, Any], Path]:
+    torch.manual_seed(0)  # the weights of the untrained generator
+    result = run(composed("invert", *TINY, f"output={out}", *overrides))
+    return result, Path(result["folder"])
+
+
+def test_a_run_leaves_everything_behind_and_is_not_done_twice(
+    composed: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    words = ["data.count=5", "batch_size=2", "steps=3"]
+    result, folder = tiny_run(composed, tmp_path, *words)
+    left = {path.name for path in folder.iterdir()}
+    assert left >= {"config.yaml", "result.json", "results.parquet", "latents.safetensors", "report.html"}
+    assert "parts" not in left
+    assert len(list((folder / "reconstructions").glob("*.png"))) == len(list((folder / "targets").glob("*.png"))) == 5
+    rows = pl.read_parquet(folder / "results.parquet")
+    finals = rows.filter(pl.col("metric") == "psnr")
+    assert finals["image"].to_list() == [f"test-{i:06d}" for i in range(5)]
+    assert finals["value"].mean() == pytest.approx(result["summary"]["psnr"]["mean"])
+    total = rows.filter((pl.col("metric") == "loss/total") & (pl.col("image") == "test-000003")).sort("step")
+    assert total["step"].to_list() == [0, 1, 2, 3, 4] and total["value"].is_finite().all()
+    latents = load_weights(folder / "latents.safetensors")
+    assert latents["latent"].shape[0] == 5 and read_card(folder / "latents.safetensors")["ids"][4] == "test-000004"
+
+    stamp = (folder / "result.json").stat().st_mtime_ns
+    capsys.readouterr()
+    tiny_run(composed, tmp_path, *words)
+    assert "finished already" in capsys.readouterr().out
+    assert (folder / "result.json").stat().st_mtime_ns == stamp
+    _, other = tiny_run(composed, tmp_path, *words, "seed=1")
+    assert other != folder
+
+
+def test_a_killed_run_goes_on_and_ends_the_same(composed: Callable[..., Any], tmp_path: Path) -> None:
+    weights = tmp_path / "g.safetensors"
+    export_tiny(weights)
+    words = [*TINY, "data.count=12", "batch_size=2", "steps=40", f"generator.checkpoint={weights}"]
+    command = [sys.executable, str(ROOT / "invert.py"), *words]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    victim = subprocess.Popen([*command, f"output={tmp_path}/killed"], env=environment, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("killed/*/parts/000001.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    victim.send_signal(signal.SIGKILL)
+    victim.wait()
+    (parts,) = tmp_path.glob("killed/*/parts")
+    assert not list(tmp_path.glob("killed/*/result.json"))
+    stamps = {path.name: path.stat().st_mtime_ns for path in parts.glob("00000[01].*")}
+
+    again = run(composed("invert", *words, f"output={tmp_path}/killed"))
+    assert len(stamps) == 6
+    smooth = run(composed("invert", *words, f"output={tmp_path}/smooth"))
+    one, two = (load_weights(Path(r["folder"]) / "latents.safetensors") for r in (again, smooth))
+    assert one["latent"].equal(two["latent"]) and one["loss"].equal(two["loss"])
+    timeless = pl.col("metric") != "seconds"
+    frames = [
+        pl.read_parquet(Path(r["folder"]) / "results.parquet").filter(timeless).drop("seconds") for r in (again, smooth)
+    ]
+    assert frames[0].equals(frames[1])
+
+
+def export_tiny(path: Path) -> None:
+    from zstar.checkpoints import save_weights
+    from zstar.generators.stylegan2 import StyleGAN2
+
+    torch.manual_seed(0)
+    g = StyleGAN2(resolution=16, z_dim=8, w_dim=8, num_mapping_layers=1, channel_max=8)
+    save_weights(path, g.state_dict(), {"kind": "generator", "settings": g.settings})
+
+
+def test_finished_batches_are_not_projected_again(
+    composed: Callable[..., Any], tmp_path: Path, monkeypatch: Any
+) -> None:
+    import zstar.projection
+
+    real, seen = zstar.projection.project, []
+
+    def counting(problem: Any, projectors: Any, targets: Any, callbacks: Any) -> Inversion:
+        seen.append(targets.ids[0])
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return real(problem, projectors, targets, callbacks)
+
+    monkeypatch.setattr(zstar.projection, "project", counting)
+    words = ["data.count=8", "batch_size=2", "steps=2"]
+    with pytest.raises(KeyboardInterrupt):
+        tiny_run(composed, tmp_path, *words)
+    assert list(tmp_path.glob("*/failed.txt"))
+    tiny_run(composed, tmp_path, *words)
+    assert seen == [f"test-{i:06d}" for i in (0, 2, 4, 4, 6)]
+    assert not list(tmp_path.glob("*/failed.txt"))
+
+
+def test_broken_images_are_named_and_the_others_go_on(composed: Callable[..., Any], tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    (photos / "sub").mkdir(parents=True)
+    Image.new("RGB", (40, 30), (200, 30, 30)).save(photos / "red.jpg")
+    Image.new("L", (30, 40), 90).save(photos / "sub" / "grey.png")
+    (photos / "broken.png").write_bytes((photos / "sub" / "grey.png").read_bytes()[:40])
+    (photos / "empty.jpg").write_bytes(b"")
+    words = [word for word in TINY if not word.startswith("data.")]
+    cfg = composed(
+        "invert", *words, "data=folder", f"data.path={photos}", f"output={tmp_path}/out", "batch_size=3", "steps=2"
+    )
+    result = run(cfg)
+    assert set(result["failed"]) == {"broken.png", "empty.jpg"}
+    assert result["images"] == 2
+    page = (Path(result["folder"]) / "report.html").read_text()
+    assert "broken.png" in page and "empty.jpg" in page
+    assert json.loads((Path(result["folder"]) / "result.json").read_text())["failed"] == result["failed"]
+
+
+def test_images_of_another_size_are_refused_with_the_fix(composed: Callable[..., Any], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="set data.resolution=16"):
+        tiny_run(composed, tmp_path, "data.resolution=32", "data.count=2")
+
+
+def command_line(folder: Path, *words: str) -> subprocess.CompletedProcess:
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    return subprocess.run(
+        [sys.executable, str(ROOT / "invert.py"), *words], cwd=folder, env=environment, capture_output=True, text=True
+    )
+
+
+def test_mistakes_end_in_sentences_not_tracebacks(tmp_path: Path) -> None:
+    done = command_line(tmp_path, *TINY, "loss.pixel.wieght=2", "+optimizer.momentum=1", "loss.lpips.weight=3")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "Key 'wieght'" in done.stderr or "loss.pixel.wieght" in done.stderr
+
+
+def test_a_sweep_gives_each_job_a_folder_and_a_wandb_run(tmp_path: Path) -> None:
+    words = [word for word in TINY if word != "logger=none"]
+    done = command_line(tmp_path, "-m", *words, "data.count=2", "steps=2", "space=z,w,w_plus", "seed=0,1")
+    assert done.returncode == 0, done.stderr[-2000:]
+    folders = sorted(path.parent for path in tmp_path.glob("outputs/invert/*/result.json"))
+    assert len(folders) == 6
+    assert {(json.loads((f / "result.json").read_text())["space"]) for f in folders} == {"z", "w", "w_plus"}
+    logs = list(tmp_path.glob("outputs/invert/**/run-*.wandb"))
+    assert len(logs) == 6 and len({log.name for log in logs}) == 6
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
+    script = (
+        "import resource, sys; sys.argv[0] = 'invert.py'; from zstar.cli import invert; invert(); "
+        "print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    peaks = []
+    for count in (200, 2000):
+        words = ["projector=[mean]", "data.resolution=64", "generator=cottages", "loss=[pixel]", "logger=none"]
+        done = subprocess.run(
+            [sys.executable, "-c", script, *words, f"data.count={count}", f"output={tmp_path}"],
+            env=environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        peaks.append(int(done.stdout.split("peak ")[1].split()[0]))
+    assert peaks[1] <= 1.2 * peaks[0]
