@@ -1,0 +1,98 @@
+"""Learned perceptual image patch similarity."""
+
+from pathlib import Path
+from typing import Literal
+from warnings import catch_warnings, simplefilter
+
+import lpips
+import torch
+import torchvision
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from zstar.losses.base import AbstractLoss, spatial_mean
+from zstar.losses.networks import as_rgb, at_least, fill, read_state, unit_length
+
+BACKBONES = {
+    "alex": torchvision.models.AlexNet_Weights.IMAGENET1K_V1.url,
+    "vgg": torchvision.models.VGG16_Weights.IMAGENET1K_V1.url,
+    "squeeze": torchvision.models.SqueezeNet1_1_Weights.IMAGENET1K_V1.url,
+}
+
+
+class LPIPS(AbstractLoss):
+    """LPIPS 0.1 (Zhang et al. 2018, https://arxiv.org/abs/1801.03924), equal to the package ``lpips``.
+
+    The distance that agrees best with what people call similar, and the standard of the field. ``alex`` is the one to
+    report; ``vgg`` is smoother as an objective and about ten times as slow; ``squeeze`` is the smallest.
+
+    The calibrated heads come with the package. The ImageNet backbone is torchvision's: it is taken from torch's cache
+    or from a given file, and never downloaded. Images are in [−1, 1]; grey ones are repeated to three channels;
+    images whose shorter side is below 64 pixels are enlarged to 64 (bilinear) first, because the backbones shrink
+    them to nothing.
+
+    Arguments:
+        net: Backbone: ``alex``, ``vgg`` or ``squeeze``.
+        backbone: Path of torchvision's state dict of that backbone; the file in torch's cache if not given.
+        weight: λ, the factor of this loss in the objective.
+        pnet_rand: Use a random backbone (the same one every time) instead of trained weights. Such a distance is *not*
+            LPIPS; it lets everything around it run where the weights can't be had.
+    """
+
+    def __init__(
+        self,
+        net: Literal["alex", "vgg", "squeeze"] = "alex",
+        backbone: str | None = None,
+        weight: float = 1.0,
+        pnet_rand: bool = False,
+    ) -> None:
+        super().__init__(weight)
+        if net not in BACKBONES:
+            raise ValueError(f"loss.lpips.net: there is no net '{net}'; choose one of {', '.join(BACKBONES)}")
+        if pnet_rand and backbone is not None:
+            raise ValueError("loss.lpips.backbone: a file and pnet_rand=true exclude each other; remove one of them")
+        state = None if pnet_rand else _backbone(net, backbone)
+        model = _package(net)
+        if state is not None:
+            _fill(model.net, state, net, backbone)
+        self.trunk, self.scaling = model.net, model.scaling_layer
+        self.heads = nn.ParameterList(head.model[-1].weight for head in model.lins)
+        self.eval().requires_grad_(False)
+
+    def features(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:
+        """Activations of the backbone, with the channels of each pixel as a vector of length 1."""
+        return [unit_length(activation) for activation in self.trunk(self.scaling(at_least(as_rgb(image))))]
+
+    def compare(
+        self, features: list[Tensor], target: list[Tensor], weights: Float[Tensor, "b 1 h w"] | None = None
+    ) -> Float[Tensor, " b"]:
+        """Sum over layers of the spatial mean of the heads' verdict on squared differences."""
+        layers = zip(features, target, self.heads, strict=True)
+        return sum(spatial_mean(F.conv2d((a - b).square(), head), weights) for a, b, head in layers)
+
+
+def _package(net: str) -> nn.Module:
+    """The package's model: calibrated heads on a random backbone; the caller's random numbers stay as they are."""
+    with torch.random.fork_rng(devices=[]), catch_warnings():
+        simplefilter("ignore")  # the package calls torchvision in an old way
+        torch.manual_seed(0)
+        return lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
+
+
+def _backbone(net: str, backbone: str | None) -> dict[str, Tensor]:
+    url = BACKBONES[net]
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+    if backbone is None and not cached.is_file():
+        raise ValueError(
+            f"loss.lpips.backbone: net={net} needs torchvision's {cached.name}, which is never downloaded by itself; "
+            f"put {url} at {cached} or set loss.lpips.backbone=<path>"
+        )
+    return read_state(backbone or str(cached), "loss.lpips.backbone", f"torchvision's {cached.name}")
+
+
+def _fill(trunk: nn.Module, state: dict[str, Tensor], net: str, backbone: str | None) -> None:
+    """The package calls ``features.3.weight`` ``slice2.3.weight``, and has no use for the classifier."""
+    names = {name: "features." + name.split(".", 1)[1] for name in trunk.state_dict()}
+    known = {name: state[source] for name, source in names.items() if source in state}
+    fill(trunk, known, "loss.lpips.backbone", backbone or "torch's cache", f"torchvision's weights of net={net}")

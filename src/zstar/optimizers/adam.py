@@ -1,0 +1,67 @@
+"""Adam with the published ramps of the step size."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from zstar.optimizers.base import AbstractOptimizer, Objective, value_and_gradient
+from zstar.optimizers.schedule import ramp
+
+
+@dataclass
+class Moments:
+    """Steps taken, and running means of the gradient and of its square for each variable."""
+
+    steps: int
+    first: list[Tensor]
+    second: list[Tensor]
+
+
+class Adam(AbstractOptimizer):
+    """Adam (Kingma & Ba 2015, https://arxiv.org/abs/1412.6980), with the ramps of StyleGAN2's projector.
+
+    The choice for projection in general: it gets along with any loss, with exploration noise, and with flat starts.
+    Every number is updated by itself, so a batch follows exactly the trajectories of its images. One evaluation a step.
+
+    Arguments:
+        lr: Step size: how far a coordinate moves in one step, about. 0.1 suits z and w, 0.01 suits w_plus.
+        betas: Decay of the running means of the gradient and of its square.
+        ramp_up: Share of the run in which the step size rises linearly from 0.
+        ramp_down: Share of the run, at its end, in which it falls to 0 along a cosine.
+    """
+
+    def __init__(
+        self, lr: float = 0.1, betas: Sequence[float] = (0.9, 0.999), ramp_up: float = 0.05, ramp_down: float = 0.25
+    ) -> None:
+        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"optimizer.betas: {list(betas)} must be two numbers in [0, 1); [0.9, 0.999] is usual")
+        if min(ramp_up, ramp_down) < 0 or ramp_up + ramp_down > 1:
+            raise ValueError(
+                f"optimizer.ramp_up, ramp_down: {ramp_up} and {ramp_down} are shares of a run; make their sum at most 1"
+            )
+        self.lr = lr
+        self.betas = tuple(betas)
+        self.ramp_up = ramp_up
+        self.ramp_down = ramp_down
+
+    def start(self, variables: list[Tensor]) -> Moments:
+        """No step taken, moments at zero."""
+        return Moments(0, [torch.zeros_like(v) for v in variables], [torch.zeros_like(v) for v in variables])
+
+    def step(
+        self, variables: list[Tensor], state: Moments, objective: Objective, fraction: float
+    ) -> tuple[Float[Tensor, " b"], Int[Tensor, " b"]]:
+        """One evaluation, one update."""
+        values, gradients = value_and_gradient(objective, variables)
+        state.steps += 1
+        beta1, beta2 = self.betas
+        size = self.lr * ramp(fraction, self.ramp_up, self.ramp_down) / (1 - beta1**state.steps)
+        correction = (1 - beta2**state.steps) ** 0.5
+        for variable, gradient, first, second in zip(variables, gradients, state.first, state.second, strict=True):
+            first.lerp_(gradient, 1 - beta1)
+            second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+            variable.addcdiv_(first, second.sqrt().div_(correction).add_(1e-8), value=-size)
+        return values, torch.ones_like(values, dtype=torch.long)

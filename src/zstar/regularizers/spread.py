@@ -1,0 +1,33 @@
+"""How far the layers' style codes are from each other."""
+
+from collections.abc import Mapping
+
+from jaxtyping import Float
+from torch import Tensor
+
+from zstar.regularizers.base import AbstractRegularizer
+from zstar.spaces.base import AbstractSpace
+
+
+class Spread(AbstractRegularizer):
+    """Mean squared deviation of the rows of a w_plus latent from their mean, in units of the prior's spread².
+
+    0 for a latent of w, about 1 for rows drawn independently. The choice to move gradually between the editability of
+    w and the reconstruction of w_plus (the trade-off of e4e, Tov et al. 2021, https://arxiv.org/abs/2102.02766).
+
+    Arguments:
+        space: w_plus.
+        weight: μ, the factor of this regularizer in the objective.
+    """
+
+    def __init__(self, space: AbstractSpace, weight: float = 1.0) -> None:
+        if space.name != "w_plus":
+            raise ValueError(
+                f"regularizer.spread: only w_plus has rows to compare, space={space.name} has not; "
+                "set space=w_plus or remove spread from regularizer"
+            )
+        super().__init__(space, weight)
+
+    def __call__(self, latent: Float[Tensor, "b ..."], noise: Mapping[str, Tensor]) -> Float[Tensor, " b"]:
+        deviation = (latent - latent.mean(dim=1, keepdim=True)) / max(self.space.spread, 1e-12)
+        return deviation.flatten(1).square().mean(dim=1)

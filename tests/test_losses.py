@@ -1,0 +1,282 @@
+"""Every loss in conf/loss keeps the contract, and each equals what it says it is."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import lpips
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from scipy.signal import convolve2d
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from zstar.config import build
+from zstar.losses.base import AbstractLoss
+from zstar.losses.lpips import LPIPS
+from zstar.losses.ms_ssim import MSSSIM, scales
+from zstar.losses.networks import VGG19Conv3
+from zstar.losses.perceptual import Perceptual
+from zstar.losses.pixel import Pixel
+
+ROOT = Path(__file__).parents[1]
+ASSETS = ROOT.parent / "shared" / "assets"
+FILES = {
+    "vgg19": ASSETS / "vgg19-conv3" / "vgg_normalised_conv3_1.pth",
+    "squeezenet11": ASSETS / "squeezenet11" / "squeezenet1_1_features.caffe_bgr255.converted.pth",
+}
+SIZE = 48
+NAMES = sorted(path.stem for path in (ROOT / "conf" / "loss").glob("*.yaml"))
+
+
+class Tiny(nn.Module):
+    """Two random feature maps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.LeakyReLU(0.2))
+        self.second = nn.Sequential(nn.Conv2d(8, 16, 3, stride=2, padding=1), nn.ReLU())
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        fine = self.first(image)
+        return [fine, self.second(fine)]
+
+
+def make(name: str) -> AbstractLoss:
+    """The loss as conf/ has it, with the weights that there are."""
+    cfg = yaml.safe_load((ROOT / "conf" / "loss" / f"{name}.yaml").read_text())[name]
+    if name == "lpips":
+        cfg["pnet_rand"] = True
+    if name in FILES:
+        if not FILES[name].is_file():
+            pytest.skip(f"needs {FILES[name].name} in ../shared/assets, which is not part of the project")
+        cfg["network"]["checkpoint"] = str(FILES[name])
+    if name == "perceptual" and not (ROOT / "src/zstar/weights/annotator64.safetensors").is_file():
+        return Perceptual(Tiny())
+    return build(cfg)
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def loss(request: pytest.FixtureRequest) -> AbstractLoss:
+    torch.manual_seed(0)
+    return make(request.param)
+
+
+def pictures(n: int, size: int = SIZE, seed: int = 0) -> Tensor:
+    """Smooth random pictures in [−1, 1] with some grain."""
+    rng = torch.Generator().manual_seed(seed)
+    smooth = F.interpolate(torch.randn(n, 3, 8, 8, generator=rng), size=size, mode="bicubic")
+    return (smooth + 0.2 * torch.randn(n, 3, size, size, generator=rng)).tanh()
+
+
+def test_every_file_is_covered() -> None:
+    assert {"pixel", "lpips", "perceptual", "vgg19", "ms_ssim"} <= set(NAMES)
+
+
+def test_one_value_per_image_as_alone(loss: AbstractLoss) -> None:
+    image, target = pictures(3), pictures(3, seed=1)
+    together = loss(image, target)
+    assert together.shape == (3,) and (together > 0).all()
+    alone = torch.cat([loss(image[i : i + 1], target[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-6)
+
+
+def test_gradient_is_each_images_own(loss: AbstractLoss) -> None:
+    target, image = pictures(3, seed=1), pictures(3)
+    other = image.clone()
+    other[1] = pictures(1, seed=9)[0]
+    gradients = []
+    for batch in (image, other):
+        batch = batch.clone().requires_grad_()
+        gradients.append(torch.autograd.grad(loss(batch, target).sum(), batch)[0])
+    assert gradients[0].isfinite().all() and (gradients[0].abs().amax(dim=(1, 2, 3)) > 0).all()
+    for index in (0, 2):
+        scale = gradients[0][index].abs().max().item()
+        torch.testing.assert_close(gradients[0][index], gradients[1][index], rtol=1e-3, atol=1e-5 * scale)
+    assert not any(parameter.requires_grad for parameter in loss.parameters())
+
+
+def test_zero_at_the_target_and_finite_gradient_on_flat_images(loss: AbstractLoss) -> None:
+    image = pictures(2)
+    torch.testing.assert_close(loss(image, image), torch.zeros(2), rtol=0, atol=1e-6)
+    flat = torch.zeros(1, 3, SIZE, SIZE).requires_grad_()
+    for target in (torch.zeros(1, 3, SIZE, SIZE), torch.ones(1, 3, SIZE, SIZE)):
+        assert torch.autograd.grad(loss(flat, target).sum(), flat)[0].isfinite().all()
+
+
+def test_grows_with_distortion(loss: AbstractLoss) -> None:
+    target, noise = pictures(2), torch.randn(2, 3, SIZE, SIZE)
+    values = torch.stack([loss((target + s * noise).clamp(-1, 1), target) for s in (0.0, 0.1, 0.3, 0.9)])
+    assert (values[1:] > values[:-1]).all()
+
+
+def test_weight_map(loss: AbstractLoss) -> None:
+    target = pictures(2)
+    spoilt = target.clone()
+    spoilt[..., :12] = pictures(2, seed=3)[..., :12]
+    ignoring, everywhere = torch.zeros(2, 1, SIZE, SIZE), torch.ones(2, 1, SIZE, SIZE)
+    ignoring[..., 36:] = 1  # far from the spoilt part, but receptive fields are wide
+    plain = loss(spoilt, target)
+    assert (loss(spoilt, target, ignoring) < 0.35 * plain).all()
+    assert (loss(spoilt, target, 1 - ignoring) > plain).all()
+    torch.testing.assert_close(loss(spoilt, target, everywhere), plain, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(loss(spoilt, target, 3 * everywhere), plain, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(loss(spoilt, target, 0 * everywhere), torch.zeros(2), rtol=0, atol=1e-6)
+    coarse = F.avg_pool2d(ignoring, 12)
+    found = loss.compare(loss.features(spoilt), loss.features(target), coarse)
+    assert (found < 0.35 * plain).all()
+
+
+def test_stays_in_eval_whatever_the_parent_says(loss: AbstractLoss) -> None:
+    parent = nn.Sequential(loss).train()
+    assert not any(module.training for module in parent[0].modules())
+
+
+@pytest.mark.parametrize("loss_class", [Pixel, MSSSIM])
+def test_exactly_local_losses_ignore_weight_zero_entirely(loss_class: type[AbstractLoss]) -> None:
+    target, image = pictures(2), pictures(2, seed=1)
+    spoilt, weights = image.clone(), torch.ones(2, 1, SIZE, SIZE)
+    weights[..., 20:35, :27] = 0
+    spoilt[..., 20:35, :27] = 1.0
+    loss = loss_class()
+    torch.testing.assert_close(loss(image, target, weights), loss(spoilt, target, weights), rtol=1e-5, atol=1e-6)
+
+
+def test_pixel_kinds() -> None:
+    image, target = torch.full((1, 3, 4, 4), 0.5), torch.zeros(1, 3, 4, 4)
+    values = {"l1": 0.5, "l2": 0.25, "huber": 0.1 * (0.5 - 0.05)}
+    for kind, value in values.items():
+        torch.testing.assert_close(Pixel(kind)(image, target), torch.tensor([value]))
+    torch.testing.assert_close(Pixel("huber", delta=1.0)(image, target), torch.tensor([0.125]))
+    for wrong in ({"kind": "l2", "delta": 0.1}, {"kind": "huber", "delta": -1.0}):
+        with pytest.raises(ValueError, match="loss.pixel.delta"):
+            Pixel(**wrong)
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated.*:UserWarning")
+@pytest.mark.parametrize("net", ["alex", "squeeze", pytest.param("vgg", marks=pytest.mark.slow)])
+def test_lpips_equals_the_package(net: str) -> None:
+    ours, theirs = LPIPS(net, pnet_rand=True), lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
+    theirs.net.load_state_dict(ours.trunk.state_dict())
+    image, target = pictures(3, 80), pictures(3, 80, seed=1)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(image, target), theirs(image, target).flatten(), rtol=1e-6, atol=1e-6)
+
+
+def test_lpips_backbone_from_a_file_and_small_grey_images(tmp_path: Path) -> None:
+    random = LPIPS("alex", pnet_rand=True)
+    # torchvision's file: features.<i>.* of all slices, and a classifier that is of no use here
+    state = {"features." + name.split(".", 1)[1]: value + 0.01 for name, value in random.trunk.state_dict().items()}
+    torch.save({**state, "classifier.1.weight": torch.zeros(2, 2)}, tmp_path / "alex.pth")
+    loss = LPIPS("alex", backbone=str(tmp_path / "alex.pth"))
+    torch.testing.assert_close(loss.trunk.slice2[1].weight, random.trunk.slice2[1].weight + 0.01)
+    image = pictures(2, 28)[:, :1]
+    large = F.interpolate(image, size=64, mode="bilinear").expand(-1, 3, -1, -1)
+    torch.testing.assert_close(loss(image, -image), loss(large, -large))
+    torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "wrong.pth")
+    for path in (tmp_path / "none.pth", tmp_path / "wrong.pth", Path(__file__)):
+        with pytest.raises(ValueError, match="loss.lpips.backbone"):
+            LPIPS("alex", backbone=str(path))
+
+
+def test_lpips_says_where_its_backbone_belongs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    with pytest.raises(ValueError) as error:
+        LPIPS("vgg")
+    path = tmp_path / "checkpoints" / "vgg16-397923af.pth"
+    assert all(part in str(error.value) for part in (str(path), "loss.lpips.backbone=<path>", "https://"))
+    assert "\n" not in str(error.value)
+
+
+def test_lpips_random_backbone_is_one_and_leaves_the_seed_alone() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    first = LPIPS("squeeze", pnet_rand=True)
+    assert torch.rand(1) == expected
+    image, target = pictures(1), pictures(1, seed=1)
+    assert torch.equal(first(image, target), LPIPS("squeeze", pnet_rand=True)(image, target))
+
+
+def test_perceptual_layers_by_position_and_by_name() -> None:
+    network, image, target = Tiny(), pictures(2), pictures(2, seed=1)
+    per_layer = [Perceptual(network, [i])(image, target) for i in (0, 1)]
+    torch.testing.assert_close(Perceptual(network)(image, target), torch.stack(per_layer).mean(dim=0))
+    torch.testing.assert_close(Perceptual(network, ["second"])(image, target), per_layer[1])
+    torch.testing.assert_close(Perceptual(network, [1, 0])(image, target), Perceptual(network)(image, target))
+    assert all((value <= 4).all() for value in per_layer)
+    for layers in (["third"], []):
+        with pytest.raises(ValueError, match="loss.perceptual.layers"):
+            Perceptual(network, layers)
+    with pytest.raises(ValueError, match="loss.perceptual.layers"):
+        Perceptual(network, [2])(image, target)
+
+
+def test_networks_from_files_say_which_file_is_missing() -> None:
+    for name in FILES:
+        cfg = yaml.safe_load((ROOT / "conf" / "loss" / f"{name}.yaml").read_text())[name]
+        with pytest.raises(Exception, match=f"loss.{name}.network.checkpoint=<path>"):
+            build(cfg)
+
+
+def test_vgg19_is_the_real_one() -> None:
+    """These weights are scaled to a mean activation of 1 on photos, in every layer."""
+    photos = ASSETS / "celeba-5k" / "images_89x109.tar"
+    if not FILES["vgg19"].is_file() or not photos.is_file():
+        pytest.skip("needs VGG-19 and photos in ../shared/assets, which are not part of the project")
+    network, images = VGG19Conv3(str(FILES["vgg19"])), []
+    with tarfile.open(photos) as tar:
+        for member in tar:
+            if member.isfile() and len(images) < 8:
+                picture = Image.open(io.BytesIO(tar.extractfile(member).read())).convert("RGB")
+                images.append(torch.from_numpy(np.array(picture)).permute(2, 0, 1) / 127.5 - 1)
+    maps = network(torch.stack(images))
+    assert [m.shape[1] for m in maps] == [64, 64, 128, 128, 256]
+    assert all(0.5 < m.mean() < 2 for m in maps), [m.mean().item() for m in maps]
+
+
+@pytest.mark.parametrize(("size", "count"), [(11, 1), (43, 2), (64, 3), (88, 4), (175, 4), (176, 5), (512, 5)])
+def test_ms_ssim_scales(size: int, count: int) -> None:
+    assert scales(size, size + 7) == count
+
+
+@pytest.mark.parametrize("size", [64, 180])
+def test_ms_ssim_equals_its_definition(size: int) -> None:
+    target = pictures(1, size)
+    image = (target + 0.3 * pictures(1, size, seed=1)).clamp(-1, 1)
+    x, y = (np.asarray(t[0].double()) / 2 + 0.5 for t in (image, target))
+    taps = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
+    window = np.outer(taps, taps) / taps.sum() ** 2
+    betas = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])[: scales(size, size)]
+    product = 1.0
+    for scale, beta in enumerate(betas / betas.sum()):
+
+        def local(v: np.ndarray) -> np.ndarray:
+            return np.stack([convolve2d(channel, window, mode="valid") for channel in v])
+
+        a, b, aa, bb, ab = local(x), local(y), local(x * x), local(y * y), local(x * y)
+        term = (2 * (ab - a * b) + 9e-4) / (aa - a * a + bb - b * b + 9e-4)
+        if scale == len(betas) - 1:
+            term = term * (2 * a * b + 1e-4) / (a * a + b * b + 1e-4)
+        product *= term.mean() ** beta
+        half = len(x[0]) // 2
+        x, y = (v[:, : 2 * half, : 2 * half].reshape(3, half, 2, half, 2).mean(axis=(2, 4)) for v in (x, y))
+    assert MSSSIM()(image, target).item() == pytest.approx(1 - product, abs=1e-5)
+
+
+def test_ms_ssim_pulls_even_from_the_opposite_and_refuses_tiny_images() -> None:
+    target = pictures(1)
+    image = (-target).requires_grad_()
+    values, loss = [], MSSSIM()
+    for _ in range(60):
+        value = loss(image, target)
+        (gradient,) = torch.autograd.grad(value.sum(), image)
+        image = (image - 0.3 * gradient / gradient.square().mean().sqrt().clamp_min(1e-20)).detach()
+        image = image.clamp(-1, 1).requires_grad_()
+        values.append(value.item())
+    assert values[0] > 0.9 and values[-1] < 0.7
+    with pytest.raises(ValueError, match="loss.ms_ssim"):
+        loss(target[..., :8, :8], target[..., :8, :8])

@@ -1,0 +1,173 @@
+"""Every regularizer in conf/regularizer prices each image by itself, and each means what it says."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from torch import Tensor
+from torch.nn import functional as F
+
+from zstar.config import build
+from zstar.generators.base import AbstractGenerator, Noise
+from zstar.regularizers.latent_norm import LatentNorm
+from zstar.regularizers.noise_maps import NoiseMaps, correlation, normalize_noise_
+from zstar.regularizers.p_norm import PNorm, gaussianize
+from zstar.regularizers.spread import Spread
+from zstar.spaces.base import AbstractSpace
+from zstar.spaces.w import W
+from zstar.spaces.w_plus import WPlus
+from zstar.spaces.z import Z
+
+CONF = Path(__file__).parents[1] / "conf" / "regularizer"
+NAMES = sorted(path.stem for path in CONF.glob("*.yaml"))
+ROWS, DIM = 4, 6
+
+
+class Toy(AbstractGenerator):
+    """w is a linear map of z through a leaky ReLU; no images are needed here."""
+
+    resolution, channels, layers = 16, 3, ()
+    spaces = {"z": (DIM,), "w": (DIM,), "w_plus": (ROWS, DIM)}
+
+    def __init__(self, noisy: bool = True) -> None:
+        super().__init__()
+        self.noise_shapes = {"n0": (8, 8), "n1": (16, 16)} if noisy else {}
+        rng = torch.Generator().manual_seed(1)
+        self.register_buffer("mix", torch.randn(DIM, DIM, generator=rng) * torch.logspace(0, -1, DIM))
+        self.freeze()
+
+    def sample(self, n: int, rng: torch.Generator, truncation: float = 1.0, space: str | None = None) -> Tensor:
+        return self.lift(truncation * torch.randn(n, DIM, generator=rng), "z", space or "z")
+
+    def lift(self, latent: Tensor, source: str, target: str) -> Tensor:
+        if source == "z" and target != "z":
+            latent = F.leaky_relu(latent @ self.mix + 0.5, 0.2)
+        return latent[:, None].expand(-1, ROWS, -1).clone() if target == "w_plus" and latent.dim() == 2 else latent
+
+    def synthesize(self, latent: Tensor, space: str, noise: Noise = "const") -> Tensor:
+        return latent.flatten(1).mean(dim=1).view(-1, 1, 1, 1).expand(-1, 3, 16, 16)
+
+    def layer(self, name: str) -> torch.nn.Module:
+        return self
+
+
+def space_of(kind: type[AbstractSpace], noisy: bool = True) -> AbstractSpace:
+    return kind(Toy(noisy), prior_samples=4000)
+
+
+def noise_of(n: int, seed: int = 0) -> dict[str, Tensor]:
+    rng = torch.Generator().manual_seed(seed)
+    return {"n0": torch.randn(n, 1, 8, 8, generator=rng), "n1": torch.randn(n, 1, 16, 16, generator=rng)}
+
+
+def leaves(latent: Tensor, noise: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    return latent.clone().requires_grad_(), {name: maps.clone().requires_grad_() for name, maps in noise.items()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_another_image_of_the_batch_changes_nothing(name: str) -> None:
+    """Fails for the widespread noise regulariser that takes its means over the whole batch."""
+    space = space_of(WPlus)
+    regularizer = build(yaml.safe_load((CONF / f"{name}.yaml").read_text())[name], space=space)
+    latent, noise = torch.randn(3, ROWS, DIM), noise_of(3)
+    changed, changed_noise = latent.clone(), {key: maps.clone() for key, maps in noise.items()}
+    changed[2] += 1
+    for maps in changed_noise.values():
+        maps[2] = maps[2].flip(0) * 2 + 1
+    results = []
+    for v, n in ((latent, noise), (changed, changed_noise), (latent[:2], {k: m[:2] for k, m in noise.items()})):
+        v, n = leaves(v, n)
+        values = regularizer(v, n)
+        assert values.shape == (len(v),)
+        gradients = torch.autograd.grad(values.sum(), [v, *n.values()], materialize_grads=True)
+        assert any((gradient != 0).any() for gradient in gradients)
+        results.append([t[:2] for t in (values.detach(), *gradients)])
+    for other in results[1:]:
+        for expected, found in zip(results[0], other, strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+    assert regularizer.weight > 0
+
+
+@pytest.mark.parametrize("kind", [Z, W, WPlus])
+def test_latent_norm_is_one_for_the_prior(kind: type[AbstractSpace]) -> None:
+    space = space_of(kind)
+    price = LatentNorm(space)
+    samples = space.sample(4000, torch.Generator().manual_seed(5))
+    assert price(samples, {}).mean() == pytest.approx(1, rel=0.05)
+    assert price(space.mean[None], {}).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_latent_norm_in_z_is_the_squared_norm() -> None:
+    z = torch.randn(5, DIM)
+    expected = z.square().mean(dim=1)
+    assert (LatentNorm(space_of(Z))(z, {}) - expected).abs().max() < 0.1 * expected.max()
+
+
+def test_p_norm_is_a_mahalanobis_distance() -> None:
+    space = space_of(W)
+    price, samples = PNorm(space), space.sample(4000, torch.Generator().manual_seed(0))
+    v = F.leaky_relu(samples, 5.0)
+    assert torch.allclose(gaussianize(samples), v)
+    center, precision = v.mean(dim=0), torch.linalg.inv(v.T.double().cov()).float()
+    w = torch.randn(7, DIM)
+    offset = gaussianize(w) - center
+    expected = torch.einsum("bi,ij,bj->b", offset, precision, offset) / DIM
+    torch.testing.assert_close(price(w, {}), expected, rtol=2e-2, atol=1e-3)
+    fresh = price(space.sample(4000, torch.Generator().manual_seed(8)), {})
+    assert fresh.mean() == pytest.approx(1, rel=0.05)
+    rows = torch.randn(2, ROWS, DIM)
+    by_row = torch.stack([price(rows[:, row], {}) for row in range(ROWS)]).mean(dim=0)
+    torch.testing.assert_close(PNorm(space_of(WPlus))(rows, {}), by_row)
+
+
+def test_spread_is_zero_in_w_and_one_for_independent_rows() -> None:
+    space = space_of(WPlus)
+    price, rng = Spread(space), torch.Generator().manual_seed(2)
+    w = space.generator.sample(2000 * ROWS, rng, space="w")
+    assert price(w[:3, None].expand(-1, ROWS, -1).contiguous(), {}).abs().max() < 1e-9
+    independent = price(w.view(2000, ROWS, DIM), {}).mean()
+    assert independent == pytest.approx((ROWS - 1) / ROWS, rel=0.05)
+
+
+def test_noise_maps_price_pictures_not_noise() -> None:
+    price = NoiseMaps(space_of(W))
+    latent, noise = torch.zeros(2, DIM), noise_of(2)
+    ramp = torch.linspace(-1, 1, 16)
+    noise["n1"][1, 0] = ramp[:, None] + ramp
+    normalize_noise_(list(noise.values()))
+    values = price(latent, noise)
+    assert values[1] > 20 * values[0]
+    # one level by hand: neighbours to the right and below, around the edge
+    maps = noise["n0"]
+    by_hand = sum((maps[0, 0] * torch.roll(maps[0, 0], 1, d)).mean().square() for d in (0, 1))
+    torch.testing.assert_close(correlation(maps)[0], by_hand)
+    pooled = F.avg_pool2d(noise["n1"], 2)
+    fine = sum((noise["n1"] * noise["n1"].roll(1, d)).mean(dim=(1, 2, 3)).square() for d in (2, 3))
+    torch.testing.assert_close(correlation(noise["n1"]), fine + correlation(pooled))
+
+
+def test_normalize_noise_is_per_image_and_per_map() -> None:
+    noise = noise_of(3)
+    noise["n0"][1] = noise["n0"][1] * 5 + 2
+    noise["n1"][2] = 3.0
+    alone = {name: maps[:1].clone() for name, maps in noise.items()}
+    normalize_noise_(list(noise.values()))
+    normalize_noise_(list(alone.values()))
+    for name, maps in noise.items():
+        torch.testing.assert_close(maps[:1], alone[name])
+        torch.testing.assert_close(maps.mean(dim=(1, 2, 3)), torch.zeros(3), rtol=0, atol=1e-6)
+    rms = [maps.square().mean(dim=(1, 2, 3)).sqrt() for maps in noise.values()]
+    torch.testing.assert_close(rms[0], torch.ones(3))
+    torch.testing.assert_close(rms[1], torch.tensor([1.0, 1.0, 0.0]))
+
+
+def test_what_does_not_fit_the_space_is_said_at_construction() -> None:
+    wrong = {PNorm: space_of(Z), Spread: space_of(W), NoiseMaps: space_of(W, noisy=False)}
+    for regularizer, space in wrong.items():
+        with pytest.raises(ValueError, match=r"regularizer\.\w+: .*;") as error:
+            regularizer(space)
+        assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match="noise=optimize"):
+        NoiseMaps(space_of(W))(torch.zeros(1, DIM), {})
