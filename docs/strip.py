@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 from hydra import compose, initialize_config_module
 
-from zstar.images import grid, read_image, write_png
+from zstar.images import read_image
 from zstar.projection import run
+from zstar.report import write_montage
 from zstar.runs import safe_name
 
 COUNT = 12
@@ -21,10 +22,10 @@ def main() -> None:
         result = run(compose("invert", [f"data.count={COUNT}", "steps=400", "logger=none", "name=strip"]))
     folder = Path(result["folder"])
     files = [f"{safe_name(f'test-{i:06d}')}.png" for i in range(COUNT)]
-    rows = [read_image(folder / kind / name, 64) for kind in ("targets", "reconstructions") for name in files]
-    strip = grid(torch.stack(rows), COUNT)
-    large = torch.nn.functional.interpolate(strip[None], scale_factor=2, mode="nearest")[0]
-    write_png(Path(__file__).with_name("strip.png"), large)
+    targets, made = (
+        torch.stack([read_image(folder / kind / name, 64) for name in files]) for kind in ("targets", "reconstructions")
+    )
+    write_montage(Path(__file__).with_name("strip.png"), targets, made, columns=COUNT)
 
 
 if __name__ == "__main__":

@@ -47,8 +47,6 @@ def run(cfg: Mapping[str, Any]) -> dict[str, Any]:
     name = plain["name"] or f"{job.labels.space}_{job.labels.method}_seed{job.labels.seed}"
     folder = Path(plain["output"]) / f"{name}_{job.key}"
     if result := finished(folder, job.key):
-        if not (folder / "report.html").is_file():  # killed between the result and its report
-            write_report(folder)
         print(f"finished already, nothing to do: {folder}/report.html")
         return {**result, "folder": str(folder)}
     folder.mkdir(parents=True, exist_ok=True)
@@ -85,8 +83,10 @@ def carry_out(job: Job, folder: Path, plain: dict[str, Any], logger: AbstractLog
     result = describe(job, plain, rows, failures)
     log_result(logger, rows, result, folder, (job.generator.resolution, job.generator.channels))
     print_table(rows, failures)
+    for name, reason in [*job.skipped.items(), *failures.items()]:
+        print(f"left out: {name}: {reason}")
+    write_report(folder, result)
     record_result(folder, result)
-    write_report(folder)
     parts.clear()
     print(f"report: {folder}/report.html")
     return result
@@ -147,6 +147,7 @@ def describe(job: Job, plain: dict[str, Any], rows: pl.DataFrame, failures: dict
         "failed": failures,
         "seconds": seconds,
         "summary": summary,
+        "metrics": {n: {"unit": m.unit, "better": m.better, "network": m.network} for n, m in job.metrics.items()},
         "skipped_metrics": job.skipped,
         "generator": job.generator.fingerprint(),
         **commit(),

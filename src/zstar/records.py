@@ -1,4 +1,4 @@
-"""What a projection tells its logger: mean trajectories, one grid of pictures, a row per image, a summary."""
+"""What a projection shows and tells its logger: mean trajectories, one grid of pictures, a row per image, a summary."""
 
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from zstar.images import grid, read_image
 from zstar.loggers.base import AbstractLogger
+from zstar.report import write_montage
 from zstar.runs import safe_name
 
 SHOWN = 16  # images in the grid
@@ -18,7 +19,7 @@ TABLED = 256  # images with a picture in the table; the numbers of all are in re
 def log_result(
     logger: AbstractLogger, rows: pl.DataFrame, result: dict[str, Any], folder: Path, size: tuple[int, int]
 ) -> None:
-    """Send a finished projection to the logger; ``size`` is the resolution and the channels of its images."""
+    """Write ``montage.png`` and send a finished projection to the logger; ``size`` is the resolution and the channels of its images."""
     losses = rows.filter(pl.col("metric").str.starts_with("loss/"))
     means = losses.group_by("step", "metric").agg(pl.col("value").mean()).sort("step")
     for (step,), part in means.group_by("step", maintain_order=True):
@@ -27,10 +28,11 @@ def log_result(
     if finals.is_empty():
         return
     wide = finals.pivot(on="metric", index="image", values="value", aggregate_function="first")
-    ids = wide["image"].to_list()
-    pairs = torch.stack([picture for name in ids[:SHOWN] for picture in pictures(folder, name, size)])
-    columns = min(8, len(ids)) * 2
-    logger.images("reconstructions", grid(pairs, columns), int(finals["step"].max() or 0))
+    shown = [pictures(folder, name, size) for name in wide["image"].to_list()[:SHOWN]]
+    targets, made = (torch.stack(list(kind)) for kind in zip(*shown, strict=True))
+    write_montage(folder / "montage.png", targets, made)
+    pairs = torch.stack([targets, made], dim=1).flatten(0, 1)
+    logger.images("reconstructions", grid(pairs, min(16, len(pairs))), int(finals["step"].max() or 0))
     cells = [
         [row["image"], *pictures(folder, row["image"], size), *list(row.values())[1:]]
         for row in wide[:TABLED].to_dicts()

@@ -15,7 +15,7 @@ from torch import Tensor
 from zstar.data.base import AbstractData, Batch
 from zstar.decoding import SUFFIXES
 from zstar.generators.base import AbstractGenerator
-from zstar.images import BadImage, Fit, read_image
+from zstar.images import BadImage, Fit, read_image, to_unit
 
 READERS = 4
 MAX_BYTES = 2_000_000_000
@@ -61,6 +61,8 @@ class Folder(AbstractData):
         channels: 3 or 1; the generator's if not given, and 3 without one.
         fit: ``"crop"`` (largest central square), ``"pad"`` (on white) or ``"resize"`` (squash).
         count: Use only the first ``count`` images.
+        weights: A folder or ``.tar`` of grey images with the same ids, the suffix aside: weight maps for losses, from
+            black (0, does not count) to white (1), brought to size like the images.
         generator: What the images are to be projected into.
     """
 
@@ -71,6 +73,7 @@ class Folder(AbstractData):
         channels: int | None = None,
         fit: Fit = "crop",
         count: int | None = None,
+        weights: str | None = None,
         generator: AbstractGenerator | None = None,
     ) -> None:
         if resolution is None and generator is None:
@@ -90,6 +93,7 @@ class Folder(AbstractData):
         self.entries = sorted(_entries(path), key=lambda entry: entry.id)[:count]
         if not self.entries:
             raise ValueError(f"data.path: '{path}' holds no images ({', '.join(sorted(SUFFIXES))}); point it at some")
+        self.maps = None if weights is None else {_stem(entry): entry for entry in _entries(weights, "data.weights")}
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -100,14 +104,16 @@ class Folder(AbstractData):
             results = list(pool.map(self._read, chosen))
         failed = {entry.id: reason for entry, reason in zip(chosen, results, strict=True) if isinstance(reason, str)}
         ids = [entry.id for entry in chosen if entry.id not in failed]
-        images = [image for image in results if isinstance(image, Tensor)]
-        empty = torch.empty(0, self.channels, self.resolution, self.resolution)
-        return Batch(ids, torch.stack(images) if images else empty, failed=failed)
+        layers = [image for image in results if isinstance(image, Tensor)]
+        both = torch.stack(layers) if layers else torch.empty(0, self.channels + 1, self.resolution, self.resolution)
+        images, maps = both[:, : self.channels], both[:, self.channels :]
+        return Batch(ids, images.contiguous(), {} if self.maps is None else {"weights": to_unit(maps)}, failed)
 
     def fingerprint(self) -> str:
         """SHA-256 of ids, files and how they are brought to size; a folder and its tar have the same one."""
         digest = hashlib.sha256(f"{self.resolution} {self.channels} {self.fit}".encode())
-        for entry in self.entries:
+        maps = [] if self.maps is None else [self.maps[name] for name in sorted(self.maps)]
+        for entry in [*self.entries, *maps]:
             try:
                 content = entry.content()
             except BadImage as error:
@@ -116,18 +122,30 @@ class Folder(AbstractData):
         return digest.hexdigest()
 
     def _read(self, entry: Entry) -> Float[Tensor, "c h w"] | str:
+        """The image, with its weight map as one more channel where there are maps; or why it can't be read."""
         try:
-            return read_image(entry.content(), self.resolution, self.channels, self.fit)
+            image = read_image(entry.content(), self.resolution, self.channels, self.fit)
+            if self.maps is None:
+                return torch.cat([image, torch.ones_like(image[:1])])
+            if _stem(entry) not in self.maps:
+                return "data.weights holds no map of this name"
+            weights = read_image(self.maps[_stem(entry)].content(), self.resolution, 1, self.fit)
+            return torch.cat([image, weights])
         except BadImage as error:
             return str(error)
 
 
-def _entries(path: str) -> list[Entry]:
+def _stem(entry: Entry) -> str:
+    """The id without its suffix: what an image and its weight map have in common."""
+    return str(PurePosixPath(entry.id).with_suffix(""))
+
+
+def _entries(path: str, key: str = "data.path") -> list[Entry]:
     root = Path(path).expanduser()
     if root.is_dir():
         return _from_folder(root)
     if not root.is_file():
-        raise ValueError(f"data.path: there is no folder or .tar file '{path}'; point it at your images")
+        raise ValueError(f"{key}: there is no folder or .tar file '{path}'; point it at your images")
     try:
         with tarfile.open(root, "r:") as archive:
             entries = _from_tar(root, archive)
@@ -137,7 +155,7 @@ def _entries(path: str) -> list[Entry]:
             raise tarfile.ReadError  # where a header is damaged or cut short, tarfile stops as if it were the end
     except (tarfile.TarError, OSError):
         fix = "unpack it, or point it at a folder"
-        raise ValueError(f"data.path: '{path}' is neither a folder nor a whole, uncompressed .tar; {fix}") from None
+        raise ValueError(f"{key}: '{path}' is neither a folder nor a whole, uncompressed .tar; {fix}") from None
 
 
 def _from_folder(root: Path) -> list[Entry]:
