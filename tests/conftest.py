@@ -8,7 +8,7 @@ from typing import Any
 
 from jaxtyping import install_import_hook
 
-install_import_hook("zstar", "beartype.beartype")  # before anything imports zstar
+install_import_hook("zstar", "typecheck.typechecker")  # before anything imports zstar
 os.environ |= {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "HYDRA_FULL_ERROR": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 import pytest  # noqa: E402

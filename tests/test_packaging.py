@@ -31,7 +31,11 @@ LAYERS = [
         "config",
         "decoding",
         "images",
-        "unpickling",
+        "pickled_values",
+        "restricted_pickle",
+        "rosinality",
+        "stylegan2_files",
+        "weight_files",
         "checkpoints",
         "convert",
         "runs",
@@ -42,7 +46,7 @@ LAYERS = [
     ["objective", "inversion", "callbacks"],
     ["projectors"],
     ["tasks", "parts", "records", "benchmark", "progress", "report", "loggers", "job", "projection", "pipeline"],
-    ["cli"],
+    ["mistakes", "cli"],
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
 

@@ -7,18 +7,39 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # without it Hydra hides the cause of an error
-
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from zstar.config import check
+from zstar.mistakes import explain
 
 
-def one_sentence(job: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
-    """Check the config before anything else; mistakes in the input end the program in their own words."""
+def entry(primary: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], Any]]:
+    """Make a program of a job: Hydra composes ``primary``, ``check`` comes first, and mistakes in the input end in one
+    sentence; only a defect of the program shows a traceback."""
+
+    def decorate(job: Callable[[DictConfig], Any]) -> Callable[[], Any]:
+        composed = hydra.main(version_base="1.3", config_path="pkg://zstar.conf", config_name=primary)(guard(job))
+
+        @wraps(job)
+        def program() -> Any:  # noqa: ANN401
+            os.environ["HYDRA_FULL_ERROR"] = "1"  # without it Hydra hides the cause of an error
+            try:
+                return composed()
+            except HydraException as error:
+                print(f"error: {explain(error)}", file=sys.stderr)
+                raise SystemExit(2) from None
+
+        return program
+
+    return decorate
+
+
+def guard(job: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
+    """Check the config before the job; bad input ends the program in its own words."""
 
     @wraps(job)
     def guarded(cfg: DictConfig) -> Any:  # noqa: ANN401
@@ -34,21 +55,16 @@ def one_sentence(job: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any
     return guarded
 
 
-@hydra.main(version_base="1.3", config_path="pkg://zstar.conf", config_name="train")
-@one_sentence
+@entry("train")
 def train(cfg: DictConfig) -> None:
     """Train a network: ``python train.py task=annotator``."""
-    import pytorch_lightning as pl  # imported late, so that --help answers at once
-
-    from zstar.tasks.fit import fit
+    from zstar.tasks.fit import fit  # imported late, so that --help answers at once
 
     name = cfg.name or cfg.task._target_.rsplit(".", 1)[-1].removesuffix("Task").lower()
-    folder = Path(cfg.output) / name
-    fit(cfg, folder, pl.loggers.CSVLogger(folder, name="", version="logs"))
+    fit(cfg, Path(cfg.output) / name)
 
 
-@hydra.main(version_base="1.3", config_path="pkg://zstar.conf", config_name="invert")
-@one_sentence
+@entry("invert")
 def invert(cfg: DictConfig) -> float | None:
     """Project images: ``python invert.py space=w``; a search over settings minimises the mean error that it returns."""
     from zstar.projection import run
