@@ -1,21 +1,30 @@
-"""Weights, read and written without executing anything in them."""
+"""Weights, read and written without executing anything in them.
+
+Read are safetensors, state dicts of torch, pickles of StyleGAN2-ADA and checkpoints of rosinality/stylegan2-pytorch;
+written are safetensors with a JSON card beside them.
+"""
 
 import json
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from zstar import rosinality, stylegan2_files
+from zstar.pickled_values import Record
+from zstar.runs import write_atomic, write_json
+from zstar.weight_files import read_content, select
 
 
 def shipped(name: str) -> Path:
-    """The file of weights called ``name`` that ships with the package."""
+    """The file of weights called ``name`` that ships with the package; an unknown name lists what does."""
     folder = Path(str(resources.files("zstar") / "weights"))
     path = folder / f"{name.removesuffix('.safetensors')}.safetensors"
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.safetensors"))) or "none yet"
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.safetensors"))) or "none"
         raise ValueError(f"checkpoint: no file and no shipped weights are called '{name}'; shipped are: {known}")
     return path
 
@@ -29,59 +38,70 @@ def resolve(path_or_name: str | Path) -> Path:
 def read_card(path: str | Path) -> dict[str, Any]:
     """The JSON card beside a file of weights; empty where there is none."""
     card = Path(path).with_suffix(".json")
-    return json.loads(card.read_text()) if card.is_file() else {}
+    try:
+        return json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {}
+    except ValueError as error:
+        raise ValueError(f"checkpoint: the card {card} is no JSON ({error})") from None
+
+
+def save_weights(path: str | Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
+    """Write safetensors and a JSON card beside it, each under a temporary name first; the card comes last."""
+    path = Path(path)
+    # Copies, because safetensors refuses tensors that share their memory.
+    plain = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
+    write_atomic(path, lambda file: save_file(plain, file))
+    write_json(path.with_suffix(".json"), card)
 
 
 def load_weights(path: str | Path, key: str | None = None) -> dict[str, Tensor]:
-    """Tensors by name."""
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"checkpoint: {path} is no complete safetensors file ({error})") from error
+    """Tensors by name, on the CPU.
 
+    Arguments:
+        path: A file of any kind that this module reads.
+        key: Which of several state dicts in the file, such as ``state_dict``; by default the one that is usual for a
+            generator.
 
-def stylegan2_settings(weights: dict[str, Tensor]) -> dict[str, Any]:
-    """The sizes of a StyleGAN2 generator, read off the shapes of its official state dict."""
-    shapes = {name: tuple(value.shape) for name, value in weights.items()}
-    widths = {}
-    while f"synthesis.b{4 * 2 ** len(widths)}.conv1.weight" in shapes:
-        r = 4 * 2 ** len(widths)
-        widths[r] = shapes[f"synthesis.b{r}.conv1.weight"][0]
-    c_dim, embedded = 0, 0
-    if "mapping.embed.weight" in shapes:
-        embedded, c_dim = shapes["mapping.embed.weight"]
-    architecture = "resnet" if "synthesis.b8.skip.weight" in shapes else "orig"
-    return {
-        "widths": widths,
-        "channels": shapes[f"synthesis.b{max(widths)}.torgb.weight"][0],
-        "w_dim": shapes["mapping.w_avg"][0],
-        "z_dim": shapes["mapping.fc0.weight"][1] - embedded,
-        "num_mapping_layers": sum(f"mapping.fc{i}.weight" in shapes for i in range(64)),
-        "architecture": "skip" if "synthesis.b4.torgb.weight" in shapes else architecture,
-        "c_dim": c_dim,
-        "conv_clamp": None,
-        "mapping_lr_multiplier": 0.01,
-    }
+    Raises:
+        ValueError: One sentence with the path: the file is missing, empty, damaged, of another kind, asks for code to
+            be run, or holds no state dict of this key.
+    """
+    return select(read_content(Path(path)), key, path)[1]
 
 
 def load_generator_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """A StyleGAN2 generator's official state dict and its sizes."""
-    weights = load_weights(path)
-    return weights, stylegan2_settings(weights) | read_card(path).get("settings", {})
+    """A StyleGAN2 generator: its state dict under the official names, and what its constructor needs to know.
+
+    Raises:
+        ValueError: As ``load_weights``, or the weights are those of another network.
+    """
+    content = read_content(Path(path))
+    key, weights = select(content, None, path)
+    try:
+        if rosinality.is_rosinality(weights):
+            weights = rosinality.to_official(weights, content.get("latent_avg"))
+        if absent := stylegan2_files.absent(weights):
+            raise ValueError(f"it has no '{absent}'; a network of your own is read by generator=module")
+        record = content.get(key)
+        if isinstance(record, Record):
+            said = stylegan2_files.record_settings(record)
+        else:
+            said = read_card(path).get("settings", {})
+        return weights, stylegan2_files.sizes(weights) | stylegan2_files.settings(said)
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"checkpoint: {path} holds no StyleGAN2 that can be used ({error})") from None
 
 
 def load_into(module: nn.Module, weights: dict[str, Tensor], origin: object) -> None:
     """Load a state dict; the first name that is missing, left over or of another shape is named in one sentence."""
     wanted = module.state_dict()
+    kind = type(module).__name__
     for name, value in wanted.items():
         if name not in weights:
-            raise ValueError(f"checkpoint: {origin} lacks '{name}' {tuple(value.shape)} of {type(module).__name__}")
+            raise ValueError(f"checkpoint: {origin} lacks '{name}' {tuple(value.shape)} of {kind}")
         if weights[name].shape != value.shape:
-            raise ValueError(
-                f"checkpoint: '{name}' is {tuple(weights[name].shape)} in {origin} "
-                f"and {tuple(value.shape)} in {type(module).__name__}"
-            )
+            theirs, ours = tuple(weights[name].shape), tuple(value.shape)
+            raise ValueError(f"checkpoint: '{name}' is {theirs} in {origin}, but {ours} in {kind}")
     for name in weights:
         if name not in wanted:
-            raise ValueError(f"checkpoint: {origin} has '{name}', which {type(module).__name__} has not")
+            raise ValueError(f"checkpoint: {origin} has '{name}', which {kind} has not")
     module.load_state_dict(weights)

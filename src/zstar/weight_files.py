@@ -1,0 +1,84 @@
+"""What is in a file of weights, told by its first bytes and read without executing anything."""
+
+import argparse
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from zstar import stylegan2_files
+from zstar.pickled_values import Record
+from zstar.restricted_pickle import read_pickle
+
+# Where in a checkpoint the weights of the generator usually are, the best first.
+KEYS = ("g_ema", "G_ema", "params_ema", "state_dict", "net_state_dict", "model", "generator", "g", "params", "net")
+ZIP, LEGACY = b"PK\x03\x04", b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the two ways in which torch.save begins
+
+
+def read_content(path: Path) -> dict[str, Any]:
+    """The mapping that a file holds, on the CPU: tensors by name, or state dicts and other values by name.
+
+    Raises:
+        ValueError: One sentence with the path: the file is missing, empty, damaged, of another kind, or asks for code
+            to be run.
+    """
+    if not path.is_file():
+        raise ValueError(f"checkpoint: there is no file {path}")
+    with path.open("rb") as file:
+        head = file.read(len(LEGACY))
+    if not head:
+        raise ValueError(f"checkpoint: {path} is empty")
+    if head[8:9] == b"{":
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise ValueError(f"checkpoint: {path} is no complete safetensors file ({error})") from None
+    content = _read_torch(path) if head.startswith((ZIP, LEGACY)) else read_pickle(path)
+    if not isinstance(content, Mapping):
+        raise ValueError(f"checkpoint: {path} holds a {type(content).__name__}, not a state dict")
+    return dict(content)
+
+
+def _read_torch(path: Path) -> Any:
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):  # plain options, as in rosinality's checkpoints
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file can fail anywhere
+        if found := re.search(r"GLOBAL ([\w.]+)", str(error)):
+            reason = f"it asks for {found[1]}, which is not needed for weights"
+            raise ValueError(f"checkpoint: {path} is not read, because {reason}") from None
+        raise ValueError(
+            f"checkpoint: {path} is damaged or no file of weights ({str(error).splitlines()[0]})"
+        ) from None
+
+
+def select(content: dict[str, Any], key: str | None, path: object) -> tuple[str, dict[str, Tensor]]:
+    """The state dict called ``key``, or the likeliest one, with its name; empty for the whole content.
+
+    Raises:
+        ValueError: There is none of this name, or without a name it is unclear which is meant; all are listed.
+    """
+    if key is None and (whole := _tensors(content)) is not None:
+        return "", whole
+    found = {str(name): tensors for name, value in content.items() if (tensors := _tensors(value)) is not None}
+    chosen = key or next((name for name in KEYS if name in found), next(iter(found)) if len(found) == 1 else None)
+    if chosen not in found:
+        names = ", ".join(found) or "none"
+        wish = f"no state dict '{key}'" if key else "no state dict that is surely the right one"
+        raise ValueError(f"checkpoint: {path} holds {wish}; there are: {names}")
+    return chosen, found[chosen]
+
+
+def _tensors(value: Any) -> dict[str, Tensor] | None:
+    """A state dict, without the prefix of data parallelism; None for anything else."""
+    if isinstance(value, Record):
+        value = stylegan2_files.flatten(value)
+    if not isinstance(value, Mapping) or not value or not all(isinstance(v, Tensor) for v in value.values()):
+        return None
+    wrapped = all(str(name).startswith("module.") for name in value)
+    return {str(name).removeprefix("module.") if wrapped else str(name): v for name, v in value.items()}
