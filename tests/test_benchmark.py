@@ -126,7 +126,7 @@ def test_the_terminal_table_fits_and_says_n_failures_and_interval() -> None:
     (row,) = summarize(results, {"broken": "why"}).to_dicts()
     places = decimals(row["mean"], row["low"], row["high"])
     assert f"{show(row['low'], places)} – {show(row['high'], places)}" in text
-    assert "[red]x, in w, 1 seed(s), protocol abc" in text and "failures" in text and "…" not in text
+    assert "[red]x, in w, 1 seed(s), protocol abc" in text and "failed" in text and "…" not in text
     print_table(pl.DataFrame(schema=RESULTS_SCHEMA), console=Console(file=out))  # nothing to show is no error
 
 
@@ -136,6 +136,7 @@ def test_the_terminal_table_fits_and_says_n_failures_and_interval() -> None:
         ((31.5312, 30.9, 32.1), "31.5"),
         ((0.000714, 0.00065, 0.00078), "0.00071"),
         ((201.0, 201.0, 201.0), "201"),
+        ((42.13, 36.2, 48.9), "42.1"),
         ((12345.6, 12000.0, 12700.0), "12,346"),
         ((0.98761, None, None), "0.9876"),
         ((math.inf, 30.0, math.inf), "∞"),

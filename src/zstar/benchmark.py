@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import polars as pl
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -100,16 +101,16 @@ def print_table(results: pl.DataFrame, failed: Mapping[str, str] | None = None, 
     """
     table = results if "mean" in results.columns else summarize(results, failed)
     shared = [name for name in ("method", "space", "seeds", "protocol_hash") if table[name].n_unique() == 1]
+    headers = {"n": "N", "failures": "failed"}
     words = {"method": "{}", "space": "in {}", "seeds": "{} seed(s)", "protocol_hash": "protocol {}"}
     left = [name for name in CELL if name not in shared] + ["metric"]
     right = ["n", *(["seeds"] if "seeds" not in shared else [])]
     right += [name for name in ("failures", "excluded") if (table[name].max() or 0) > 0]
-    printed = Table(
-        title=escape(", ".join(words[name].format(table[name][0]) for name in shared)), title_justify="left"
-    )
+    title = escape(", ".join(words[name].format(table[name][0]) for name in shared))
+    printed = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for name in [*left, "mean", "95 % interval", "median", "5–95 %", *right]:
         justify = "left" if name in left else "right"
-        printed.add_column({"n": "N"}.get(name, name), justify=justify, no_wrap=name not in CELL)
+        printed.add_column(headers.get(name, name), justify=justify, no_wrap=name not in CELL)
     for row in table.to_dicts():
         places = decimals(row["mean"], row["low"], row["high"])
         mean, low, high, median, p5, p95 = (

@@ -1,0 +1,176 @@
+"""A run folder → one HTML page that needs nothing else: no server, no network, no script."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from jaxtyping import Float
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from torch import Tensor
+
+from zstar import charts
+from zstar.benchmark import RESULTS_SCHEMA, summarize
+from zstar.gallery import GAIN, SIZE, Section, sections
+from zstar.images import grid, write_png
+from zstar.runs import write_atomic
+from zstar.statistics import decimals, show
+
+FAILURES_SHOWN = 200
+OPTIONAL = dict.fromkeys(["commit", "dirty", "failed", "metrics", "seconds", "skipped_metrics", "steps", "version"])
+
+
+def write_report(folder: str | Path, result: Mapping[str, Any] | None = None) -> Path:
+    """Write ``report.html`` and ``trajectories.svg`` from what is in a run folder; can be done again at any time.
+
+    Arguments:
+        folder: A run folder with ``results.parquet``, ``config.yaml``, ``targets`` and ``reconstructions``.
+        result: What ``result.json`` says or is going to say; read from the folder if not given. Its key ``metrics``
+            (name → ``{"unit": …, "better": "higher" | "lower"}``) is optional.
+
+    Returns:
+        The path of the report.
+    """
+    folder = Path(folder)
+    result = OPTIONAL | dict(result or json.loads((folder / "result.json").read_text(encoding="utf-8")))
+    results = pl.scan_parquet(folder / "results.parquet")
+    final = results.filter(~pl.col("metric").str.contains("/")).collect().select(*RESULTS_SCHEMA)
+    failed, facts = result["failed"] or {}, result["metrics"] or {}
+    table = summarize(final, failed)
+    curves = trajectories(results)
+    leading = next((row for row in table.to_dicts() if row["metric"] == "psnr"), next(iter(table.to_dicts()), None))
+    config = folder / "config.yaml"
+    page = _template().render(
+        result=result,
+        total=final["image"].n_unique() + len(set(failed) - set(final["image"])),
+        leading=leading and numbers(leading, facts),
+        rows=[numbers(row, facts) for row in table.to_dicts()],
+        sections=pictures(folder, final, failed, leading["metric"], facts) if leading else [],
+        distributions=list(distributions(final, table, failed)),
+        curves=curves,
+        failed=list(failed.items())[:FAILURES_SHOWN],
+        failures=len(failed),
+        gain=GAIN,
+        size=SIZE,
+        style=charts.STYLE,
+        config=config.read_text(encoding="utf-8") if config.is_file() else "",
+    )
+    if curves:
+        drawing = charts.stack([(curve["metric"], curve["svg"]) for curve in curves])
+        write_atomic(folder / "trajectories.svg", lambda path: path.write_text(drawing, encoding="utf-8"))
+    return write_atomic(folder / "report.html", lambda path: path.write_text(page, encoding="utf-8"))
+
+
+def write_montage(
+    path: str | Path,
+    targets: Float[Tensor, "b c h w"],
+    reconstructions: Float[Tensor, "b c h w"],
+    columns: int = 8,
+) -> None:
+    """Write a PNG in which each row of ``columns`` targets has the reconstructions below it; images in [−1, 1].
+
+    Small images are enlarged two or three times, pixel by pixel.
+    """
+    columns = min(columns, len(targets))
+    rows = zip(targets.cpu().split(columns), reconstructions.cpu().split(columns), strict=True)
+    blank = targets.new_ones(-len(targets) % columns, *targets.shape[1:]).cpu()  # keeps the last pair of rows apart
+    cells = torch.cat([part for pair in rows for half in pair for part in (half, blank[: columns - len(half)])])
+    factor = max(1, min(3, 192 // max(targets.shape[-2:])))
+    cells = cells.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
+    write_png(path, grid(cells, columns, gap=2 * factor))
+
+
+def numbers(row: Mapping[str, Any], facts: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """A row of a summary with its numbers as text, and the unit and direction of its metric."""
+    places = decimals(row["mean"], row["low"], row["high"])
+    names = ("mean", "low", "high", "median", "p5", "p95")
+    return {**row, **{name: show(row[name], places) for name in names}, "places": places, **about(row["metric"], facts)}
+
+
+def about(metric: str, facts: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Unit and direction of a metric, as far as they are known."""
+    known = facts.get(metric, {})
+    unit = known.get("unit") or {"psnr": "dB", "seconds": "s"}.get(metric, "")
+    return {"unit": unit, "arrow": {"higher": "↑", "lower": "↓"}.get(known.get("better", ""), "")}
+
+
+def pictures(
+    folder: Path, final: pl.DataFrame, failed: Iterable[str], metric: str, facts: Mapping[str, Mapping[str, str]]
+) -> list[Section]:
+    """The sections with pictures, chosen by ``metric``, for the template."""
+    per_image = final.filter((pl.col("metric") == metric) & ~pl.col("image").is_in(list(failed)))
+    per_image = per_image.group_by("image", maintain_order=True).agg(pl.col("value").mean()).drop_nulls().drop_nans()
+    higher = facts.get(metric, {}).get("better", "higher" if metric == "psnr" else "lower") == "higher"
+    return sections(folder, dict(per_image.iter_rows()), metric, higher)
+
+
+def distributions(final: pl.DataFrame, table: pl.DataFrame, failed: Iterable[str]) -> Iterable[dict[str, str]]:
+    """A histogram for each metric, or the one value that all images share."""
+    for row in table.to_dicts():
+        kept = final.filter((pl.col("metric") == row["metric"]) & ~pl.col("image").is_in(list(failed)))
+        values = (
+            kept.group_by("image", maintain_order=True)
+            .agg(pl.col("value").mean())["value"]
+            .drop_nulls()
+            .drop_nans()
+            .to_numpy()
+        )
+        finite = values[np.isfinite(values)]
+        note = f"{len(values) - len(finite)} infinite values are not drawn" if len(finite) < len(values) else ""
+        if not len(finite):
+            continue
+        if finite.min() == finite.max():
+            text = show(float(finite[0]), decimals(float(finite[0]), None, None))
+            yield {"metric": row["metric"], "svg": "", "note": f"{text} for every image"}
+            continue
+        label = f"distribution of {row['metric']} over {len(values)} images"
+        svg = charts.histogram(finite, row["mean"], (row["low"], row["high"]), label)
+        yield {"metric": row["metric"], "svg": svg, "note": note}
+
+
+def trajectories(results: pl.LazyFrame) -> list[dict[str, str]]:
+    """A curve over the steps for each ``loss/…``: median, and 5th to 95th percentile over the images at that step."""
+    losses = results.filter(pl.col("metric").str.starts_with("loss/") & pl.col("value").is_finite())
+    value = pl.col("value")
+    steps = losses.group_by("metric", "step").agg(
+        median=value.median(), low=value.quantile(0.05), high=value.quantile(0.95), images=pl.len()
+    )
+    found = []
+    for (metric,), group in steps.sort("metric", "step").collect().group_by("metric", maintain_order=True):
+        if group.height < 2:
+            continue
+        columns = (group[name].to_numpy().astype(float) for name in ("step", "median", "low", "high"))
+        last = group["median"][-1]
+        name = str(metric).removeprefix("loss/")
+        svg = charts.curve(*columns, f"{name} over {group['step'][-1]} steps")
+        found.append({"metric": name, "svg": svg, "note": f"median {last:.4g} at step {group['step'][-1]}"})
+    return sorted(found, key=lambda entry: entry["metric"] != "total")
+
+
+def _template() -> Any:
+    # Names of images come from files and are escaped; the drawings are made here and are not.
+    environment = Environment(
+        loader=PackageLoader("zstar", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["duration"] = duration
+    return environment.get_template("report.html.jinja")
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in words: ``42 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    if seconds is None or not math.isfinite(seconds):
+        return "–"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
