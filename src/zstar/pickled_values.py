@@ -16,6 +16,15 @@ class Refused(ValueError):
     """Why a pickle is not read, as half a sentence about it."""
 
 
+def explain(error: Exception) -> str:
+    """Why a file was not read, as half a sentence about it."""
+    if isinstance(error, Refused):
+        return str(error)
+    if found := re.search(r"GLOBAL ([\w.]+)", str(error)):  # what torch says of a name that it refuses
+        return f"it asks for {found[1]}, which is not needed for weights"
+    return f"it is damaged or no file of weights ({(str(error) or type(error).__name__).splitlines()[0]})"
+
+
 @dataclass
 class Record:
     """A pickled object reduced to data: the name of its class and its attributes. Its code is never run."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zstar.pickled_values import CALLS, Refused, fill, find
+from zstar.pickled_values import CALLS, Refused, explain, fill, find
 
 _LITERAL = re.compile(r"(SHORT_)?(BIN)?(INT|LONG|FLOAT|STRING|BYTES|UNICODE|BYTEARRAY)[1248]?")
 _CONSTANTS: dict[str, Callable[[], Any]] = {
@@ -27,7 +27,7 @@ _CONSTANTS: dict[str, Callable[[], Any]] = {
 
 
 @dataclass(frozen=True)
-class _Callable:
+class _Function:
     """A name that the file may call: a key of ``CALLS``, not the function."""
 
     key: str
@@ -84,16 +84,16 @@ class _Machine:
             case "APPEND" | "APPENDS" | "ADDITEMS" | "SETITEM" | "SETITEMS":
                 self.extend(op, self.pop({"APPEND": 1, "SETITEM": 2}.get(op)))
             case "GLOBAL":
-                push(_Callable(find(*arg.split(" ", 1))))
+                push(_Function(find(*arg.split(" ", 1))))
             case "INST":
                 find(*arg.split(" ", 1))
                 raise Refused(f"it makes an object of {arg.replace(' ', '.')} in an outdated way")
             case "STACK_GLOBAL":
                 module, name = self.pop(2)
-                push(_Callable(find(str(module), str(name))))
+                push(_Function(find(str(module), str(name))))
             case "REDUCE" | "NEWOBJ":
                 function, arguments = self.pop(2)
-                if not isinstance(function, _Callable) or not isinstance(arguments, tuple):
+                if not isinstance(function, _Function) or not isinstance(arguments, tuple):
                     raise Refused(f"it calls a {type(function).__name__}")
                 push(CALLS[function.key](*arguments))
             case "BUILD":
@@ -129,8 +129,6 @@ def read_pickle(path: str | Path) -> Any:
             for op, arg, _ in pickletools.genops(file):
                 machine.step(op.name, arg)
         (content,) = machine.stack
-    except Refused as error:
-        raise ValueError(f"checkpoint: {path} is not read, because {error}") from None
     except Exception as error:  # a damaged file can fail anywhere
-        raise ValueError(f"checkpoint: {path} is damaged or no file of weights ({error})") from None
+        raise ValueError(f"checkpoint: {path} is not read, because {explain(error)}") from None
     return content

@@ -1,7 +1,6 @@
 """What is in a file of weights, told by its first bytes and read without executing anything."""
 
 import argparse
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from zstar import stylegan2_files
-from zstar.pickled_values import Record
+from zstar.pickled_values import Record, explain
 from zstar.restricted_pickle import read_pickle
 
 # Where in a checkpoint the weights of the generator usually are, the best first.
@@ -49,12 +48,7 @@ def _read_torch(path: Path) -> Any:
         with torch.serialization.safe_globals([argparse.Namespace]):  # plain options, as in rosinality's checkpoints
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can fail anywhere
-        if found := re.search(r"GLOBAL ([\w.]+)", str(error)):
-            reason = f"it asks for {found[1]}, which is not needed for weights"
-            raise ValueError(f"checkpoint: {path} is not read, because {reason}") from None
-        raise ValueError(
-            f"checkpoint: {path} is damaged or no file of weights ({str(error).splitlines()[0]})"
-        ) from None
+        raise ValueError(f"checkpoint: {path} is not read, because {explain(error)}") from None
 
 
 def select(content: dict[str, Any], key: str | None, path: object) -> tuple[str, dict[str, Tensor]]:
