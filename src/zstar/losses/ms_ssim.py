@@ -41,13 +41,13 @@ class MSSSIM(AbstractLoss):
         x, y = torch.broadcast_tensors(features[0], target[0])
         betas = x.new_tensor(BETAS[: scales(*x.shape[-2:])])
         mask = _mask(x, weights)
-        similarity = x.new_zeros(len(x))
+        logarithm = x.new_zeros(len(x))
         for scale, beta in enumerate(betas / betas.sum()):
             last = scale == len(betas) - 1
-            similarity = similarity + beta * _positive(_similarity(x, y, mask, luminance=last)).log()
+            logarithm = logarithm + beta * _log(_difference(x, y, mask, luminance=last))
             if not last:
                 x, y, mask = _half(x, mask), _half(y, mask), F.avg_pool2d(mask, 2)
-        return 1 - similarity.exp()
+        return -logarithm.expm1()
 
 
 def scales(height: int, width: int) -> int:
@@ -87,8 +87,8 @@ def _gaussians(size: int, like: Tensor) -> Tensor:
     return rows / rows.sum(dim=1, keepdim=True)
 
 
-def _similarity(x: Tensor, y: Tensor, mask: Tensor, luminance: bool) -> Tensor:
-    """Mean over the image of contrast × structure, times luminance on the coarsest scale."""
+def _difference(x: Tensor, y: Tensor, mask: Tensor, luminance: bool) -> Tensor:
+    """Mean over the image of 1 − contrast × structure (× luminance, on the coarsest scale)."""
     moments = torch.cat([x, y, x * x, y * y, x * y], dim=1) * mask
     share = _window(mask)
     mean_x, mean_y, xx, yy, xy = (_window(moments) / share.clamp_min(1e-12)).chunk(5, dim=1)
@@ -96,10 +96,10 @@ def _similarity(x: Tensor, y: Tensor, mask: Tensor, luminance: bool) -> Tensor:
     value = (2 * (xy - product) + C2) / (xx + yy - squares + C2)
     if luminance:
         value = value * (2 * product + C1) / (squares + C1)
-    # As a mean of 1 − value, a map that is zero everywhere means "equal", as in every other loss.
-    return 1 - spatial_mean(1 - value, share)
+    return spatial_mean(1 - value, share)
 
 
-def _positive(value: Tensor) -> Tensor:
-    """The identity from FLOOR on, and below it an exponential that continues value and slope."""
-    return torch.where(value >= FLOOR, value, FLOOR * (value.clamp_max(FLOOR) / FLOOR - 1).exp())
+def _log(difference: Tensor) -> Tensor:
+    """log(1 − difference), and where 1 − difference is below FLOOR its tangent there: finite, and with a slope."""
+    bend = 1 - FLOOR
+    return (-difference.clamp_max(bend)).log1p() - (difference - bend).clamp_min(0) / FLOOR
