@@ -73,7 +73,9 @@ def summarize(
     tried = results.unique(RUN)
     rows = []
     for labels, group in (
-        _final(results).join(lost, on=RUN, how="anti").group_by([*CELL, "metric"], maintain_order=True)
+        _final(results)
+        .join(lost, on=RUN, how="anti", maintain_order="left")
+        .group_by([*CELL, "metric"], maintain_order=True)
     ):
         names = dict(zip([*CELL, "metric"], labels, strict=True))
         same = pl.all_horizontal(pl.col(name) == names[name] for name in CELL)

@@ -134,20 +134,17 @@ def distributions(final: pl.DataFrame, table: pl.DataFrame, failed: Iterable[str
 
 def trajectories(results: pl.LazyFrame) -> list[dict[str, str]]:
     """A curve over the steps for each ``loss/…``: median, and 5th to 95th percentile over the images at that step."""
-    losses = results.filter(pl.col("metric").str.starts_with("loss/") & pl.col("value").is_finite())
-    value = pl.col("value")
-    steps = losses.group_by("metric", "step").agg(
-        median=value.median(), low=value.quantile(0.05), high=value.quantile(0.95), images=pl.len()
-    )
+    value, names = pl.col("value"), results.select(pl.col("metric").unique()).collect()["metric"]
     found = []
-    for (metric,), group in steps.sort("metric", "step").collect().group_by("metric", maintain_order=True):
-        if group.height < 2:
-            continue
-        columns = (group[name].to_numpy().astype(float) for name in ("step", "median", "low", "high"))
-        last = group["median"][-1]
-        name = str(metric).removeprefix("loss/")
-        svg = charts.curve(*columns, f"{name} over {group['step'][-1]} steps")
-        found.append({"metric": name, "svg": svg, "note": f"median {last:.4g} at step {group['step'][-1]}"})
+    for name in sorted(name for name in names if name.startswith("loss/")):  # one at a time, to be sparing with memory
+        rows = results.filter((pl.col("metric") == name) & value.is_finite()).select("step", "value")
+        bands = rows.group_by("step").agg(median=value.median(), low=value.quantile(0.05), high=value.quantile(0.95))
+        steps = bands.sort("step").collect(engine="streaming")
+        if steps.height > 1:
+            columns = (steps[column].to_numpy().astype(float) for column in ("step", "median", "low", "high"))
+            title, last, end = name.removeprefix("loss/"), steps["step"][-1], steps["median"][-1]
+            svg = charts.curve(*columns, f"{title} over {last} steps")
+            found.append({"metric": title, "svg": svg, "note": f"median {end:.4g} at step {last}"})
     return sorted(found, key=lambda entry: entry["metric"] != "total")
 
 
