@@ -56,7 +56,9 @@ class Vocabulary:
         """1 where a factor shows in its image, 0 where its object is absent."""
         on, columns = factors > 0.5, []
         for needs in self.needs:
-            columns.append(torch.stack([on[:, k] == wanted for k, wanted in needs]).any(dim=0) if needs else on[:, 0] | True)
+            columns.append(
+                torch.stack([on[:, k] == wanted for k, wanted in needs]).any(dim=0) if needs else on[:, 0] | True
+            )
         return torch.stack(columns, dim=1).to(factors.dtype)
 
     def distance(self, outputs: Float[Tensor, "b k"], factors: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:

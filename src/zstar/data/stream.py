@@ -25,7 +25,7 @@ class Stream(IterableDataset):
 
     def __init__(self, data: AbstractData, batch: int, first: int, last: int, seed: int = 0) -> None:
         if len(data) < batch:
-            raise ValueError(f"task.batch: {batch} is more than the {len(data)} images in the data; choose a smaller one")
+            raise ValueError(f"task.batch: {batch} is more than the {len(data)} images there are; choose a smaller one")
         self.data, self.batch, self.first, self.last, self.seed = data, batch, first, last, seed
         self._order: tuple[int, Tensor] = (-1, torch.empty(0))
 

@@ -58,7 +58,7 @@ class Projected(AbstractDiscriminator):
             if level:
                 self.register_buffer(f"scales{level}", _random(mixed[level - 1], target, 3, rng))
         sizes = [resolution // 2**level for level in range(len(mixed))]
-        halvings = [max(0, int(math.log2(size // 4))) for size in sizes]
+        halvings = [int(math.log2(max(1, size // 4))) for size in sizes]
         self.heads = nn.ModuleList(head(c, width, n) for c, n in zip(mixed, halvings, strict=True))
         self.to(memory_format=torch.channels_last)
 

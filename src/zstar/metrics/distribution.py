@@ -76,7 +76,7 @@ def presence(share: Float[Tensor, "n classes"], least: float = 0.002) -> Float[T
 def diversity(
     images: Float[Tensor, "n c h w"],
     distance: Callable[[Tensor, Tensor], Tensor],
-    pairs: int = 2000,
+    pairs: int = 1000,
     seed: int = 0,
     batch: int = 100,
 ) -> Estimate:

@@ -72,7 +72,8 @@ class AnnotatorTask(AbstractTask):
         sizes = {"classes": len(vocabulary.classes), "factors": len(vocabulary.factors)}
         annotator = build({**cfg.annotator, "_partial_": False}, **sizes)
         annotator.to(memory_format=torch.channels_last)
-        return build(cfg.task, annotator=annotator, vocabulary=vocabulary, network=to_plain(cfg.annotator), seed=cfg.seed)
+        objects = {"annotator": annotator, "vocabulary": vocabulary, "network": to_plain(cfg.annotator)}
+        return build(cfg.task, **objects, seed=cfg.seed)
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""
@@ -124,7 +125,8 @@ class AnnotatorTask(AbstractTask):
 
     def export(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The annotator's weights, and what its outputs mean."""
-        return dict(self.annotator.state_dict()), {"kind": "annotator", "network": self.network, **self.vocabulary.card()}
+        facts = {"kind": "annotator", "network": self.network}
+        return dict(self.annotator.state_dict()), facts | self.vocabulary.card()
 
     def pictures(self) -> None:
         """Nothing to show."""

@@ -16,7 +16,8 @@ from zstar.checkpoints import save_weights
 from zstar.config import build, check, to_plain
 from zstar.data.base import AbstractData
 from zstar.data.stream import Stream
-from zstar.runs import commit, config_hash, finished, machine, record_failure, record_result, versions
+from zstar.loggers.base import AbstractLogger
+from zstar.runs import clear_partial, commit, config_hash, finished, machine, record_failure, record_result, versions
 from zstar.signatures import resolve
 from zstar.tasks.base import AbstractTask
 from zstar.tasks.callbacks import Checkpoints, Progress, Samples, Scores, Snapshots
@@ -25,7 +26,7 @@ NETWORKS = ("generator", "discriminator", "annotator")
 UNHASHED = ("trainer", "callbacks")  # how a training is carried out and watched, not what it computes
 
 
-def fit(cfg: DictConfig, folder: Path, logger: Any = None) -> dict[str, Any]:
+def fit(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     """Train as ``cfg`` says, in ``folder``; asked for again, go on where it stopped or return what it had found.
 
     Writes ``checkpoint.pt``, ``samples/*.png``, ``weights.safetensors`` with its card ``weights.json``, and
@@ -41,26 +42,40 @@ def fit(cfg: DictConfig, folder: Path, logger: Any = None) -> dict[str, Any]:
     if (result := finished(folder, key)) is not None:
         print(f"{folder}: finished already; choose another output folder to train again")
         return result
+    clear_partial(folder)
+    state = _previous(folder / "checkpoint.pt", key)
+    logger: AbstractLogger = build(cfg.logger)
+    failed = True
     try:
-        return _fit(cfg, kind, plain, key, folder, logger)
+        logger.start(folder, plain, "train", folder.name, cfg.tags)
+        result = _fit(cfg, kind, plain, key, folder, logger, state)
+        failed = False
+        return result
     except Exception as error:
         record_failure(folder, error)
         raise
+    finally:
+        logger.finish(failed)
 
 
 def _fit(
-    cfg: DictConfig, kind: type[AbstractTask], plain: dict[str, Any], key: str, folder: Path, logger: Any
+    cfg: DictConfig,
+    kind: type[AbstractTask],
+    plain: dict[str, Any],
+    key: str,
+    folder: Path,
+    logger: AbstractLogger,
+    state: dict[str, Any],
 ) -> dict[str, Any]:
     torch.manual_seed(cfg.seed)  # initial weights; everything after them draws from its own generators
     task = kind.compose(cfg)
     data, validation = build(cfg.data), build(cfg.validation)
-    state = _previous(folder / "checkpoint.pt", key)
     if state:
         task.restore(state)
     keeper = Checkpoints(
         folder / "checkpoint.pt",
         {"key": key, "config": plain, "versions": versions()},
-        cfg.callbacks.checkpoint_minutes,
+        float(cfg.callbacks.checkpoint_minutes),
         state.get("seconds", 0.0),
     )
 
@@ -74,12 +89,11 @@ def _fit(
     watchers += [Snapshots(export, cfg.callbacks.snapshot_every), Progress()]
     if validation is not None:
         watchers.append(Scores(validation, cfg.callbacks.scores_every))
-    trainer: pl.Trainer = build(cfg.trainer, logger=logger or False, callbacks=watchers, default_root_dir=folder)
+    trainer: pl.Trainer = build(cfg.trainer, logger=logger.lightning(), callbacks=watchers, default_root_dir=folder)
     stream = Stream(data, task.batch, task.done, task.steps, cfg.seed)
     trainer.fit(task, DataLoader(stream, batch_size=None))
     scores = {} if validation is None else task.evaluate(validation)
-    if logger is not None and scores:
-        logger.log_metrics({f"final/{name}": value for name, value in scores.items()}, step=task.done)
+    logger.summary({"steps": task.done, "seconds": keeper.seconds(), **scores})
     result = {"config_hash": key, "steps": task.done, "seconds": keeper.seconds(), "scores": scores}
     result["card"] = export(scores)
     record_result(folder, result)

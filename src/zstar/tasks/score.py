@@ -1,0 +1,122 @@
+"""Scores of a generator beside real images: ``python -m zstar.tasks.score cottages64 annotator.safetensors``."""
+
+import argparse
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from zstar.annotators.base import AbstractAnnotator
+from zstar.annotators.load import load_annotator
+from zstar.annotators.vocabulary import Vocabulary
+from zstar.checkpoints import load_weights, read_card, resolve, save_weights
+from zstar.data.base import AbstractData
+from zstar.data.cottages import Cottages, world_hash
+from zstar.generators.base import AbstractGenerator
+from zstar.generators.stylegan2 import StyleGAN2
+from zstar.losses.perceptual import Perceptual
+from zstar.metrics.distribution import diversity, kid, pooled, presence, shares
+
+
+@torch.no_grad()
+def score(
+    generator: AbstractGenerator,
+    data: AbstractData,
+    annotator: AbstractAnnotator,
+    vocabulary: Vocabulary,
+    seed: int = 0,
+    batch: int = 100,
+) -> dict[str, Any]:
+    """What the annotator sees in as many generated images as there are real ones, beside what it sees in the real ones.
+
+    Give an annotator that the generator was not trained against. ``kid`` is the distance of generated from real
+    features, ``kid_floor`` that of one half of the real ones from the other.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    counts = [min(batch, len(data) - first) for first in range(0, len(data), batch)]
+    drawn = (generator.synthesize(generator.sample(n, rng), "z").clamp(-1, 1) for n in counts)
+    real = _look((part.images for part in data.batches(batch)), annotator)
+    made = _look(drawn, annotator)
+    classes = vocabulary.classes
+    table: dict[str, Any] = {}
+    share = {side: shares(seen[1], len(classes)) for side, seen in (("real", real), ("generated", made))}
+    for side, values in share.items():
+        table[f"pixel_share/{side}"] = _named(classes, values.mean(dim=0))
+        table[f"presence/{side}"] = _named(classes, presence(values))
+    gap = (presence(share["real"]) - presence(share["generated"])).abs()
+    distance = Perceptual(_Encoder(annotator))
+    spread = {side: diversity(seen[2], distance) for side, seen in (("real", real), ("generated", made))}
+    half = len(real[0]) // 2
+    return table | {
+        "images": len(data),
+        "presence_largest_gap": round(gap.max().item(), 4),
+        "kid": _rounded(asdict(kid(real[0], made[0]))),
+        "kid_floor": _rounded(asdict(kid(real[0][:half], real[0][half:]))),
+        "diversity/real": _rounded(asdict(spread["real"])),
+        "diversity/generated": _rounded(asdict(spread["generated"])),
+        "diversity/ratio": round(spread["generated"].value / spread["real"].value, 4),
+    }
+
+
+class _Encoder(torch.nn.Module):
+    """An annotator's feature maps."""
+
+    def __init__(self, annotator: AbstractAnnotator) -> None:
+        super().__init__()
+        self.annotator = annotator
+
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
+        """Fine to coarse."""
+        return self.annotator.encode(images)
+
+
+def _look(batches: Iterator[Tensor], annotator: AbstractAnnotator) -> tuple[Tensor, Tensor, Tensor]:
+    """Pooled features ``[n, d]``, most likely class of each pixel ``[n, h, w]``, and the images themselves."""
+    seen = []
+    for images in batches:
+        result = annotator(images.contiguous(memory_format=torch.channels_last))
+        seen.append((pooled(result.features), result.logits.argmax(dim=1), images))
+    features, labels, images = (torch.cat(parts) for parts in zip(*seen, strict=True))
+    return features, labels, images
+
+
+def _named(names: tuple[str, ...], values: Float[Tensor, " n"]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in zip(names, values.tolist(), strict=True)}
+
+
+def _rounded(values: dict[str, float]) -> dict[str, float]:
+    return {name: float(f"{value:.4g}") for name, value in values.items()}
+
+
+def main() -> None:
+    """Score a generator on held-out cottages, print the scores and write them into its card."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("generator", help="file of weights with a card, or the name of a shipped one")
+    parser.add_argument("annotator", help="an annotator that the generator was not trained against")
+    parser.add_argument("--count", type=int, default=5000)
+    arguments = parser.parse_args()
+    path = resolve(arguments.generator)
+    generator = StyleGAN2(checkpoint=str(path))
+    annotator, vocabulary = load_annotator(arguments.annotator)
+    start = time.perf_counter()
+    scores = score(generator, Cottages(arguments.count, "test", generator.resolution), annotator, vocabulary)
+    scores |= {
+        "command": shlex.join(["python", "-m", "zstar.tasks.score", *sys.argv[1:]]),
+        "annotator": {k: v for k, v in read_card(resolve(arguments.annotator)).items() if k in ("command", "network")},
+        "world": world_hash(),
+        "seconds": round(time.perf_counter() - start),
+    }
+    for name, value in scores.items():
+        print(f"{name}: {value}")
+    save_weights(Path(path), load_weights(path), read_card(path) | {"scores": scores})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Trainings: they learn, go on exactly where they stopped, and keep only what they trained."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import DictConfig
+
+from zstar.annotators.load import load_annotator
+from zstar.checkpoints import load_weights
+from zstar.data.cottages import Cottages
+from zstar.data.stream import Stream
+from zstar.generators.base import AbstractGenerator
+from zstar.generators.stylegan2 import StyleGAN2
+from zstar.tasks.fit import fit
+from zstar.tasks.generator import GeneratorTask
+from zstar.tasks.score import score
+
+TINY = [
+    "logger=none", "trainer.accelerator=cpu", "data.resolution=16", "data.count=64", "callbacks.checkpoint_minutes=0",
+    "callbacks.samples_every=0", "callbacks.scores_every=0", "callbacks.snapshot_every=0",
+]  # fmt: skip
+GENERATOR = [
+    *TINY, "task=generator", "task.steps=6", "task.batch=4", "task.path_weight=1.0", "task.path_every=2",
+    "task.style_mixing=0.5", "validation=null", "generator.resolution=16", "generator.z_dim=8", "generator.w_dim=8",
+    "generator.channel_max=8", "discriminator=stylegan2", "discriminator.resolution=16", "discriminator.channel_max=8",
+    "discriminator.r1_every=2",
+]  # fmt: skip
+ANNOTATOR = [
+    *TINY, "task=annotator", "task.steps=30", "task.batch=8", "task.log_every=10", "validation.count=8",
+    "validation.resolution=16", "annotator.widths=[8,8,16]",
+]  # fmt: skip
+
+
+@pytest.fixture
+def generator(composed: Callable[..., DictConfig]) -> DictConfig:
+    """A training of seconds with everything that has a schedule: R1, path length, mixing, decay."""
+    return composed("train", *GENERATOR)
+
+
+def interrupted(monkeypatch: pytest.MonkeyPatch, kind: type, step: int) -> None:
+    """Let the training of ``kind`` die at the beginning of a step."""
+    update = kind.update
+
+    def dying(self: GeneratorTask, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        if self.done == step:
+            raise RuntimeError("killed")
+        return update(self, batch)
+
+    monkeypatch.setattr(kind, "update", dying)
+
+
+def test_generator_resumes_exactly(tmp_path: Path, generator: DictConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit(generator, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        interrupted(patch, GeneratorTask, 3)
+        with pytest.raises(RuntimeError, match="killed"):
+            fit(generator, tmp_path / "halves")
+    assert (tmp_path / "halves" / "failed.txt").is_file()
+    result = fit(generator, tmp_path / "halves")
+    whole, halves = (load_weights(tmp_path / name / "weights.safetensors") for name in ("whole", "halves"))
+    assert result["steps"] == 6
+    assert all(torch.equal(whole[name], halves[name]) for name in whole)
+    states = [torch.load(tmp_path / n / "checkpoint.pt", weights_only=True) for n in ("whole", "halves")]
+    same = [torch.equal(a, b) for a, b in zip(*(s["parts"]["discriminator"].values() for s in states), strict=True)]
+    assert all(same) and torch.equal(states[0]["path_mean"], states[1]["path_mean"])
+
+
+def test_another_seed_gives_another_network(tmp_path: Path, composed: Callable[..., DictConfig]) -> None:
+    for seed in (0, 1):
+        fit(composed("train", *GENERATOR, "task.steps=1", f"seed={seed}"), tmp_path / str(seed))
+    a, b = (load_weights(tmp_path / str(seed) / "weights.safetensors") for seed in (0, 1))
+    assert not torch.equal(a["synthesis.b4.const"], b["synthesis.b4.const"])
+
+
+def test_finished_and_foreign_folders(tmp_path: Path, composed: Callable[..., DictConfig]) -> None:
+    cfg = composed("train", *GENERATOR, "task.steps=1")
+    first = fit(cfg, tmp_path)
+    written = (tmp_path / "checkpoint.pt").stat().st_mtime_ns
+    assert fit(cfg, tmp_path) == json.loads(json.dumps(first)) | {"status": "finished"}
+    assert (tmp_path / "checkpoint.pt").stat().st_mtime_ns == written
+    with pytest.raises(ValueError, match="choose another folder"):
+        fit(composed("train", *GENERATOR, "task.steps=2"), tmp_path)
+
+
+def test_exported_generator_is_the_mean_and_loads(tmp_path: Path, generator: DictConfig) -> None:
+    fit(generator, tmp_path)
+    made = StyleGAN2(checkpoint=str(tmp_path / "weights.safetensors"))
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert torch.equal(made.synthesis.b4.const, state["parts"]["mean"]["synthesis.b4.const"])
+    assert not torch.equal(made.synthesis.b4.const, state["parts"]["generator"]["synthesis.b4.const"])
+    card = json.loads((tmp_path / "weights.json").read_text())
+    assert card["steps"] == 6 and card["images"] == 24 and card["config"]["task"]["batch"] == 4
+    assert "annotator" not in card["config"]
+
+
+def test_checkpoint_holds_no_frozen_network(tmp_path: Path, composed: Callable[..., DictConfig]) -> None:
+    fit(composed("train", *ANNOTATOR, "task.steps=2"), tmp_path / "annotator")
+    weights = tmp_path / "annotator" / "weights.safetensors"
+    overrides = [o for o in GENERATOR if not o.startswith("discriminator")]
+    projected = [f"discriminator.annotator={weights}", "discriminator.mixed=[8,8,8]", "discriminator.resolution=16"]
+    fit(composed("train", *overrides, *projected, "discriminator.width=8"), tmp_path / "generator")
+    state = torch.load(tmp_path / "generator" / "checkpoint.pt", weights_only=True)
+    assert set(state["parts"]) == {"generator", "mean", "discriminator", "adam", "adam_discriminator"}
+    names = set(state["parts"]["discriminator"])
+    assert names and all(name.startswith(("heads.", "channels", "scales")) for name in names)
+    assert state["config"]["discriminator"]["annotator"] == str(weights)
+
+
+def test_annotator_learns_and_loads(tmp_path: Path, composed: Callable[..., DictConfig]) -> None:
+    cfg = composed("train", *ANNOTATOR, "logger=csv")
+    result = fit(cfg, tmp_path)
+    rows = [line.split(",") for line in (tmp_path / "log" / "metrics.csv").read_text().splitlines()]
+    losses = [float(value) for _, name, value in rows[1:] if name == "train/classes"]
+    assert losses[-1] < 0.9 * losses[0]
+    assert {"mean_iou", "iou/sky", "r2/season", "accuracy/is_chapel"} <= set(result["scores"])
+    network, vocabulary = load_annotator(tmp_path / "weights.safetensors")
+    images = Cottages(3, resolution=16).read(range(3)).images
+    said = network(images)
+    assert said.logits.shape == (3, len(vocabulary.classes), 16, 16)
+    alone = network(images[:1])
+    torch.testing.assert_close(said.factors[:1], alone.factors, atol=1e-5, rtol=1e-5)
+
+
+def test_stream_is_a_function_of_the_step() -> None:
+    data = Cottages(10, resolution=8)
+    whole = [batch["images"] for batch in Stream(data, 4, 0, 6)]
+    tail = [batch["images"] for batch in Stream(data, 4, 3, 6)]
+    assert all(torch.equal(a, b) for a, b in zip(whole[3:], tail, strict=True))
+    stream = Stream(data, 4, 0, 6)
+    assert stream.indices(0) != stream.indices(2)
+    assert len({*stream.indices(0), *stream.indices(1)}) == 8
+    with pytest.raises(ValueError, match="task.batch"):
+        Stream(data, 11, 0, 1)
+
+
+def test_score_tells_the_world_from_noise(tiny: StyleGAN2) -> None:
+    class World(AbstractGenerator):
+        """A 'generator' that draws other cottages of the same world."""
+
+        def lift(self, latent: torch.Tensor, source: str, target: str) -> torch.Tensor:
+            return latent
+
+        def layer(self, name: str) -> torch.nn.Module:
+            return self
+
+        def sample(self, n: int, rng: torch.Generator, *_: object) -> torch.Tensor:
+            return torch.randint(10_000, (n,), generator=rng)
+
+        def synthesize(self, latent: torch.Tensor, *_: object) -> torch.Tensor:
+            return Cottages(10_000, "train", 16).read(latent.tolist()).images
+
+    network, vocabulary = load_annotator("annotator64")
+    data = Cottages(60, "test", 16)
+    same = score(World(), data, network, vocabulary)
+    noise = score(tiny, data, network, vocabulary)
+    assert same["presence_largest_gap"] < 0.3 < noise["presence_largest_gap"]
+    assert same["kid"]["value"] < noise["kid"]["value"] / 10
+    assert 0.9 < same["diversity/ratio"] < 1.1
