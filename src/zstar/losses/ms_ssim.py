@@ -47,7 +47,7 @@ class MSSSIM(AbstractLoss):
             logarithm = logarithm + beta * _log(_difference(x, y, mask, luminance=last))
             if not last:
                 x, y, mask = _half(x, mask), _half(y, mask), F.avg_pool2d(mask, 2)
-        return -logarithm.expm1()
+        return 1 - logarithm.exp()  # not expm1: its gradient is lost where it rounds to −1
 
 
 def scales(height: int, width: int) -> int:
