@@ -1,0 +1,108 @@
+"""The contract of every space and every projector that conf/ offers."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from zstar.config import build
+from zstar.generators.base import AbstractGenerator
+from zstar.generators.stylegan2 import StyleGAN2
+from zstar.losses.pixel import Pixel
+from zstar.objective import Problem, Targets
+from zstar.optimizers.adam import Adam
+from zstar.projectors.base import project
+
+CONF = Path(__file__).parents[1] / "conf"
+SPACES = sorted(path.stem for path in (CONF / "space").glob("*.yaml"))
+PROJECTORS = sorted(path.stem for path in (CONF / "projector").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def generators(composed: Callable[..., Any]) -> dict[str, AbstractGenerator]:
+    torch.manual_seed(1)
+    style = StyleGAN2(resolution=16, z_dim=16, w_dim=16, num_mapping_layers=2, channel_max=16)
+    pixels = build(composed("invert", "generator=pixels", "generator.resolution=16").generator)
+    return {name: pixels if name == "pixels" else style for name in SPACES}
+
+
+def space_of(name: str, generators: dict[str, AbstractGenerator], composed: Callable[..., Any], *words: str) -> Any:
+    return build(
+        composed("invert", f"space={name}", "space.prior_samples=300", *words).space, generator=generators[name]
+    )
+
+
+def test_all_spaces_and_projectors_were_found() -> None:
+    assert set(SPACES) >= {"z", "w", "w_plus", "style", "pixels"}
+    assert set(PROJECTORS) >= {"mean", "random", "best_of", "optimization"}
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_space_decodes_its_samples_and_lets_gradients_through(
+    name: str, generators: dict[str, AbstractGenerator], composed: Callable[..., Any]
+) -> None:
+    space, generator = space_of(name, generators, composed), generators[name]
+    latent = space.sample(3, torch.Generator().manual_seed(0))
+    assert latent.shape == (3, *space.shape) and space.name == name
+    latent.requires_grad_()
+    image = space.decode(latent)
+    assert image.shape == (3, generator.channels, generator.resolution, generator.resolution)
+    image[1].square().sum().backward()
+    assert latent.grad[1].abs().sum() > 0
+    assert latent.grad[0].abs().sum() == latent.grad[2].abs().sum() == 0  # the images of a batch don't touch
+    assert not any(p.requires_grad for p in generator.parameters())
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_prior_statistics_are_those_of_the_samples(
+    name: str, generators: dict[str, AbstractGenerator], composed: Callable[..., Any]
+) -> None:
+    space = space_of(name, generators, composed)
+    draws = space.sample(300, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(space.mean, draws.mean(dim=0), rtol=1e-4, atol=1e-5)
+    assert space.spread == pytest.approx((draws - draws.mean(dim=0)).square().mean().sqrt().item(), rel=1e-3)
+    torch.testing.assert_close(space.start(2), space.mean.expand(2, *space.shape))
+    inside = space.constrain(draws)
+    torch.testing.assert_close(space.constrain(inside), inside)  # what is inside stays where it is
+
+
+def test_constraints_of_z(generators: dict[str, AbstractGenerator], composed: Callable[..., Any]) -> None:
+    far = 5 * torch.randn(4, 16)
+    clamped = space_of("z", generators, composed, "space.constraint=clamp", "space.limit=1.5").constrain(far)
+    assert clamped.abs().max() == 1.5 and clamped[far.abs() < 1.5].equal(far[far.abs() < 1.5])
+    sphere = space_of("z", generators, composed, "space.constraint=sphere")
+    torch.testing.assert_close(sphere.constrain(far).norm(dim=1), torch.full((4,), 4.0))
+    torch.testing.assert_close(torch.cosine_similarity(sphere.constrain(far), far), torch.ones(4))
+    torch.testing.assert_close(sphere.constrain(torch.zeros(1, 16)).norm(dim=1), torch.tensor([4.0]))
+
+
+def test_a_constraint_holds_during_optimization(
+    generators: dict[str, AbstractGenerator], composed: Callable[..., Any]
+) -> None:
+    space = space_of("z", generators, composed, "space.constraint=sphere")
+    problem = Problem(space, {"pixel": Pixel()}, {}, Adam(lr=0.3))
+    targets = Targets(torch.rand(2, 3, 16, 16) * 2 - 1, ["a", "b"])
+    nodes = composed("invert", "projector=[optimization]", "steps=12").projector
+    found = project(problem, [build(node, problem=problem) for node in nodes.values()], targets)
+    torch.testing.assert_close(found.latent.norm(dim=1), torch.full((2,), 4.0))
+
+
+@pytest.mark.parametrize("name", PROJECTORS)
+@pytest.mark.parametrize("space", SPACES)
+def test_every_projector_works_in_every_space_and_never_makes_it_worse(
+    name: str, space: str, generators: dict[str, AbstractGenerator], composed: Callable[..., Any]
+) -> None:
+    problem = Problem(space_of(space, generators, composed), {"pixel": Pixel()}, {}, Adam(lr=0.05))
+    targets = Targets(torch.rand(3, 3, 16, 16) * 2 - 1, ["a", "b", "c"])
+    words = ["steps=4", "projector.best_of.candidates=5"] if name == "best_of" else ["steps=4"]
+    node = composed("invert", f"projector=[{name}]", *words).projector[name]
+    projector, mean = build(node, problem=problem), build({"_target_": "zstar.projectors.mean.Mean"}, problem=problem)
+    alone = project(problem, [projector], targets)
+    chain = project(problem, [mean, projector], targets)
+    start = project(problem, [mean], targets)
+    assert alone.image.shape == targets.images.shape and alone.space == space
+    assert (chain.loss <= start.loss + 1e-6).all()
+    assert (chain.evaluations >= alone.evaluations).all()
+    assert chain.history["total"].shape[1] > start.history["total"].shape[1]
