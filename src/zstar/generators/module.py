@@ -1,0 +1,112 @@
+"""A network of your own as the generator."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from zstar import checkpoints
+from zstar.generators.base import AbstractGenerator, Noise
+
+
+class Module(AbstractGenerator):
+    """Any ``torch.nn.Module`` that maps a batch of latents to a batch of images, such as a DCGAN or a VAE's decoder.
+
+    Choose it for a generator that the package does not know. It has one space, ``z``. Size and colours of its images
+    are found by running it once.
+
+    Arguments:
+        network: The network; in YAML, a ``_target_`` with the class and beside it the class's own arguments. Its
+            ``forward`` takes ``[b, *latent_shape]`` and returns ``[b, c, h, h]``, each image by itself.
+        latent_shape: Shape of one latent, such as ``[100]`` or ``[100, 1, 1]``.
+        checkpoint: A file with its state dict, or the name of a shipped one; None keeps the weights as they are.
+        checkpoint_key: Which of several state dicts in the file; None finds the usual one.
+        prior: What the latents were drawn from in training: ``normal`` (0, 1), or ``uniform`` on [−1, 1].
+        output_range: Darkest and brightest value of its images, such as ``[0, 1]``; mapped to [−1, 1].
+        layers: Names of sub-modules whose outputs can be read and edited, as ``named_modules()`` spells them.
+
+    Raises:
+        ValueError: The checkpoint does not fit, a layer does not exist, or the output is no batch of square images.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        latent_shape: Sequence[int],
+        checkpoint: str | None = None,
+        checkpoint_key: str | None = None,
+        prior: Literal["normal", "uniform"] = "normal",
+        output_range: Sequence[float] = (-1.0, 1.0),
+        layers: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        if not isinstance(network, nn.Module):
+            raise ValueError(f"generator.network: a {type(network).__name__} is no torch.nn.Module; name such a class")
+        if prior not in ("normal", "uniform"):
+            raise ValueError(f"generator.prior: '{prior}' is unknown; choose normal or uniform")
+        if len(output_range) != 2 or not output_range[0] < output_range[1]:
+            raise ValueError(f"generator.output_range: {list(output_range)} is no range; give e.g. [-1, 1] or [0, 1]")
+        self.network = network
+        if checkpoint is not None:
+            path = checkpoints.resolve(checkpoint)
+            checkpoints.load_into(network, checkpoints.load_weights(path, checkpoint_key), path)
+        self.prior = prior
+        self.low, self.high = (float(value) for value in output_range)
+        self.spaces = {"z": tuple(latent_shape)}
+        self.noise_shapes = {}
+        self.layers = tuple(layers)
+        for name in self.layers:
+            self.layer(name)
+        self.freeze()
+        self.channels, self.resolution = self._measure()
+
+    def _measure(self) -> tuple[int, int]:
+        shape, kind = self.spaces["z"], type(self.network).__name__
+        device = next(self.network.parameters(), torch.empty(0)).device
+        try:
+            with torch.no_grad():
+                images = self.network(torch.zeros(2, *shape, device=device))
+        except (RuntimeError, TypeError) as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"generator.latent_shape: {kind} does not take [b, {shape}] ({reason})") from error
+        if not isinstance(images, Tensor) or images.ndim != 4 or len(images) != 2 or images.shape[2] != images.shape[3]:
+            made = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
+            raise ValueError(f"generator.network: two latents gave {made}, not two square images [2, c, h, h]")
+        return images.shape[1], images.shape[2]
+
+    def sample(
+        self, n: int, rng: torch.Generator, truncation: float = 1.0, space: str | None = None
+    ) -> Float[Tensor, "n ..."]:
+        """``n`` draws from the prior, scaled towards its mean, zero, by ``truncation``."""
+        shape = self.shape(space or "z")
+        if self.prior == "uniform":
+            z = torch.rand(n, *shape, generator=rng, device=rng.device) * 2 - 1
+        else:
+            z = torch.randn(n, *shape, generator=rng, device=rng.device)
+        return truncation * z.to(next(self.network.parameters(), z).device)
+
+    def lift(self, latent: Float[Tensor, "b ..."], source: str, target: str) -> Float[Tensor, "b ..."]:
+        """The latent itself: there is no other space than z."""
+        self.shape(source), self.shape(target)
+        return latent
+
+    def synthesize(
+        self, latent: Float[Tensor, "b ..."], space: str, noise: Noise = "const"
+    ) -> Float[Tensor, "b c h w"]:
+        """Images in [−1, 1]; there is no noise to choose."""
+        if tuple(latent.shape[1:]) != self.shape(space):
+            raise ValueError(f"latent: shape {tuple(latent.shape[1:])} is not that of {space}, {self.shape(space)}")
+        images = self.network(latent)
+        if (self.low, self.high) == (-1, 1):
+            return images
+        return (images - self.low) * (2 / (self.high - self.low)) - 1
+
+    def layer(self, name: str) -> nn.Module:
+        """The sub-module called ``name``; only the ones in ``layers`` are offered."""
+        known = [inner for inner, _ in self.network.named_modules() if inner]
+        if name not in self.layers or name not in known:
+            choice = self.layers if all(layer in known for layer in self.layers) else known
+            raise ValueError(f"generator.layers: there is no '{name}'; choose from {', '.join(choice) or 'none'}")
+        return self.network.get_submodule(name)

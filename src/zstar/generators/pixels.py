@@ -1,0 +1,52 @@
+"""The identity as the generator."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from zstar.generators.base import AbstractGenerator, Noise
+
+
+class Pixels(AbstractGenerator):
+    """G(v) = v: the latent is the image, in the one space ``pixels``, ``[channels, resolution, resolution]``.
+
+    Choose it to optimise an image directly, as in style transfer and gradient-domain editing. Its prior is uniform
+    noise on [−1, 1].
+
+    Arguments:
+        resolution: Height and width of the images.
+        channels: Colours, 3 or 1.
+    """
+
+    def __init__(self, resolution: int = 64, channels: int = 3) -> None:
+        super().__init__()
+        if resolution < 1 or channels not in (1, 3):
+            raise ValueError(f"generator.channels: {channels} × {resolution}² is no image; choose 3 or 1 channels")
+        self.resolution, self.channels = resolution, channels
+        self.spaces = {"pixels": (channels, resolution, resolution)}
+        self.noise_shapes, self.layers = {}, ()
+        self.freeze()
+
+    def sample(
+        self, n: int, rng: torch.Generator, truncation: float = 1.0, space: str | None = None
+    ) -> Float[Tensor, "n ..."]:
+        """``n`` images of uniform noise, scaled towards grey by ``truncation``."""
+        shape = self.shape(space or "pixels")
+        return truncation * (torch.rand(n, *shape, generator=rng, device=rng.device) * 2 - 1)
+
+    def lift(self, latent: Float[Tensor, "b ..."], source: str, target: str) -> Float[Tensor, "b ..."]:
+        """The image itself: there is no other space."""
+        self.shape(source), self.shape(target)
+        return latent
+
+    def synthesize(
+        self, latent: Float[Tensor, "b ..."], space: str, noise: Noise = "const"
+    ) -> Float[Tensor, "b c h w"]:
+        """The latent; there is no noise to choose."""
+        if tuple(latent.shape[1:]) != self.shape(space):
+            raise ValueError(f"latent: shape {tuple(latent.shape[1:])} is not that of {space}, {self.shape(space)}")
+        return latent
+
+    def layer(self, name: str) -> nn.Module:
+        """Always an error: there is nothing between latent and image."""
+        raise ValueError(f"layer: there is no '{name}'; the generator 'pixels' has no layers")
