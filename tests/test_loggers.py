@@ -182,7 +182,7 @@ def test_a_login_that_does_not_work_ends_offline(
     nobody.setenv("WANDB_API_KEY", "too-short")
     assert choose_mode("auto") == ("online", False)
     log_everything(WandB(), tmp_path)
-    assert "W&B offline (could not go online): " in capfd.readouterr().out
+    assert "W&B offline (could not go online; " in capfd.readouterr().out
     assert len(history(records(tmp_path))["loss/total"]) == 2
     with pytest.raises(ValueError, match=r"^logger.mode: W&B can't go online \(.*too-short|^logger.mode: .*40\+ char"):
         WandB(mode="online").start(tmp_path / "b", CONFIG, job="train", name="run")

@@ -72,11 +72,8 @@ def summarize(
     lost = results.filter(pl.col("metric") == FAILED).unique(RUN)
     tried = results.unique(RUN)
     rows = []
-    for labels, group in (
-        _final(results)
-        .join(lost, on=RUN, how="anti", maintain_order="left")
-        .group_by([*CELL, "metric"], maintain_order=True)
-    ):
+    final = _final(results).join(lost, on=RUN, how="anti", maintain_order="left")
+    for labels, group in final.group_by([*CELL, "metric"], maintain_order=True):
         names = dict(zip([*CELL, "metric"], labels, strict=True))
         same = pl.all_horizontal(pl.col(name) == names[name] for name in CELL)
         fine = group.filter(pl.col("value").is_not_null() & pl.col("value").is_not_nan())

@@ -57,7 +57,7 @@ class WandB(AbstractLogger):
             if asked:
                 reason = str(error).splitlines()[0]
                 raise ValueError(f"logger.mode: W&B can't go online ({reason}); choose logger.mode=offline") from error
-            note = "offline (could not go online)"
+            note = "offline (could not go online; WANDB_MODE=offline saves the wait)"
             self.run = _open("offline", folder, common)
         self.run.define_metric("step", hidden=True)
         self.run.define_metric("*", step_metric="step")  # W&B drops what comes with an older step of its own axis
