@@ -9,11 +9,14 @@ from jaxtyping import Float
 from omegaconf import DictConfig
 from torch import Tensor
 
+from zstar.annotators.load import load_annotator
 from zstar.config import build
 from zstar.data.base import AbstractData
 from zstar.discriminators.base import AbstractDiscriminator
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.tasks.base import AbstractTask, rng_at
+from zstar.tasks.sampling import draw, follow, path_lengths
+from zstar.tasks.score import score
 
 
 class GeneratorTask(AbstractTask):
@@ -27,10 +30,13 @@ class GeneratorTask(AbstractTask):
         discriminator: Its opponent.
         lr, lr_discriminator: Learning rates of Adam with β = (0, 0.99).
         decay: Share of the steps at the end over which both rates fall to zero as a cosine.
-        ema_images: Half-life of the mean of G's weights, in images; shorter in the beginning.
+        ema_images: Half-life of the mean of G's weights, in images; a twentieth of the training so far while
+            that is shorter.
         path_weight: Weight of the path-length regularisation, 0 for none.
         path_every: Steps between two path lengths, on a quarter of the batch.
         style_mixing: Share of images whose layers take their w from two latents.
+        scorer: An annotator that scores the mean generator on held-out images; none, no scores. The one that a
+            projected discriminator looks through judges too kindly: good for curves, not for the card.
         steps: Steps in all.
         batch: Images per step.
         seed: Seed of latents, noise and shuffles.
@@ -51,6 +57,7 @@ class GeneratorTask(AbstractTask):
         path_weight: float = 0.0,
         path_every: int = 8,
         style_mixing: float = 0.0,
+        scorer: str | None = None,
         steps: int = 10_000,
         batch: int = 16,
         seed: int = 0,
@@ -62,6 +69,7 @@ class GeneratorTask(AbstractTask):
         self.discriminator = discriminator.train().requires_grad_(True)
         self.lr, self.lr_discriminator, self.decay, self.ema_images = lr, lr_discriminator, decay, ema_images
         self.path_weight, self.path_every, self.style_mixing = path_weight, path_every, style_mixing
+        self.scorer = scorer and load_annotator(scorer)
         self.register_buffer("path_mean", torch.zeros(()))
         self.adam = torch.optim.Adam(generator.parameters(), lr, (0.0, 0.99))
         self.adam_discriminator = torch.optim.Adam(discriminator.parameters(), lr_discriminator, (0.0, 0.99))
@@ -78,7 +86,7 @@ class GeneratorTask(AbstractTask):
         """One step of the discriminator, one of the generator, one of the mean."""
         rng, judge = rng_at(self.seed, self.done), self.discriminator
         self._set_rates()
-        fake = self._draw(len(batch["images"]), rng)
+        fake = draw(self.generator, len(batch["images"]), rng, self.style_mixing)
         frozen = judge.features(fake)
         with torch.no_grad():
             real = judge.features(batch["images"])
@@ -93,43 +101,14 @@ class GeneratorTask(AbstractTask):
         self._step(self.adam, wish)
         logs = {"train/discriminator": loss, "train/generator": wish}
         if self.path_weight and self.done % self.path_every == 0:
-            logs["train/path"] = length = self._path_length(max(1, len(fake) // 4), rng)
-            self._step(self.adam, length * self.path_weight * self.path_every)
-        judge.requires_grad_(True)
-        self._follow()
-        return {name: value.detach() for name, value in logs.items()}
-
-    def _draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n c h w"]:
-        """Generated images with gradient, from this step's own latents and noise."""
-        noise = {
-            name: torch.randn(n, 1, *shape, generator=rng).to(self.device)
-            for name, shape in self.generator.noise_shapes.items()
-        }
-        return self.generator.synthesize(self._latents(n, rng), "w_plus", noise)
-
-    def _latents(self, n: int, rng: torch.Generator) -> Float[Tensor, "n layers w"]:
-        """w_plus of fresh latents, some of them crossed; kept out of mixed precision."""
-        with torch.autocast(self.device.type, enabled=False):
-            z = torch.randn(2, n, *self.generator.shape("z"), generator=rng).to(self.device)
-            latent = self.generator.lift(z[0], "z", "w_plus")
-            if not self.style_mixing:
-                return latent
-            layers = torch.arange(latent.shape[1])
-            crossed = torch.rand(n, 1, generator=rng) < self.style_mixing
-            cut = torch.randint(1, latent.shape[1], (n, 1), generator=rng)
-            swap = (crossed & (layers >= cut)).to(self.device)
-            return torch.where(swap[:, :, None], self.generator.lift(z[1], "z", "w_plus"), latent)
-
-    def _path_length(self, n: int, rng: torch.Generator) -> Float[Tensor, ""]:
-        """(‖Jᵀy‖ − its running mean)², which asks for steps of equal length everywhere in w_plus."""
-        with torch.autocast(self.device.type, enabled=False):
-            latent = self._latents(n, rng)
-            images = self.generator.synthesize(latent, "w_plus", "const")
-            direction = torch.randn(images.shape, generator=rng).to(self.device) / images[0, 0].numel() ** 0.5
-            (slope,) = torch.autograd.grad((images * direction).sum(), latent, create_graph=True)
-            lengths = slope.square().sum(dim=2).mean(dim=1).sqrt()
+            lengths = path_lengths(self.generator, max(1, len(fake) // 4), rng)
             self.path_mean.lerp_(lengths.detach().mean(), 0.01)
-            return (lengths - self.path_mean).square().mean()
+            logs["train/path"] = uneven = (lengths - self.path_mean).square().mean()
+            self._step(self.adam, uneven * self.path_weight * self.path_every)
+        judge.requires_grad_(True)
+        half_life = min(self.ema_images, (self.done + 1) * self.batch / 20)
+        follow(self.mean, self.generator, 1 - 0.5 ** (self.batch / half_life))
+        return {name: value.detach() for name, value in logs.items()}
 
     def _step(self, optimizer: torch.optim.Optimizer, loss: Float[Tensor, ""]) -> None:
         optimizer.zero_grad(set_to_none=True)
@@ -143,15 +122,6 @@ class GeneratorTask(AbstractTask):
         self.adam.param_groups[0]["lr"] = self.lr * share
         self.adam_discriminator.param_groups[0]["lr"] = self.lr_discriminator * share
 
-    @torch.no_grad()
-    def _follow(self) -> None:
-        """Move the mean of the weights; its half-life is a twentieth of the training so far, while that is shorter."""
-        half_life = min(self.ema_images, (self.done + 1) * self.batch / 20)
-        for mean, now in zip(self.mean.parameters(), self.generator.parameters(), strict=True):
-            mean.lerp_(now, 1 - 0.5 ** (self.batch / half_life))
-        for mean, now in zip(self.mean.buffers(), self.generator.buffers(), strict=True):
-            mean.copy_(now)
-
     def checkpoint(self) -> dict[str, Any]:
         """The parts and the running mean of the path length."""
         return super().checkpoint() | {"path_mean": self.path_mean}
@@ -161,10 +131,13 @@ class GeneratorTask(AbstractTask):
         super().restore(state)
         self.path_mean.copy_(state["path_mean"])
 
-    @torch.no_grad()
-    def evaluate(self, data: AbstractData, count: int = 500) -> dict[str, float]:
-        """Kernel distance to held-out images on the annotator's features; needs no masks."""
-        return {}
+    def evaluate(self, data: AbstractData) -> dict[str, float]:
+        """What the scorer sees in as many samples as there are held-out images, beside what it sees in these."""
+        if self.scorer is None:
+            return {}
+        found = score(self.mean, data, *self.scorer, seed=self.seed)
+        kept = {name: found[name] for name in ("presence_largest_gap", "diversity/ratio")}
+        return {"kid": found["kid"]["value"], **kept}
 
     def export(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The mean generator under the official names."""
