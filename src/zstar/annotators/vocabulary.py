@@ -46,11 +46,13 @@ class Vocabulary:
 
     def scale(self, factors: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
         """Factors in their units → [0, 1]; flags stay 0 or 1."""
-        return torch.where(self.flag, factors, (factors - self.low) / (self.high - self.low))
+        low, high, flag = (limit.to(factors.device) for limit in (self.low, self.high, self.flag))
+        return torch.where(flag, factors, (factors - low) / (high - low))
 
     def read(self, outputs: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
         """Network outputs → factors in their units; flags become probabilities."""
-        return torch.where(self.flag, outputs.sigmoid(), self.low + outputs * (self.high - self.low))
+        low, high, flag = (limit.to(outputs.device) for limit in (self.low, self.high, self.flag))
+        return torch.where(flag, outputs.sigmoid(), low + outputs * (high - low))
 
     def known(self, factors: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
         """1 where a factor shows in its image, 0 where its object is absent."""
@@ -65,7 +67,7 @@ class Vocabulary:
         """Cross entropy of the flags plus squared error of the known values in [0, 1], meaned over the factors."""
         target = self.scale(factors)
         entropy = F.binary_cross_entropy_with_logits(outputs, target.clamp(0, 1), reduction="none")
-        error = torch.where(self.flag, entropy, (outputs - target).square())
+        error = torch.where(self.flag.to(outputs.device), entropy, (outputs - target).square())
         return (error * self.known(factors)).mean(dim=1)
 
     def card(self) -> dict[str, Any]:

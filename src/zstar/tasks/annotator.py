@@ -100,12 +100,13 @@ class AnnotatorTask(AbstractTask):
         self.annotator.eval()
         overlap, union, pairs = 0, 0, []
         for batch in data.batches(size):
-            result = self.annotator(batch.images.contiguous(memory_format=torch.channels_last))
+            images = batch.images.to(self.device).contiguous(memory_format=torch.channels_last)
+            result = self.annotator(images)
             said = F.one_hot(result.logits.argmax(dim=1), len(self.vocabulary.classes)).bool()
-            true = F.one_hot(batch.extras["masks"].argmax(dim=1), len(self.vocabulary.classes)).bool()
+            true = F.one_hot(batch.extras["masks"].to(self.device).argmax(dim=1), len(self.vocabulary.classes)).bool()
             overlap = overlap + (said & true).sum(dim=(0, 1, 2))
             union = union + (said | true).sum(dim=(0, 1, 2))
-            pairs.append((self.vocabulary.read(result.factors.float()), batch.extras["factors"]))
+            pairs.append((self.vocabulary.read(result.factors.float()).cpu(), batch.extras["factors"]))
         self.annotator.train()
         iou = overlap / union.clamp_min(1)
         scores = {"mean_iou": iou.mean().item()}

@@ -79,10 +79,10 @@ class _Encoder(torch.nn.Module):
 
 def _look(batches: Iterator[Tensor], annotator: AbstractAnnotator) -> tuple[Tensor, Tensor, Tensor]:
     """Pooled features ``[n, d]``, most likely class of each pixel ``[n, h, w]``, and the images themselves."""
-    seen = []
+    device, seen = next(annotator.parameters()).device, []
     for images in batches:
-        result = annotator(images.contiguous(memory_format=torch.channels_last))
-        seen.append((pooled(result.features), result.logits.argmax(dim=1), images))
+        result = annotator(images.to(device).contiguous(memory_format=torch.channels_last))
+        seen.append((pooled(result.features), result.logits.argmax(dim=1), images.to(device)))
     features, labels, images = (torch.cat(parts) for parts in zip(*seen, strict=True))
     return features, labels, images
 
