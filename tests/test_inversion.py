@@ -201,5 +201,8 @@ def test_unusable_problems_are_refused_in_one_sentence(tiny: StyleGAN2, composed
     space = offer(composed("invert", "space=pixels").space, generator=pixels)
     with pytest.raises(ValueError, match="noise: 'optimize' needs a generator with noise maps"):
         Problem(space, {"pixel": Pixel()}, {}, Adam(), noise="optimize")
+    lbfgs = problem_of(tiny, optimizer=build(composed("invert", "optimizer=lbfgs").optimizer))
+    with pytest.raises(ValueError, match="explore: LBFGS needs the same objective at every step"):
+        Optimization(lbfgs, explore=0.1)
     with pytest.raises(ValueError, match=r"no space 'pixels'; choose one of z, w, w_plus, style"):
         offer(composed("invert", "space=pixels").space, generator=tiny)

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import torch
 
-from zstar.benchmark import RESULTS_SCHEMA
+from zstar.benchmark import RESULTS_SCHEMA, failure_rows
 from zstar.checkpoints import load_weights, read_card, save_weights
 from zstar.inversion import Inversion
 from zstar.runs import write_atomic
@@ -57,10 +57,12 @@ class Parts:
         """Name → reason of every image that failed in the first ``count`` batches."""
         return {name: why for i in range(count) for name, why in read_card(self._path(i))["failed"].items()}
 
-    def rows(self, count: int) -> pl.DataFrame:
-        """The rows of the first ``count`` batches."""
+    def merge_rows(self, count: int, path: Path, labels: Labels) -> None:
+        """Stream the rows of the first ``count`` batches into one file, with a row for each image that failed."""
         files = [self._path(i).with_suffix(".parquet") for i in range(count)]
-        return pl.concat([pl.read_parquet(file) for file in files]) if files else pl.DataFrame(schema=RESULTS_SCHEMA)
+        failures = failure_rows(self.failed(count), **vars(labels)).lazy()
+        frames = [pl.scan_parquet(file) for file in files]
+        write_atomic(path, lambda part: pl.concat([*frames, failures]).sink_parquet(part))
 
     def merge_latents(self, count: int, path: Path, card: dict[str, object]) -> None:
         """Join the latents of the first ``count`` batches in one file that ``Inversion`` users can read."""

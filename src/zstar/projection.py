@@ -76,13 +76,15 @@ def carry_out(job: Job, folder: Path, plain: dict[str, Any], logger: AbstractLog
                 batch = job.data.read(range(first, min(first + job.batch_size, len(job.data))))
                 project_batch(job, index, batch, parts, folder, display)
             display.batch_done(index)
-    rows, failures = parts.rows(job.batches), parts.failed(job.batches)
-    write_atomic(folder / "results.parquet", rows.write_parquet)
+    failures = parts.failed(job.batches)
+    parts.merge_rows(job.batches, folder / "results.parquet", job.labels)
+    rows = pl.scan_parquet(folder / "results.parquet")
+    finals = rows.filter(~pl.col("metric").str.contains("/")).collect()
     card = {"space": job.labels.space, "noise_mode": job.problem.noise, "generator": job.generator.fingerprint()}
     parts.merge_latents(job.batches, folder / "latents.safetensors", card)
-    result = describe(job, plain, rows, failures)
-    log_result(logger, rows, result, folder, (job.generator.resolution, job.generator.channels))
-    print_table(rows, failures)
+    result = describe(job, plain, finals, failures)
+    log_result(logger, rows, finals, result, folder, (job.generator.resolution, job.generator.channels))
+    print_table(finals)
     for name, reason in [*job.skipped.items(), *failures.items()]:
         print(f"left out: {name}: {reason}")
     write_report(folder, result)
@@ -130,11 +132,10 @@ def measure(
     return values
 
 
-def describe(job: Job, plain: dict[str, Any], rows: pl.DataFrame, failures: dict[str, str]) -> dict[str, Any]:
+def describe(job: Job, plain: dict[str, Any], finals: pl.DataFrame, failures: dict[str, str]) -> dict[str, Any]:
     """What goes into ``result.json``."""
-    last = rows.filter(~pl.col("metric").str.starts_with("loss/"))
-    summary = {row["metric"]: row for row in summarize(last, failures).to_dicts()}
-    seconds = last.filter(pl.col("metric") == "seconds")["value"].sum()
+    summary = {row["metric"]: row for row in summarize(finals).to_dicts()}
+    seconds = finals.filter(pl.col("metric") == "seconds")["value"]
     return {
         "config_hash": job.key,
         "protocol_hash": job.labels.protocol_hash,
@@ -143,9 +144,9 @@ def describe(job: Job, plain: dict[str, Any], rows: pl.DataFrame, failures: dict
         "space": job.labels.space,
         "seed": job.labels.seed,
         "steps": plain["steps"],
-        "images": last["image"].n_unique(),
+        "images": len(seconds),
         "failed": failures,
-        "seconds": seconds,
+        "seconds": seconds.sum(),
         "summary": summary,
         "metrics": {n: {"unit": m.unit, "better": m.better, "network": m.network} for n, m in job.metrics.items()},
         "skipped_metrics": job.skipped,

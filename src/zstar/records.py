@@ -7,6 +7,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from zstar.benchmark import FAILED
 from zstar.images import grid, read_image
 from zstar.loggers.base import AbstractLogger
 from zstar.report import write_montage
@@ -17,14 +18,28 @@ TABLED = 256  # images with a picture in the table; the numbers of all are in re
 
 
 def log_result(
-    logger: AbstractLogger, rows: pl.DataFrame, result: dict[str, Any], folder: Path, size: tuple[int, int]
+    logger: AbstractLogger,
+    rows: pl.LazyFrame,
+    finals: pl.DataFrame,
+    result: dict[str, Any],
+    folder: Path,
+    size: tuple[int, int],
 ) -> None:
-    """Write ``montage.png`` and send a finished projection to the logger; ``size`` is the resolution and the channels of its images."""
-    losses = rows.filter(pl.col("metric").str.starts_with("loss/"))
-    means = losses.group_by("step", "metric").agg(pl.col("value").mean()).sort("step")
+    """Write ``montage.png`` and send a finished projection to the logger.
+
+    Arguments:
+        logger: A started logger.
+        rows: Everything in ``results.parquet``; trajectories are averaged over the images.
+        finals: Its final values.
+        result: The content of ``result.json``.
+        folder: The run's folder.
+        size: Resolution and channels of its images.
+    """
+    losses = rows.filter(pl.col("metric").str.contains("/"))
+    means = losses.group_by("step", "metric").agg(pl.col("value").mean()).sort("step").collect()
     for (step,), part in means.group_by("step", maintain_order=True):
         logger.metrics(dict(zip(part["metric"], part["value"], strict=True)), int(step))
-    finals = rows.filter(~pl.col("metric").str.starts_with("loss/"))
+    finals = finals.filter(pl.col("metric") != FAILED)
     if finals.is_empty():
         return
     wide = finals.pivot(on="metric", index="image", values="value", aggregate_function="first")

@@ -33,6 +33,8 @@ class Adam(AbstractOptimizer):
         ramp_down: Share of the run, at its end, in which it falls to 0 along a cosine.
     """
 
+    stochastic = True
+
     def __init__(
         self, lr: float = 0.1, betas: Sequence[float] = (0.9, 0.999), ramp_up: float = 0.05, ramp_down: float = 0.25
     ) -> None:

@@ -18,9 +18,11 @@ class AbstractOptimizer(ABC):
 
     Attributes:
         lr: Step size; its meaning belongs to the optimizer.
+        stochastic: Whether the objective may change from step to step, as it does under exploration noise.
     """
 
     lr: float
+    stochastic: bool
 
     @abstractmethod
     def start(self, variables: list[Tensor]) -> Any:

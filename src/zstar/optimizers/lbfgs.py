@@ -58,6 +58,8 @@ class LBFGS(AbstractOptimizer):
             after as many again gives up.
     """
 
+    stochastic = False
+
     def __init__(self, lr: float = 1.0, history: int = 10, max_line_search: int = 10) -> None:
         if min(history, max_line_search) < 1:
             raise ValueError(f"optimizer.history, max_line_search: {history} and {max_line_search} must be 1 or more")

@@ -41,6 +41,12 @@ class Optimization(AbstractProjector):
         min_delta: float = 1e-3,
     ) -> None:
         super().__init__(problem)
+        if steps < 0:
+            raise ValueError(f"projector.optimization.steps: {steps} is less than none; give 0 or more")
+        if explore and not problem.optimizer.stochastic:
+            name = type(problem.optimizer).__name__
+            fix = f"{name} needs the same objective at every step; set it to 0 or take optimizer=adam"
+            raise ValueError(f"projector.optimization.explore: {fix}")
         self.steps = steps
         self.explore = explore
         self.explore_until = explore_until
