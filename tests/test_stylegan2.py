@@ -135,6 +135,18 @@ def test_first_and_second_derivatives(architecture):
     assert torch.autograd.gradgradcheck(draw, (w, *maps), fast_mode=True)
 
 
+def test_half_precision_under_autocast():
+    network = small().requires_grad_(True)
+    w = torch.randn(2, 8)
+    gradients = []
+    for half in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            energy = network.synthesize(w, "w").float().square().mean()
+        gradients.append(torch.autograd.grad(energy, network.synthesis.parameters()))
+    for exact, coarse in zip(*gradients, strict=True):
+        assert difference(exact, coarse) < 0.2 * exact.abs().max()
+
+
 def test_every_pair_of_spaces_gives_the_same_image():
     network = small()
     latents = {"z": torch.randn(3, 6)}

@@ -35,15 +35,16 @@ class Activate(torch.autograd.Function):
         y, scale, bias, noise = ctx.saved_tensors
         wants_scale, wants_bias, wants_noise = ctx.needs_input_grad[1:]
         inner = torch.ops.aten.leaky_relu_backward(grad, y, SLOPE, True)
-        per_channel = inner.sum(dim=(2, 3)) if wants_scale or wants_bias else None
+        # Sums are in the type of ``scale``, as under autocast that of x may be too coarse for them.
+        per_channel = inner.sum(dim=(2, 3), dtype=scale.dtype) if wants_scale or wants_bias else None
         grad_scale = None
         if wants_scale:
             # Σ inner·(x·scale + shift) = Σ grad·y, as leaky ReLU is positively homogeneous; x itself is not kept.
             shifted = per_channel * bias
             if noise is not None:
                 pixels = inner.permute(0, 2, 3, 1).flatten(1, 2)
-                shifted = shifted + (noise.flatten(2).expand(len(y), -1, -1) @ pixels)[:, 0]
-            grad_scale = ((grad * y).sum(dim=(2, 3)) - shifted) / scale
+                shifted = shifted + (noise.to(inner.dtype).flatten(2).expand(len(y), -1, -1) @ pixels)[:, 0]
+            grad_scale = ((grad * y).sum(dim=(2, 3), dtype=scale.dtype) - shifted) / scale
         grad_noise = inner.sum(dim=1, keepdim=True).sum_to_size(noise.shape) if wants_noise else None
         grad_bias = per_channel.sum(dim=0) if wants_bias else None
         rescale = torch.mul if torch.is_grad_enabled() else torch.Tensor.mul_  # second derivatives need ``inner``
@@ -58,7 +59,8 @@ class Smooth(torch.autograd.Function):
         ctx.save_for_backward(kernel)
         ctx.padding = padding
         channels, size = x.shape[1], len(kernel)
-        return F.conv2d(x, kernel.expand(channels, 1, size, size), padding=padding, groups=channels)
+        kernel = kernel.to(x.dtype).expand(channels, 1, size, size)
+        return F.conv2d(x, kernel, padding=padding, groups=channels)
 
     @staticmethod
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None]:
@@ -78,7 +80,7 @@ class MixPixels(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor]:
-        x, weight = ctx.saved_tensors
+        x, weight = (saved.to(grad.dtype) for saved in ctx.saved_tensors)  # they may differ under autocast
         rows = grad.flatten(2).contiguous()  # [b, o, pixels]: in this order both products are fast
         grad_x = (rows.transpose(1, 2) @ weight).unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
         return grad_x, rows @ x.permute(0, 2, 3, 1).flatten(1, 2)
