@@ -57,7 +57,7 @@ def test_projected_learns_to_tell_and_passes_gradient_to_images(projected: Proje
 
 def test_projected_has_the_same_random_maps_for_the_same_seed() -> None:
     network = UNet(3, 4, widths=(8, 8, 16, 16))
-    same, twin, other = (Projected(network, (8, 8, 8, 8), 8, 32, seed) for seed in (0, 0, 1))
+    same, twin, other = (Projected(network, (8, 8, 8, 8), 8, 32, seed=seed) for seed in (0, 0, 1))
     assert torch.equal(same.channels0, twin.channels0) and not torch.equal(same.channels0, other.channels0)
 
 

@@ -14,6 +14,7 @@ from zstar.data.cottages import Cottages
 from zstar.data.stream import Stream
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.stylegan2 import StyleGAN2
+from zstar.images import write_png
 from zstar.tasks.fit import fit
 from zstar.tasks.generator import GeneratorTask
 from zstar.tasks.score import score
@@ -94,6 +95,25 @@ def test_exported_generator_is_the_mean_and_loads(tmp_path: Path, generator: Dic
     card = json.loads((tmp_path / "weights.json").read_text())
     assert card["steps"] == 6 and card["images"] == 24 and card["config"]["task"]["batch"] == 4
     assert "annotator" not in card["config"]
+
+
+def test_a_folder_of_photos_trains_a_generator(tmp_path: Path, composed: Callable[..., DictConfig]) -> None:
+    for i in range(5):
+        image = torch.rand(3, 20 + i, 24, generator=torch.Generator().manual_seed(i)) * 2 - 1
+        write_png(tmp_path / "photos" / f"{i}.png", image)
+    overrides = [o for o in GENERATOR if not o.startswith("data.")]
+    photos = ["data=folder", f"data.path={tmp_path / 'photos'}", "task.steps=2"]
+    assert fit(composed("train", *overrides, *photos), tmp_path / "run")["steps"] == 2
+
+
+def test_mistakes_are_one_sentence(tmp_path: Path, composed: Callable[..., DictConfig]) -> None:
+    with pytest.raises(ValueError, match="set data.resolution=16"):
+        fit(composed("train", *GENERATOR, "data.resolution=32"), tmp_path / "size")
+    photos = ["data=folder", f"data.path={tmp_path / 'photos'}", "data.resolution=16"]
+    write_png(tmp_path / "photos" / "one.png", torch.zeros(3, 16, 16))
+    overrides = [o for o in ANNOTATOR if not o.startswith("data.")]
+    with pytest.raises(ValueError, match="no masks"):
+        fit(composed("train", *overrides, *photos, "task.batch=1"), tmp_path / "masks")
 
 
 def test_checkpoint_holds_no_frozen_network(tmp_path: Path, composed: Callable[..., DictConfig]) -> None:

@@ -37,6 +37,7 @@ class Projected(AbstractDiscriminator):
         mixed: Channels after mixing, fine to coarse.
         width: Channels of the heads' first convolution.
         resolution: Height and width of the images.
+        channels: Colour channels of the images; annotators see three.
         seed: Seed of the random maps.
     """
 
@@ -46,9 +47,12 @@ class Projected(AbstractDiscriminator):
         mixed: Sequence[int] = (32, 48, 64, 96),
         width: int = 48,
         resolution: int = 64,
+        channels: int = 3,
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if channels != 3:
+            raise ValueError(f"discriminator: annotators see 3 channels, not {channels}; use discriminator=stylegan2")
         network = load_annotator(annotator)[0] if isinstance(annotator, str) else annotator
         # In a tuple, and so no submodule: what is frozen belongs to no checkpoint and no optimizer.
         self._frozen = (network.eval().requires_grad_(False),)

@@ -82,6 +82,8 @@ class AnnotatorTask(AbstractTask):
 
     def update(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One step of AdamW."""
+        if not {"masks", "factors"} <= set(batch):
+            raise ValueError("data: its images have no masks and factors to learn from; choose data=cottages_train")
         images, masks, factors = batch["images"], batch["masks"], batch["factors"]
         if self.roughness:
             images = roughen(images, rng_at(self.seed, self.done), self.roughness)

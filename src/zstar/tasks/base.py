@@ -27,6 +27,7 @@ class AbstractTask(pl.LightningModule, ABC):
         done: Steps finished.
         parts: What is trained and how, by name: all that a checkpoint holds besides ``done``. A frozen network that
             the training only looks at is no part.
+        objects: What a data set may ask for by name when it is built.
         networks: The groups of the configuration that the task trains.
     """
 
@@ -38,6 +39,7 @@ class AbstractTask(pl.LightningModule, ABC):
         self.steps, self.batch, self.seed, self.log_every = steps, batch, seed, log_every
         self.done = 0
         self.parts: dict[str, Part] = {}
+        self.objects: dict[str, Any] = {}
         self._sums: dict[str, tuple[Tensor, int]] = {}
 
     @classmethod

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
 from zstar.checkpoints import save_weights
-from zstar.config import build, check, to_plain
+from zstar.config import build, check, offer, to_plain
 from zstar.data.base import AbstractData
 from zstar.data.stream import Stream
 from zstar.loggers.base import AbstractLogger
@@ -69,7 +69,7 @@ def _fit(
 ) -> dict[str, Any]:
     torch.manual_seed(cfg.seed)  # initial weights; everything after them draws from its own generators
     task = kind.compose(cfg)
-    data, validation = build(cfg.data), build(cfg.validation)
+    data, validation = offer(cfg.data, **task.objects), build(cfg.validation)
     if state:
         task.restore(state)
     keeper = Checkpoints(

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from zstar.annotators.load import load_annotator
-from zstar.config import build
+from zstar.config import build, offer
 from zstar.data.base import AbstractData
 from zstar.discriminators.base import AbstractDiscriminator
 from zstar.generators.stylegan2 import StyleGAN2
@@ -73,18 +73,22 @@ class GeneratorTask(AbstractTask):
         self.register_buffer("path_mean", torch.zeros(()))
         self.adam = torch.optim.Adam(generator.parameters(), lr, (0.0, 0.99))
         self.adam_discriminator = torch.optim.Adam(discriminator.parameters(), lr_discriminator, (0.0, 0.99))
+        self.objects = {"generator": generator}
         self.parts = {"generator": generator, "mean": self.mean, "discriminator": discriminator}
         self.parts |= {"adam": self.adam, "adam_discriminator": self.adam_discriminator}
 
     @classmethod
     def compose(cls, cfg: DictConfig) -> "GeneratorTask":
         """The task that a composed configuration describes."""
-        generator, discriminator = build(cfg.generator), build(cfg.discriminator)
+        generator: StyleGAN2 = build(cfg.generator)
+        sizes = {"resolution": generator.resolution, "channels": generator.channels}
+        discriminator = offer(cfg.discriminator, **sizes)
         return build(cfg.task, generator=generator, discriminator=discriminator, seed=cfg.seed)
 
     def update(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One step of the discriminator, one of the generator, one of the mean."""
         rng, judge = rng_at(self.seed, self.done), self.discriminator
+        self._check(batch["images"])
         self._set_rates()
         fake = draw(self.generator, len(batch["images"]), rng, self.style_mixing)
         frozen = judge.features(fake)
@@ -109,6 +113,15 @@ class GeneratorTask(AbstractTask):
         half_life = min(self.ema_images, (self.done + 1) * self.batch / 20)
         follow(self.mean, self.generator, 1 - 0.5 ** (self.batch / half_life))
         return {name: value.detach() for name, value in logs.items()}
+
+    def _check(self, images: Float[Tensor, "b c h w"]) -> None:
+        made = (self.generator.channels, self.generator.resolution, self.generator.resolution)
+        if images.shape[1:] != made:
+            sizes = ["×".join(map(str, size)) for size in (images.shape[1:], made)]
+            raise ValueError(
+                f"data: its images are {sizes[0]} and the generator makes {sizes[1]}; "
+                f"set data.resolution={made[1]} or generator.resolution={images.shape[2]}"
+            )
 
     def _step(self, optimizer: torch.optim.Optimizer, loss: Float[Tensor, ""]) -> None:
         optimizer.zero_grad(set_to_none=True)
