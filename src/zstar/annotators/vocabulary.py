@@ -59,7 +59,9 @@ class Vocabulary:
         on, columns = factors > 0.5, []
         for needs in self.needs:
             columns.append(
-                torch.stack([on[:, k] == wanted for k, wanted in needs]).any(dim=0) if needs else on[:, 0] | True
+                torch.stack([on[:, k] == wanted for k, wanted in needs]).any(dim=0)
+                if needs
+                else torch.ones_like(on[:, 0])
             )
         return torch.stack(columns, dim=1).to(factors.dtype)
 
