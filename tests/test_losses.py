@@ -48,7 +48,7 @@ class Tiny(nn.Module):
 def make(name: str) -> AbstractLoss:
     """The loss as conf/ has it, with the weights that there are."""
     cfg = yaml.safe_load((ROOT / "conf" / "loss" / f"{name}.yaml").read_text())[name]
-    if name == "lpips":
+    if name.startswith("lpips"):
         cfg["pnet_rand"] = True
     if name in FILES:
         if not FILES[name].is_file():

@@ -3,10 +3,10 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 python=${PYTHON:-.venv/bin/python}
-common=(data.count=64 batch_size=32 steps=400 logger=none output=outputs/projection)
+common=(logger=none output=outputs/projection)
 
 # Round trip: images that the generator made from known latents.
-"$python" invert.py data=samples space=w name=samples "${common[@]}"
+"$python" invert.py experiment=round_trip name=samples "${common[@]}"
 # Held-out pictures: using different layers.
-"$python" invert.py -m space=z,w,w_plus name=held-out "${common[@]}"
+"$python" invert.py -m experiment=layers space=z,w,w_plus name=held-out "${common[@]}"
 "$python" experiments/projection/table.py outputs/projection

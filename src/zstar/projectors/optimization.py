@@ -1,5 +1,6 @@
 """Projection by optimisation."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -22,8 +23,8 @@ class Optimization(AbstractProjector):
     Arguments:
         problem: The equation without its targets.
         steps: Optimizer steps.
-        explore: Strength of the decaying noise added to the latent, in units of the prior's spread; 0 for none. The
-            StyleGAN2 projector takes 0.05 times the norm of the spread over all coordinates, so ``0.05·√d`` here.
+        explore: Strength of the decaying noise added to each coordinate of the latent, in units of the root mean squared
+            distance of a prior code from the mean; 0 for none. 0.05 is that of the StyleGAN2 projector.
         explore_until: Fraction of the run at which that noise has decayed to nothing.
         keep_best: Return for each image the best v seen instead of the last one, if it is better.
         patience: Stop an image after so many steps without progress; ``null`` never does.
@@ -79,7 +80,9 @@ class Optimization(AbstractProjector):
 
     def _explorer(self, ids: list[str], latent: Tensor) -> Callable[[float], Tensor]:
         rngs = self.problem.rngs(ids, "explore")
-        strength = self.explore * self.problem.space.spread
+        shape = self.problem.space.shape
+        codes = shape[0] if len(shape) == 2 else 1  # w_plus is a code for each layer
+        strength = self.explore * self.problem.space.spread * math.sqrt(math.prod(shape) / codes)
 
         def draw(fraction: float) -> Tensor:
             unit = torch.stack([torch.randn(latent.shape[1:], generator=rng) for rng in rngs])
