@@ -17,6 +17,8 @@ from PIL import Image
 
 from zstar.checkpoints import load_weights, read_card
 from zstar.cli import invert
+from zstar.config import build
+from zstar.images import read_image, to_uint8
 from zstar.inversion import Inversion
 from zstar.projection import run
 
@@ -169,6 +171,29 @@ def test_weight_maps_say_where_the_losses_look(composed: Callable[..., Any], tmp
     assert again["failed"] == {"b.png": "data.weights holds no map of this name"}
 
 
+def test_the_latents_of_a_run_draw_its_pictures(composed: Callable[..., Any], tmp_path: Path) -> None:
+    result, folder = tiny_run(composed, tmp_path, "data.count=5", "batch_size=2", "steps=3", "noise=optimize")
+    found = Inversion.load(folder / "latents.safetensors")
+    assert found.ids == [f"test-{i:06d}" for i in range(5)] and len(found.noise) == 5
+    torch.manual_seed(0)
+    drawn = to_uint8(found.render(build(composed("invert", *TINY).generator)))
+    for image, name in zip(drawn, found.ids, strict=True):
+        written = to_uint8(read_image(folder / "reconstructions" / f"{name}.png", 16)[None])[0]
+        assert (image.int() - written.int()).abs().max() <= 1
+
+
+def test_trajectories_of_an_image_do_not_depend_on_its_neighbours(composed: Callable[..., Any], tmp_path: Path) -> None:
+    words = ["data.count=4", "steps=40", "projector.optimization.patience=3", "projector.optimization.min_delta=0.05"]
+    frames = []
+    for size in (1, 4):
+        _, folder = tiny_run(composed, tmp_path, *words, f"batch_size={size}")
+        frames.append(pl.read_parquet(folder / "results.parquet").sort("image", "metric", "step"))
+    alone, together = (f.filter(~pl.col("metric").is_in(["seconds"])) for f in frames)
+    assert alone.select("image", "metric", "step").equals(together.select("image", "metric", "step"))
+    assert alone.group_by("image").agg(pl.col("step").max())["step"].n_unique() > 1  # they do stop at different steps
+    torch.testing.assert_close(alone["value"].to_torch(), together["value"].to_torch(), rtol=1e-3, atol=1e-5)
+
+
 def test_images_of_another_size_are_refused_with_the_fix(composed: Callable[..., Any], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="set data.resolution=16"):
         tiny_run(composed, tmp_path, "data.resolution=32", "data.count=2")
@@ -224,7 +249,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     peaks = []
     for count in (200, 2000):
-        words = ["projector=[mean]", "data.resolution=64", "generator=cottages", "loss=[pixel]", "logger=none"]
+        words = ["projector=[mean]", "generator=pixels", "space=pixels", "loss=[pixel]", "logger=none"]
         done = subprocess.run(
             [sys.executable, "-c", script, *words, f"data.count={count}", f"output={tmp_path}"],
             env=environment, capture_output=True, text=True, check=True,

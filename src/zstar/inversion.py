@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from zstar.checkpoints import load_weights, read_card, save_weights
+from zstar.generators.base import AbstractGenerator
 from zstar.objective import Objective, Terms
 from zstar.regularizers.noise_maps import normalize_noise_
 
@@ -24,9 +25,11 @@ class Inversion:
         latent: Latents ``[b, ...]``.
         noise: Optimised noise maps ``[b, 1, h, w]`` by name; empty where the noise was fixed.
         noise_mode: ``"const"``, ``"none"``, or ``"optimize"``: how G is to be called to get the same image.
-        image: G(latent), ``[b, c, h, w]``, not clamped.
+        image: G(latent), ``[b, c, h, w]``, not clamped; ``None`` for one read from a run's ``latents.safetensors``,
+            which leaves pictures to :meth:`render`.
         loss: Value of the equation at the result, ``[b]``.
-        history: Name of each term → its weighted value before each step, ``[b, t]``.
+        history: Name of each term → its weighted value before each step and at the end, ``[b, t]``; NaN where an image
+            had stopped already, or where a projector of the chain did not have the term.
         evaluations: Evaluations of the equation spent on each image, ``[b]``.
         seconds: Wall-clock time of the batch over its size, ``[b]``.
         status: ``"done"``, ``"stopped"`` (no progress) or ``"diverged"`` for each image.
@@ -35,7 +38,7 @@ class Inversion:
     ids: list[str]
     space: str
     latent: Float[Tensor, "b ..."]
-    image: Float[Tensor, "b c h w"]
+    image: Float[Tensor, "b c h w"] | None
     loss: Float[Tensor, " b"]
     evaluations: Tensor
     seconds: Float[Tensor, " b"]
@@ -62,9 +65,15 @@ class Inversion:
             history={name: torch.cat([past(previous, name), past(self, name)], dim=1) for name in names},
         )
 
+    @torch.no_grad()
+    def render(self, generator: AbstractGenerator) -> Float[Tensor, "b c h w"]:
+        """G(latent) with the noise that belongs to it: the same image bit for bit, for the same images in a batch."""
+        return generator.synthesize(self.latent, self.space, self.noise or self.noise_mode)
+
     def save(self, path: str | Path) -> None:
         """Write ``path`` (safetensors) and a JSON card beside it; never a pickle."""
-        tensors = {"latent": self.latent, "image": self.image, "loss": self.loss}
+        tensors = {"latent": self.latent, "loss": self.loss}
+        tensors |= {} if self.image is None else {"image": self.image}
         tensors |= {"evaluations": self.evaluations, "seconds": self.seconds}
         tensors |= {f"noise/{name}": value for name, value in self.noise.items()}
         tensors |= {f"history/{name}": value for name, value in self.history.items()}
@@ -73,13 +82,13 @@ class Inversion:
 
     @staticmethod
     def load(path: str | Path) -> "Inversion":
-        """Read what :meth:`save` wrote; G(latent) is the same image bit for bit."""
+        """Read what :meth:`save` wrote, or the ``latents.safetensors`` of a run."""
         tensors, card = load_weights(path), read_card(path)
         if card.get("kind") != "inversion":
             raise ValueError(f"{path}: not a saved inversion; give a latents.safetensors that invert.py wrote")
         noise = {name.removeprefix("noise/"): value for name, value in tensors.items() if name.startswith("noise/")}
         past = {name.removeprefix("history/"): value for name, value in tensors.items() if name.startswith("history/")}
-        plain = {name: value for name, value in tensors.items() if "/" not in name}
+        plain = {"image": None} | {name: value for name, value in tensors.items() if "/" not in name}
         return Inversion(
             ids=card["ids"], space=card["space"], status=card["status"], noise_mode=card["noise_mode"],
             noise=noise, history=past, **plain,
@@ -147,8 +156,7 @@ def minimize(
 
         def evaluate(v: list[Tensor], shift: Tensor | float = shift, first: list[Terms] = first) -> Tensor:
             terms = objective(v[0] + shift, dict(zip(names, v[1:], strict=True)))
-            if not first:  # a line search evaluates more than once; the history holds the value at the step's start
-                first.append(terms.detach())
+            first.append(terms.detach())  # the first evaluation of a step is at the variables as they came in
             return terms.total
 
         _, spent = problem.optimizer.step(variables, state, evaluate, fraction)
@@ -156,8 +164,9 @@ def minimize(
         if names:
             normalize_noise_(variables[1:])
         evaluations += spent * active
+        values = {"total": first[0].total, **first[0].terms}
+        history.append({name: value.where(active, torch.nan) for name, value in values.items()})
         active &= first[0].total.isfinite()
-        history.append({"total": first[0].total, **first[0].terms})
         for callback in callbacks:
             callback(Step(index, steps, first[0], before[0], dict(zip(names, before[1:], strict=True)), active))
         for variable, old in zip(variables, before, strict=True):

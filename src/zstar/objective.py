@@ -57,6 +57,8 @@ class Problem:
             raise ValueError(
                 "loss: the list is empty and nothing pulls G(v) towards the image; choose e.g. loss=[pixel]"
             )
+        if self.noise not in ("const", "none", "optimize"):
+            raise ValueError(f"noise: '{self.noise}' is unknown; choose const, none or optimize")
         if self.noise == "optimize" and not self.generator.noise_shapes:
             name = type(self.generator).__name__
             raise ValueError(

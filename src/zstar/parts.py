@@ -1,16 +1,18 @@
 """Finished batches on disk: what makes a killed run go on, and any number of images fit in constant memory."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
-import torch
+from safetensors import safe_open
 
 from zstar.benchmark import RESULTS_SCHEMA, failure_rows
-from zstar.checkpoints import load_weights, read_card, save_weights
+from zstar.checkpoints import read_card, save_weights
 from zstar.inversion import Inversion
-from zstar.runs import write_atomic
+from zstar.runs import write_atomic, write_json
 
 HISTORY_POINTS = 100
 
@@ -65,13 +67,13 @@ class Parts:
         write_atomic(path, lambda part: pl.concat([*frames, failures]).sink_parquet(part))
 
     def merge_latents(self, count: int, path: Path, card: dict[str, object]) -> None:
-        """Join the latents of the first ``count`` batches in one file that ``Inversion`` users can read."""
+        """Join the latents of the first ``count`` batches in one file that ``Inversion.load`` reads."""
         cards = [read_card(self._path(i)) for i in range(count)]
-        tensors = [load_weights(self._path(i)) for i, part in enumerate(cards) if part["ids"]]
-        joined = {name: torch.cat([part[name] for part in tensors]) for name in (tensors[0] if tensors else {})}
+        files = [self._path(i) for i, part in enumerate(cards) if part["ids"]]
         ids = [name for part in cards for name in part["ids"]]
         status = [name for part in cards for name in part["status"]]
-        save_weights(path, joined, {"kind": "latents", "ids": ids, "status": status, **card})
+        write_atomic(path, lambda file: join(files, file))
+        write_json(path.with_suffix(".json"), {"kind": "inversion", "ids": ids, "status": status, **card})
 
     def clear(self) -> None:
         """Remove the parts of a run whose results are joined."""
@@ -83,23 +85,54 @@ class Parts:
         return self.folder / f"{index:06d}.safetensors"
 
 
+def join(files: Sequence[Path], path: Path) -> None:
+    """Put safetensors files of the same names end to end, one tensor at a time in memory."""
+    header: dict[str, dict[str, Any]] = {}
+    for file in files:
+        with file.open("rb") as stream:
+            part = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+        for name, entry in sorted(part.items()):
+            whole = header.setdefault(name, {"dtype": entry["dtype"], "shape": [0, *entry["shape"][1:]], "bytes": 0})
+            whole["shape"][0] += entry["shape"][0]
+            whole["bytes"] += entry["data_offsets"][1] - entry["data_offsets"][0]
+    start = 0
+    for entry in header.values():
+        size = entry.pop("bytes")
+        entry["data_offsets"] = [start, start := start + size]
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # the format aligns its data to eight bytes
+    with path.open("wb") as stream:
+        stream.write(len(text).to_bytes(8, "little") + text)
+        for name in header:
+            for file in files:
+                with safe_open(file, "pt") as part:
+                    stream.write(part.get_tensor(name).numpy().tobytes())
+
+
 def long_rows(labels: Labels, inversion: Inversion, metrics: dict[str, Sequence[float]]) -> pl.DataFrame:
-    """Final metrics and thinned loss trajectories of a batch, one row per image, step and metric."""
-    last = inversion.history["total"].shape[1] - 1
-    kept = sorted({*range(0, last + 1, max(1, last // HISTORY_POINTS)), last})
-    seconds, frames = inversion.seconds.tolist(), []
+    """Final metrics and thinned loss trajectories of a batch, one row per image, step and metric.
+
+    An image that stopped early has the steps that it made itself, whatever its neighbours in the batch did.
+    """
+    total = inversion.history["total"].cpu()
+    made = ~total.isnan()
+    made[:, -1] = True  # the value at the end, also of an image that diverged
+    seconds = inversion.seconds.tolist()
     finals = {**metrics, "seconds": seconds, "evaluations": inversion.evaluations.double().tolist()}
-    for name, values in finals.items():
-        frames.append(
-            {"image": inversion.ids, "step": [last] * len(values), "value": values, "seconds": seconds}
-            | {"metric": name}
-        )
-    for name, history in inversion.history.items():
-        values = history[:, kept].double().cpu()
-        for column, step in enumerate(kept):
-            share = step / last if last else 1.0
-            frame = {"image": inversion.ids, "step": [step] * len(seconds), "value": values[:, column].tolist()}
-            frames.append(frame | {"seconds": [s * share for s in seconds], "metric": f"loss/{name}"})
+    frames = []
+    for row, image in enumerate(inversion.ids):
+        columns = made[row].nonzero()[:, 0].tolist()
+        last = len(columns) - 1
+        kept = sorted({*range(0, last + 1, max(1, last // HISTORY_POINTS)), last})
+        same = {"image": image, "seconds": seconds[row]}
+        frames += [{**same, "step": last, "metric": name, "value": values[row]} for name, values in finals.items()]
+        for name, history in inversion.history.items():
+            values = history[row].tolist()
+            for step in kept:
+                spent = seconds[row] * (step / last if last else 1.0)
+                point = {"step": step, "metric": f"loss/{name}", "value": values[columns[step]], "seconds": spent}
+                frames.append({"image": image, **point})
     fixed = {name: pl.lit(value) for name, value in vars(labels).items()}
-    made = pl.concat([pl.DataFrame({**f, "metric": [f["metric"]] * len(f["image"])}) for f in frames])
-    return made.with_columns(**fixed).select(*RESULTS_SCHEMA).cast(RESULTS_SCHEMA)
+    rows = pl.DataFrame(frames, infer_schema_length=None).with_columns(**fixed).select(*RESULTS_SCHEMA)
+    trajectory = pl.col("metric").str.contains("/")
+    return rows.cast(RESULTS_SCHEMA).filter(~trajectory | pl.col("value").is_not_nan())

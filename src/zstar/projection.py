@@ -101,12 +101,11 @@ def project_batch(job: Job, index: int, batch: Batch, parts: Parts, folder: Path
         return
     weights = batch.extras.get("weights")
     targets = Targets(batch.images.to(job.device), batch.ids, None if weights is None else weights.to(job.device))
-    if targets.images.shape[1:] != (job.generator.channels, job.generator.resolution, job.generator.resolution):
-        size, wanted = "×".join(map(str, targets.images.shape[1:])), job.generator.resolution
-        raise ValueError(
-            f"data: its images are {size} and the generator makes {job.generator.channels}×{wanted}×{wanted}; "
-            f"set data.resolution={wanted} or choose another generator"
-        )
+    channels, size = job.generator.channels, job.generator.resolution
+    if targets.images.shape[1:] != (channels, size, size):
+        found, wanted = "×".join(map(str, targets.images.shape[1:])), f"{channels}×{size}×{size}"
+        fix = f"set data.resolution={size}" if len(targets.images[0]) == channels else "choose other data"
+        raise ValueError(f"data: its images are {found} and the generator makes {wanted}; {fix} or another generator")
     inversion = project(job.problem, job.projectors, targets, [display.callback])
     measured = measure(job.metrics, inversion.image, targets.images)
     failed = dict(batch.failed)
@@ -132,6 +131,12 @@ def measure(
     return values
 
 
+def command() -> str:
+    """The command line of this process, ready to be typed again."""
+    program = Path(sys.argv[0]).name
+    return shlex.join([*(["python"] if program.endswith(".py") else []), program, *sys.argv[1:]])
+
+
 def describe(job: Job, plain: dict[str, Any], finals: pl.DataFrame, failures: dict[str, str]) -> dict[str, Any]:
     """What goes into ``result.json``."""
     summary = {row["metric"]: row for row in summarize(finals).to_dicts()}
@@ -139,7 +144,7 @@ def describe(job: Job, plain: dict[str, Any], finals: pl.DataFrame, failures: di
     return {
         "config_hash": job.key,
         "protocol_hash": job.labels.protocol_hash,
-        "command": shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": command(),
         "method": job.labels.method,
         "space": job.labels.space,
         "seed": job.labels.seed,
