@@ -10,6 +10,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
+import yaml
 
 HERE = Path(__file__).parent
 ORDER = {"z": 0, "w": 1, "w_plus": 2, "style": 3}
@@ -22,15 +23,19 @@ def read(folder: Path) -> list[dict]:
         result = json.loads(path.read_text())
         rows = pl.read_parquet(path.with_name("results.parquet"))
         name = "samples" if path.parent.name.startswith("samples") else "held-out"
-        runs.append({"data": name, "result": result, "rows": rows})
-    return sorted(runs, key=lambda run: (run["data"] != "samples", ORDER[run["result"]["space"]]))
+        config = yaml.safe_load(path.with_name("config.yaml").read_text())
+        optimizer = config["optimizer"]["_target_"].rsplit(".", 1)[-1]
+        runs.append({"data": name, "optimizer": optimizer, "result": result, "rows": rows})
+    return sorted(
+        runs, key=lambda run: (run["data"] != "samples", run["optimizer"] == "Adam", ORDER[run["result"]["space"]])
+    )
 
 
 def line(run: dict) -> str:
     """One row of the table."""
     summary, result = run["result"]["summary"], run["result"]
     psnr = run["rows"].filter(pl.col("metric") == "psnr")["value"]
-    cells = [run["data"], result["space"], str(result["images"]), str(len(result["failed"]))]
+    cells = [run["data"], run["optimizer"], result["space"], str(result["images"]), str(len(result["failed"]))]
     cells.append("{mean:.2f} [{low:.2f}, {high:.2f}]".format(**summary["psnr"]))
     cells += [f"{psnr.median():.2f}", f"{100 * (psnr > 30).mean():.0f} %"]
     cells.append("{mean:.4f} [{low:.4f}, {high:.4f}]".format(**summary["perceptual"]))
@@ -40,17 +45,17 @@ def line(run: dict) -> str:
 
 
 def figure(runs: list[dict]) -> None:
-    """PSNR implied by the pixel loss over steps, median and 5–95 % of the images."""
+    """PSNR implied by the lowest pixel loss so far, median and 5–95 % of the images."""
     _, axes = plt.subplots(figsize=(6.4, 3.8))
     for run in runs:
         rows = run["rows"].filter(pl.col("metric") == "loss/pixel").sort("step")
         table = rows.pivot(on="image", index="step", values="value").sort("step")
-        steps, values = table["step"].to_numpy(), table.drop("step").to_numpy()
+        steps, values = table["step"].to_numpy(), np.minimum.accumulate(table.drop("step").to_numpy())
         psnr = -10 * np.log10(np.maximum(values / 4, 1e-9))  # the loss is a mean square on [−1, 1], PSNR is on [0, 1]
         low, middle, high = np.percentile(psnr, (5, 50, 95), axis=1)
-        (curve,) = axes.plot(steps, middle, label=f"{run['data']}, {run['result']['space']}")
+        (curve,) = axes.plot(steps, middle, label=f"{run['data']}, {run['optimizer']}, {run['result']['space']}")
         axes.fill_between(steps, low, high, alpha=0.12, color=curve.get_color(), linewidth=0)
-    axes.set(xlabel="step", ylabel="PSNR of the pixel loss (dB)")
+    axes.set(xlabel="step", ylabel="best PSNR so far (dB)")
     axes.legend(frameon=False)
     plt.tight_layout()
     plt.savefig(HERE / "curves.png", dpi=140)
