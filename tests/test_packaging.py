@@ -27,7 +27,10 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 LAYERS = [
     [
         "weights",
+        "ranges",
+        "settings",
         "signatures",
+        "checking",
         "config",
         "decoding",
         "images",

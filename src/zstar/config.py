@@ -2,19 +2,20 @@
 
 import functools
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import hydra.utils
 from hydra.errors import InstantiationException
-from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
 
-from zstar.signatures import UnknownTarget, Unreadable, annotations, fits, in_yaml, nearest, resolve, show
+from zstar.checking import MULTI_SELECT, find_problems
+from zstar.signatures import resolve
+
+__all__ = ["MULTI_SELECT", "Config", "ConfigError", "build", "check", "offer", "to_plain"]
 
 Config = DictConfig | Mapping[str, Any]
-MULTI_SELECT = ("loss", "regularizer", "projector", "metric")
-RESERVED = ("_target_", "_args_", "_partial_", "_convert_", "_recursive_")
 
 
 class ConfigError(ValueError):
@@ -63,85 +64,16 @@ def to_plain(cfg: Config) -> dict[str, Any]:
         raise ConfigError(f"{error.full_key}: has no value; set {error.full_key}=…") from None
 
 
-def check(cfg: Config) -> None:
+def check(cfg: Config, settings: type | None = None) -> None:
     """Compare every ``_target_`` node with the signature of its target, without building anything.
 
-    Errors: one ``ConfigError`` with all problems: unknown targets, unknown or missing arguments, values of the wrong
-    type, values still ``???``, and entries of a multi-select group that have values but were not chosen.
+    Arguments:
+        cfg: A composed configuration, or any part of one.
+        settings: A dataclass, such as ``zstar.settings.Invert``, that says which keys ``cfg`` itself has.
+
+    Errors: one ``ConfigError`` with all problems: unknown targets and keys, unknown or missing arguments, values of the
+    wrong type, values still ``???``, and entries of a multi-select group that have values but were not chosen.
     """
-    problems: list[str] = []
-    plain = _read(cfg if OmegaConf.is_config(cfg) else OmegaConf.create(cfg), "", problems)
-    for group in MULTI_SELECT:
-        problems += _orphans(group, plain.get(group))
-    for key, node in _nodes(plain, ""):
-        problems += _check_node(key, node)
+    problems = find_problems(cfg if OmegaConf.is_config(cfg) else OmegaConf.create(cfg), settings)
     if problems:
         raise ConfigError("\n".join(problems))
-
-
-def _read(node: Any, key: str, problems: list[str]) -> Any:
-    """Plain, resolved containers; values that can't be read are reported and replaced by ``Unreadable``."""
-    if not isinstance(node, DictConfig | ListConfig) or node._is_none():
-        return node
-    plain: dict[Any, Any] = {}
-    for name in list(node) if isinstance(node, DictConfig) else range(len(node)):
-        path = f"{key}.{name}" if key else str(name)
-        plain[name] = Unreadable
-        if OmegaConf.is_missing(node, name):
-            problems.append(f"{path}: has no value; set {path}=…")
-            continue
-        try:
-            plain[name] = _read(node[name], path, problems)
-        except OmegaConfBaseException as error:
-            problems.append(f"{path}: {str(error).splitlines()[0]}")
-    return plain if isinstance(node, DictConfig) else list(plain.values())
-
-
-def _nodes(value: Any, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every mapping with a ``_target_``, with its key, parents first."""
-    if isinstance(value, Mapping) and "_target_" in value:
-        yield key, value
-    children = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
-    for name, child in children:
-        yield from _nodes(child, f"{key}.{name}" if key else str(name))
-
-
-def _orphans(group: str, entries: Any) -> Iterator[str]:
-    """Entries of a multi-select group that a method or the command line gave values to, but nobody chose."""
-    if not isinstance(entries, Mapping) or "_target_" in entries:
-        return
-    chosen = [name for name, entry in entries.items() if isinstance(entry, Mapping) and "_target_" in entry]
-    for name in entries:
-        if name not in chosen and entries[name] is not None:
-            choice = ",".join([*chosen, name])
-            yield f"{group}.{name}: '{name}' has values but was not chosen; add it: {group}=[{choice}], or drop them"
-
-
-def _check_node(key: str, node: dict[str, Any]) -> Iterator[str]:
-    try:
-        target = resolve(node["_target_"])
-        parameters = inspect.signature(target).parameters.values()
-    except UnknownTarget as error:
-        yield f"{key}._target_: {error}"
-        return
-    except (TypeError, ValueError):  # built-in functions without a signature: nothing to compare with
-        return
-    name = getattr(target, "__name__", node["_target_"])
-    if inspect.isabstract(target):
-        yield f"{key}._target_: {name} is abstract; choose one of the classes derived from it"
-    named = {p.name: p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
-    positional = node.get("_args_") or []
-    if len(positional) > len(named) and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        yield f"{key}._args_: {name} takes at most {len(named)} arguments, not {len(positional)}"
-    given = dict(zip(named, positional, strict=False)) | {k: v for k, v in node.items() if k not in RESERVED}
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-        for unknown in [argument for argument in given if argument not in named]:
-            yield f"{key}.{unknown}: {name} has no argument '{unknown}'; {nearest(unknown, named)}"
-    hints = annotations(target)
-    for argument, parameter in named.items():
-        hint = hints.get(argument, parameter.annotation)
-        if argument in given and not fits(given[argument], hint):
-            yield f"{key}.{argument}: {name} expects {show(hint)}, not {given[argument]!r}"
-        required = parameter.default is parameter.empty and not node.get("_partial_", False)
-        if required and argument not in given and in_yaml(hint):
-            yield f"{key}.{argument}: {name} needs this argument ({show(hint)}); set {key}.{argument}=…"

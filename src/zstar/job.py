@@ -14,6 +14,7 @@ from zstar.objective import Problem
 from zstar.parts import Labels
 from zstar.projectors.base import AbstractProjector
 from zstar.runs import config_hash
+from zstar.settings import Invert
 
 PROTOCOL = ("data", "generator", "metric")  # what has to be equal for two tables to be comparable
 
@@ -41,7 +42,7 @@ class Job:
 
 def make_job(cfg: Mapping[str, Any]) -> Job:
     """Check a composed config and build everything in it; each component gets what its signature asks for."""
-    check(cfg)
+    check(cfg, Invert)
     plain = to_plain(cfg)
     device = pick_device(plain["device"])
     generator = build(plain["generator"]).to(device)
@@ -82,7 +83,11 @@ def pick_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ValueError(f"device: '{name}' is no device; choose auto, cpu or cuda") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device: '{name}' was asked for and torch sees no GPU; choose device=cpu or auto")
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"device: '{name}' is no device to compute on; choose auto, cpu or cuda")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device: '{name}' was asked for and torch sees {torch.cuda.device_count()} GPUs; choose device=cpu or auto"
+        )
     return device

@@ -1,21 +1,65 @@
-"""What Hydra says of a wrong command line, in one sentence with the fix."""
+"""What is wrong with a command line, or with what it points at, in one sentence with the fix."""
 
+import errno
 import re
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
 
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
+from omegaconf import ListConfig, OmegaConf
 
 from zstar.config import MULTI_SELECT
 from zstar.signatures import nearest
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
-def explain(error: HydraException) -> str:
-    """The key, what is wrong with it, and the nearest right one."""
+
+def complain(error: Exception, output: str) -> str | None:
+    """What to say of an error that the input of a job has caused; ``None`` for a defect of the program."""
+    if isinstance(error, OSError) and error.errno is not None:
+        place = Path(error.filename or output)
+        if place.is_relative_to(output) or Path(output).is_relative_to(place) or error.errno in FULL:
+            return f"output: {error.strerror} ({place}); choose another output or name"
+        return f"{place}: {error.strerror}"
+    return str(error) if isinstance(error, ValueError | FileNotFoundError) else None
+
+
+def explain(error: Exception, words: Sequence[str] = ()) -> str | None:
+    """What Hydra says of the command line ``words``: the key, what is wrong with it, and the nearest right one."""
     if isinstance(error, MissingConfigException):
         return _missing_option(error)
+    if isinstance(error, OverrideParseException):
+        return _unreadable(error.override)
+    if isinstance(error, ValueError):  # of Hydra; a job explains its own errors
+        return next((_no_option(*word.split("=", 1)) for word in words if _chooses_nothing(word)), None)
     key = re.search(r"Could not override '([^']+)'", str(error))
     if isinstance(error, ConfigCompositionException) and key:
         return _unknown_key(key[1], error)
     return " ".join(str(error).split())
+
+
+def _unreadable(word: str) -> str:
+    key = word.partition("=")[0]
+    if "=" not in word:
+        return f"{word}: has no value; write {word}=…"
+    if any(word.count(a) != word.count(b) for a, b in ("[]", "{}", "()")) or word.count("'") % 2 or word.count('"') % 2:
+        return f"{word}: a bracket or a quote is not closed; close it, or put the whole word in quotes for the shell"
+    return f"{word}: the value can't be read; put quotes around it: {key}='\"…\"'"
+
+
+def _chooses_nothing(word: str) -> bool:
+    """Whether a word gives a group something that can't be the name of one of its files."""
+    key = word.partition("=")[0]
+    if not re.fullmatch(r"[a-z_]+=.*", word) or not files("zstar.conf").joinpath(key).is_dir():
+        return False
+    return not isinstance(OmegaConf.from_dotlist([word])[key], str | ListConfig)
+
+
+def _no_option(group: str, value: str) -> str:
+    names = [Path(entry.name).stem for entry in files("zstar.conf").joinpath(group).iterdir()]
+    empty = f", or {group}=[] for none" if group in MULTI_SELECT else ""
+    return f"{group}: {value} is no option; {nearest(value, names)}{empty}"
 
 
 def _missing_option(error: MissingConfigException) -> str:

@@ -10,6 +10,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union
 
+from zstar.ranges import FolderName, Within
+
+Rule = Within | FolderName
 PRIMITIVES = (bool, int, float, str, type(None))
 
 
@@ -81,8 +84,7 @@ def in_yaml(hint: Any) -> bool:
         return in_yaml(arguments[0])
     if origin in (Union, types.UnionType):
         return all(in_yaml(a) for a in arguments)
-    container = origin or hint
-    if inspect.isclass(container) and issubclass(container, Sequence | Mapping) and container is not bytes:
+    if inspect.isclass(origin or hint) and issubclass(origin or hint, Sequence | Mapping) and hint is not bytes:
         return all(in_yaml(a) for a in arguments)
     return hint is None or (inspect.isclass(hint) and issubclass(hint, (*PRIMITIVES, Path)))
 
@@ -97,7 +99,7 @@ def fits(value: Any, hint: Any) -> bool:
     if origin is Literal:
         return any(value == a and type(value) is type(a) for a in arguments)
     if origin is Annotated:
-        return fits(value, arguments[0])
+        return fits(value, arguments[0]) and all(value in rule for rule in arguments[1:] if isinstance(rule, Rule))
     if origin in (Union, types.UnionType):
         return any(fits(value, a) for a in arguments)
     container = origin or hint
@@ -136,6 +138,13 @@ def _fits_scalar(value: Any, kind: type) -> bool:
 
 def show(hint: Any) -> str:
     """An annotation as a person would write it."""
-    if inspect.isclass(hint) and not typing.get_args(hint):
-        return hint.__name__
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return " ".join([show(arguments[0]), *(f"({rule})" for rule in arguments[1:] if isinstance(rule, Rule))])
+    if origin is Literal:
+        return " | ".join(map(repr, arguments))
+    if origin in (Union, types.UnionType):
+        return " | ".join(show(argument) for argument in arguments)
+    if inspect.isclass(hint) and not arguments:
+        return "None" if hint is type(None) else hint.__name__
     return str(hint).replace("typing.", "").replace("collections.abc.", "").replace("NoneType", "None")

@@ -14,10 +14,12 @@ from torch.utils.data import DataLoader
 
 from zstar.checkpoints import save_weights
 from zstar.config import build, check, offer, to_plain
+from zstar.data import samples
 from zstar.data.base import AbstractData
 from zstar.data.stream import Stream
 from zstar.loggers.base import AbstractLogger
 from zstar.runs import clear_partial, commit, config_hash, finished, machine, record_failure, record_result, versions
+from zstar.settings import Train
 from zstar.signatures import resolve
 from zstar.tasks.base import AbstractTask
 from zstar.tasks.callbacks import Checkpoints, Progress, Samples, Scores, Snapshots
@@ -35,8 +37,13 @@ def fit(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     Raises:
         ValueError: The configuration is wrong, or ``folder`` holds a training of another one.
     """
-    check(cfg)
+    check(cfg, Train)
     kind: type[AbstractTask] = resolve(cfg.task._target_)
+    for name in kind.networks:
+        if cfg.get(name) is None:
+            raise ValueError(f"{name}: nothing is chosen and this task trains it; leave {name} at its default")
+    if resolve(cfg.data._target_) is samples.Samples:
+        raise ValueError("data: samples of the generator that is being trained teach it nothing; choose data=folder")
     plain = {name: value for name, value in to_plain(cfg).items() if name not in NETWORKS or name in kind.networks}
     key = config_hash({name: value for name, value in plain.items() if name not in UNHASHED})
     if (result := finished(folder, key)) is not None:
@@ -71,7 +78,10 @@ def _fit(
     task = kind.compose(cfg)
     data, validation = offer(cfg.data, **task.objects), build(cfg.validation)
     if state:
-        task.restore(state)
+        try:
+            task.restore(state)
+        except Exception as error:
+            raise _damaged(folder / "checkpoint.pt", error) from error
     keeper = Checkpoints(
         folder / "checkpoint.pt",
         {"key": key, "config": plain, "versions": versions()},
@@ -104,10 +114,23 @@ def _previous(path: Path, key: str) -> dict[str, Any]:
     """The checkpoint in the folder, if there is one; one of another configuration is an error."""
     if not path.is_file():
         return {}
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    if state["key"] != key:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        found = state["key"]
+    except OSError:
+        raise
+    except Exception as error:  # whatever a file that is no checkpoint makes torch and pickle say
+        raise _damaged(path, error) from error
+    if found != key:
         raise ValueError(f"output: {path} is of a training with another configuration; choose another folder")
     return state
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    reason = (str(error).splitlines() or [""])[0]
+    return ValueError(
+        f"output: {path} is no checkpoint of this training ({type(error).__name__}: {reason}); delete it or choose another output"
+    )
 
 
 def _facts(task: AbstractTask, plain: Mapping[str, Any], data: AbstractData, seconds: float) -> dict[str, Any]:

@@ -1,0 +1,63 @@
+"""The keys of the two primary configurations: their signatures are the schema, as everywhere."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from zstar.ranges import FolderName, Within
+
+Node = Mapping[str, Any]  # what a group's file holds; the text beside it is a choice to name where there is none
+Seed = Annotated[int, Within(0, 2**63 - 1)]
+Name = Annotated[str, FolderName()]
+
+
+@dataclass(frozen=True)
+class Invert:
+    """``conf/invert.yaml``; the groups of which several can be chosen are absent where none is."""
+
+    data: Annotated[Node, "cottages"]
+    generator: Annotated[Node, "cottages"]
+    space: Annotated[Node, "w"]
+    optimizer: Annotated[Node, "adam"]
+    logger: Annotated[Node, "none"]
+    seed: Seed
+    steps: Annotated[int, Within(0)]
+    batch_size: Annotated[int, Within(1)]
+    noise: Literal["const", "none", "optimize"]
+    device: str
+    name: Name | None
+    tags: list[str]
+    output: str
+    projector: Node | None = None
+    loss: Node | None = None
+    regularizer: Node | None = None
+    metric: Node | None = None
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """``callbacks`` of ``conf/train.yaml``: minutes between two checkpoints, steps between two of the others."""
+
+    checkpoint_minutes: Annotated[float, Within(0)]
+    samples_every: Annotated[int, Within(0)]
+    scores_every: Annotated[int, Within(0)]
+    snapshot_every: Annotated[int, Within(0)]
+
+
+@dataclass(frozen=True)
+class Train:
+    """``conf/train.yaml``; which of the networks are needed depends on the task."""
+
+    task: Annotated[Node, "generator"]
+    data: Annotated[Node, "cottages_train"]
+    trainer: Annotated[Node, "default"]
+    logger: Annotated[Node, "none"]
+    seed: Seed
+    name: Name | None
+    tags: list[str]
+    output: str
+    validation: Node | None
+    callbacks: Callbacks
+    generator: Node | None = None
+    discriminator: Node | None = None
+    annotator: Node | None = None

@@ -1,0 +1,87 @@
+"""Wrong command lines and places end in one sentence, and a sweep goes on after a bad job."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from zstar.cli import invert, train
+from zstar.mistakes import complain, explain
+
+ROOT = Path(__file__).parents[1]
+QUICK = ["data.count=1", "steps=1", "loss=[pixel]", "metric=[mse]", "space.prior_samples=10", "logger=none"]
+
+
+def said(program: object, words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> str:
+    """What a program writes to the terminal before it ends with exit code 2."""
+    monkeypatch.setattr(sys, "argv", ["program.py", *words])
+    with pytest.raises(SystemExit) as end:
+        program()
+    assert end.value.code == 2
+    return capsys.readouterr().err.removeprefix("error: ").rstrip()
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("loss=[pixel", "loss=[pixel: a bracket or a quote is not closed; close it, or put the whole word in quotes"),
+        ("name='a", "name='a: a bracket or a quote is not closed; close it, or put the whole word in quotes"),
+        ("loss=[pixel,]", "loss=[pixel,]: the value can't be read; put quotes around it: loss='\"…\"'"),
+        ("space", "space: has no value; write space=…"),
+        ("logger=null", "logger: null is no option; choose one of csv, none, tensorboard, wandb"),
+        ("loss=null", "loss: null is no option; choose one of lpips, "),
+        ("space=3", "space: 3 is no option; choose one of pixels, style, w, w_plus, z"),
+        ("batch_size=0", "batch_size: invert expects int (1 or more), not 0"),
+        ("+foo=1", "foo: invert has no key 'foo'; choose one of "),
+        ("name=../../x", "name: invert expects str (the name of one folder, without / and \\) | None, not '../../x'"),
+    ],
+)
+def test_command_lines(
+    word: str, sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert said(invert, [*QUICK, word], monkeypatch, capsys).startswith(sentence)
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_a_training_checks_its_keys(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert said(train, ["+callbacks.foo=1"], monkeypatch, capsys).startswith("callbacks.foo: callbacks has no key")
+
+
+def test_places_that_can_not_be_written_to(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    for words in ([f"output={tmp_path}/file"], [f"output={tmp_path}", f"name={'x' * 300}"]):
+        sentence = said(invert, [*QUICK, *words], monkeypatch, capsys)
+        assert sentence.startswith("output: ") and sentence.endswith("; choose another output or name"), sentence
+        assert "\n" not in sentence
+
+
+def test_which_errors_are_the_inputs_fault() -> None:
+    assert complain(ValueError("data: empty; add images"), "out") == "data: empty; add images"
+    assert complain(FileNotFoundError("data.path: there is no 'x'"), "out") == "data.path: there is no 'x'"
+    assert complain(PermissionError(13, "denied", "out/run"), "out") == (
+        "output: denied (out/run); choose another output or name"
+    )
+    assert complain(PermissionError(13, "denied", "photos/a"), "out") == "photos/a: denied"
+    assert complain(OSError(errno.ENOSPC, "No space left"), "out").startswith("output: No space left")
+    assert complain(KeyError("a defect"), "out") is None
+    assert explain(ValueError("a defect"), ["space=w", "seed=null"]) is None
+
+
+def test_a_sweep_goes_on_after_a_bad_job(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "invert.py"), "-m", *QUICK, "space=w,pixels,z"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert "space=pixels: space: StyleGAN2 has no space 'pixels'; choose one of z, w, w_plus, style" in line
+    assert len(list(tmp_path.glob("outputs/invert/*/result.json"))) == 2
