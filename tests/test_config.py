@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,19 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 
 from zstar.config import MULTI_SELECT, ConfigError, build, check, offer, to_plain
+from zstar.job import make_job
+from zstar.losses.pixel import Pixel
+from zstar.ranges import POSITIVE, Within, require
+from zstar.regularizers.latent_norm import LatentNorm
+from zstar.settings import Invert, Train
+from zstar.spaces.w import W
 
 CONF = Path(__file__).parents[1] / "conf"
 PRIMARIES = sorted(path.stem for path in CONF.glob("*.yaml"))
 OPTIONS = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml") if path.parent != CONF)
 RECIPES = [path for path in OPTIONS if path.parts[0] in ("method", "experiment")]
 FLOOR = 20
+SETTINGS = {"invert": Invert, "train": Train}
 
 
 @functools.cache
@@ -233,3 +241,129 @@ def test_to_plain_names_the_missing_key() -> None:
     }
     with pytest.raises(ConfigError, match=r"^data\.folder: has no value; set data\.folder="):
         to_plain({"data": {"folder": "???"}})
+
+
+@pytest.mark.parametrize(
+    ("primary", "word", "sentence"),
+    [
+        ("invert", "batch_size=-3", "batch_size: invert expects int (1 or more), not -3"),
+        ("invert", "batch_size=0", "batch_size: invert expects int (1 or more), not 0"),
+        ("invert", "batch_size=abc", "batch_size: invert expects int (1 or more), not 'abc'"),
+        ("invert", "batch_size=1.5", "batch_size: invert expects int (1 or more), not 1.5"),
+        ("invert", "batch_size=null", "batch_size: invert expects int (1 or more), not None"),
+        ("invert", "batch_size=true", "batch_size: invert expects int (1 or more), not True"),
+        ("invert", "steps=-1", "steps: invert expects int (0 or more), not -1"),
+        ("invert", "seed=null", "seed: invert expects int (0 to 9223372036854775807), not None"),
+        ("invert", f"seed={10**22}", f"seed: invert expects int (0 to 9223372036854775807), not {10**22}"),
+        ("train", "seed=-1", "seed: train expects int (0 to 9223372036854775807), not -1"),
+        ("invert", "device=null", "device: invert expects str, not None"),
+        ("invert", "noise=random", "noise: invert expects 'const' | 'none' | 'optimize', not 'random'"),
+        ("invert", "noise=null", "noise: invert expects 'const' | 'none' | 'optimize', not None"),
+        ("invert", "output=null", "output: invert expects str, not None"),
+        ("invert", "tags=3", "tags: invert expects list[str], not 3"),
+        ("train", "name=a/b", "name: train expects str (the name of one folder, without / and \\) | None, not 'a/b'"),
+        ("invert", "name=..", "name: invert expects str (the name of one folder, without / and \\) | None, not '..'"),
+        ("invert", "+batchsize=1", "batchsize: invert has no key 'batchsize'; did you mean 'batch_size'?"),
+        ("invert", "+callbacks.foo=1", "callbacks: invert has no key 'callbacks'; choose one of batch_size, data, "),
+        ("train", "+callbacks.foo=1", "callbacks.foo: callbacks has no key 'foo'; choose one of checkpoint_minutes, "),
+        ("train", "callbacks.samples_every=-1", "callbacks.samples_every: callbacks expects int (0 or more), not -1"),
+        ("train", "callbacks=3", "callbacks: train expects Callbacks, not 3"),
+        ("invert", "~logger", "logger: nothing is chosen and invert needs it; choose e.g. logger=none"),
+        ("train", "~task", "task: nothing is chosen and train needs it; choose e.g. task=generator"),
+        ("train", "~callbacks", "callbacks: train needs this argument (Callbacks); set callbacks=…"),
+    ],
+)
+def test_keys_at_the_top_have_a_schema_too(composed: Any, primary: str, word: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        check(composed(primary, word), SETTINGS[primary])
+    assert [line for line in str(error.value).splitlines() if line.startswith(sentence)], error.value
+
+
+@pytest.mark.parametrize("primary", PRIMARIES)
+def test_settings_are_the_keys_of_their_primary(composed: Any, primary: str) -> None:
+    cfg = composed(primary)
+    check(cfg, SETTINGS[primary])
+    optional = {"regularizer", *MULTI_SELECT}
+    assert set(cfg) | optional == {field.name for field in fields(SETTINGS[primary])} | optional
+
+
+@pytest.mark.parametrize("option", RECIPES, ids=str)
+def test_recipes_fit_the_settings(composed: Any, option: Path) -> None:
+    for primary, cfg in _with(composed, option):
+        check(cfg, SETTINGS[primary])
+
+
+@pytest.mark.parametrize(
+    "word", ["regularizer=[]", "metric=[]", "name=a.b", "tags=[a,b]", f"seed={2**63 - 1}", "steps=0"]
+)
+def test_what_is_right_passes(composed: Any, word: str) -> None:
+    check(composed("invert", word), Invert)
+
+
+def test_a_number_out_of_range_names_its_key_and_its_bounds() -> None:
+    require("task", Within(1), steps=1)
+    for bounds, value, sentence in [
+        (Within(1), 0, "task.steps: 0 is not possible; set it to 1 or more"),
+        (POSITIVE, float("inf"), "task.steps: inf is not finite; set it to a number above 0"),
+        (POSITIVE, 0.0, "task.steps: 0.0 is not possible; set it to a number above 0"),
+        (Within(0), float("nan"), "task.steps: nan is not finite; set it to 0 or more"),
+        (Within(0, 1), 1.5, "task.steps: 1.5 is not possible; set it to 0 to 1"),
+        (Within(0, 1, above=True), 0, "task.steps: 0 is not possible; set it to a number above 0, at most 1"),
+    ]:
+        with pytest.raises(ValueError) as error:
+            require("task", bounds, steps=value)
+        assert str(error.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("group", "words", "sentence"),
+    [
+        ("space", ["space.prior_samples=1"], "space.prior_samples: 1 is not possible; set it to 2 or more"),
+        ("space", ["space=z", "space.limit=0"], "space.limit: 0 is not possible; set it to a number above 0"),
+        ("generator", ["generator=pixels", "generator.resolution=0"], "generator.resolution: 0 is not possible"),
+        ("generator", ["generator=pixels", "generator.channels=2"], "generator.channels: 2 colours are no image"),
+        ("generator", ["generator=stylegan2", "generator.z_dim=0"], "generator.z_dim: 0 is not possible; set it to 1"),
+        ("generator", ["generator=stylegan2", "generator.w_dim=-1"], "generator.w_dim: -1 is not possible"),
+        ("generator", ["generator=stylegan2", "generator.channels=0"], "generator.channels: 0 colours are no image"),
+        ("generator", ["generator=stylegan2", "generator.channel_base=32"], "generator.channel_base: 32 is not"),
+        ("generator", ["generator=stylegan2", "generator.channel_max=0"], "generator.channel_max: 0 is not possible"),
+        ("generator", ["generator=stylegan2", "generator.num_mapping_layers=0"], "generator.num_mapping_layers: 0 is"),
+    ],
+)
+def test_ranges_of_constructors(composed: Any, tiny: Any, group: str, words: list[str], sentence: str) -> None:
+    with pytest.raises(ValueError) as error:
+        offer(composed("invert", *words)[group], generator=tiny)
+    assert str(error.value).startswith(sentence)
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_weights_are_finite_and_not_negative(tiny: Any, value: float) -> None:
+    with pytest.raises(ValueError, match=r"^loss\.\*\.weight: .* Pixel; set it to a finite number, 0 or more"):
+        Pixel(weight=value)
+    with pytest.raises(ValueError, match=r"^regularizer\.\*\.weight: .* LatentNorm; set it to a finite number"):
+        LatentNorm(W(tiny), weight=value)
+
+
+def test_positions_of_layers_are_not_negative(composed: Any) -> None:
+    cfg = composed("invert", "loss=[perceptual]", "loss.perceptual.layers=[-1]")
+    with pytest.raises(ValueError, match=r"^loss\.perceptual\.layers: \[-1\] has a negative position; count from 0"):
+        build(cfg.loss.perceptual)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["projector.optimization.patience=0"], "projector.optimization.patience: 0 is not possible; set it to 1"),
+        (["projector.optimization.explore=-0.1"], "projector.optimization.explore: -0.1 is not possible"),
+        (["projector.optimization.explore_until=0"], "projector.optimization.explore_until: 0 is not possible"),
+        (["projector.optimization.explore_until=2"], "projector.optimization.explore_until: 2 is not possible"),
+        (["projector.optimization.min_delta=-1"], "projector.optimization.min_delta: -1 is not possible"),
+        (["projector=[best_of]", "projector.best_of.candidates=0"], "projector.best_of.candidates: 0 is not possible"),
+        (["projector=[best_of]", "projector.best_of.chunk=0"], "projector.best_of.chunk: 0 is not possible"),
+        (["device=meta"], "device: 'meta' is no device to compute on; choose auto, cpu or cuda"),
+    ],
+)
+def test_jobs_refuse_what_can_not_be_done(composed: Any, words: list[str], sentence: str) -> None:
+    with pytest.raises(ValueError) as error:
+        make_job(composed("invert", "data.count=1", "loss=[pixel]", "metric=[mse]", "steps=1", *words))
+    assert str(error.value).startswith(sentence)

@@ -17,6 +17,7 @@ from zstar.optimizers.lbfgs import LBFGS
 from zstar.optimizers.schedule import noise_scale, ramp
 
 CONF = Path(__file__).parents[1] / "conf" / "optimizer"
+NAN = float("nan")
 NAMES = sorted(path.stem for path in CONF.glob("*.yaml"))
 
 
@@ -169,6 +170,19 @@ def test_schedules() -> None:
 
 
 def test_wrong_settings_name_their_key() -> None:
-    for make in (lambda: Adam(betas=[0.9]), lambda: Adam(ramp_up=0.7, ramp_down=0.7), lambda: LBFGS(history=0)):
+    for make in (lambda: Adam(betas=[0.9]), lambda: Adam(ramp_up=0.7, ramp_down=0.7), lambda: Adam(betas=[0.9, NAN])):
         with pytest.raises(ValueError, match="^optimizer.*;|^optimizer.*must"):
             make()
+    for make, sentence in [
+        (lambda: Adam(lr=0.0), "optimizer.lr: 0.0 is not possible; set it to a number above 0"),
+        (lambda: Adam(lr=-1.0), "optimizer.lr: -1.0 is not possible; set it to a number above 0"),
+        (lambda: Adam(lr=NAN), "optimizer.lr: nan is not finite; set it to a number above 0"),
+        (lambda: LBFGS(lr=float("inf")), "optimizer.lr: inf is not finite; set it to a number above 0"),
+        (lambda: LBFGS(history=0), "optimizer.history: 0 is not possible; set it to 1 or more"),
+        (lambda: LBFGS(max_line_search=0), "optimizer.max_line_search: 0 is not possible; set it to 1 or more"),
+    ]:
+        with pytest.raises(ValueError) as error:
+            make()
+        assert str(error.value) == sentence
+    with pytest.raises(ValueError, match="^optimizer.ramp_up"):
+        Adam(ramp_up=NAN)

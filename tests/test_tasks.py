@@ -26,7 +26,7 @@ TINY = [
 GENERATOR = [
     *TINY, "task=generator", "task.steps=6", "task.batch=4", "task.path_weight=1.0", "task.path_every=2",
     "task.style_mixing=0.5", "validation=null", "generator.resolution=16", "generator.z_dim=8", "generator.w_dim=8",
-    "generator.channel_max=8", "discriminator=stylegan2", "discriminator.resolution=16", "discriminator.channel_max=8",
+    "generator.channel_max=8", "discriminator=stylegan2", "discriminator.channel_max=8",
     "discriminator.r1_every=2",
 ]  # fmt: skip
 ANNOTATOR = [
@@ -116,11 +116,68 @@ def test_mistakes_are_one_sentence(tmp_path: Path, composed: Callable[..., DictC
         fit(composed("train", *overrides, *photos, "task.batch=1"), tmp_path / "masks")
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["generator=pixels"], "generator: this task trains a StyleGAN2, not a Pixels; choose generator=stylegan2"),
+        (["data=samples"], "data: samples of the generator that is being trained teach it nothing"),
+        (["~discriminator"], "discriminator: nothing is chosen and this task trains it"),
+        (["task.steps=0"], "task.steps: 0 is not possible; set it to 1 or more"),
+        (["task.batch=0"], "task.batch: 0 is not possible; set it to 1 or more"),
+        (["task.log_every=0"], "task.log_every: 0 is not possible; set it to 1 or more"),
+        (["task.lr=0"], "task.lr: 0 is not possible; set it to a number above 0"),
+        (["task.ema_images=-1"], "task.ema_images: -1 is not possible; set it to a number above 0"),
+        (["task.path_every=0"], "task.path_every: 0 is not possible; set it to 1 or more"),
+        (["task.style_mixing=2"], "task.style_mixing: 2 is not possible; set it to 0 to 1"),
+        (["discriminator.r1_every=0"], "discriminator.r1_every: 0 is not possible; set it to 1 or more"),
+        (["discriminator.group=0"], "discriminator.group: 0 is not possible; set it to 1 or more"),
+        (["discriminator.channel_base=8"], "discriminator.channel_base: 8 is not possible; set it to 16 or more"),
+    ],
+)
+def test_settings_that_make_no_sense(
+    tmp_path: Path, composed: Callable[..., DictConfig], words: list[str], sentence: str
+) -> None:
+    kept = [o for o in GENERATOR if not any(o.startswith(f"{w.split('=')[0].strip('~')}.") for w in words)]
+    with pytest.raises(ValueError) as error:
+        fit(composed("train", *kept, *words), tmp_path)
+    assert str(error.value).startswith(sentence)
+
+
+def test_maps_of_the_projected_discriminator_fit_its_annotator(
+    tmp_path: Path, composed: Callable[..., DictConfig]
+) -> None:
+    kept = [o for o in GENERATOR if not o.startswith("discriminator")]
+    with pytest.raises(
+        ValueError, match=r"^discriminator\.mixed: \[8, 8\] has 2 entries and the annotator's features 4"
+    ):
+        fit(composed("train", *kept, "discriminator=projected", "discriminator.mixed=[8,8]"), tmp_path)
+
+
+def test_damaged_and_foreign_checkpoints_are_named(tmp_path: Path, composed: Callable[..., DictConfig]) -> None:
+    cfg, path = composed("train", *GENERATOR, "task.steps=1"), tmp_path / "checkpoint.pt"
+    fit(cfg, tmp_path)
+    (tmp_path / "result.json").unlink()
+    good, state = path.read_bytes(), torch.load(path, weights_only=True)
+    sentence = (
+        r"^output: .*checkpoint\.pt is no checkpoint of this training \(.*\); delete it or choose another output$"
+    )
+    for damage in (good[: len(good) // 2], b"", b"text"):
+        path.write_bytes(damage)
+        with pytest.raises(ValueError, match=sentence):
+            fit(cfg, tmp_path)
+    for foreign in ({}, [1], torch.zeros(1), {**state, "parts": {}}, {"key": state["key"]}):
+        torch.save(foreign, path)
+        with pytest.raises(ValueError, match=sentence):
+            fit(cfg, tmp_path)
+    path.write_bytes(good)
+    assert fit(cfg, tmp_path)["steps"] == 1
+
+
 def test_checkpoint_holds_no_frozen_network(tmp_path: Path, composed: Callable[..., DictConfig]) -> None:
     fit(composed("train", *ANNOTATOR, "task.steps=2"), tmp_path / "annotator")
     weights = tmp_path / "annotator" / "weights.safetensors"
     overrides = [o for o in GENERATOR if not o.startswith("discriminator")]
-    projected = [f"discriminator.annotator={weights}", "discriminator.mixed=[8,8,8]", "discriminator.resolution=16"]
+    projected = [f"discriminator.annotator={weights}", "discriminator.mixed=[8,8,8]"]
     fit(composed("train", *overrides, *projected, "discriminator.width=8"), tmp_path / "generator")
     state = torch.load(tmp_path / "generator" / "checkpoint.pt", weights_only=True)
     assert set(state["parts"]) == {"generator", "mean", "discriminator", "adam", "adam_discriminator"}

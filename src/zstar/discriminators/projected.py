@@ -12,6 +12,7 @@ from zstar.annotators.base import AbstractAnnotator
 from zstar.annotators.load import load_annotator
 from zstar.discriminators.base import AbstractDiscriminator
 from zstar.discriminators.spectral import SpectralConv
+from zstar.ranges import Within, require
 
 
 def head(source: int, width: int, halvings: int) -> nn.Sequential:
@@ -54,6 +55,13 @@ class Projected(AbstractDiscriminator):
         if channels != 3:
             raise ValueError(f"discriminator: annotators see 3 channels, not {channels}; use discriminator=stylegan2")
         network = load_annotator(annotator)[0] if isinstance(annotator, str) else annotator
+        if len(mixed) != len(network.widths):
+            raise ValueError(
+                f"discriminator.mixed: {list(mixed)} has {len(mixed)} entries and the annotator's features "
+                f"{len(network.widths)} scales; give one number of channels for each"
+            )
+        require("discriminator", Within(1), width=width, mixed=min(mixed))
+        require("discriminator", Within(2 ** (len(mixed) + 1)), resolution=resolution)
         # In a tuple, and so no submodule: what is frozen belongs to no checkpoint and no optimizer.
         self._frozen = (network.eval().requires_grad_(False),)
         rng = torch.Generator().manual_seed(seed)

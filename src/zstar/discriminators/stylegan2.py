@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zstar.discriminators.base import AbstractDiscriminator
+from zstar.ranges import POSITIVE, Within, require
 
 
 class EqualConv(nn.Module):
@@ -71,6 +72,12 @@ class StyleGAN2(AbstractDiscriminator):
         r1_sigma: float = 0.01,
     ) -> None:
         super().__init__()
+        if resolution < 8 or resolution & (resolution - 1):
+            raise ValueError(f"discriminator.resolution: {resolution} is no power of two from 8 on; choose e.g. 64")
+        require("discriminator", Within(1), channels=channels, channel_max=channel_max, group=group, r1_every=r1_every)
+        require("discriminator", Within(resolution), channel_base=channel_base)  # else the first layer has no channels
+        require("discriminator", Within(0), r1_gamma=r1_gamma)
+        require("discriminator", POSITIVE, r1_sigma=r1_sigma)
         sizes = [resolution // 2**i for i in range(int(math.log2(resolution)) - 1)]
         widths = [min(channel_base // size, channel_max) for size in sizes]
         self.stem = EqualConv(channels, widths[0], 1)

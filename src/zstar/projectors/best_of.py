@@ -1,5 +1,6 @@
 """The best of many prior draws as a projection."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 from zstar.inversion import Callback, Inversion, clock
 from zstar.objective import Objective, Problem
 from zstar.projectors.base import AbstractProjector, better
+from zstar.ranges import Within, require
 
 
 class BestOf(AbstractProjector):
@@ -26,10 +28,9 @@ class BestOf(AbstractProjector):
 
     def __init__(self, problem: Problem, candidates: int = 500, truncation: float = 1.0, chunk: int = 16) -> None:
         super().__init__(problem)
-        if candidates < 1:
-            raise ValueError(
-                f"projector.best_of.candidates: {candidates} leaves nothing to choose from; give at least 1"
-            )
+        require("projector.best_of", Within(1), candidates=candidates, chunk=chunk)
+        if not math.isfinite(truncation):
+            raise ValueError(f"projector.best_of.truncation: {truncation} is not finite; 1 is the prior itself")
         self.candidates = candidates
         self.truncation = truncation
         self.chunk = chunk

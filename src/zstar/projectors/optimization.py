@@ -12,6 +12,7 @@ from zstar.inversion import Callback, Inversion, clock, minimize
 from zstar.objective import Objective, Problem
 from zstar.optimizers.schedule import noise_scale
 from zstar.projectors.base import AbstractProjector, winners
+from zstar.ranges import Within, require
 
 
 class Optimization(AbstractProjector):
@@ -23,8 +24,8 @@ class Optimization(AbstractProjector):
     Arguments:
         problem: The equation without its targets.
         steps: Optimizer steps.
-        explore: Strength of the decaying noise added to each coordinate of the latent, in units of the root mean squared
-            distance of a prior code from the mean; 0 for none. 0.05 is that of the StyleGAN2 projector.
+        explore: Strength of the decaying noise added to each coordinate of the latent, in units of the root mean square
+            distance of a prior code from the mean; 0 for none. 0.05 is StyleGAN2's.
         explore_until: Fraction of the run at which that noise has decayed to nothing.
         keep_best: Return for each image the best v seen instead of the last one, if it is better.
         patience: Stop an image after so many steps without progress; ``null`` never does.
@@ -42,8 +43,10 @@ class Optimization(AbstractProjector):
         min_delta: float = 1e-3,
     ) -> None:
         super().__init__(problem)
-        if steps < 0:
-            raise ValueError(f"projector.optimization.steps: {steps} is less than none; give 0 or more")
+        require("projector.optimization", Within(0), steps=steps, explore=explore)
+        require("projector.optimization", Within(0, 1, above=True), explore_until=explore_until)
+        require("projector.optimization", Within(0, 1), min_delta=min_delta)
+        require("projector.optimization", Within(1), patience=1 if patience is None else patience)
         if explore and not problem.optimizer.stochastic:
             name = type(problem.optimizer).__name__
             fix = f"{name} needs the same objective at every step; set it to 0 or take optimizer=adam"

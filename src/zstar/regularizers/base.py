@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.ranges import Within
 from zstar.spaces.base import AbstractSpace
 
 
@@ -18,6 +19,9 @@ class AbstractRegularizer(ABC):
     """
 
     def __init__(self, space: AbstractSpace, weight: float = 1.0) -> None:
+        if weight not in Within(0):
+            name = type(self).__name__
+            raise ValueError(f"regularizer.*.weight: {weight} can't weigh {name}; set it to a finite number, 0 or more")
         self.space = space
         self.weight = weight
 

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.generators.base import AbstractGenerator, Noise
+from zstar.ranges import Within, require
 
 
 class AbstractSpace(ABC):
@@ -21,6 +22,7 @@ class AbstractSpace(ABC):
     name: str
 
     def __init__(self, generator: AbstractGenerator, prior_samples: int = 10_000) -> None:
+        require("space", Within(2), prior_samples=prior_samples)
         self.generator = generator
         self.prior_samples = prior_samples
         self.shape = generator.shape(self.name)

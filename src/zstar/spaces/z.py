@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.generators.base import AbstractGenerator
+from zstar.ranges import POSITIVE, require
 from zstar.spaces.base import AbstractSpace
 
 
@@ -33,6 +34,9 @@ class Z(AbstractSpace):
         limit: float = 2.0,
     ) -> None:
         super().__init__(generator, prior_samples)
+        require("space", POSITIVE, limit=limit)
+        if constraint not in ("none", "clamp", "sphere"):
+            raise ValueError(f"space.constraint: '{constraint}' is unknown; choose none, clamp or sphere")
         self.constraint = constraint
         self.limit = limit
 

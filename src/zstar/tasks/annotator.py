@@ -13,6 +13,7 @@ from zstar.annotators.vocabulary import Vocabulary
 from zstar.config import build, to_plain
 from zstar.data.base import AbstractData
 from zstar.data.cottage_vocabulary import cottage_vocabulary
+from zstar.ranges import POSITIVE, Within, require
 from zstar.tasks.base import AbstractTask, rng_at
 
 
@@ -59,6 +60,8 @@ class AnnotatorTask(AbstractTask):
         log_every: int = 50,
     ) -> None:
         super().__init__(steps, batch, seed, log_every)
+        require("task", POSITIVE, lr=lr)
+        require("task", Within(0), weight_decay=weight_decay, factor_weight=factor_weight, roughness=roughness)
         self.annotator = annotator.train().requires_grad_(True)
         self.vocabulary, self.network = vocabulary, network
         self.lr, self.factor_weight, self.roughness = lr, factor_weight, roughness

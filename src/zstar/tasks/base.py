@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from zstar.data.base import AbstractData
+from zstar.ranges import Within, require
 
 Part = nn.Module | Optimizer
 
@@ -36,6 +37,7 @@ class AbstractTask(pl.LightningModule, ABC):
 
     def __init__(self, steps: int, batch: int, seed: int, log_every: int = 50) -> None:
         super().__init__()
+        require("task", Within(1), steps=steps, batch=batch, log_every=log_every)
         self.steps, self.batch, self.seed, self.log_every = steps, batch, seed, log_every
         self.done = 0
         self.parts: dict[str, Part] = {}

@@ -14,6 +14,7 @@ from zstar.config import build, offer
 from zstar.data.base import AbstractData
 from zstar.discriminators.base import AbstractDiscriminator
 from zstar.generators.stylegan2 import StyleGAN2
+from zstar.ranges import POSITIVE, Within, require
 from zstar.tasks.base import AbstractTask, rng_at
 from zstar.tasks.sampling import draw, follow, path_lengths
 from zstar.tasks.score import score
@@ -64,6 +65,10 @@ class GeneratorTask(AbstractTask):
         log_every: int = 50,
     ) -> None:
         super().__init__(steps, batch, seed, log_every)
+        require("task", POSITIVE, lr=lr, lr_discriminator=lr_discriminator, ema_images=ema_images)
+        require("task", Within(0), path_weight=path_weight)
+        require("task", Within(1), path_every=path_every)
+        require("task", Within(0, 1), decay=decay, style_mixing=style_mixing)
         self.mean = copy.deepcopy(generator).freeze()
         self.generator = generator.train().requires_grad_(True)
         self.discriminator = discriminator.train().requires_grad_(True)
@@ -80,7 +85,10 @@ class GeneratorTask(AbstractTask):
     @classmethod
     def compose(cls, cfg: DictConfig) -> "GeneratorTask":
         """The task that a composed configuration describes."""
-        generator: StyleGAN2 = build(cfg.generator)
+        generator = build(cfg.generator)
+        if not isinstance(generator, StyleGAN2):
+            name = type(generator).__name__
+            raise ValueError(f"generator: this task trains a StyleGAN2, not a {name}; choose generator=stylegan2")
         sizes = {"resolution": generator.resolution, "channels": generator.channels}
         discriminator = offer(cfg.discriminator, **sizes)
         return build(cfg.task, generator=generator, discriminator=discriminator, seed=cfg.seed)
