@@ -1,5 +1,9 @@
 """Annotators: shapes from the objects, images that stay apart, and factors that count only where they show."""
 
+import json
+import os
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -8,6 +12,7 @@ from zstar.annotators.load import fold, load_annotator
 from zstar.annotators.resnet import ResNet
 from zstar.annotators.unet import UNet
 from zstar.annotators.vocabulary import Meaning, Vocabulary
+from zstar.checkpoints import save_weights
 from zstar.data.cottage_vocabulary import cottage_vocabulary
 from zstar.data.cottages import CLASSES, FACTORS, Cottages
 
@@ -80,3 +85,115 @@ def test_shipped_annotator_reads_cottages() -> None:
 def test_a_file_that_is_no_annotator_is_named() -> None:
     with pytest.raises(ValueError, match="no file and no shipped weights"):
         load_annotator("missing64")
+
+
+CARD = {
+    "kind": "annotator",
+    "network": {"_partial_": True, "_target_": "zstar.annotators.resnet.ResNet", "widths": [8, 16], "cells": 2},
+    "classes": ["sky", "sun"],
+    "factors": [{"name": "sun", "low": 0.0, "high": 1, "unit": "", "flag": True, "needs": []}],
+}
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """The weights that ``CARD`` describes, with it."""
+    save_weights(tmp_path / "a.safetensors", ResNet(2, 1, [8, 16], 2).state_dict(), CARD)
+    return tmp_path / "a.safetensors"
+
+
+def test_a_card_chooses_any_annotator_of_the_package(weights: Path) -> None:
+    state = torch.get_rng_state()
+    network, vocabulary = load_annotator(weights)
+    assert isinstance(network, ResNet) and network.widths == (8, 16) and vocabulary.factors[0].flag
+    torch.set_rng_state(state)
+    ResNet(2, 1, [8, 16], 2)
+    once = torch.get_rng_state()
+    torch.set_rng_state(state)
+    load_annotator(weights)
+    assert torch.equal(torch.get_rng_state(), once)
+
+
+NETWORK = CARD["network"]
+WRITE = {"_target_": "pathlib.Path.write_text", "self": {"_target_": "pathlib.Path", "_args_": ["@"]}, "data": "x"}
+OBJECT = "a card can only name an annotator in zstar.annotators"
+
+
+@pytest.mark.parametrize(
+    "network, reason",
+    [
+        (NETWORK | {"widths": WRITE}, "network.widths holds a dict"),
+        (NETWORK | {"widths": [8, WRITE]}, "network.widths holds a dict"),
+        (NETWORK | {"widths": [[8], 16]}, "network.widths holds a list"),
+        (NETWORK | {"cells": WRITE}, "network.cells holds a dict"),
+        (NETWORK | {"_args_": [WRITE]}, "network._args_ is no setting"),
+        (NETWORK | {"_recursive_": True}, "network._recursive_ is no setting"),
+        (NETWORK | {"classes": 3}, "network.classes is no setting"),
+        (NETWORK | {"colour": 3}, "network.colour is no setting of ResNet"),
+        (NETWORK | {"widths": "abc"}, "network.widths is 'abc'"),
+        (NETWORK | {"widths": []}, "cannot be used"),
+        (WRITE, OBJECT),
+        (NETWORK | {"_target_": "os.system"}, OBJECT),
+        (NETWORK | {"_target_": "zstar.annotators.load.load_annotator"}, OBJECT),
+        (NETWORK | {"_target_": "zstar.annotators.base.AbstractAnnotator"}, OBJECT),
+        (NETWORK | {"_target_": "zstar.annotators.load.importlib.import_module"}, OBJECT),
+        (NETWORK | {"_target_": "zstar.annotators.resnet.Residual"}, OBJECT),
+        (NETWORK | {"_target_": "zstar.annotators...generators.stylegan2.StyleGAN2"}, OBJECT),
+        (NETWORK | {"_target_": "zstar.annotators.absent.ResNet"}, OBJECT),
+        (NETWORK | {"_target_": WRITE}, OBJECT),
+        ("zstar.annotators.resnet.ResNet", "network is a str"),
+        (None, "network is a NoneType"),
+    ],
+)
+def test_a_card_runs_nothing(network: object, reason: str, weights: Path) -> None:
+    victim = weights.with_name("victim.txt")
+    victim.write_text("precious")
+    text = json.dumps(CARD | {"network": network}).replace('"@"', json.dumps(str(victim)))
+    weights.with_suffix(".json").write_text(text)
+    with pytest.raises(ValueError) as caught:
+        load_annotator(weights)
+    assert reason in str(caught.value) and "\n" not in str(caught.value)
+    assert str(weights.with_suffix(".json")) in str(caught.value)
+    assert victim.read_text() == "precious"
+
+
+def test_a_module_outside_of_the_folder_is_not_imported(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import zstar.annotators
+
+    (tmp_path / "trap.py").write_text("open(__file__ + '.sprung', 'w')")
+    monkeypatch.setattr(zstar.annotators, "__path__", [*zstar.annotators.__path__, str(tmp_path)])
+    network = NETWORK | {"_target_": "zstar.annotators.trap.ResNet"}
+    weights.with_suffix(".json").write_text(json.dumps(CARD | {"network": network}))
+    with pytest.raises(ValueError, match=OBJECT):
+        load_annotator(weights)
+    assert not os.path.exists(tmp_path / "trap.py.sprung")
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        ({"classes": None}, "classes must be"),
+        ({"classes": "sky"}, "classes must be"),
+        ({"classes": [1, 2]}, "classes must be"),
+        ({"factors": None}, "factors must be"),
+        ({"factors": [{"name": "sun"}]}, "factors must be"),
+        ({"factors": [CARD["factors"][0] | {"extra": 1}]}, "factors must be"),
+        ({"factors": [CARD["factors"][0] | {"low": "a"}]}, "factors[0].low is 'a'"),
+        ({"factors": [CARD["factors"][0] | {"needs": ["moon"]}]}, "needs 'moon'"),
+    ],
+)
+def test_a_card_without_meanings_is_named(change: dict, reason: str, weights: Path) -> None:
+    card = {name: value for name, value in (CARD | change).items() if value is not None}
+    weights.with_suffix(".json").write_text(json.dumps(card))
+    with pytest.raises(ValueError) as caught:
+        load_annotator(weights)
+    assert reason in str(caught.value) and str(weights.with_suffix(".json")) in str(caught.value)
+
+
+def test_sizes_on_a_card_take_no_memory(weights: Path) -> None:
+    network = NETWORK | {"widths": [8, 8_000_000]}
+    weights.with_suffix(".json").write_text(json.dumps(CARD | {"network": network}))
+    with pytest.raises(ValueError, match="a.safetensors"):
+        load_annotator(weights)

@@ -3,10 +3,15 @@
 import argparse
 import collections
 import io
+import json
 import math
 import os
 import pickle
+import re
 import struct
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +32,11 @@ from zstar.checkpoints import (
 )
 from zstar.convert import convert
 from zstar.generators.stylegan2 import StyleGAN2
+from zstar.losses.lpips import LPIPS
+from zstar.losses.networks import read_state
+from zstar.pickled_values import Record
 from zstar.restricted_pickle import read_pickle
+from zstar.stylegan2_files import record_settings
 
 
 class Reduce:
@@ -162,6 +171,151 @@ def test_a_tensor_is_no_larger_than_its_numbers(tmp_path):
             read_pickle(path)
 
 
+DOUBLED = b")" + b"2\x86" * 40  # t = (t, t), forty times: nobody lives to see its hash or its text
+DEEP = b")" + b"\x85" * 3_000_000  # the hash of ((((…)))) overflows the stack of the process
+
+
+def record(state: bytes) -> bytes:
+    meta = text("class_name") + text("G") + text("state") + state
+    return named("torch_utils.persistence", "_reconstruct_persistent_obj") + b"}(" + meta + b"u\x85R"
+
+
+def in_g_ema(value: bytes) -> bytes:
+    return b"}" + text("G_ema") + value + b"s"
+
+
+def hostile() -> dict[str, bytes]:
+    """Small files whose reading would never end, end the process, or end in a traceback; by what is said instead."""
+    array = named("numpy.core.multiarray", "_reconstruct") + b")R"
+    kind = named("numpy", "dtype") + text("f4") + b"\x85R"
+    doubled = record(b"}")
+    for i in range(40):  # a module of twice the same module of twice the same module …
+        inner = b"}(" + text("a") + f"g{i}\n".encode() + text("b") + f"g{i}\n".encode() + b"u"
+        doubled += f"p{i}\n0".encode() + record(b"}" + text("_modules") + inner + b"s")
+    itself = b"}p0\n0" + record(b"}" + text("_modules") + b"g0\ns") + b"p1\n0g0\n" + text("a") + b"g1\ns0g1\n"
+    return {
+        "nests tuples": b"}" + DOUBLED + b"K\x01s",
+        "nests tuples ": b"}" + DEEP + b"K\x01s",
+        "nests tuples  ": named("numpy", "dtype") + DOUBLED + b"\x85R",
+        "nests tuples   ": DOUBLED + b"K\x01\x93",
+        "a tuple as a key": b"})K\x01s",
+        "a tuple as a key or in a set": b"\x8f()\x90",
+        "a tuple as a key or in a set ": b"()\x91",
+        "a tuple as a key or in a set  ": named("builtins", "set") + b"])a\x85R",
+        "a tuple as a key ": named("collections", "OrderedDict") + b"])K\x01\x86a\x85R",
+        "the type of a numpy array is a list": named("numpy", "dtype") + b"]\x85R",
+        "the name of a module is a list": b"]" + text("a") + b"\x93",
+        "the name of a function is a tuple": text("a") + b")\x93",
+        "an encoding is a list": named("_codecs", "encode") + text("a") + b"]\x86R",
+        "a byte order is a list": kind + b"(K\x03]tb",
+        "a number in a shape is a tuple": array + b"(K\x01)\x85" + kind + b"\x89C\x00tb",
+        "a tensor's storage is a NoneType": named("torch._utils", "_rebuild_tensor") + b"(NK\x00))tR",
+        "the name of its network's class is a list": record(b"}").replace(text("G"), b"]"),
+        "too many parts": in_g_ema(doubled),
+        "does it hold itself": in_g_ema(itself),
+        "'_modules' in its network": in_g_ema(record(b"}" + text("_modules") + b"]s")),
+    }
+
+
+def hostile_to_torch() -> dict[str, bytes]:
+    """The first of them in each of the ways in which torch keeps a pickle."""
+    bad, files = b"\x80\x02}" + DOUBLED + b"K\x01s.", {}
+    for name in ("data.pkl", "DATA.PKL"):  # torch does not mind the case
+        with zipfile.ZipFile(file := io.BytesIO(), "w") as archive:
+            archive.writestr(f"archive/{name}", bad)
+            archive.writestr("archive/version", "3\n")
+        files[name] = file.getvalue()
+    files["legacy"] = storage_bytes({}).replace(pickle.dumps({}, protocol=2), bad)
+    stored = b"B" + struct.pack("<I", len(files["legacy"])) + files["legacy"]
+    files["storage"] = raw(named("torch.storage", "_load_from_bytes") + stored + b"\x85R")
+    return files
+
+
+READER = """
+import json, os, resource, sys
+from zstar.checkpoints import load_generator_checkpoint
+for path in sys.argv[1:]:
+    if not (child := os.fork()):
+        resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
+        try:
+            load_generator_checkpoint(path)
+        except BaseException as error:
+            print(json.dumps([path, type(error).__name__, str(error)[:2000]]), flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory) -> dict[str, tuple[str, str]]:
+    """What reading each hostile file raises, in processes that may hang or crash without harm to the tests."""
+    folder, environment = tmp_path_factory.mktemp("hostile"), {**os.environ, "OMP_NUM_THREADS": "1"}
+    files = {reason: raw(body) for reason, body in hostile().items()} | hostile_to_torch()
+    paths = {str(folder / f"{i}.pkl"): reason for i, reason in enumerate(files)}
+    for path, reason in paths.items():
+        Path(path).write_bytes(files[reason])
+    environment["PYTHONPATH"] = str(Path(zstar.__file__).parents[1])
+    done = subprocess.run([sys.executable, "-c", READER, *paths], env=environment, capture_output=True, text=True)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    return {paths[path]: (kind, said.replace(path, "PATH")) for path, kind, said in lines}
+
+
+@pytest.mark.parametrize("reason", [*hostile(), *hostile_to_torch()])
+def test_small_files_can_neither_hang_nor_crash(reason, answers):
+    kind, said = answers.get(reason, ("nothing", "the process was killed"))
+    expected = "nests tuples too deeply" if reason in hostile_to_torch() else reason.strip()
+    assert kind == "ValueError" and expected in said and "PATH" in said and "\n" not in said, said
+
+
+def test_what_torch_saves_still_comes_back(tmp_path):
+    network = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+    optimizer = {"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"betas": (0.9, 0.99), "params": [0]}]}
+    extras = {"size": torch.Size([1]), "type": torch.float16, "set": {1, "a"}, "count": collections.Counter("aab")}
+    content = {"state_dict": network.state_dict(), "optimizer": optimizer, 3: (1, (2, (3,))), **extras}
+    for zipped in (True, False):
+        torch.save(content, tmp_path / "c.pt", _use_new_zipfile_serialization=zipped)
+        back = load_weights(tmp_path / "c.pt")
+        assert back.keys() == network.state_dict().keys()
+        assert all(torch.equal(back[name], value) for name, value in network.state_dict().items())
+
+
+def test_feature_networks_are_read_by_the_same_reader(marker, tmp_path):
+    key, wanted = "loss.vgg19.network.checkpoint", "VGG-19's weights"
+    save_weights(tmp_path / "a.safetensors", {"0.weight": torch.ones(2)}, {})
+    torch.save({"state_dict": {"0.weight": torch.ones(2)}}, tmp_path / "a.pth")
+    for name in ("a.safetensors", "a.pth"):
+        assert torch.equal(read_state(str(tmp_path / name), key, wanted)["0.weight"], torch.ones(2))
+    torch.save({"0.weight": Reduce(os.system, f"touch {marker}")}, tmp_path / "bad.pth")
+    (tmp_path / "bad.pkl").write_bytes(attacks(marker)["posix.system"])
+    for name, reason in {
+        "bad.pth": r"posix\.system",
+        "bad.pkl": r"posix\.system",
+        "none.pth": "there is no file",
+    }.items():
+        with pytest.raises(ValueError, match=rf"^{key}: .*{reason}.*set .*{wanted}") as caught:
+            read_state(str(tmp_path / name), key, wanted)
+        assert str(tmp_path / name) in str(caught.value) and "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match=f"^{key}: no file is given; set {key}=<path> to {wanted}"):
+        read_state(None, key, wanted)
+    assert not marker.exists()
+
+
+def test_lpips_reads_its_backbone_from_safetensors(tmp_path):
+    random = LPIPS("squeeze", pnet_rand=True)
+    state = {"features." + name.split(".", 1)[1]: value + 0.01 for name, value in random.trunk.state_dict().items()}
+    save_weights(tmp_path / "squeeze.safetensors", state, {})
+    loss = LPIPS("squeeze", backbone=str(tmp_path / "squeeze.safetensors"))
+    name = next(iter(random.trunk.state_dict()))
+    torch.testing.assert_close(loss.trunk.state_dict()[name], random.trunk.state_dict()[name] + 0.01)
+
+
+def test_torch_is_new_enough_to_read_strangers_files():
+    # Before 2.6 weights_only could be made to run code, before 2.10 to write where it should not.
+    listed = (Path(__file__).parents[1] / "pyproject.toml").read_text()
+    lower = {name: tuple(map(int, found.split("."))) for name, found in re.findall(r'"(torch\w*)>=([\d.]+)"', listed)}
+    assert lower["torch"] >= (2, 10) and lower["torchvision"] >= (0, 25)
+
+
 def test_tensorflow_networks_get_their_own_sentence(tmp_path):
     path = tmp_path / "stylegan2-ffhq.pkl"
     path.write_bytes(raw(named("dnnlib.tflib.network", "Network") + b")\x81"))
@@ -260,6 +414,62 @@ def test_settings_on_a_card_survive(tmp_path):
     assert again.settings == network.settings and again.fingerprint() == network.fingerprint()
     z = torch.randn(2, 4)
     assert torch.equal(again.synthesize(z, "z"), network.synthesize(z, "z"))
+
+
+BAD_CARDS = {
+    "holds a list": [1],
+    "settings is a list": {"settings": [1]},
+    "settings is a str": {"settings": "x"},
+    "settings.widths is not": {"settings": {"widths": 3}},
+    "settings.c_dim is not": {"settings": {"c_dim": "z"}},
+    "settings.mapping_lr_multiplier is None": {"settings": {"mapping_lr_multiplier": None}},
+    "settings.mapping_lr_multiplier is True": {"settings": {"mapping_lr_multiplier": True}},
+    "settings.conv_clamp is 'a'": {"settings": {"conv_clamp": "a"}},
+    "settings.conv_clamp is a list": {"settings": {"conv_clamp": [1]}},
+    "settings.conv_clamp is nan": {"settings": {"conv_clamp": float("nan")}},
+}
+
+
+@pytest.mark.parametrize("reason", BAD_CARDS)
+def test_a_bad_card_gets_one_sentence_with_its_path(reason, tmp_path):
+    network = StyleGAN2(resolution=8, z_dim=4, w_dim=4, channel_max=4)
+    save_weights(tmp_path / "g.safetensors", network.state_dict(), {})
+    (tmp_path / "g.json").write_text(json.dumps(BAD_CARDS[reason]))
+    with pytest.raises(ValueError, match=re.escape(reason)) as caught:
+        StyleGAN2(checkpoint=str(tmp_path / "g.safetensors"))
+    assert str(tmp_path / "g.json") in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "arguments, reason",
+    [
+        ({"mapping_kwargs": [1]}, "'mapping_kwargs' in its network is no mapping"),
+        ({"mapping_kwargs": {"lr_multiplier": "a"}}, "settings.mapping_lr_multiplier is 'a'"),
+        ({"synthesis_kwargs": {"conv_clamp": [1]}}, "settings.conv_clamp is a list"),
+        ({"synthesis_kwargs": {"activation": [1]}}, "the activation a list is unknown"),
+        ({"synthesis_kwargs": {"activation": "relu"}}, "the activation 'relu' is unknown"),
+    ],
+)
+def test_arguments_in_a_pickle_are_checked_like_a_card(arguments, reason):
+    with pytest.raises(ValueError, match=re.escape(reason)):
+        record_settings(Record("Generator", {"_init_kwargs": arguments}))
+
+
+def test_a_card_that_is_too_deep_is_named(tmp_path):
+    (tmp_path / "g.json").write_text("[" * 200_000)
+    with pytest.raises(ValueError, match="g.json is no JSON"):
+        read_card(tmp_path / "g.safetensors")
+
+
+@pytest.mark.parametrize(
+    "name, shape",
+    [("synthesis.b4.conv1.weight", (9, 4, 3, 3)), ("synthesis.b8.conv1.noise_const", (1, 1)), ("mapping.w_avg", ())],
+)
+def test_tensors_that_claim_another_size_are_named(name, shape, tmp_path):
+    weights = StyleGAN2(resolution=8, z_dim=4, w_dim=4, channel_max=4).state_dict()
+    save_weights(tmp_path / "g.safetensors", weights | {name: torch.zeros(shape)}, {})
+    with pytest.raises(ValueError, match="g.safetensors holds no StyleGAN2"):
+        StyleGAN2(checkpoint=str(tmp_path / "g.safetensors"))
 
 
 # --- rosinality/stylegan2-pytorch -------------------------------------------------------------------------------------

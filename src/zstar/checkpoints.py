@@ -35,13 +35,21 @@ def resolve(path_or_name: str | Path) -> Path:
     return path if path.is_file() else shipped(str(path_or_name))
 
 
+def card_path(path: str | Path) -> Path:
+    """Where the JSON card of a file of weights is, if it has one."""
+    return Path(path).with_suffix(".json")
+
+
 def read_card(path: str | Path) -> dict[str, Any]:
-    """The JSON card beside a file of weights; empty where there is none."""
-    card = Path(path).with_suffix(".json")
+    """The JSON card beside a file of weights, a mapping; empty where there is none."""
+    card = card_path(path)
     try:
-        return json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {}
-    except ValueError as error:
+        content = json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {}
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"checkpoint: the card {card} is no JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"checkpoint: the card {card} holds a {type(content).__name__}; a card is a mapping")
+    return content
 
 
 def save_weights(path: str | Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
@@ -50,7 +58,7 @@ def save_weights(path: str | Path, tensors: dict[str, Tensor], card: dict[str, A
     # Copies, because safetensors refuses tensors that share their memory.
     plain = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
     write_atomic(path, lambda file: save_file(plain, file))
-    write_json(path.with_suffix(".json"), card)
+    write_json(card_path(path), card)
 
 
 def load_weights(path: str | Path, key: str | None = None) -> dict[str, Tensor]:
@@ -71,28 +79,38 @@ def load_weights(path: str | Path, key: str | None = None) -> dict[str, Tensor]:
 def load_generator_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """A StyleGAN2 generator: its state dict under the official names, and what its constructor needs to know.
 
+    A card may say what no shape tells, ``conv_clamp`` and ``mapping_lr_multiplier``; sizes come from the tensors.
+
     Raises:
-        ValueError: As ``load_weights``, or the weights are those of another network.
+        ValueError: As ``load_weights``, or the weights are those of another network, or the card says something else.
     """
     content = read_content(Path(path))
     key, weights = select(content, None, path)
+    record = content.get(key)
     try:
         if rosinality.is_rosinality(weights):
             weights = rosinality.to_official(weights, content.get("latent_avg"))
         if absent := stylegan2_files.absent(weights):
             raise ValueError(f"it has no '{absent}'; a network of your own is read by generator=module")
-        record = content.get(key)
+        arguments = stylegan2_files.sizes(weights)
         if isinstance(record, Record):
-            said = stylegan2_files.record_settings(record)
-        else:
-            said = read_card(path).get("settings", {})
-        return weights, stylegan2_files.sizes(weights) | stylegan2_files.settings(said)
-    except (KeyError, ValueError) as error:
-        raise ValueError(f"checkpoint: {path} holds no StyleGAN2 that can be used ({error})") from None
+            return weights, arguments | stylegan2_files.record_settings(record)
+    except Exception as error:  # tensors of unexpected shapes can fail anywhere
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"checkpoint: {path} holds no StyleGAN2 that can be used ({reason})") from None
+    card = read_card(path)
+    try:
+        return weights, arguments | stylegan2_files.settings(card.get("settings", {}))
+    except ValueError as error:
+        raise ValueError(f"checkpoint: the card {card_path(path)} cannot be used ({error})") from None
 
 
-def load_into(module: nn.Module, weights: dict[str, Tensor], origin: object) -> None:
-    """Load a state dict; the first name that is missing, left over or of another shape is named in one sentence."""
+def compare(module: nn.Module, weights: dict[str, Tensor], origin: object) -> None:
+    """Refuse a state dict that does not fit, without loading it.
+
+    Raises:
+        ValueError: One sentence with the first name that is missing, left over or of another shape.
+    """
     wanted = module.state_dict()
     kind = type(module).__name__
     for name, value in wanted.items():
@@ -104,4 +122,9 @@ def load_into(module: nn.Module, weights: dict[str, Tensor], origin: object) -> 
     for name in weights:
         if name not in wanted:
             raise ValueError(f"checkpoint: {origin} has '{name}', which {kind} has not")
+
+
+def load_into(module: nn.Module, weights: dict[str, Tensor], origin: object) -> None:
+    """Load a state dict, or refuse it as ``compare`` does."""
+    compare(module, weights, origin)
     module.load_state_dict(weights)

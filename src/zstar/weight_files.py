@@ -11,12 +11,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from zstar import stylegan2_files
-from zstar.pickled_values import Record, explain
-from zstar.restricted_pickle import read_pickle
+from zstar.pickled_values import Record, Refused, explain
+from zstar.restricted_pickle import read_pickle, walk_torch, zipped
 
 # Where in a checkpoint the weights of the generator usually are, the best first.
 KEYS = ("g_ema", "G_ema", "params_ema", "state_dict", "net_state_dict", "model", "generator", "g", "params", "net")
-ZIP, LEGACY = b"PK\x03\x04", b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the two ways in which torch.save begins
+LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # how the older of torch.save's two formats begins
 
 
 def read_content(path: Path) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def read_content(path: Path) -> dict[str, Any]:
             return load_file(path)
         except SafetensorError as error:
             raise ValueError(f"checkpoint: {path} is no complete safetensors file ({error})") from None
-    content = _read_torch(path) if head.startswith((ZIP, LEGACY)) else read_pickle(path)
+    content = _read_torch(path) if zipped(head) or head.startswith(LEGACY) else read_pickle(path)
     if not isinstance(content, Mapping):
         raise ValueError(f"checkpoint: {path} holds a {type(content).__name__}, not a state dict")
     return dict(content)
@@ -46,6 +46,7 @@ def read_content(path: Path) -> dict[str, Any]:
 def _read_torch(path: Path) -> Any:
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):  # plain options, as in rosinality's checkpoints
+            walk_torch(path)
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can fail anywhere
         raise ValueError(f"checkpoint: {path} is not read, because {explain(error)}") from None
@@ -57,9 +58,12 @@ def select(content: dict[str, Any], key: str | None, path: object) -> tuple[str,
     Raises:
         ValueError: There is none of this name, or without a name it is unclear which is meant; all are listed.
     """
-    if key is None and (whole := _tensors(content)) is not None:
-        return "", whole
-    found = {str(name): tensors for name, value in content.items() if (tensors := _tensors(value)) is not None}
+    try:
+        if key is None and (whole := _tensors(content)) is not None:
+            return "", whole
+        found = {str(name): tensors for name, value in content.items() if (tensors := _tensors(value)) is not None}
+    except Refused as error:
+        raise ValueError(f"checkpoint: {path} is not read, because {error}") from None
     chosen = key or next((name for name in KEYS if name in found), next(iter(found)) if len(found) == 1 else None)
     if chosen not in found:
         names = ", ".join(found) or "none"

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zstar.annotators.load import load_annotator
+from zstar.checkpoints import load_weights
 
 SMALLEST = 64
 
@@ -39,18 +40,19 @@ def unit_length(features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
 
 
 def read_state(checkpoint: str | None, key: str, wanted: str) -> dict[str, Tensor]:
-    """The tensors of a torch state dict, read without executing anything in it."""
+    """The tensors in a file of any kind that ``zstar.checkpoints`` reads, without executing anything in it.
+
+    Raises:
+        ValueError: One sentence with ``key``, the reason, and ``wanted``, what the file should be.
+    """
     if checkpoint is None:
         raise ValueError(f"{key}: no file is given; set {key}=<path> to {wanted}")
     if not Path(checkpoint).is_file():
         raise ValueError(f"{key}: there is no file '{checkpoint}'; set {key}=<path> to {wanted}")
     try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ValueError(f"{key}: '{checkpoint}' is not a readable torch state dict; set it to {wanted}") from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"{key}: '{checkpoint}' does not hold a plain state dict of tensors; set it to {wanted}")
-    return state
+        return load_weights(checkpoint)
+    except ValueError as error:
+        raise ValueError(f"{key}: {str(error).removeprefix('checkpoint: ')}; set it to {wanted}") from None
 
 
 def fill(network: nn.Module, state: dict[str, Tensor], key: str, checkpoint: str | None, wanted: str) -> nn.Module:
