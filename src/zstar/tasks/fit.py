@@ -128,9 +128,8 @@ def _previous(path: Path, key: str) -> dict[str, Any]:
 
 def _damaged(path: Path, error: Exception) -> ValueError:
     reason = (str(error).splitlines() or [""])[0]
-    return ValueError(
-        f"output: {path} is no checkpoint of this training ({type(error).__name__}: {reason}); delete it or choose another output"
-    )
+    wrong = f"is no checkpoint of this training ({type(error).__name__}: {reason})"
+    return ValueError(f"output: {path} {wrong}; delete it or choose another output")
 
 
 def _facts(task: AbstractTask, plain: Mapping[str, Any], data: AbstractData, seconds: float) -> dict[str, Any]:
