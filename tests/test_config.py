@@ -360,6 +360,7 @@ def test_positions_of_layers_are_not_negative(composed: Any) -> None:
         (["projector.optimization.min_delta=-1"], "projector.optimization.min_delta: -1 is not possible"),
         (["projector=[best_of]", "projector.best_of.candidates=0"], "projector.best_of.candidates: 0 is not possible"),
         (["projector=[best_of]", "projector.best_of.chunk=0"], "projector.best_of.chunk: 0 is not possible"),
+        (["generator=stylegan2"], "generator.checkpoint: without one the weights are random"),
         (["device=meta"], "device: 'meta' is no device to compute on; choose auto, cpu or cuda"),
     ],
 )

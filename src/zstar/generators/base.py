@@ -23,6 +23,7 @@ class AbstractGenerator(nn.Module, ABC):
         spaces: Name of each latent space → shape of one latent in it. The first one is the space that is sampled.
         layers: Names of the feature layers, in the order of synthesis, that can be read and edited.
         noise_shapes: Name of each noise map → its height and width in pixels; empty where G takes no noise.
+        trained: False where the weights are random as yet: such a generator can be trained, and nothing else.
     """
 
     resolution: int
@@ -30,6 +31,7 @@ class AbstractGenerator(nn.Module, ABC):
     spaces: Mapping[str, tuple[int, ...]]
     layers: Sequence[str]
     noise_shapes: Mapping[str, tuple[int, int]]
+    trained: bool = True
 
     @abstractmethod
     def sample(

@@ -92,6 +92,7 @@ class StyleGAN2(AbstractGenerator):
         self.mapping = MappingNetwork(z_dim, c_dim, w_dim, num_mapping_layers, mapping_lr_multiplier)
         self.synthesis = SynthesisNetwork(widths, w_dim, channels, architecture, fir, conv_clamp)
         self.synthesis.to(memory_format=torch.channels_last)
+        self.trained = weights is not None
         if weights is not None:
             checkpoints.load_into(self, weights, checkpoint)
         self.register_buffer("label", self._one_hot(label), persistent=False)
