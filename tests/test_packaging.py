@@ -48,7 +48,20 @@ LAYERS = [
     ["data", "spaces", "regularizers"],
     ["objective", "inversion", "callbacks"],
     ["projectors"],
-    ["tasks", "parts", "records", "benchmark", "charts", "gallery", "progress", "report", "loggers", "job", "projection", "pipeline"],
+    [
+        "tasks",
+        "parts",
+        "records",
+        "benchmark",
+        "charts",
+        "gallery",
+        "progress",
+        "report",
+        "loggers",
+        "job",
+        "projection",
+        "pipeline",
+    ],
     ["mistakes", "cli"],
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}

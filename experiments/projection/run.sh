@@ -7,7 +7,6 @@ common=(logger=none output=outputs/projection)
 
 # Round trip: images that the generator made from known latents.
 "$python" invert.py experiment=round_trip name=samples "${common[@]}"
-# Held-out pictures: using different layers, and another optimizer.
+# Held-out pictures: using different layers.
 "$python" invert.py -m experiment=layers space=z,w,w_plus name=held-out "${common[@]}"
-"$python" invert.py -m experiment=layers space=w,w_plus optimizer=adam name=held-out "${common[@]}"
 "$python" experiments/projection/table.py outputs/projection
