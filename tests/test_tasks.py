@@ -84,6 +84,8 @@ def test_finished_and_foreign_folders(tmp_path: Path, composed: Callable[..., Di
     assert (tmp_path / "checkpoint.pt").stat().st_mtime_ns == written
     with pytest.raises(ValueError, match="choose another folder"):
         fit(composed("train", *GENERATOR, "task.steps=2"), tmp_path)
+    with pytest.raises(ValueError, match="choose another folder"):  # another precision computes something else
+        fit(composed("train", *GENERATOR, "task.steps=1", "trainer=bf16"), tmp_path)
 
 
 def test_exported_generator_is_the_mean_and_loads(tmp_path: Path, generator: DictConfig) -> None:

@@ -45,7 +45,8 @@ def fit(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     if resolve(cfg.data._target_) is samples.Samples:
         raise ValueError("data: samples of the generator that is being trained teach it nothing; choose data=folder")
     plain = {name: value for name, value in to_plain(cfg).items() if name not in NETWORKS or name in kind.networks}
-    key = config_hash({name: value for name, value in plain.items() if name not in UNHASHED})
+    hashed = {name: value for name, value in plain.items() if name not in UNHASHED}
+    key = config_hash(hashed | {"precision": plain["trainer"].get("precision")})
     if (result := finished(folder, key)) is not None:
         print(f"{folder}: finished already; choose another output folder to train again")
         return result
