@@ -66,6 +66,7 @@ def main() -> None:
     runs = read(Path(sys.argv[1]))
     columns = (
         "images",
+        "optimizer",
         "space",
         "N",
         "failed",

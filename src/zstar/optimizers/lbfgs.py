@@ -53,7 +53,7 @@ class LBFGS(AbstractOptimizer):
 
     In exact arithmetic a batch is its images. But convolutions round differently in batches of another size, and a last
     bit may decide whether a point is taken or refused; from there on two runs of the same image part. On the shipped
-    generator their losses differ by 0.08–4 % after 100 steps (Adam's by at most 0.03 %): choose Adam where equality
+    generator their losses differ by 0.08–4 % after 100 steps (Adam's by up to 0.4 %): choose Adam where equality
     matters.
 
     Arguments:
