@@ -123,5 +123,5 @@ class Objective:
             name: loss.weight * loss.compare(loss.features(image), self.features[name], self.targets.weights)
             for name, loss in self.problem.losses.items()
         }
-        terms |= {name: reg.weight * reg(latent, noise) for name, reg in self.problem.regularizers.items()}
+        terms |= {name: reg.weight * reg(latent, noise, image) for name, reg in self.problem.regularizers.items()}
         return Terms(torch.stack(list(terms.values())).sum(dim=0), terms, image)

@@ -60,5 +60,5 @@ class BestOf(AbstractProjector):
             wanted = [f.repeat(len(draws), *[1] * (f.dim() - 1)) for f in objective.features[name]]
             total += loss.weight * loss.compare(made, wanted, spatial).view(len(draws), b)
         for regularizer in problem.regularizers.values():
-            total += regularizer.weight * regularizer(draws, {})[:, None]
+            total += regularizer.weight * regularizer(draws, {}, images)[:, None]
         return total

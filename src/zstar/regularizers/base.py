@@ -26,5 +26,13 @@ class AbstractRegularizer(ABC):
         self.weight = weight
 
     @abstractmethod
-    def __call__(self, latent: Float[Tensor, "b ..."], noise: Mapping[str, Tensor]) -> Float[Tensor, " b"]:
-        """Price per image, unweighted by μ. ``noise`` holds the maps ``[b, 1, h, w]`` being optimised, if any."""
+    def __call__(
+        self, latent: Float[Tensor, "b ..."], noise: Mapping[str, Tensor], image: Float[Tensor, "b c h w"]
+    ) -> Float[Tensor, " b"]:
+        """Price per image, unweighted by μ; differentiable in all that it reads.
+
+        Arguments:
+            latent: v.
+            noise: The maps ``[b, 1, h, w]`` being optimised, if any.
+            image: G(v) in [−1, 1], synthesized already and still in the graph of v.
+        """

@@ -19,6 +19,8 @@ class LatentNorm(AbstractRegularizer):
         weight: μ, the factor of this regularizer in the objective.
     """
 
-    def __call__(self, latent: Float[Tensor, "b ..."], noise: Mapping[str, Tensor]) -> Float[Tensor, " b"]:
+    def __call__(
+        self, latent: Float[Tensor, "b ..."], noise: Mapping[str, Tensor], image: Float[Tensor, "b c h w"]
+    ) -> Float[Tensor, " b"]:
         offset = (latent - self.space.mean.to(latent)) / max(self.space.spread, 1e-12)
         return offset.flatten(1).square().mean(dim=1)

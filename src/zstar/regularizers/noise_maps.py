@@ -33,7 +33,9 @@ class NoiseMaps(AbstractRegularizer):
             )
         super().__init__(space, weight)
 
-    def __call__(self, latent: Float[Tensor, "b ..."], noise: Mapping[str, Tensor]) -> Float[Tensor, " b"]:
+    def __call__(
+        self, latent: Float[Tensor, "b ..."], noise: Mapping[str, Tensor], image: Float[Tensor, "b c h w"]
+    ) -> Float[Tensor, " b"]:
         if not noise:
             raise ValueError(
                 "regularizer.noise_maps: no noise maps are optimised; "

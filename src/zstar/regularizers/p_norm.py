@@ -37,7 +37,9 @@ class PNorm(AbstractRegularizer):
         super().__init__(space, weight)
         self.center, self.whitening = _statistics(space)
 
-    def __call__(self, latent: Float[Tensor, "b ..."], noise: Mapping[str, Tensor]) -> Float[Tensor, " b"]:
+    def __call__(
+        self, latent: Float[Tensor, "b ..."], noise: Mapping[str, Tensor], image: Float[Tensor, "b c h w"]
+    ) -> Float[Tensor, " b"]:
         whitened = (gaussianize(latent) - self.center.to(latent)) @ self.whitening.to(latent)
         return whitened.flatten(1).square().mean(dim=1)
 

@@ -28,6 +28,8 @@ class Spread(AbstractRegularizer):
             )
         super().__init__(space, weight)
 
-    def __call__(self, latent: Float[Tensor, "b ..."], noise: Mapping[str, Tensor]) -> Float[Tensor, " b"]:
+    def __call__(
+        self, latent: Float[Tensor, "b ..."], noise: Mapping[str, Tensor], image: Float[Tensor, "b c h w"]
+    ) -> Float[Tensor, " b"]:
         deviation = (latent - latent.mean(dim=1, keepdim=True)) / max(self.space.spread, 1e-12)
         return deviation.flatten(1).square().mean(dim=1)
