@@ -30,6 +30,7 @@ LAYERS = [
         "ranges",
         "settings",
         "signatures",
+        "cards",
         "checking",
         "config",
         "decoding",
@@ -44,8 +45,8 @@ LAYERS = [
         "runs",
         "statistics",
     ],
-    ["generators", "discriminators", "annotators", "losses", "metrics", "optimizers"],
-    ["data", "spaces", "regularizers"],
+    ["generators", "discriminators", "annotators", "encoders", "losses", "metrics", "optimizers"],
+    ["data", "spaces", "inverter", "regularizers"],
     ["objective", "inversion", "callbacks"],
     ["projectors"],
     [

@@ -31,7 +31,7 @@ GENERATOR = [
 ]  # fmt: skip
 ANNOTATOR = [
     *TINY, "task=annotator", "task.steps=30", "task.batch=8", "task.log_every=10", "validation.count=8",
-    "validation.resolution=16", "annotator.widths=[8,8,16]",
+    "annotator.widths=[8,8,16]",
 ]  # fmt: skip
 
 
@@ -123,7 +123,7 @@ def test_mistakes_are_one_sentence(tmp_path: Path, composed: Callable[..., DictC
     [
         (["generator=pixels"], "generator: this task trains a StyleGAN2, not a Pixels; choose generator=stylegan2"),
         (["data=samples"], "data: samples of the generator that is being trained teach it nothing"),
-        (["~discriminator"], "discriminator: nothing is chosen and this task trains it"),
+        (["~discriminator"], "discriminator: nothing is chosen and this task needs it"),
         (["task.steps=0"], "task.steps: 0 is not possible; set it to 1 or more"),
         (["task.batch=0"], "task.batch: 0 is not possible; set it to 1 or more"),
         (["task.log_every=0"], "task.log_every: 0 is not possible; set it to 1 or more"),

@@ -100,10 +100,15 @@ def _check_arguments(
         if argument not in given:
             if parameter.default is parameter.empty and not partial:
                 yield from _missing(key, argument, name, hint)
-        elif not key and is_dataclass(hint) and isinstance(given[argument], Mapping):
-            yield from _check_arguments(path, hint, argument, given[argument])
+        elif not key and (inner := _dataclass(hint)) and isinstance(given[argument], Mapping):
+            yield from _check_arguments(path, inner, argument, given[argument])
         elif not fits(given[argument], hint):
             yield f"{path}: {name} expects {show(hint)}, not {given[argument]!r}"
+
+
+def _dataclass(hint: Any) -> type | None:
+    """The dataclass that an annotation is, or that is one of its choices."""
+    return next((choice for choice in (hint, *get_args(hint)) if is_dataclass(choice)), None)
 
 
 def _missing(key: str, argument: str, name: str, hint: Any) -> Iterator[str]:

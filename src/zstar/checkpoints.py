@@ -4,6 +4,7 @@ Read are safetensors, state dicts of torch, pickles of StyleGAN2-ADA and checkpo
 written are safetensors with a JSON card beside them.
 """
 
+import hashlib
 import json
 from importlib import resources
 from pathlib import Path
@@ -21,12 +22,17 @@ from zstar.weight_files import read_content, select
 
 def shipped(name: str) -> Path:
     """The file of weights called ``name`` that ships with the package; an unknown name lists what does."""
-    folder = Path(str(resources.files("zstar") / "weights"))
-    path = folder / f"{name.removesuffix('.safetensors')}.safetensors"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.safetensors"))) or "none"
+    files = {path.stem: path for path in all_shipped()}
+    path = files.get(name.removesuffix(".safetensors"))
+    if path is None:
+        known = ", ".join(files) or "none"
         raise ValueError(f"checkpoint: no file and no shipped weights are called '{name}'; shipped are: {known}")
     return path
+
+
+def all_shipped() -> list[Path]:
+    """The files of weights that ship with the package, by name."""
+    return sorted(Path(str(resources.files("zstar") / "weights")).glob("*.safetensors"))
 
 
 def resolve(path_or_name: str | Path) -> Path:
@@ -59,6 +65,15 @@ def save_weights(path: str | Path, tensors: dict[str, Tensor], card: dict[str, A
     plain = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
     write_atomic(path, lambda file: save_file(plain, file))
     write_json(card_path(path), card)
+
+
+def fingerprint(module: nn.Module) -> str:
+    """SHA-256 of a network's weights (names, shapes, values)."""
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(f"{name}{tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load_weights(path: str | Path, key: str | None = None) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """A projection run, built from its composed config."""
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +10,16 @@ import torch
 from zstar.config import build, check, offer, to_plain
 from zstar.data.base import AbstractData
 from zstar.generators.base import AbstractGenerator
+from zstar.inverter import Inverter
+from zstar.metrics.available import make_metrics
 from zstar.metrics.base import AbstractMetric
 from zstar.objective import Problem
 from zstar.parts import Labels
 from zstar.projectors.base import AbstractProjector
 from zstar.runs import config_hash
 from zstar.settings import Invert
+from zstar.signatures import resolve
+from zstar.spaces.base import AbstractSpace
 
 PROTOCOL = ("data", "generator", "metric")  # what has to be equal for two tables to be comparable
 
@@ -33,6 +38,7 @@ class Job:
     device: torch.device
     labels: Labels
     key: str
+    notices: list[str]
 
     @property
     def batches(self) -> int:
@@ -54,31 +60,73 @@ def make_job(cfg: Mapping[str, Any]) -> Job:
     data = offer(plain["data"], generator=generator)
     space = build(plain["space"], generator=generator)
     losses = {name: build(node).to(device) for name, node in (plain.get("loss") or {}).items()}
-    regularizers = {name: build(node, space=space) for name, node in (plain.get("regularizer") or {}).items()}
+    encoder = make_encoder(plain, space)
+    prices = plain.get("regularizer") or {}
+    regularizers = {name: offer(node, space=space, **given(name, node, encoder)) for name, node in prices.items()}
     optimizer = build(plain["optimizer"])
     problem = Problem(space, losses, regularizers, optimizer, plain["seed"], plain["noise"])
-    projectors = {name: build(node, problem=problem) for name, node in (plain.get("projector") or {}).items()}
+    nodes, notices = chain(plain.get("projector") or {}, encoder, space)
+    projectors = {n: offer(node, problem=problem, **given(n, node, encoder)) for n, node in nodes.items()}
     metrics, skipped = make_metrics(plain.get("metric") or {}, device)
     identity = {"data": data.fingerprint(), "generator": generator.fingerprint()}
+    network = {} if encoder is None else {"encoder": encoder.fingerprint()}
     protocol = {name: plain.get(name) for name in PROTOCOL} | {"identity": identity}
     labels = Labels(config_hash(protocol), "+".join(projectors), space.name, plain["seed"])
-    key = config_hash({**plain, "identity": identity})
+    key = config_hash({**plain, "identity": identity | network})
     return Job(
-        data, generator, problem, list(projectors.values()), metrics, skipped, plain["batch_size"], device, labels, key
+        data, generator, problem, list(projectors.values()), metrics, skipped, plain["batch_size"], device, labels, key,
+        notices,
+    )  # fmt: skip
+
+
+def asks(node: Mapping[str, Any]) -> bool:
+    """Whether what a node builds needs the inverting network."""
+    return "encoder" in inspect.signature(resolve(node["_target_"])).parameters
+
+
+def make_encoder(plain: Mapping[str, Any], space: AbstractSpace) -> Inverter | None:
+    """The inverting network of a run, if anything in it needs one and there is one."""
+    nodes = [*(plain.get("projector") or {}).values(), *(plain.get("regularizer") or {}).values()]
+    if plain.get("encoder") is None or not any(map(asks, nodes)):
+        return None
+    encoder = offer(plain["encoder"], space=space)
+    if encoder is not None and not isinstance(encoder, Inverter):
+        raise ValueError(
+            "encoder: this is a network without weights, for train.py task=encoder; choose encoder=shipped, or "
+            "encoder=trained encoder.checkpoint=<what it exported>"
+        )
+    if encoder is not None:
+        encoder.network.to(space.mean.device)
+    return encoder
+
+
+def given(name: str, node: Mapping[str, Any], encoder: Inverter | None) -> dict[str, Inverter]:
+    """The inverting network for what needs one; an error where there is none."""
+    if not asks(node):
+        return {}
+    if encoder is None:
+        raise ValueError(
+            f"encoder: {name} needs one and none ships for this generator and space; train one (train.py task=encoder) "
+            "and set encoder=trained encoder.checkpoint=<file>, or choose others, such as projector=[mean,optimization]"
+        )
+    return {"encoder": encoder}
+
+
+def chain(nodes: Mapping[str, Any], encoder: Inverter | None, space: AbstractSpace) -> tuple[dict[str, Any], list[str]]:
+    """The projectors in order, and what has to be said about them.
+
+    A chain that goes on after an encoder that nobody has begins at the prior's mean instead.
+    """
+    lacking = [name for name, node in nodes.items() if encoder is None and asks(node)]
+    others = {name: node for name, node in nodes.items() if name not in lacking}
+    if not lacking or not others:
+        return dict(nodes), []
+    start = {} if "mean" in others else {"mean": {"_target_": "zstar.projectors.mean.Mean"}}
+    notice = (
+        f"encoder: none ships for this generator in {space.name}, so the projection starts at the prior's mean; "
+        f"train one with python train.py task=encoder space={space.name}"
     )
-
-
-def make_metrics(nodes: Mapping[str, Any], device: torch.device) -> tuple[dict[str, AbstractMetric], dict[str, str]]:
-    """The metrics that can be had here, and name → reason for those whose weights are missing."""
-    metrics, skipped = {}, {}
-    for name, node in nodes.items():
-        try:
-            metric = build(node)
-        except (FileNotFoundError, ImportError) as error:
-            skipped[name] = str(error)
-            continue
-        metrics[name] = metric.to(device) if isinstance(metric, torch.nn.Module) else metric
-    return metrics, skipped
+    return {**start, **others}, [notice]
 
 
 def pick_device(name: str) -> torch.device:

@@ -32,6 +32,7 @@ class Invert:
     loss: Node | None = None
     regularizer: Node | None = None
     metric: Node | None = None
+    encoder: Node | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,13 @@ class Callbacks:
     samples_every: Annotated[int, Within(0)]
     scores_every: Annotated[int, Within(0)]
     snapshot_every: Annotated[int, Within(0)]
+
+
+@dataclass(frozen=True)
+class Validation:
+    """``validation`` of ``conf/train.yaml``: how many images are held out."""
+
+    count: Annotated[int, Within(1)]
 
 
 @dataclass(frozen=True)
@@ -56,8 +64,13 @@ class Train:
     name: Name | None
     tags: list[str]
     output: str
-    validation: Node | None
+    validation: Validation | None
     callbacks: Callbacks
     generator: Node | None = None
     discriminator: Node | None = None
     annotator: Node | None = None
+    encoder: Node | None = None
+    space: Node | None = None
+    loss: Node | None = None
+    regularizer: Node | None = None
+    metric: Node | None = None

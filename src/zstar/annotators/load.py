@@ -1,12 +1,8 @@
 """Finished annotators: from a file of weights and its card to a frozen network and its vocabulary.
 
-A card comes with the weights of strangers, so nothing on it is built as a configuration would be: it chooses one of the
-classes in this folder and gives plain values to it.
+The network is the one that the card names, within the limits of ``zstar.cards``.
 """
 
-import importlib
-import inspect
-import re
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +10,10 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from zstar import checkpoints
+from zstar import cards, checkpoints
 from zstar.annotators.base import AbstractAnnotator
 from zstar.annotators.vocabulary import Meaning, Vocabulary
 from zstar.signatures import annotations, fits
-
-PLAIN = str | int | float | bool | None
 
 
 def load_annotator(path_or_name: str | Path) -> tuple[AbstractAnnotator, Vocabulary]:
@@ -40,7 +34,7 @@ def load_annotator(path_or_name: str | Path) -> tuple[AbstractAnnotator, Vocabul
     weights = checkpoints.load_weights(path)
     try:
         vocabulary = _vocabulary(card)
-        kind, arguments = _network(card.get("network"))
+        kind, arguments = cards.network(card.get("network"), AbstractAnnotator, ("classes", "factors"))
         arguments |= {"classes": len(vocabulary.classes), "factors": len(vocabulary.factors)}
         with torch.device("meta"):  # sizes on a card may be of any size, so they take no memory until the weights fit
             empty = kind(**arguments)
@@ -52,38 +46,6 @@ def load_annotator(path_or_name: str | Path) -> tuple[AbstractAnnotator, Vocabul
     checkpoints.load_into(network, weights, path)
     fold(network.eval())
     return network.to(memory_format=torch.channels_last).requires_grad_(False), vocabulary
-
-
-def _network(said: Any) -> tuple[type[AbstractAnnotator], dict[str, Any]]:
-    """The class that a card's ``network`` names, and the arguments for it."""
-    if not isinstance(said, dict):
-        raise ValueError(f"network is a {type(said).__name__}; it must be a mapping with a _target_")
-    kind = _class(said.get("_target_"))
-    hints = annotations(kind)
-    arguments = {name: value for name, value in said.items() if name not in ("_target_", "_partial_")}
-    for name, value in arguments.items():
-        if name.startswith("_") or name not in inspect.signature(kind).parameters or name in ("classes", "factors"):
-            raise ValueError(f"network.{name[:40]} is no setting of {kind.__name__}; remove it")
-        for item in value if isinstance(value, list) else [value]:
-            if not isinstance(item, PLAIN):
-                raise ValueError(f"network.{name} holds a {type(item).__name__}; give plain values or a list of them")
-        if not fits(value, hints.get(name, Any)):
-            raise ValueError(f"network.{name} is {repr(value)[:40]}, which {kind.__name__} cannot take")
-    return kind, arguments
-
-
-def _class(target: Any) -> type[AbstractAnnotator]:
-    """The annotator with this full name. Modules outside of this folder are not even imported."""
-    found = re.fullmatch(r"zstar\.annotators\.([a-z][a-z0-9_]*)\.([A-Za-z]\w*)", str(target)[:200], re.ASCII)
-    kind: Any = None
-    if found and (Path(__file__).parent / f"{found[1]}.py").is_file():
-        kind = getattr(importlib.import_module(f"zstar.annotators.{found[1]}"), found[2], None)
-    if not (inspect.isclass(kind) and issubclass(kind, AbstractAnnotator)) or inspect.isabstract(kind):
-        raise ValueError(
-            f"network._target_ is {repr(target)[:80]}, but a card can only name an annotator in zstar.annotators; "
-            "pass a network of your own as an object"
-        )
-    return kind
 
 
 def _vocabulary(card: dict[str, Any]) -> Vocabulary:

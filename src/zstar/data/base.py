@@ -26,7 +26,13 @@ class Batch:
 
 
 class AbstractData(ABC):
-    """A finite, random-access source of images; reading is batched, and any index can be read at any time."""
+    """A finite, random-access source of images; reading is batched, and any index can be read at any time.
+
+    Attributes:
+        block: So many neighbours are as cheap to read together as one of them; shuffling keeps them together.
+    """
+
+    block: int = 1
 
     @abstractmethod
     def __len__(self) -> int:
@@ -39,6 +45,10 @@ class AbstractData(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """A hash that changes whenever the content of the data set does."""
+
+    @abstractmethod
+    def split(self, count: int) -> tuple["AbstractData", "AbstractData | None"]:
+        """The images to train on, and ``count`` held-out ones that are none of them; ``None`` if there are too few."""
 
     def batches(self, size: int) -> Iterator[Batch]:
         """All images in order, ``size`` at a time; the last batch may be smaller."""

@@ -44,7 +44,7 @@ class Cottages(AbstractData):
         for name, value, least in (("count", count, 1), ("resolution", resolution, 8), ("first", first, 0)):
             if value < least:
                 raise ValueError(f"data.{name} is {value}; give {least} or more.")
-        self.count, self.split, self.resolution, self.seed, self.first = count, split, resolution, seed, first
+        self.count, self.split_name, self.resolution, self.seed, self.first = count, split, resolution, seed, first
 
     def __len__(self) -> int:
         return self.count
@@ -60,16 +60,24 @@ class Cottages(AbstractData):
             if not 0 <= place < self.count:
                 raise IndexError(f"image {place} of a data set with data.count={self.count}; ask for less or raise it.")
         numbers = [self.first + place for place in places]
-        factors = sample_factors(numbers, self.split, self.seed)
+        factors = sample_factors(numbers, self.split_name, self.seed)
         images, masks = render(factors, self.resolution)
-        ids = [f"{self.split}-{number:06d}" for number in numbers]
+        ids = [f"{self.split_name}-{number:06d}" for number in numbers]
         return Batch(ids, images, {"factors": factors, "masks": masks})
+
+    def split(self, count: int) -> tuple["Cottages", "Cottages | None"]:
+        """All of these, and the first images of the split ``validation``."""
+        if not count:
+            return self, None
+        return self, Cottages(count, "test" if self.split_name == "validation" else "validation", self.resolution)
 
     def fingerprint(self) -> str:
         """A hash of the drawn content and of the arguments."""
-        arguments = (self.count, self.split, self.resolution, self.seed, self.first)
+        arguments = (self.count, self.split_name, self.resolution, self.seed, self.first)
         shown = min(self.count, 4)
-        content = _content_hash(tuple(range(self.first, self.first + shown)), self.split, self.seed, self.resolution)
+        content = _content_hash(
+            tuple(range(self.first, self.first + shown)), self.split_name, self.seed, self.resolution
+        )
         return hashlib.sha256(f"cottages {arguments} {content}".encode()).hexdigest()[:16]
 
 

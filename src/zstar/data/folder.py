@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.data.base import AbstractData, Batch
+from zstar.data.subset import hold_out
 from zstar.decoding import SUFFIXES
 from zstar.generators.base import AbstractGenerator
 from zstar.images import BadImage, Fit, read_image, to_unit
@@ -120,6 +121,10 @@ class Folder(AbstractData):
                 content = str(error).encode()
             digest.update(f"{entry.id}\0{hashlib.sha256(content).hexdigest()}".encode())
         return digest.hexdigest()
+
+    def split(self, count: int) -> tuple[AbstractData, AbstractData | None]:
+        """Some of the images are kept out of training, at most a tenth."""
+        return hold_out(self, count)
 
     def _read(self, entry: Entry) -> Float[Tensor, "c h w"] | str:
         """The image, with its weight map as one more channel where there are maps; or why it can't be read."""

@@ -30,6 +30,8 @@ class Samples(AbstractData):
         space: The space that is drawn in; the one that the generator's prior is defined in if not given.
     """
 
+    block = CHUNK
+
     def __init__(
         self,
         generator: AbstractGenerator,
@@ -60,6 +62,12 @@ class Samples(AbstractData):
         """SHA-256 of the generator's weights and of everything that decides what is drawn."""
         settings = f"{self.count} {self.seed} {self.truncation} {self.space}"
         return hashlib.sha256(f"{self.generator.fingerprint()} {settings}".encode()).hexdigest()
+
+    def split(self, count: int) -> tuple["Samples", "Samples | None"]:
+        """All of these, and as many as asked for of another seed."""
+        if not count:
+            return self, None
+        return self, Samples(self.generator, count, self.seed + 1, self.truncation, self.space)
 
     @torch.no_grad()
     def _chunk(self, chunk: int) -> tuple[Float[Tensor, "b ..."], Float[Tensor, "b c h w"]]:

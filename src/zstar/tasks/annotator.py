@@ -43,7 +43,7 @@ class AnnotatorTask(AbstractTask):
         log_every: Steps between two log entries.
     """
 
-    networks = ("annotator",)
+    groups = ("annotator",)
 
     def __init__(
         self,
@@ -134,5 +134,5 @@ class AnnotatorTask(AbstractTask):
         facts = {"kind": "annotator", "network": self.network}
         return dict(self.annotator.state_dict()), facts | self.vocabulary.card()
 
-    def pictures(self) -> None:
+    def pictures(self, data: AbstractData | None) -> None:
         """Nothing to show."""

@@ -29,10 +29,10 @@ class AbstractTask(pl.LightningModule, ABC):
         parts: What is trained and how, by name: all that a checkpoint holds besides ``done``. A frozen network that
             the training only looks at is no part.
         objects: What a data set may ask for by name when it is built.
-        networks: The groups of the configuration that the task trains.
+        groups: The groups of the configuration that the task takes its parts from.
     """
 
-    networks: ClassVar[tuple[str, ...]]
+    groups: ClassVar[tuple[str, ...]]
     automatic_optimization = False
 
     def __init__(self, steps: int, batch: int, seed: int, log_every: int = 50) -> None:
@@ -62,8 +62,18 @@ class AbstractTask(pl.LightningModule, ABC):
         """The weights to keep, and the plain facts that rebuild the network around them."""
 
     @abstractmethod
-    def pictures(self) -> Tensor | None:
-        """A batch of images in [−1, 1] that shows how far the training is, always the same ones; or ``None``."""
+    def pictures(self, data: AbstractData | None) -> Tensor | None:
+        """Images in [−1, 1] that show how far the training is, always the same ones, in rows of eight; or ``None``.
+
+        ``data`` are the held-out images, where there are any.
+        """
+
+    @property
+    def rows(self) -> slice:
+        """Which images of a step's batch are this process's, where several share the work."""
+        if self._trainer is None:
+            return slice(None)
+        return slice(self.trainer.global_rank, None, self.trainer.world_size)
 
     def training_step(self, batch: dict[str, Tensor], _index: int) -> None:
         """Lightning's hook: one step, its scalars averaged between two log entries without a synchronisation."""
@@ -72,9 +82,11 @@ class AbstractTask(pl.LightningModule, ABC):
             self._sums[name] = (total + value.detach(), count + 1)
         self.done += 1
         if self.done % self.log_every == 0:
+            means = {name: total / count for name, (total, count) in self._sums.items()}
+            if self.trainer.world_size > 1:
+                means = {name: self.trainer.strategy.reduce(mean, reduce_op="mean") for name, mean in means.items()}
             if self.logger is not None:
-                means = {name: total.item() / count for name, (total, count) in self._sums.items()}
-                self.logger.log_metrics(means, step=self.done)
+                self.logger.log_metrics({name: mean.item() for name, mean in means.items()}, step=self.done)
             self._sums = {}
 
     def configure_optimizers(self) -> list[Optimizer]:

@@ -31,6 +31,32 @@ class Progress(pl.Callback):
         self.bar.close()
 
 
+class Waiting(pl.Callback):
+    """Measures which share of the time the training waits for its images."""
+
+    def __init__(self) -> None:
+        self.waited = self.worked = 0.0
+        self.left = self.came = time.monotonic()
+
+    def on_train_start(self, trainer: pl.Trainer, task: AbstractTask) -> None:
+        """Begin to wait."""
+        self.left = time.monotonic()
+
+    def on_train_batch_start(self, trainer: pl.Trainer, task: AbstractTask, *_: Any) -> None:
+        """The images are there."""
+        self.came = time.monotonic()
+        self.waited += self.came - self.left
+
+    def on_train_batch_end(self, trainer: pl.Trainer, task: AbstractTask, *_: Any) -> None:
+        """Wait for the next ones."""
+        self.left = time.monotonic()
+        self.worked += self.left - self.came
+
+    def share(self) -> float:
+        """Waiting time over all time, of this process."""
+        return round(self.waited / max(self.waited + self.worked, 1e-9), 4)
+
+
 class Checkpoints(pl.Callback):
     """Writes ``checkpoint.pt`` every ``minutes`` and at the end, so that a killed training goes on from there.
 
@@ -64,14 +90,14 @@ class Checkpoints(pl.Callback):
 class Samples(pl.Callback):
     """Every ``every`` steps, the same few pictures to the folder ``samples`` and to the logger."""
 
-    def __init__(self, folder: Path, every: int) -> None:
-        self.folder, self.every = folder, every
+    def __init__(self, folder: Path, every: int, data: AbstractData | None = None) -> None:
+        self.folder, self.every, self.data = folder, every, data
 
     def on_train_batch_end(self, trainer: pl.Trainer, task: AbstractTask, *_: Any) -> None:
         """Draw, write, log."""
         if not self.every or task.done % self.every:
             return
-        images = task.pictures()
+        images = task.pictures(self.data)
         if images is None:
             return
         self.folder.mkdir(parents=True, exist_ok=True)

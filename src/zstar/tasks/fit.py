@@ -10,21 +10,22 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
+from pytorch_lightning.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
 from zstar.checkpoints import save_weights
-from zstar.config import build, check, offer, to_plain
-from zstar.data import samples
+from zstar.config import MULTI_SELECT, build, check, offer, to_plain
 from zstar.data.base import AbstractData
 from zstar.data.stream import Stream
 from zstar.loggers.base import AbstractLogger
+from zstar.loggers.none import NoLogger
 from zstar.runs import clear_partial, commit, config_hash, finished, machine, record_failure, record_result, versions
 from zstar.settings import Train
 from zstar.signatures import resolve
 from zstar.tasks.base import AbstractTask
-from zstar.tasks.callbacks import Checkpoints, Progress, Samples, Scores, Snapshots
+from zstar.tasks.callbacks import Checkpoints, Progress, Samples, Scores, Snapshots, Waiting
 
-NETWORKS = ("generator", "discriminator", "annotator")
+GROUPS = ("generator", "discriminator", "annotator", "encoder", "space", "loss", "regularizer", "metric")
 UNHASHED = ("trainer", "callbacks")  # how a training is carried out and watched, not what it computes
 
 
@@ -39,20 +40,20 @@ def fit(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     """
     check(cfg, Train)
     kind: type[AbstractTask] = resolve(cfg.task._target_)
-    for name in kind.networks:
-        if cfg.get(name) is None:
-            raise ValueError(f"{name}: nothing is chosen and this task trains it; leave {name} at its default")
-    if resolve(cfg.data._target_) is samples.Samples:
-        raise ValueError("data: samples of the generator that is being trained teach it nothing; choose data=folder")
-    plain = {name: value for name, value in to_plain(cfg).items() if name not in NETWORKS or name in kind.networks}
+    for name in kind.groups:
+        if cfg.get(name) is None and name not in MULTI_SELECT:
+            raise ValueError(f"{name}: nothing is chosen and this task needs it; leave {name} at its default")
+    plain = {name: value for name, value in to_plain(cfg).items() if name not in GROUPS or name in kind.groups}
     hashed = {name: value for name, value in plain.items() if name not in UNHASHED}
+    first = rank_zero_only.rank == 0  # of several processes one writes, and all compute
     key = config_hash(hashed | {"precision": plain["trainer"].get("precision")})
     if (result := finished(folder, key)) is not None:
         print(f"{folder}: finished already; choose another output folder to train again")
         return result
-    clear_partial(folder)
+    if first:
+        clear_partial(folder)
     state = _previous(folder / "checkpoint.pt", key)
-    logger: AbstractLogger = build(cfg.logger)
+    logger: AbstractLogger = build(cfg.logger) if first else NoLogger()
     failed = True
     try:
         logger.start(folder, plain, "train", folder.name, cfg.tags)
@@ -77,7 +78,7 @@ def _fit(
 ) -> dict[str, Any]:
     torch.manual_seed(cfg.seed)  # initial weights; everything after them draws from its own generators
     task = kind.compose(cfg)
-    data, validation = offer(cfg.data, **task.objects), build(cfg.validation)
+    data, validation = offer(cfg.data, **task.objects).split(cfg.validation.count if cfg.validation else 0)
     if state:
         try:
             task.restore(state)
@@ -96,16 +97,29 @@ def _fit(
         save_weights(folder / "weights.safetensors", tensors, card)
         return card
 
-    watchers = [keeper, Samples(folder / "samples", cfg.callbacks.samples_every)]
+    waiting = Waiting()
+    watchers = [waiting, keeper, Samples(folder / "samples", cfg.callbacks.samples_every, validation)]
     watchers += [Snapshots(export, cfg.callbacks.snapshot_every), Progress()]
     if validation is not None:
         watchers.append(Scores(validation, cfg.callbacks.scores_every))
-    trainer: pl.Trainer = build(cfg.trainer, logger=logger.lightning(), callbacks=watchers, default_root_dir=folder)
-    stream = Stream(data, task.batch, task.done, task.steps, cfg.seed)
+    trainer: pl.Trainer = build(
+        cfg.trainer,
+        logger=logger.lightning(),
+        callbacks=watchers if rank_zero_only.rank == 0 else [],
+        default_root_dir=folder,
+    )
+    if task.batch % trainer.world_size:
+        count = trainer.world_size
+        raise ValueError(f"task.batch: {task.batch} images can't be shared by {count} processes; choose a multiple")
+    rows = slice(trainer.global_rank, None, trainer.world_size)
+    stream = Stream(data, task.batch, task.done, task.steps, cfg.seed, rows)
     trainer.fit(task, DataLoader(stream, batch_size=None))
+    if trainer.global_rank:
+        return {}
     scores = {} if validation is None else task.evaluate(validation)
-    logger.summary({"steps": task.done, "seconds": keeper.seconds(), **scores})
-    result = {"config_hash": key, "steps": task.done, "seconds": keeper.seconds(), "scores": scores}
+    facts = {"steps": task.done, "seconds": keeper.seconds(), "waiting": waiting.share()}
+    logger.summary({**facts, **scores})
+    result = {"config_hash": key, **facts, "scores": scores}
     result["card"] = export(scores)
     record_result(folder, result)
     return result

@@ -12,9 +12,11 @@ from torch import Tensor
 from zstar.annotators.load import load_annotator
 from zstar.config import build, offer
 from zstar.data.base import AbstractData
+from zstar.data.samples import Samples
 from zstar.discriminators.base import AbstractDiscriminator
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.ranges import POSITIVE, Within, require
+from zstar.signatures import resolve
 from zstar.tasks.base import AbstractTask, rng_at
 from zstar.tasks.sampling import draw, follow, path_lengths
 from zstar.tasks.score import score
@@ -44,7 +46,7 @@ class GeneratorTask(AbstractTask):
         log_every: Steps between two log entries.
     """
 
-    networks = ("generator", "discriminator")
+    groups = ("generator", "discriminator")
     path_mean: Tensor
 
     def __init__(
@@ -85,6 +87,10 @@ class GeneratorTask(AbstractTask):
     @classmethod
     def compose(cls, cfg: DictConfig) -> "GeneratorTask":
         """The task that a composed configuration describes."""
+        if resolve(cfg.data._target_) is Samples:
+            raise ValueError(
+                "data: samples of the generator that is being trained teach it nothing; choose data=folder"
+            )
         generator = build(cfg.generator)
         if not isinstance(generator, StyleGAN2):
             name = type(generator).__name__
@@ -165,7 +171,7 @@ class GeneratorTask(AbstractTask):
         return dict(self.mean.state_dict()), {"kind": "generator", "settings": dict(self.mean.settings)}
 
     @torch.no_grad()
-    def pictures(self) -> Float[Tensor, "n c h w"]:
+    def pictures(self, data: AbstractData | None) -> Float[Tensor, "n c h w"]:
         """Forty-eight samples of the mean generator, always of the same latents."""
         z = self.mean.sample(48, torch.Generator().manual_seed(self.seed)).to(self.device)
         return self.mean.synthesize(z, "z", "const").float()

@@ -1,0 +1,1 @@
+"""Inverting networks: E, from images to latents."""

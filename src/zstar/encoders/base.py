@@ -1,0 +1,63 @@
+"""The protocol of encoders E: networks that make latents from images."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from zstar.ranges import Within, require
+
+
+class AbstractEncoder(nn.Module, ABC):
+    """One step of an inverting network, (x, v, G(v)) → a better v; most look at x alone and take one step.
+
+    A network works in units of the space: what it puts out is scaled by the prior's spread and added to a latent. An
+    untrained one, whose last layer is zero, therefore gives the prior's mean.
+
+    Arguments:
+        resolution: Height and width of the images, in pixels.
+        channels: Their colour channels.
+        shape: Shape of one latent, such as ``(512,)`` in z and w or ``(18, 512)`` in w_plus.
+        mean: Mean of the prior, in that shape.
+        spread: Root mean squared distance of a latent from the mean, per coordinate.
+
+    Attributes:
+        rows: Codes in a latent: those of w_plus, else 1.
+        width: Coordinates of a code.
+        passes: How often the step is taken where nobody says otherwise.
+        looks_back: Whether the step reads v and G(v); if not, a second one finds what the first one found.
+    """
+
+    mean: Tensor
+    spread: Tensor
+    passes: int = 1
+    looks_back: bool = False
+
+    def __init__(
+        self, resolution: int, channels: int, shape: Sequence[int], mean: Float[Tensor, "..."], spread: float
+    ) -> None:
+        super().__init__()
+        require("encoder", Within(8), resolution=resolution)
+        require("encoder", Within(1), channels=channels)
+        self.resolution, self.channels, self.shape = resolution, channels, tuple(shape)
+        self.rows = self.shape[0] if len(self.shape) == 2 else 1
+        self.width = math.prod(self.shape) // self.rows
+        self.register_buffer("mean", mean.detach().clone().float())
+        self.register_buffer("spread", torch.tensor(float(spread)))
+
+    @abstractmethod
+    def forward(
+        self,
+        images: Float[Tensor, "b c h w"],
+        latent: Float[Tensor, "b ..."],
+        reconstruction: Float[Tensor, "b c h w"] | None = None,
+    ) -> Float[Tensor, "b ..."]:
+        """Better latents of ``images`` in [−1, 1] than ``latent``, whose pictures are ``reconstruction``."""
+
+    def place(self, codes: Float[Tensor, "b n width"]) -> Float[Tensor, "b ..."]:
+        """Latents from what a network puts out: a code for each row, or one for all of them."""
+        offset = codes.float().expand(-1, self.rows, -1).reshape(len(codes), *self.shape)
+        return self.mean + self.spread * offset

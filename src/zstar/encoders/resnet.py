@@ -1,0 +1,52 @@
+"""One code from a residual network."""
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from zstar.encoders.base import AbstractEncoder
+from zstar.encoders.trunk import Trunk
+
+
+class ResNet(AbstractEncoder):
+    """A residual network (He et al., https://arxiv.org/abs/1603.05027) that gives one code per image.
+
+    The choice for z and w. In w_plus all rows get the same code, so what it finds there is a latent of w.
+
+    Arguments:
+        resolution, channels, shape, mean, spread: As for every encoder.
+        width: Channels at half size; they double with each halving, up to ``width_max``.
+        blocks: Residual blocks per size.
+        hidden: Units between the coarsest map, read whole so that places are known, and the code.
+        input_size: Larger images are brought to this side first; null never.
+    """
+
+    def __init__(
+        self,
+        resolution: int,
+        channels: int,
+        shape: Sequence[int],
+        mean: Float[Tensor, "..."],
+        spread: float,
+        width: int = 32,
+        width_max: int = 192,
+        blocks: int = 2,
+        hidden: int = 256,
+        input_size: int | None = None,
+    ) -> None:
+        super().__init__(resolution, channels, shape, mean, spread)
+        self.trunk = Trunk(resolution, channels, width, width_max, blocks, input_size)
+        flat = self.trunk.widths[-1] * self.trunk.sizes[-1] ** 2
+        self.read = nn.Sequential(nn.Flatten(), nn.Linear(flat, hidden), nn.SiLU(), nn.Linear(hidden, self.width))
+        nn.init.zeros_(self.read[-1].weight)
+        nn.init.zeros_(self.read[-1].bias)
+
+    def forward(
+        self,
+        images: Float[Tensor, "b c h w"],
+        latent: Float[Tensor, "b ..."],
+        reconstruction: Float[Tensor, "b c h w"] | None = None,
+    ) -> Float[Tensor, "b ..."]:
+        """Latents from the images alone."""
+        return self.place(self.read(self.trunk(images)[-1])[:, None])

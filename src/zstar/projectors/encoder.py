@@ -1,0 +1,41 @@
+"""Projection by an inverting network."""
+
+from collections.abc import Sequence
+
+import torch
+
+from zstar.inversion import Callback, Inversion, clock
+from zstar.inverter import Inverter
+from zstar.objective import Objective, Problem
+from zstar.projectors.base import AbstractProjector, better
+from zstar.ranges import Within, require
+
+
+class Encoder(AbstractProjector):
+    """z = E(x): milliseconds per image. With ``optimization`` behind it, the hybrid method.
+
+    The network is the one that the group ``encoder`` names. It sees the images and not the losses; of two projections
+    in a chain, each image keeps the one of the lower value.
+
+    Arguments:
+        problem: The equation without its targets.
+        encoder: The inverting network.
+        passes: How often it is taken, where it looks back at what it has found (ReStyle); null is as in its training.
+    """
+
+    def __init__(self, problem: Problem, encoder: Inverter, passes: int | None = None) -> None:
+        super().__init__(problem)
+        require("projector.encoder", Within(1), passes=1 if passes is None else passes)
+        self.encoder = encoder.fitted(problem.space)
+        self.passes = passes
+
+    @torch.no_grad()
+    def __call__(
+        self, objective: Objective, inversion: Inversion | None = None, callbacks: Sequence[Callback] = ()
+    ) -> Inversion:
+        """What the network makes of each image."""
+        images = objective.targets.images
+        began = clock(images.device)
+        latents = self.encoder(self.problem.space, images, self.passes)
+        noise = self.problem.initial_noise(objective.targets)
+        return better(self.candidate(objective, latents[-1], noise, len(latents) - 1, began), inversion)
