@@ -108,7 +108,8 @@ def _check_arguments(
 
 def _dataclass(hint: Any) -> type | None:
     """The dataclass that an annotation is, or that is one of its choices."""
-    return next((choice for choice in (hint, *get_args(hint)) if is_dataclass(choice)), None)
+    choices = (hint, *get_args(hint))  # which hold ranges too, objects that are no types
+    return next((choice for choice in choices if isinstance(choice, type) and is_dataclass(choice)), None)
 
 
 def _missing(key: str, argument: str, name: str, hint: Any) -> Iterator[str]:
