@@ -73,3 +73,46 @@ def tiny() -> torch.nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         return StyleGAN2(resolution=16, z_dim=16, w_dim=16, num_mapping_layers=2, channel_max=16)
+
+
+@pytest.fixture(scope="session")
+def moco_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of MoCo v2 as its authors write it, with random weights and with what is of no use for features."""
+    from torchvision.models import resnet50
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(2)
+        body = resnet50().state_dict()
+    state = {f"module.encoder_q.{name}": value for name, value in body.items() if not name.startswith("fc.")}
+    head = {"module.encoder_q.fc.0.weight": torch.ones(4, 4), "module.encoder_q.fc.2.bias": torch.ones(4)}
+    other = {"module.encoder_k.conv1.weight": torch.ones(4), "module.queue": torch.ones(4, 4)}
+    path = tmp_path_factory.mktemp("moco") / "moco_v2.pth.tar"
+    optimizer = {"state": {0: {"momentum_buffer": torch.ones(4)}}, "param_groups": [{"lr": 0.03, "params": [0]}]}
+    content = {"epoch": 800, "arch": "resnet50", "state_dict": state | head | other, "optimizer": optimizer}
+    torch.save(content, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def guess() -> Callable[..., Any]:
+    """``guess(space, source)``: an inverter for ``space`` by one random layer, whose latents are of ``source``."""
+    from zstar.encoders.base import AbstractEncoder
+    from zstar.inverter import Inverter
+
+    class Guess(AbstractEncoder):
+        def __init__(self, *sizes: Any) -> None:
+            super().__init__(*sizes)
+            self.body = torch.nn.Linear(self.channels * self.resolution**2, self.rows * self.width)
+
+        def forward(self, images: torch.Tensor, latent: torch.Tensor, reconstruction: Any = None) -> torch.Tensor:
+            return self.place(self.body(images.flatten(1)).view(-1, self.rows, self.width))
+
+    def make(space: Any, source: str | None = None) -> Inverter:
+        generator, name = space.generator, source or space.name
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(3)
+            mean = torch.zeros(generator.shape(name))
+            network = Guess(generator.resolution, generator.channels, tuple(mean.shape), mean, 1.0)
+        return Inverter(network.eval().requires_grad_(False), name)
+
+    return make

@@ -12,6 +12,7 @@ from zstar.config import build, offer
 from zstar.data.cottages import Cottages
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.inversion import Inversion, minimize
+from zstar.inverter import Inverter
 from zstar.losses.pixel import Pixel
 from zstar.objective import Objective, Problem, Targets
 from zstar.optimizers.adam import Adam
@@ -82,27 +83,33 @@ def single_runs_agree(problem: Problem, chain: Callable[[Problem], list[Any]], t
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_batch_is_exactly_its_images_under_every_loss(
-    tiny: StyleGAN2, name: str, composed: Callable[..., Any], shared: Path
+    tiny: StyleGAN2, name: str, composed: Callable[..., Any], request: pytest.FixtureRequest
 ) -> None:
     weights = {
         "vgg19": "vgg19-conv3/vgg_normalised_conv3_1.pth",
         "squeezenet11": "squeezenet11/squeezenet1_1_features.caffe_bgr255.converted.pth",
+        "identity": "mobilefacenet/mobilefacenet_068.ckpt",
     }
-    extra = [f"loss.{name}.network.checkpoint={shared / 'assets' / weights[name]}"] if name in weights else []
-    extra += [f"loss.{name}.pnet_rand=true"] if name.startswith("lpips") else []
+    extra = [f"loss.{name}.pnet_rand=true"] if name.startswith("lpips") else []
+    if name in weights:
+        extra += [f"loss.{name}.network.checkpoint={request.getfixturevalue('shared') / 'assets' / weights[name]}"]
+    if name == "moco":  # of smaller images, for the sake of time
+        extra += [f"loss.moco.network.checkpoint={request.getfixturevalue('moco_checkpoint')}"]
+        extra += ["loss.moco.size=[32,32]"]
     node = composed("invert", f"loss=[{name}]", *extra).loss[name]
-    problem = problem_of(tiny, losses={name: build(node)}, lr=0.03)
+    # For these small pictures a network of faces has nearly one vector, and steps would amplify its rounding.
+    problem = problem_of(tiny, losses={name: build(node)}, lr=0.003 if name == "identity" else 0.03)
     targets = targets_of(tiny, 8)
     single_runs_agree(problem, lambda p: [Mean(p), Optimization(p, steps=6, explore=0.02)], targets)
 
 
 @pytest.mark.parametrize("name", REGULARIZERS)
 def test_a_batch_is_exactly_its_images_under_every_regularizer(
-    tiny: StyleGAN2, name: str, composed: Callable[..., Any]
+    tiny: StyleGAN2, name: str, composed: Callable[..., Any], guess: Callable[..., Inverter]
 ) -> None:
     node = composed("invert", f"regularizer=[{name}]").regularizer[name]
     space = WPlus(tiny, prior_samples=500)
-    regularizer = build(node, space=space)
+    regularizer = offer(node, space=space, encoder=guess(space))
     problem = Problem(space, {"pixel": Pixel()}, {name: regularizer}, Adam(lr=0.03), noise="optimize")
     targets = targets_of(tiny, 8)
     single_runs_agree(problem, lambda p: [Random(p), Optimization(p, steps=6)], targets)

@@ -13,10 +13,15 @@ from PIL import Image
 from scipy.signal import convolve2d
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.models import resnet50
 
 from zstar.config import build
+from zstar.data.folder import Folder
 from zstar.losses.base import AbstractLoss
+from zstar.losses.embedding import Embedding
 from zstar.losses.lpips import LPIPS
+from zstar.losses.mobilefacenet import MobileFaceNet
+from zstar.losses.moco import MoCoResNet50
 from zstar.losses.ms_ssim import MSSSIM, scales
 from zstar.losses.networks import VGG19Conv3
 from zstar.losses.perceptual import Perceptual
@@ -27,6 +32,7 @@ ASSETS = ROOT.parent / "shared" / "assets"
 FILES = {
     "vgg19": ASSETS / "vgg19-conv3" / "vgg_normalised_conv3_1.pth",
     "squeezenet11": ASSETS / "squeezenet11" / "squeezenet1_1_features.caffe_bgr255.converted.pth",
+    "identity": ASSETS / "mobilefacenet" / "mobilefacenet_068.ckpt",
 }
 SIZE = 48
 NAMES = sorted(path.stem for path in (ROOT / "conf" / "loss").glob("*.yaml"))
@@ -45,7 +51,7 @@ class Tiny(nn.Module):
         return [fine, self.second(fine)]
 
 
-def make(name: str) -> AbstractLoss:
+def make(name: str, request: pytest.FixtureRequest) -> AbstractLoss:
     """The loss as conf/ has it, with the weights that there are."""
     cfg = yaml.safe_load((ROOT / "conf" / "loss" / f"{name}.yaml").read_text())[name]
     if name.startswith("lpips"):
@@ -54,6 +60,9 @@ def make(name: str) -> AbstractLoss:
         if not FILES[name].is_file():
             pytest.skip(f"needs {FILES[name].name} in ../shared/assets, which is not part of the project")
         cfg["network"]["checkpoint"] = str(FILES[name])
+    if name == "moco":  # of smaller images, for the sake of time
+        cfg |= {"size": [64, 64]}
+        cfg["network"]["checkpoint"] = str(request.getfixturevalue("moco_checkpoint"))
     if name == "perceptual" and not (ROOT / "src/zstar/weights/annotator64.safetensors").is_file():
         return Perceptual(Tiny())
     return build(cfg)
@@ -62,7 +71,7 @@ def make(name: str) -> AbstractLoss:
 @pytest.fixture(scope="module", params=NAMES)
 def loss(request: pytest.FixtureRequest) -> AbstractLoss:
     torch.manual_seed(0)
-    return make(request.param)
+    return make(request.param, request)
 
 
 def pictures(n: int, size: int = SIZE, seed: int = 0) -> Tensor:
@@ -119,6 +128,10 @@ def test_weight_map(loss: AbstractLoss) -> None:
     spoilt[..., :12] = pictures(2, seed=3)[..., :12]
     ignoring, everywhere = torch.zeros(2, 1, SIZE, SIZE), torch.ones(2, 1, SIZE, SIZE)
     ignoring[..., 36:] = 1  # far from the spoilt part, but receptive fields are wide
+    if isinstance(loss, Embedding):  # a vector has no places
+        with pytest.raises(ValueError, match=r"^loss: an embedding by \w+ .*; .* data\.weights=null$"):
+            loss(spoilt, target, ignoring)
+        return
     plain = loss(spoilt, target)
     assert (loss(spoilt, target, ignoring) < 0.35 * plain).all()
     assert (loss(spoilt, target, 1 - ignoring) > plain).all()
@@ -216,7 +229,7 @@ def test_perceptual_layers_by_position_and_by_name() -> None:
 
 
 def test_networks_from_files_say_which_file_is_missing() -> None:
-    for name in FILES:
+    for name in [*FILES, "moco"]:
         cfg = yaml.safe_load((ROOT / "conf" / "loss" / f"{name}.yaml").read_text())[name]
         with pytest.raises(Exception, match=f"loss.{name}.network.checkpoint=<path>"):
             build(cfg)
@@ -236,6 +249,96 @@ def test_vgg19_is_the_real_one() -> None:
     maps = network(torch.stack(images))
     assert [m.shape[1] for m in maps] == [64, 64, 128, 128, 256]
     assert all(0.5 < m.mean() < 2 for m in maps), [m.mean().item() for m in maps]
+
+
+def test_mobilefacenet_knows_who_is_who() -> None:
+    faces = ASSETS / "celeba-5k" / "images_89x109.tar"
+    if not FILES["identity"].is_file() or not faces.is_file():
+        pytest.skip("needs MobileFaceNet and faces in ../shared/assets, which are not part of the project")
+    network = MobileFaceNet(str(FILES["identity"]))
+    images = Folder(str(faces), resolution=109, fit="resize", count=16).read(range(16)).images
+    loss, whole = Embedding(network, [112, 96], [0.25, 0.82, 0.2, 0.8]), Embedding(network, [112, 96])
+    with torch.no_grad():
+        known, uncut = loss.features(images), whole.features(images)
+        flipped, dimmed = loss(images.flip(3), images), loss((images + 1) * 0.6 - 1, images)
+    strangers, around = loss.compare(known, [known[0].roll(1, 0)]), loss.compare(uncut, [uncut[0].roll(1, 0)])
+    assert flipped.mean() < 0.1 and flipped.max() < 0.25 and dimmed.mean() < 0.1, (flipped, dimmed)
+    assert 0.9 < strangers.mean() < 1.1 and strangers.min() > flipped.max(), strangers
+    assert around.mean() < 0.8  # with hair and background, strangers look alike: the crop matters
+    with pytest.raises(ValueError, match=r"loss\.\*\.size: MobileFaceNet sees 112×96 pixels, not 109×109; set size to"):
+        network(images)
+
+
+def test_moco_is_a_resnet50_without_its_head(moco_checkpoint: Path, tmp_path: Path) -> None:
+    network = MoCoResNet50(str(moco_checkpoint))
+    state = torch.load(moco_checkpoint, weights_only=True)["state_dict"]
+    theirs = resnet50().eval()
+    prefix = "module.encoder_q."
+    missing = theirs.load_state_dict(
+        {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix) and ".fc." not in name},
+        strict=False,
+    )
+    assert missing.missing_keys == ["fc.weight", "fc.bias"] and not missing.unexpected_keys
+    theirs.fc = nn.Identity()
+    image = pictures(2, 64)
+    unit = [image[:, i] / 2 + 0.5 for i in range(3)]  # ImageNet's colours: RGB in [0, 1], minus mean, by deviation
+    colours = zip(unit, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), strict=True)
+    with torch.no_grad():
+        found = network(image)
+        torch.testing.assert_close(found, theirs(torch.stack([(c - m) / s for c, m, s in colours], dim=1)))
+    assert found.shape == (2, 2048) and not any(p.requires_grad for p in network.parameters())
+    torch.save({"state_dict": {"module.encoder_q.conv1.weight": torch.zeros(1)}}, tmp_path / "wrong.pth")
+    for path in (tmp_path / "none.pth", tmp_path / "wrong.pth", Path(__file__)):
+        with pytest.raises(ValueError, match="loss.moco.network.checkpoint") as error:
+            MoCoResNet50(str(path))
+        assert "\n" not in str(error.value)
+
+
+class Means(nn.Module):
+    """Mean colour of the left and the right half."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return torch.cat([half.mean(dim=(2, 3)) for half in image.chunk(2, dim=3)], dim=1)
+
+
+def test_embedding_is_the_cosine_distance_of_a_part() -> None:
+    image, target = pictures(3), pictures(3, seed=1)
+    left, right = Means()(image), Means()(target)
+    loss = Embedding(Means())
+    torch.testing.assert_close(loss(image, target), 1 - F.cosine_similarity(left, right))
+    torch.testing.assert_close(loss(image, 0.5 * image), torch.zeros(3), rtol=0, atol=1e-6)
+    torch.testing.assert_close(loss(image, -image), torch.full((3,), 2.0))
+    grey = image[:, :1]
+    torch.testing.assert_close(loss(grey, -target[:, :1]), loss(grey.expand(-1, 3, -1, -1), -target[:, [0, 0, 0]]))
+    part, spoilt = Embedding(Means(), crop=[0.25, 1.0, 0.0, 0.5]), image.clone()
+    spoilt[:, :, :12], spoilt[..., 24:] = 1.0, -1.0
+    assert torch.equal(part(image, target), part(spoilt, target))
+    torch.testing.assert_close(part(image, target), loss(image[:, :, 12:, :24], target[:, :, 12:, :24]))
+    # fine stripes are averaged away, not sampled
+    stripes = torch.ones(1, 3, 64, 64)
+    stripes[..., ::2] = -1
+    mean = Embedding(nn.Flatten(), [4, 4]).features(0.5 + stripes)[0]
+    torch.testing.assert_close(mean, torch.full_like(mean, 48**-0.5), rtol=0.1, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"size": [64]}, r"loss\.\*\.size: \[64\] is no height and width in pixels; set it to"),
+        ({"size": [0, 64]}, r"loss\.\*\.size: \[0, 64\] is no height"),
+        ({"crop": [0.5, 0.2, 0.0, 1.0]}, r"loss\.\*\.crop: \[0\.5, 0\.2, 0\.0, 1\.0\] is no part of an image; give"),
+        ({"crop": [0.0, 1.0]}, r"loss\.\*\.crop: "),
+        ({"crop": [0.0, 1.5, 0.0, 1.0]}, r"loss\.\*\.crop: "),
+        (
+            {"network": nn.Conv2d(3, 4, 3)},
+            r"loss\.\*\.network: Conv2d gives \[1, 4, 46, 46\], not one vector per image; ",
+        ),
+        ({"network": Tiny()}, r"loss\.\*\.network: Tiny gives list, not one vector per image; "),
+    ],
+)
+def test_embedding_says_what_is_wrong(given: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValueError, match=f"^{sentence}"):
+        Embedding(**({"network": Means()} | given)).features(pictures(1))
 
 
 @pytest.mark.parametrize(("size", "count"), [(11, 1), (43, 2), (64, 3), (88, 4), (175, 4), (176, 5), (512, 5)])

@@ -1,6 +1,7 @@
 """Every regularizer in conf/regularizer prices each image by itself, and each means what it says."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,12 @@ import yaml
 from torch import Tensor
 from torch.nn import functional as F
 
-from zstar.config import build
+from zstar.config import offer
 from zstar.generators.base import AbstractGenerator, Noise
+from zstar.inverter import Inverter
 from zstar.regularizers.base import AbstractRegularizer
+from zstar.regularizers.delta_norm import DeltaNorm
+from zstar.regularizers.in_domain import InDomain
 from zstar.regularizers.latent_norm import LatentNorm
 from zstar.regularizers.noise_maps import NoiseMaps, correlation, normalize_noise_
 from zstar.regularizers.p_norm import PNorm, gaussianize
@@ -77,10 +81,11 @@ def leaves(latent: Tensor, noise: Mapping[str, Tensor]) -> tuple[Tensor, dict[st
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_another_image_of_the_batch_changes_nothing(name: str) -> None:
+def test_another_image_of_the_batch_changes_nothing(name: str, guess: Callable[..., Inverter]) -> None:
     """Fails for the widespread noise regulariser that takes its means over the whole batch."""
     space = space_of(WPlus)
-    regularizer = build(yaml.safe_load((CONF / f"{name}.yaml").read_text())[name], space=space)
+    node = yaml.safe_load((CONF / f"{name}.yaml").read_text())[name]
+    regularizer = offer(node, space=space, encoder=guess(space))
     latent, noise = torch.randn(3, ROWS, DIM), noise_of(3)
     changed, changed_noise = latent.clone(), {key: maps.clone() for key, maps in noise.items()}
     changed[2] += 1
@@ -141,6 +146,65 @@ def test_spread_is_zero_in_w_and_one_for_independent_rows() -> None:
     assert independent == pytest.approx((ROWS - 1) / ROWS, rel=0.05)
 
 
+def test_delta_norm_is_the_one_of_e4e_in_units_of_the_prior() -> None:
+    space = space_of(WPlus)
+    price, w = DeltaNorm(space), torch.randn(5, ROWS, DIM)
+    published = sum(torch.linalg.norm(w[:, row] - w[:, 0], dim=1) for row in range(1, ROWS))
+    unit = (ROWS - 1) * DIM**0.5 * space.spread
+    torch.testing.assert_close(price_of(price, w) * unit, published)
+    nearer = w[:, :1] + 0.01 * (w - w[:, :1])
+    torch.testing.assert_close(price_of(price, nearer), 0.01 * price_of(price, w))
+    rows = space.generator.sample(2000 * ROWS, torch.Generator().manual_seed(2), space="w").view(2000, ROWS, DIM)
+    assert price_of(price, rows).square().mean() == pytest.approx(2, rel=0.3)
+
+
+def test_delta_norm_has_a_gradient_everywhere() -> None:
+    """Latents of w, where every Δ is 0, are where encoders and optimisations begin."""
+    space = space_of(WPlus)
+    w = torch.randn(3, 1, DIM).repeat(1, ROWS, 1)
+    w[1, 2] += 1e-20
+    w[2, 2] += 1.0
+    w.requires_grad_()
+    value = price_of(DeltaNorm(space), w)
+    (gradient,) = torch.autograd.grad(value.sum(), w)
+    assert value[0] == 0 and value[2] > 0
+    assert gradient.isfinite().all() and (gradient[0] == 0).all() and (gradient[2, [0, 2]] != 0).any(dim=1).all()
+
+
+@pytest.mark.parametrize("source", ["w", "w_plus"])
+def test_in_domain_is_the_distance_to_what_is_found_again(guess: Callable[..., Inverter], source: str) -> None:
+    space = space_of(WPlus)
+    encoder = guess(space, source)
+    price, v, image = InDomain(space, encoder), torch.randn(2, ROWS, DIM), torch.randn(2, 3, 16, 16)
+    codes = encoder.network.body(image.flatten(1)).view(2, -1, DIM).expand(-1, ROWS, -1)
+    expected = (v - codes).square().mean(dim=(1, 2)) / space.spread**2
+    torch.testing.assert_close(price(v, {}, image), expected)
+    assert price(codes, {}, image).abs().max() < 1e-9
+
+
+def test_in_domain_pulls_the_latent_and_what_its_picture_shows(guess: Callable[..., Inverter]) -> None:
+    space = space_of(W)
+    price, v = InDomain(space, guess(space)), torch.randn(2, DIM).requires_grad_()
+    image = space.decode(v)
+    both, *parts = (
+        torch.autograd.grad(price(latent, {}, picture).sum(), v)[0]
+        for latent, picture in ((v, space.decode(v)), (v, image.detach()), (v.detach(), image))
+    )
+    torch.testing.assert_close(both, sum(parts))
+    assert all((part != 0).any(dim=1).all() for part in parts)
+    step = torch.randn(2, DIM)
+    ahead, behind = (price(v + s * step, {}, space.decode(v + s * step)) for s in (1e-2, -1e-2))
+    torch.testing.assert_close((ahead - behind) / 2e-2, (both * step).sum(dim=1), rtol=1e-2, atol=1e-2)
+
+
+def test_in_domain_refuses_an_encoder_of_something_else(guess: Callable[..., Inverter]) -> None:
+    space = space_of(W)
+    for encoder in (guess(space, "w_plus"), replace(guess(space), generator="another")):
+        with pytest.raises(ValueError, match=r"^encoder: .*;") as error:
+            InDomain(space, encoder)
+        assert "\n" not in str(error.value)
+
+
 def test_noise_maps_price_pictures_not_noise() -> None:
     price = NoiseMaps(space_of(W))
     latent, noise = torch.zeros(2, DIM), noise_of(2)
@@ -174,7 +238,7 @@ def test_normalize_noise_is_per_image_and_per_map() -> None:
 
 
 def test_what_does_not_fit_the_space_is_said_at_construction() -> None:
-    wrong = {PNorm: space_of(Z), Spread: space_of(W), NoiseMaps: space_of(W, noisy=False)}
+    wrong = {PNorm: space_of(Z), Spread: space_of(W), DeltaNorm: space_of(W), NoiseMaps: space_of(W, noisy=False)}
     for regularizer, space in wrong.items():
         with pytest.raises(ValueError, match=r"regularizer\.\w+: .*;") as error:
             regularizer(space)
