@@ -101,6 +101,34 @@ def test_only_the_last_step_counts_and_trajectories_are_left_out() -> None:
     assert row["metric"] == "psnr" and row["mean"] == 25.0 and row["n"] == 2
 
 
+def test_the_start_stands_beside_the_result_of_the_same_images() -> None:
+    results = pl.concat(
+        [
+            rows({"a": 30.0, "b": 40.0, "c": 1.0}),
+            rows({"a": 20.0, "b": 26.0, "c": 2.0}, metric="start/psnr", step=3),
+            rows({"a": 0.9, "b": 0.8}, metric="ssim"),
+        ]
+    )
+    psnr, ssim = summarize(results, {"c": "diverged"}).to_dicts()
+    assert (psnr["n"], psnr["mean"], psnr["start"]) == (2, 35.0, 23.0)
+    assert (psnr["start_low"], psnr["start_high"]) == bootstrap_interval(np.array([20.0, 26.0]))
+    assert ssim["start"] is None and ssim["start_low"] is None
+
+
+def test_the_terminal_table_shows_a_start_where_there_is_one() -> None:
+    sample = {str(i): value for i, value in enumerate(np.random.default_rng(0).normal(30, 2, 2000).tolist())}
+    results = [rows(sample, metric="evaluations"), rows({"0": 17.12}, metric="start/evaluations")]
+    out = io.StringIO()
+    print_table(pl.concat(results), {"broken": "why"}, Console(file=out, width=80))
+    title, header, _, line, *_ = out.getvalue().splitlines()
+    assert header.split() == ["metric", "start", "mean", "95", "%", "interval", "5–95", "%", "N", "failed"]
+    assert line.split()[:2] == ["evaluations", "17.12"] and line.split()[-2:] == ["2000", "1"]
+    assert "…" not in out.getvalue()
+    out = io.StringIO()
+    print_table(results[0], console=Console(file=out, width=80))
+    assert "start" not in out.getvalue() and "median" in out.getvalue()
+
+
 def test_seeds_are_averaged_within_an_image() -> None:
     results = pl.concat([rows({"a": 30.0, "b": 20.0}), rows({"a": 32.0, "b": 24.0}, seed=1)])
     (row,) = summarize(results).to_dicts()

@@ -36,6 +36,7 @@ TINY = [
     "metric=[mse,psnr]",
     "logger=none",
 ]
+BEST_FIRST = ["projector=[best_of,optimization]", "projector.best_of.candidates=10"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -80,6 +81,44 @@ def test_a_run_leaves_everything_behind_and_is_not_done_twice(
     assert other != folder
 
 
+def test_a_chain_shows_what_its_last_projector_started_from(composed: Callable[..., Any], tmp_path: Path) -> None:
+    words = [*BEST_FIRST, "data.count=5", "batch_size=2", "steps=3"]
+    result, folder = tiny_run(composed, tmp_path, *words, "logger=csv")
+    rows = pl.read_parquet(folder / "results.parquet")
+    found = {name: rows.filter(pl.col("metric") == name).sort("image") for name in rows["metric"].unique()}
+    assert {name for name in found if name.startswith("start/")} == {
+        f"start/{name}" for name in ("mse", "psnr", "seconds", "evaluations")
+    }
+    for name, value in found["start/psnr"].select("image", "value").iter_rows():
+        start, target = (read_image(folder / kind / f"{name}.png", 16) for kind in ("starts", "targets"))
+        assert value == pytest.approx(-10 * (start - target).square().mean().div(4).log10().item(), abs=0.05)
+    assert found["start/psnr"]["step"].to_list() == [0] * 5 and found["psnr"]["step"].to_list() == [4] * 5
+    assert found["start/evaluations"]["value"].to_list() == [11.0] * 5  # ten candidates, and the best once more
+    assert (found["start/seconds"]["value"] < found["seconds"]["value"]).all()
+    assert (found["start/seconds"]["value"] == found["start/psnr"]["seconds"]).all()
+    assert set(result["summary"]) == {"mse", "psnr", "seconds", "evaluations"}
+    assert result["summary"]["psnr"]["start"] == pytest.approx(found["start/psnr"]["value"].mean())
+    page = (folder / "report.html").read_text()
+    assert page.count('alt="best_of"') == page.count('alt="target"') == 5
+
+    names = {line.split(",")[1] for line in (folder / "log" / "metrics.csv").read_text().splitlines()[1:]}
+    assert names == {"loss/total", "loss/pixel"}
+    header = (folder / "log" / "images.csv").read_text().splitlines()[0].split(",")
+    assert header == ["image", "target", "start", "reconstruction", "mse", "psnr", "seconds", "evaluations"]
+    assert "psnr/start" in json.loads((folder / "log" / "summary.json").read_text())
+    with Image.open(folder / "montage.png") as montage:
+        assert montage.height == 3 * (16 * 3 + 6) - 6  # targets, starts, reconstructions
+
+
+def test_a_start_that_is_the_same_for_every_image_is_not_shown(composed: Callable[..., Any], tmp_path: Path) -> None:
+    result, folder = tiny_run(composed, tmp_path, "projector=[mean,optimization]", "data.count=2", "steps=2")
+    rows = pl.read_parquet(folder / "results.parquet")
+    assert not rows["metric"].str.starts_with("start/").any() and not (folder / "starts").exists()
+    assert result["summary"]["psnr"]["start"] is None
+    found = load_weights(folder / "latents.safetensors")
+    assert set(found) == {"latent", "loss", "evaluations", "seconds"}  # pictures are PNGs and histories are rows
+
+
 def test_a_killed_run_goes_on_and_ends_the_same(composed: Callable[..., Any], tmp_path: Path) -> None:
     words = [*TINY, "data.count=12", "batch_size=2", "steps=40"]
     command = [sys.executable, str(ROOT / "invert.py"), *words]
@@ -111,22 +150,25 @@ def test_finished_batches_are_not_projected_again(
 ) -> None:
     import zstar.projection
 
-    real, seen = zstar.projection.project, []
+    real, seen = zstar.projection.project_with_start, []
 
-    def counting(problem: Any, projectors: Any, targets: Any, callbacks: Any) -> Inversion:
+    def counting(problem: Any, projectors: Any, targets: Any, callbacks: Any) -> tuple[Inversion, Inversion | None]:
         seen.append(targets.ids[0])
         if len(seen) == 3:
             raise KeyboardInterrupt
         return real(problem, projectors, targets, callbacks)
 
-    monkeypatch.setattr(zstar.projection, "project", counting)
-    words = ["data.count=8", "batch_size=2", "steps=2"]
+    monkeypatch.setattr(zstar.projection, "project_with_start", counting)
+    words = [*BEST_FIRST, "data.count=8", "batch_size=2", "steps=2"]
     with pytest.raises(KeyboardInterrupt):
         tiny_run(composed, tmp_path, *words)
     assert list(tmp_path.glob("*/failed.txt"))
-    tiny_run(composed, tmp_path, *words)
+    _, folder = tiny_run(composed, tmp_path, *words)
     assert seen == [f"test-{i:06d}" for i in (0, 2, 4, 4, 6)]
     assert not list(tmp_path.glob("*/failed.txt"))
+    assert len(list((folder / "starts").glob("*.png"))) == 8
+    rows = pl.read_parquet(folder / "results.parquet")
+    assert rows.filter(pl.col("metric") == "start/psnr")["image"].to_list() == [f"test-{i:06d}" for i in range(8)]
 
 
 def test_broken_images_are_named_and_the_others_go_on(composed: Callable[..., Any], tmp_path: Path) -> None:

@@ -45,9 +45,9 @@ def result(count: int, **more: object) -> dict:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Folder:
-    """Makes a run folder of ``count`` images whose PSNR is 20, 21, 22, … dB in a shuffled order."""
+    """Makes a run folder of ``count`` images whose PSNR is 20, 21, 22, … dB in a shuffled order, from 5.5 dB less."""
 
-    def make(count: int, size: int = 16, **more: object) -> Path:
+    def make(count: int, size: int = 16, started: bool = False, **more: object) -> Path:
         rows, generator = [], torch.Generator().manual_seed(0)
         order = torch.randperm(count, generator=generator).tolist()
         same = {"protocol_hash": "ba9876543210", "method": "mean+optimization", "space": "w_plus", "seed": 0}
@@ -56,6 +56,10 @@ def run(tmp_path: Path) -> Folder:
             target = torch.rand(3, size, size, generator=generator) * 1.6 - 0.8
             write_png(tmp_path / "targets" / f"{safe_name(name)}.png", target)
             write_png(tmp_path / "reconstructions" / f"{safe_name(name)}.png", target + 0.1)
+            if started:
+                write_png(tmp_path / "starts" / f"{safe_name(name)}.png", target - 0.2)
+                start = {"metric": "start/psnr", "value": 14.5 + rank}
+                rows.append({**same, "image": name, "step": 0, "seconds": 0.1, **start})
             last = {**same, "image": name, "step": 40, "seconds": 1.0}
             rows += [{**last, "metric": "psnr", "value": 20.0 + rank}, {**last, "metric": "evaluations", "value": 41.0}]
             for step in range(0, 41, 10):
@@ -102,9 +106,10 @@ def test_the_page_says_what_was_done_and_how_well(run: Folder) -> None:
 
 
 def test_hostile_names_and_configs_are_text(run: Folder) -> None:
-    folder = run(20, failed={HOSTILE + "2": "<img src=x onerror=alert(1)>"})
+    folder = run(20, failed={HOSTILE + "2": "<img src=x onerror=alert(1)>"}, notices=["no <i>encoder"])
     page = write_report(folder).read_text()
     assert "<script" not in page and "<img src=x" not in page and 'onload="x' not in page
+    assert "no &lt;i&gt;encoder" in page
     assert "&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;" in page
     assert "<script" not in (folder / "trajectories.svg").read_text()
 
@@ -114,10 +119,10 @@ def test_best_worst_and_first_are_chosen_by_rule(run: Folder) -> None:
     final = pl.read_parquet(folder / "results.parquet").filter(pl.col("metric") == "psnr")
     values = dict(zip(final["image"], final["value"], strict=True))
     best, worst, first = sections(folder, values, "psnr")
-    assert [triple.value for triple in best.triples] == [43.0 - i for i in range(8)]
-    assert [triple.value for triple in worst.triples] == [20.0 + i for i in range(8)]
-    assert [triple.id for triple in first.triples] == list(values)[:16]
-    assert sections(folder, values, "mse", higher_is_better=False)[0].triples[0].value == 20.0
+    assert [strip.value for strip in best.strips] == [43.0 - i for i in range(8)]
+    assert [strip.value for strip in worst.strips] == [20.0 + i for i in range(8)]
+    assert [strip.id for strip in first.strips] == list(values)[:16]
+    assert sections(folder, values, "mse", higher_is_better=False)[0].strips[0].value == 20.0
     page = write_report(folder).read_text()
     assert page.count('alt="target"') == page.count('alt="difference"') == 32
 
@@ -127,6 +132,26 @@ def test_a_small_run_shows_every_image_once_and_passes_over_those_without_pictur
     (folder / "reconstructions" / "image-003.png").unlink()
     page = write_report(folder).read_text()
     assert page.count('alt="target"') == 4 and "All images" in page
+
+
+def test_the_start_of_the_last_projector_stands_beside_what_became_of_it(run: Folder) -> None:
+    page = write_report(run(24, started=True, method="enc<b>der+optimization")).read_text()
+    assert re.findall(r'alt="([^"]+)"', page)[:4] == ["target", "enc&lt;b&gt;der", "optimization", "difference"]
+    assert page.count('alt="enc&lt;b&gt;der"') == page.count('alt="target"') == 32
+    words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.split("</style>")[1]))
+    assert "over 24 images, from 26.0 dB after enc&lt;b&gt;der." in words
+    assert "37.5 → 43.0 dB" in words and "14.5 → 20.0 dB" in words
+    assert "what enc&lt;b&gt;der found, what optimization made of it" in words
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", page)
+    assert cells[:2] == ["psnr ", "26.0"] and cells[3].startswith("31.5")
+    row = page[page.index('<td class="name">evaluations') :]
+    assert re.findall(r"<td[^>]*>(.*?)</td>", row)[1] == "–", "it has no start"
+
+
+def test_a_run_without_starts_has_no_place_for_them(run: Folder) -> None:
+    body = write_report(run(3)).read_text().split("</style>")[1]
+    assert re.findall(r'alt="([^"]+)"', body) == ["target", "reconstruction", "difference"] * 3
+    assert "→" not in body and "found" not in body and 'class="titles"' not in body and "Each triple" in body
 
 
 def test_the_difference_is_four_times_what_it_is(run: Folder) -> None:
@@ -188,6 +213,10 @@ def test_a_montage_has_each_reconstruction_below_its_target(tmp_path: Path) -> N
         above, below = pixels[row * cell + 4, column * cell + 4], pixels[(row + 1) * cell + 4, column * cell + 4]
         wanted = to_uint8(torch.stack([targets[index], targets[index] + 0.1]))[:, 0, 0].numpy()
         assert np.array_equal(np.stack([above, below]), wanted)
+    write_montage(tmp_path / "montage.png", targets, targets - 0.05, targets + 0.1, columns=3)
+    threes = np.asarray(Image.open(tmp_path / "montage.png"))
+    assert np.array_equal(threes[:24], pixels[:24]) and np.array_equal(threes[2 * cell :][:24], pixels[cell:][:24])
+    assert len(threes) == 6 * cell - 6
 
 
 @pytest.mark.parametrize("seconds, words", [(3.21, "3.2 s"), (75.4, "1 min 15 s"), (7505.0, "2 h 5 min"), (None, "–")])

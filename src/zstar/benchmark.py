@@ -23,12 +23,14 @@ RESULTS_SCHEMA = {
 }
 """Columns of ``results.parquet``: one row per image, seed, step and metric.
 
-A metric with a slash in its name, such as ``loss/pixel``, is a trajectory; any other is a final value, its step the
-number of steps done. Null or NaN stands for an image that was tried and has no number; the metric ``failed`` names an
-image that has no result at all.
+A metric with a slash in its name is a value on the way: ``loss/pixel`` at each step, ``start/psnr`` where the last
+projector of a chain took over. Any other is a final value, its step the number of steps done. Null or NaN stands for an
+image that was tried and has no number; the metric ``failed`` names an image that has no result at all.
 """
 
 FAILED = "failed"
+START = "start/"
+TRAJECTORY = pl.col("metric").str.starts_with("loss/")
 CELL = ["protocol_hash", "method", "space"]
 RUN = [*CELL, "image", "seed"]
 SUMMARY_SCHEMA = (
@@ -36,6 +38,7 @@ SUMMARY_SCHEMA = (
     | dict.fromkeys(["seeds", "n", "failures", "excluded"], pl.Int64)
     | dict.fromkeys(["mean", "low", "high", "median", "p5", "p95"], pl.Float64)
 )
+START_COLUMNS = {"start": "mean", "start_low": "low", "start_high": "high"}
 
 
 def failure_rows(failed: Mapping[str, str], protocol_hash: str, method: str, space: str, seed: int) -> pl.DataFrame:
@@ -64,11 +67,21 @@ def summarize(
     Returns:
         ``n`` images that have a number, from ``seeds`` seeds; ``failures`` and ``excluded`` count the pairs of image
         and seed that were tried in vain, and those for which the metric is not defined; then the ``mean`` of the images
-        with its interval from ``low`` to ``high``, their ``median``, and their 5th and 95th percentile ``p5``, ``p95``.
+        with its interval from ``low`` to ``high``, their ``median``, and their 5th and 95th percentile ``p5``, ``p95``;
+        ``start`` with ``start_low`` and ``start_high`` is the mean that the last projector of a chain started from,
+        null where that says nothing about the images.
     """
     results = results.select(*RESULTS_SCHEMA).cast(RESULTS_SCHEMA)
     for labels in results.select(*CELL, "seed").unique(maintain_order=True).to_dicts() if failed else []:
         results = pl.concat([results, failure_rows(failed or {}, **labels)])
+    table, metric = _summary(results, level, draws, seed), pl.col("metric")
+    starts = results.filter(metric.str.starts_with(START) | (metric == FAILED))
+    starts = _summary(starts.with_columns(metric.str.strip_prefix(START)), level, draws, seed)
+    starts = starts.select(*CELL, "metric", **START_COLUMNS)
+    return table.join(starts, on=[*CELL, "metric"], how="left", maintain_order="left")
+
+
+def _summary(results: pl.DataFrame, level: float, draws: int, seed: int) -> pl.DataFrame:
     lost = results.filter(pl.col("metric") == FAILED).unique(RUN)
     tried = results.unique(RUN)
     rows = []
@@ -96,7 +109,8 @@ def _final(results: pl.DataFrame) -> pl.DataFrame:
 def print_table(results: pl.DataFrame, failed: Mapping[str, str] | None = None, console: Console | None = None) -> None:
     """Print results in long format, or the table that :func:`summarize` made of them, in the terminal.
 
-    What is the same in all rows (method, space, seeds) stands in the title.
+    What is the same in all rows (method, space, seeds) stands in the title. The start of a chain, where there is
+    one, takes the place of the median.
     """
     table = results if "mean" in results.columns else summarize(results, failed)
     shared = [name for name in ("method", "space", "seeds", "protocol_hash") if table[name].n_unique() == 1]
@@ -107,14 +121,15 @@ def print_table(results: pl.DataFrame, failed: Mapping[str, str] | None = None, 
     right += [name for name in ("failures", "excluded") if (table[name].max() or 0) > 0]
     title = escape(", ".join(words[name].format(table[name][0]) for name in shared))
     printed = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    for name in [*left, "mean", "95 % interval", "median", "5–95 %", *right]:
+    started = table["start"].is_not_null().any()
+    between = ["start", "mean", "95 % interval", "5–95 %"] if started else ["mean", "95 % interval", "median", "5–95 %"]
+    for name in [*left, *between, *right]:
         justify = "left" if name in left else "right"
         printed.add_column(headers.get(name, name), justify=justify, no_wrap=name not in CELL)
     for row in table.to_dicts():
         places = decimals(row["mean"], row["low"], row["high"])
-        mean, low, high, median, p5, p95 = (
-            show(row[name], places) for name in ("mean", "low", "high", "median", "p5", "p95")
-        )
-        numbers = [mean, f"{low} – {high}", median, f"{p5} – {p95}"]
+        text = {name: show(row[name], places) for name in ("start", "mean", "low", "high", "median", "p5", "p95")}
+        text |= {"95 % interval": "{low} – {high}".format(**text), "5–95 %": "{p5} – {p95}".format(**text)}
+        numbers = (text[name] for name in between)
         printed.add_row(*(escape(row[name]) for name in left), *numbers, *(str(row[name]) for name in right))
     (console or Console()).print(printed)

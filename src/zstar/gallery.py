@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from PIL import Image
@@ -17,34 +18,46 @@ GAIN = 4
 
 
 @dataclass(frozen=True)
-class Triple:
-    """Target, reconstruction and difference as ``data:`` addresses, and the value that the image was chosen by."""
+class Strip:
+    """The pictures of an image by name as ``data:`` addresses, and the value that the image was chosen by.
+
+    The pictures are the target, what the last projector of the chain started from (where a run has that), the
+    reconstruction, and its difference from the target; ``start`` is the value at that start.
+    """
 
     id: str
     value: float
-    target: str
-    reconstruction: str
-    difference: str
+    start: float | None
+    pictures: dict[str, str]
     small: bool
 
 
 @dataclass(frozen=True)
 class Section:
-    """Some triples, and the rule that chose them."""
+    """Some strips, and the rule that chose them."""
 
     title: str
     rule: str
-    triples: list[Triple]
+    strips: list[Strip]
 
 
-def sections(folder: Path, values: Mapping[str, float], metric: str, higher_is_better: bool = True) -> list[Section]:
+def sections(
+    folder: Path,
+    values: Mapping[str, float],
+    metric: str,
+    higher_is_better: bool = True,
+    starts: Mapping[str, float] = MappingProxyType({}),
+) -> list[Section]:
     """The best and the worst images by a metric, and the first ones of the data set; a small set is shown as a whole.
 
     Arguments:
-        folder: A run folder with ``targets`` and ``reconstructions``; images without both are passed over.
+        folder: A run folder with ``targets``, ``reconstructions`` and perhaps ``starts``; images without both of the
+            former are passed over.
         values: Image → value, in the order of the data set.
+        starts: Image → value that the last projector of the chain started from.
     """
-    kept = {name: value for name, value in values.items() if all(path.is_file() for path in _paths(folder, name))}
+    needed = ("targets", "reconstructions")
+    kept = {n: value for n, value in values.items() if all(_path(folder, kind, n).is_file() for kind in needed)}
     ranked = sorted(kept, key=lambda name: kept[name], reverse=higher_is_better)
     chosen = [
         ("Best", f"The {EXTREMES} images with the best {metric}, best first.", ranked[:EXTREMES]),
@@ -53,23 +66,24 @@ def sections(folder: Path, values: Mapping[str, float], metric: str, higher_is_b
     ]
     if len(kept) <= FIRST:
         chosen = [("All images", f"From the best {metric} to the worst.", ranked)] if kept else []
-    made = {name: _triple(folder, name, kept[name]) for name in {name for *_, names in chosen for name in names}}
+    shown = {name for *_, names in chosen for name in names}
+    made = {name: _strip(folder, name, kept[name], starts.get(name)) for name in shown}
     return [Section(title, rule, [made[name] for name in names]) for title, rule, names in chosen]
 
 
-def _paths(folder: Path, name: str) -> tuple[Path, Path]:
-    file = f"{safe_name(name)}.png"
-    return folder / "targets" / file, folder / "reconstructions" / file
+def _path(folder: Path, kind: str, name: str) -> Path:
+    return folder / kind / f"{safe_name(name)}.png"
 
 
-def _triple(folder: Path, name: str, value: float) -> Triple:
-    pair = [Image.open(path).convert("RGB") for path in _paths(folder, name)]
-    small = max(pair[0].size) <= SIZE // 2
-    for picture in pair:
+def _strip(folder: Path, name: str, value: float, start: float | None) -> Strip:
+    files = {kind: _path(folder, f"{kind}s", name) for kind in ("target", "start", "reconstruction")}
+    pictures = {kind: Image.open(path).convert("RGB") for kind, path in files.items() if path.is_file()}
+    small = max(pictures["target"].size) <= SIZE // 2
+    for picture in pictures.values():
         picture.thumbnail((SIZE, SIZE), Image.Resampling.BOX)
-    target, reconstruction = (np.asarray(picture, dtype=np.int16) for picture in pair)
-    difference = Image.fromarray((np.abs(target - reconstruction) * GAIN).clip(0, 255).astype(np.uint8))
-    return Triple(name, value, _uri(pair[0]), _uri(pair[1]), _uri(difference), small)
+    target, reconstruction = (np.asarray(pictures[kind], dtype=np.int16) for kind in ("target", "reconstruction"))
+    pictures["difference"] = Image.fromarray((np.abs(target - reconstruction) * GAIN).clip(0, 255).astype(np.uint8))
+    return Strip(name, value, start, {kind: _uri(picture) for kind, picture in pictures.items()}, small)
 
 
 def _uri(picture: Image.Image) -> str:

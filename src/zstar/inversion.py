@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -70,15 +71,19 @@ class Inversion:
         """G(latent) with the noise that belongs to it: the same image bit for bit, for the same images in a batch."""
         return generator.synthesize(self.latent, self.space, self.noise or self.noise_mode)
 
-    def save(self, path: str | Path) -> None:
-        """Write ``path`` (safetensors) and a JSON card beside it; never a pickle."""
+    def pack(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The tensors of its file and the card beside it."""
         tensors = {"latent": self.latent, "loss": self.loss}
         tensors |= {} if self.image is None else {"image": self.image}
         tensors |= {"evaluations": self.evaluations, "seconds": self.seconds}
         tensors |= {f"noise/{name}": value for name, value in self.noise.items()}
         tensors |= {f"history/{name}": value for name, value in self.history.items()}
         card = {"kind": "inversion", "ids": self.ids, "space": self.space, "status": self.status}
-        save_weights(path, tensors, {**card, "noise_mode": self.noise_mode})
+        return tensors, {**card, "noise_mode": self.noise_mode}
+
+    def save(self, path: str | Path) -> None:
+        """Write ``path`` (safetensors) and a JSON card beside it; never a pickle."""
+        save_weights(path, *self.pack())
 
     @staticmethod
     def load(path: str | Path) -> "Inversion":

@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 from safetensors import safe_open
+from torch import Tensor
 
-from zstar.benchmark import RESULTS_SCHEMA, failure_rows
+from zstar.benchmark import RESULTS_SCHEMA, START, failure_rows
 from zstar.checkpoints import read_card, save_weights
 from zstar.inversion import Inversion
 from zstar.runs import write_atomic, write_json
@@ -47,13 +48,10 @@ class Parts:
     def write(self, index: int, inversion: Inversion | None, rows: pl.DataFrame, failed: dict[str, str]) -> None:
         """Store a finished batch; ``inversion`` is ``None`` if none of its images could be read."""
         write_atomic(self._path(index).with_suffix(".parquet"), rows.write_parquet)
-        tensors, card = {}, {"key": self.key, "failed": failed, "ids": [], "status": []}
-        if inversion is not None:
-            tensors = {"latent": inversion.latent, "loss": inversion.loss, "evaluations": inversion.evaluations}
-            tensors |= {"seconds": inversion.seconds}
-            tensors |= {f"noise/{name}": value for name, value in inversion.noise.items()}
-            card |= {"ids": inversion.ids, "status": inversion.status}
-        save_weights(self._path(index), tensors, card)
+        tensors, card = {}, {"ids": [], "status": []}
+        if inversion is not None:  # pictures are PNGs and histories are rows: neither is kept twice
+            tensors, card = replace(inversion, image=None, history={}).pack()
+        save_weights(self._path(index), tensors, {**card, "key": self.key, "failed": failed})
 
     def failed(self, count: int) -> dict[str, str]:
         """Name → reason of every image that failed in the first ``count`` batches."""
@@ -114,25 +112,45 @@ def long_rows(labels: Labels, inversion: Inversion, metrics: dict[str, Sequence[
 
     An image that stopped early has the steps that it made itself, whatever its neighbours in the batch did.
     """
-    total = inversion.history["total"].cpu()
-    made = ~total.isnan()
-    made[:, -1] = True  # the value at the end, also of an image that diverged
+    rows = end_rows(inversion, metrics)
+    made, spent = steps_made(inversion), inversion.seconds.tolist()
+    for name, history in inversion.history.items():
+        for image, values, there, seconds in zip(inversion.ids, history.cpu(), made, spent, strict=True):
+            points = values[there].tolist()
+            last = len(points) - 1
+            for step in sorted({*range(0, last + 1, max(1, last // HISTORY_POINTS)), last}):
+                point = {"step": step, "metric": f"loss/{name}", "value": points[step]}
+                rows.append({"image": image, **point, "seconds": seconds * (step / last if last else 1.0)})
+    return labelled(labels, rows)
+
+
+def start_rows(labels: Labels, start: Inversion, metrics: dict[str, Sequence[float]]) -> pl.DataFrame:
+    """What the last step of a chain started from: its metrics as ``start/…``, at the step where it was found."""
+    return labelled(labels, end_rows(start, metrics, START))
+
+
+def end_rows(inversion: Inversion, metrics: dict[str, Sequence[float]], prefix: str = "") -> list[dict[str, Any]]:
+    """Metrics, seconds and evaluations of each image of a batch, at the last step that it made."""
     seconds = inversion.seconds.tolist()
-    finals = {**metrics, "seconds": seconds, "evaluations": inversion.evaluations.double().tolist()}
-    frames = []
-    for row, image in enumerate(inversion.ids):
-        columns = made[row].nonzero()[:, 0].tolist()
-        last = len(columns) - 1
-        kept = sorted({*range(0, last + 1, max(1, last // HISTORY_POINTS)), last})
-        same = {"image": image, "seconds": seconds[row]}
-        frames += [{**same, "step": last, "metric": name, "value": values[row]} for name, values in finals.items()]
-        for name, history in inversion.history.items():
-            values = history[row].tolist()
-            for step in kept:
-                spent = seconds[row] * (step / last if last else 1.0)
-                point = {"step": step, "metric": f"loss/{name}", "value": values[columns[step]], "seconds": spent}
-                frames.append({"image": image, **point})
+    values = {**metrics, "seconds": seconds, "evaluations": inversion.evaluations.double().tolist()}
+    last = (steps_made(inversion).sum(dim=1) - 1).tolist()
+    return [
+        {"image": image, "step": last[row], "metric": prefix + name, "value": value[row], "seconds": seconds[row]}
+        for row, image in enumerate(inversion.ids)
+        for name, value in values.items()
+    ]
+
+
+def steps_made(inversion: Inversion) -> Tensor:
+    """Which columns of the history an image has itself, ``[b, t]``."""
+    made = ~inversion.history["total"].cpu().isnan()
+    made[:, -1] = True  # the value at the end, also of an image that diverged
+    return made
+
+
+def labelled(labels: Labels, rows: list[dict[str, Any]]) -> pl.DataFrame:
+    """Rows with the columns that all of them share; points on the way that have no value are left out."""
     fixed = {name: pl.lit(value) for name, value in vars(labels).items()}
-    rows = pl.DataFrame(frames, infer_schema_length=None).with_columns(**fixed).select(*RESULTS_SCHEMA)
+    frame = pl.DataFrame(rows, infer_schema_length=None).with_columns(**fixed).select(*RESULTS_SCHEMA)
     trajectory = pl.col("metric").str.contains("/")
-    return rows.cast(RESULTS_SCHEMA).filter(~trajectory | pl.col("value").is_not_nan())
+    return frame.cast(RESULTS_SCHEMA).filter(~trajectory | pl.col("value").is_not_nan())

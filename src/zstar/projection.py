@@ -10,7 +10,7 @@ import polars as pl
 import torch
 from omegaconf import OmegaConf
 
-from zstar.benchmark import RESULTS_SCHEMA, print_table, summarize
+from zstar.benchmark import RESULTS_SCHEMA, TRAJECTORY, print_table, summarize
 from zstar.config import build, to_plain
 from zstar.data.base import Batch
 from zstar.images import write_png
@@ -18,9 +18,9 @@ from zstar.job import Job, make_job
 from zstar.loggers.base import AbstractLogger
 from zstar.metrics.base import AbstractMetric
 from zstar.objective import Targets
-from zstar.parts import Parts, long_rows
+from zstar.parts import Parts, long_rows, start_rows
 from zstar.progress import Display
-from zstar.projectors.base import project
+from zstar.projectors.base import project_with_start
 from zstar.records import log_result
 from zstar.report import write_report
 from zstar.runs import (
@@ -49,6 +49,8 @@ def run(cfg: Mapping[str, Any]) -> dict[str, Any]:
     if result := finished(folder, job.key):
         print(f"finished already, nothing to do: {folder}/report.html")
         return {**result, "folder": str(folder)}
+    for notice in job.notices:
+        print(notice)
     folder.mkdir(parents=True, exist_ok=True)
     clear_partial(folder)
     logger: AbstractLogger = build(plain["logger"])
@@ -79,7 +81,7 @@ def carry_out(job: Job, folder: Path, plain: dict[str, Any], logger: AbstractLog
     failures = parts.failed(job.batches)
     parts.merge_rows(job.batches, folder / "results.parquet", job.labels)
     rows = pl.scan_parquet(folder / "results.parquet")
-    finals = rows.filter(~pl.col("metric").str.contains("/")).collect()
+    finals = rows.filter(~TRAJECTORY).collect()
     card = {"space": job.labels.space, "noise_mode": job.problem.noise, "generator": job.generator.fingerprint()}
     parts.merge_latents(job.batches, folder / "latents.safetensors", card)
     result = describe(job, plain, finals, failures)
@@ -106,16 +108,20 @@ def project_batch(job: Job, index: int, batch: Batch, parts: Parts, folder: Path
         found, wanted = "×".join(map(str, targets.images.shape[1:])), f"{channels}×{size}×{size}"
         fix = f"set data.resolution={size}" if len(targets.images[0]) == channels else "choose other data"
         raise ValueError(f"data: its images are {found} and the generator makes {wanted}; {fix} or another generator")
-    inversion = project(job.problem, job.projectors, targets, [display.callback])
-    measured = measure(job.metrics, inversion.image, targets.images)
+    inversion, start = project_with_start(job.problem, job.projectors, targets, [display.callback])
+    pictures = {"targets": targets.images, "reconstructions": inversion.image}
+    rows = [long_rows(job.labels, inversion, measure(job.metrics, inversion.image, targets.images))]
+    if start is not None:
+        pictures["starts"] = start.image
+        rows.append(start_rows(job.labels, start, measure(job.metrics, start.image, targets.images)))
     failed = dict(batch.failed)
     for name, status in zip(inversion.ids, inversion.status, strict=True):
         if status == "diverged":
             failed[name] = "diverged: the loss is not finite; lower optimizer.lr"
-    for name, target, image in zip(batch.ids, targets.images, inversion.image, strict=True):
-        write_png(folder / "targets" / f"{safe_name(name)}.png", target)
-        write_png(folder / "reconstructions" / f"{safe_name(name)}.png", image)
-    parts.write(index, inversion, long_rows(job.labels, inversion, measured), failed)
+    for kind, images in pictures.items():
+        for name, image in zip(batch.ids, images, strict=True):
+            write_png(folder / kind / f"{safe_name(name)}.png", image)
+    parts.write(index, inversion, pl.concat(rows), failed)
 
 
 def measure(
@@ -151,6 +157,7 @@ def describe(job: Job, plain: dict[str, Any], finals: pl.DataFrame, failures: di
         "steps": plain["steps"],
         "images": len(seconds),
         "failed": failures,
+        "notices": job.notices,
         "seconds": seconds.sum(),
         "summary": summary,
         "metrics": {n: {"unit": m.unit, "better": m.better, "network": m.network} for n, m in job.metrics.items()},

@@ -7,7 +7,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from zstar.benchmark import FAILED
+from zstar.benchmark import FAILED, TRAJECTORY
 from zstar.images import grid, read_image
 from zstar.loggers.base import AbstractLogger
 from zstar.report import write_montage
@@ -30,36 +30,39 @@ def log_result(
     Arguments:
         logger: A started logger.
         rows: Everything in ``results.parquet``; trajectories are averaged over the images.
-        finals: Its final values.
+        finals: All of it but the trajectories.
         result: The content of ``result.json``.
         folder: The run's folder.
         size: Resolution and channels of its images.
     """
-    losses = rows.filter(pl.col("metric").str.contains("/"))
-    means = losses.group_by("step", "metric").agg(pl.col("value").mean()).sort("step").collect()
+    means = rows.filter(TRAJECTORY).group_by("step", "metric").agg(pl.col("value").mean()).sort("step").collect()
     for (step,), part in means.group_by("step", maintain_order=True):
         logger.metrics(dict(zip(part["metric"], part["value"], strict=True)), int(step))
-    finals = finals.filter(pl.col("metric") != FAILED)
+    finals = finals.filter((pl.col("metric") != FAILED) & ~pl.col("metric").str.contains("/"))
     if finals.is_empty():
         return
     wide = finals.pivot(on="metric", index="image", values="value", aggregate_function="first")
-    shown = [pictures(folder, name, size) for name in wide["image"].to_list()[:SHOWN]]
-    targets, made = (torch.stack(list(kind)) for kind in zip(*shown, strict=True))
-    write_montage(folder / "montage.png", targets, made)
-    pairs = torch.stack([targets, made], dim=1).flatten(0, 1)
-    logger.images("reconstructions", grid(pairs, min(16, len(pairs))), int(finals["step"].max() or 0))
+    kinds = kinds_of_pictures(folder)
+    shown = [pictures(folder, kinds, name, size) for name in wide["image"].to_list()[:SHOWN]]
+    stacks = [torch.stack(same) for same in zip(*shown, strict=True)]
+    write_montage(folder / "montage.png", *stacks)
+    side_by_side = torch.stack(stacks, dim=1).flatten(0, 1)
+    columns = min(16 // len(kinds) * len(kinds), len(side_by_side))
+    logger.images("reconstructions", grid(side_by_side, columns), int(finals["step"].max() or 0))
     cells = [
-        [row["image"], *pictures(folder, row["image"], size), *list(row.values())[1:]]
+        [row["image"], *pictures(folder, kinds, row["image"], size), *list(row.values())[1:]]
         for row in wide[:TABLED].to_dicts()
     ]
-    logger.table("images", ["image", "target", "reconstruction", *wide.columns[1:]], cells)
-    logger.summary(
-        {f"{name}/{key}": row[key] for name, row in result["summary"].items() for key in ("mean", "low", "high")}
-    )
+    logger.table("images", ["image", *(kind.removesuffix("s") for kind in kinds), *wide.columns[1:]], cells)
+    keys = ["mean", "low", "high", *(["start"] if "starts" in kinds else [])]
+    logger.summary({f"{name}/{key}": row[key] for name, row in result["summary"].items() for key in keys})
 
 
-def pictures(folder: Path, name: str, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Target and reconstruction of an image as the run wrote them, ``[c, h, w]`` in [−1, 1]."""
-    file = f"{safe_name(name)}.png"
-    target, made = (read_image(folder / kind / file, *size) for kind in ("targets", "reconstructions"))
-    return target, made
+def kinds_of_pictures(folder: Path) -> list[str]:
+    """The folders of a run that hold a picture of each image, in the order in which they are shown."""
+    return [kind for kind in ("targets", "starts", "reconstructions") if (folder / kind).is_dir()]
+
+
+def pictures(folder: Path, kinds: list[str], name: str, size: tuple[int, int]) -> list[Tensor]:
+    """The pictures of an image as the run wrote them, each ``[c, h, w]`` in [−1, 1]."""
+    return [read_image(folder / kind / f"{safe_name(name)}.png", *size) for kind in kinds]

@@ -14,21 +14,24 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from torch import Tensor
 
 from zstar import charts
-from zstar.benchmark import RESULTS_SCHEMA, summarize
+from zstar.benchmark import RESULTS_SCHEMA, START, TRAJECTORY, summarize
 from zstar.gallery import GAIN, SIZE, Section, sections
 from zstar.images import grid, write_png
 from zstar.runs import write_atomic
 from zstar.statistics import decimals, show
 
 FAILURES_SHOWN = 200
-OPTIONAL = dict.fromkeys(["commit", "dirty", "failed", "metrics", "seconds", "skipped_metrics", "steps", "version"])
+OPTIONAL = dict.fromkeys(
+    ["commit", "dirty", "failed", "metrics", "notices", "seconds", "skipped_metrics", "steps", "version"]
+)
 
 
 def write_report(folder: str | Path, result: Mapping[str, Any] | None = None) -> Path:
     """Write ``report.html`` and ``trajectories.svg`` from what is in a run folder; can be done again at any time.
 
     Arguments:
-        folder: A run folder with ``results.parquet``, ``config.yaml``, ``targets`` and ``reconstructions``.
+        folder: A run folder with ``results.parquet``, ``config.yaml``, ``targets`` and ``reconstructions``, and with
+            ``starts`` where the last projector of a chain started from what another had found.
         result: What ``result.json`` says or is going to say; read from the folder if not given. Its key ``metrics``
             (name → ``{"unit": …, "better": "higher" | "lower"}``) is optional.
 
@@ -38,19 +41,20 @@ def write_report(folder: str | Path, result: Mapping[str, Any] | None = None) ->
     folder = Path(folder)
     result = OPTIONAL | dict(result or json.loads((folder / "result.json").read_text(encoding="utf-8")))
     results = pl.scan_parquet(folder / "results.parquet")
-    final = results.filter(~pl.col("metric").str.contains("/")).collect().select(*RESULTS_SCHEMA)
+    values = results.filter(~TRAJECTORY).collect().select(*RESULTS_SCHEMA)
     failed, facts = result["failed"] or {}, result["metrics"] or {}
-    table = summarize(final, failed)
+    table = summarize(values, failed)
     curves = trajectories(results)
     leading = next((row for row in table.to_dicts() if row["metric"] == "psnr"), next(iter(table.to_dicts()), None))
     config = folder / "config.yaml"
     page = _template().render(
         result=result,
-        total=final["image"].n_unique() + len(set(failed) - set(final["image"])),
+        total=len({*values["image"], *failed}),
         leading=leading and numbers(leading, facts),
         rows=[numbers(row, facts) for row in table.to_dicts()],
-        sections=pictures(folder, final, failed, leading["metric"], facts) if leading else [],
-        distributions=list(distributions(final, table, failed)),
+        start=result["method"].split("+")[-2] if table["start"].is_not_null().any() else "",
+        sections=pictures(folder, values, failed, leading["metric"], facts) if leading else [],
+        distributions=list(distributions(values, table, failed)),
         curves=curves,
         failed=list(failed.items())[:FAILURES_SHOWN],
         failures=len(failed),
@@ -68,17 +72,17 @@ def write_report(folder: str | Path, result: Mapping[str, Any] | None = None) ->
 def write_montage(
     path: str | Path,
     targets: Float[Tensor, "b c h w"],
-    reconstructions: Float[Tensor, "b c h w"],
+    *made: Float[Tensor, "b c h w"],
     columns: int = 8,
 ) -> None:
-    """Write a PNG in which each row of ``columns`` targets has the reconstructions below it; images in [−1, 1].
+    """Write a PNG in which each row of ``columns`` targets has what was made of them below it; images in [−1, 1].
 
     Small images are enlarged two or three times, pixel by pixel.
     """
     columns = min(columns, len(targets))
-    rows = zip(targets.cpu().split(columns), reconstructions.cpu().split(columns), strict=True)
-    blank = targets.new_ones(-len(targets) % columns, *targets.shape[1:]).cpu()  # keeps the last pair of rows apart
-    cells = torch.cat([part for pair in rows for half in pair for part in (half, blank[: columns - len(half)])])
+    rows = zip(*(images.cpu().split(columns) for images in (targets, *made)), strict=True)
+    blank = targets.new_ones(-len(targets) % columns, *targets.shape[1:]).cpu()  # keeps the last group of rows apart
+    cells = torch.cat([part for group in rows for row in group for part in (row, blank[: columns - len(row)])])
     factor = max(1, min(3, 192 // max(targets.shape[-2:])))
     cells = cells.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
     write_png(path, grid(cells, columns, gap=2 * factor))
@@ -87,7 +91,7 @@ def write_montage(
 def numbers(row: Mapping[str, Any], facts: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """A row of a summary with its numbers as text, and the unit and direction of its metric."""
     places = decimals(row["mean"], row["low"], row["high"])
-    names = ("mean", "low", "high", "median", "p5", "p95")
+    names = ("mean", "low", "high", "median", "p5", "p95", "start", "start_low", "start_high")
     return {**row, **{name: show(row[name], places) for name in names}, "places": places, **about(row["metric"], facts)}
 
 
@@ -99,26 +103,25 @@ def about(metric: str, facts: Mapping[str, Mapping[str, str]]) -> dict[str, str]
 
 
 def pictures(
-    folder: Path, final: pl.DataFrame, failed: Iterable[str], metric: str, facts: Mapping[str, Mapping[str, str]]
+    folder: Path, values: pl.DataFrame, failed: Iterable[str], metric: str, facts: Mapping[str, Mapping[str, str]]
 ) -> list[Section]:
     """The sections with pictures, chosen by ``metric``, for the template."""
-    per_image = final.filter((pl.col("metric") == metric) & ~pl.col("image").is_in(list(failed)))
-    per_image = per_image.group_by("image", maintain_order=True).agg(pl.col("value").mean()).drop_nulls().drop_nans()
     higher = facts.get(metric, {}).get("better", "higher" if metric == "psnr" else "lower") == "higher"
-    return sections(folder, dict(per_image.iter_rows()), metric, higher)
+    starts = per_image(values, failed, START + metric)
+    return sections(folder, per_image(values, failed, metric), metric, higher, starts)
 
 
-def distributions(final: pl.DataFrame, table: pl.DataFrame, failed: Iterable[str]) -> Iterable[dict[str, str]]:
+def per_image(values: pl.DataFrame, failed: Iterable[str], metric: str) -> dict[str, float]:
+    """Image → value of a metric, for those that have one and did not fail, in the order of the data set."""
+    kept = values.filter((pl.col("metric") == metric) & ~pl.col("image").is_in(list(failed)))
+    means = kept.group_by("image", maintain_order=True).agg(pl.col("value").mean()).drop_nulls().drop_nans()
+    return dict(means.iter_rows())
+
+
+def distributions(results: pl.DataFrame, table: pl.DataFrame, failed: Iterable[str]) -> Iterable[dict[str, str]]:
     """A histogram for each metric, or the one value that all images share."""
     for row in table.to_dicts():
-        kept = final.filter((pl.col("metric") == row["metric"]) & ~pl.col("image").is_in(list(failed)))
-        values = (
-            kept.group_by("image", maintain_order=True)
-            .agg(pl.col("value").mean())["value"]
-            .drop_nulls()
-            .drop_nans()
-            .to_numpy()
-        )
+        values = np.array(list(per_image(results, failed, row["metric"]).values()))
         finite = values[np.isfinite(values)]
         note = f"{len(values) - len(finite)} infinite values are not drawn" if len(finite) < len(values) else ""
         if not len(finite):

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -15,9 +15,15 @@ from zstar.objective import Objective, Problem, Targets
 class AbstractProjector(ABC):
     """One step of a projection method; a method is an ordered list of them.
 
+    Attributes:
+        looks: Whether what it finds depends on the image. A start that does not tells nothing about an image and is
+            left out of results.
+
     Arguments:
         problem: The equation without its targets.
     """
+
+    looks: ClassVar[bool] = True
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
@@ -58,10 +64,23 @@ def project(
     problem: Problem, projectors: Sequence[AbstractProjector], targets: Targets, callbacks: Sequence[Callback] = ()
 ) -> Inversion:
     """x → project → z: run the list of projectors, each on what the one before it found."""
-    objective = Objective(problem, targets)
-    inversion: Inversion | None = None
-    for projector in projectors:
-        inversion = projector(objective, inversion, callbacks)
-    if inversion is None:
+    return project_with_start(problem, projectors, targets, callbacks)[0]
+
+
+def project_with_start(
+    problem: Problem, projectors: Sequence[AbstractProjector], targets: Targets, callbacks: Sequence[Callback] = ()
+) -> tuple[Inversion, Inversion | None]:
+    """What :func:`project` finds, and what the last projector started from.
+
+    The start is ``None`` where no projector had looked at the images before the last one: it is the same for all of
+    them, or random. The cost and the history of the start are part of the result's.
+    """
+    if not projectors:
         raise ValueError("projector: the list is empty; choose e.g. projector=[mean,optimization]")
-    return inversion
+    objective = Objective(problem, targets)
+    *first, last = projectors
+    start: Inversion | None = None
+    for projector in first:
+        start = projector(objective, start, callbacks)
+    found = last(objective, start, callbacks)
+    return found, start if any(projector.looks for projector in first) else None

@@ -14,6 +14,8 @@ class Mean(AbstractProjector):
     what was found, so there it keeps, image by image, the better of the two.
     """
 
+    looks = False
+
     def __call__(
         self, objective: Objective, inversion: Inversion | None = None, callbacks: Sequence[Callback] = ()
     ) -> Inversion:

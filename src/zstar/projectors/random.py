@@ -15,6 +15,8 @@ class Random(AbstractProjector):
     As a start it shows how much a method depends on where it begins (vary ``seed``); alone it is the lowest baseline.
     """
 
+    looks = False
+
     def __call__(
         self, objective: Objective, inversion: Inversion | None = None, callbacks: Sequence[Callback] = ()
     ) -> Inversion:
