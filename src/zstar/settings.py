@@ -73,4 +73,5 @@ class Train:
     space: Node | None = None
     loss: Node | None = None
     regularizer: Node | None = None
+    adversary: Node | None = None
     metric: Node | None = None

@@ -20,7 +20,9 @@ from zstar.metrics.base import AbstractMetric
 from zstar.ranges import POSITIVE, Within, require
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.spaces.base import AbstractSpace
+from zstar.tasks.adversary import AbstractAdversary
 from zstar.tasks.base import AbstractTask, rng_at
+from zstar.tasks.pool import Share
 from zstar.tasks.sampling import follow
 
 COLUMNS = 8
@@ -39,6 +41,7 @@ class EncoderTask(AbstractTask):
         regularizers: Name → R.
         metrics: Name → what is measured on held-out images.
         network: The configuration that builds the network, for its card.
+        adversaries: Name → a discriminator that E is trained against, each with an optimizer of its own.
         lr: Learning rate of Adam.
         warmup: Share of the steps at the beginning over which the rate rises.
         decay: Share of the steps at the end over which it falls to zero as a cosine.
@@ -57,7 +60,7 @@ class EncoderTask(AbstractTask):
         log_every: Steps between two log entries.
     """
 
-    groups = ("generator", "space", "encoder", "loss", "regularizer", "metric")
+    groups = ("generator", "space", "encoder", "loss", "regularizer", "adversary", "metric")
 
     def __init__(
         self,
@@ -67,6 +70,7 @@ class EncoderTask(AbstractTask):
         regularizers: Mapping[str, AbstractRegularizer] | None = None,
         metrics: Mapping[str, AbstractMetric] | None = None,
         network: dict[str, Any] | None = None,
+        adversaries: Mapping[str, AbstractAdversary] | None = None,
         lr: float = 1e-3,
         warmup: float = 0.02,
         decay: float = 0.5,
@@ -101,6 +105,9 @@ class EncoderTask(AbstractTask):
         self.widen_after, self.widen_every = widen_after, widen_every
         self.adam = torch.optim.Adam(encoder.parameters(), lr, (0.9, 0.99))
         self.parts = {"encoder": encoder, "mean": self.mean, "adam": self.adam}
+        self.adversaries = torch.nn.ModuleDict(adversaries or {})
+        for name, adversary in self.adversaries.items():
+            self.parts |= {f"adversary_{name}": adversary, f"adam_{name}": adversary.adam}
         self.objects = {"generator": space.generator}
 
     @classmethod
@@ -126,6 +133,7 @@ class EncoderTask(AbstractTask):
             regularizers={name: offer(node, space=space) for name, node in (cfg.get("regularizer") or {}).items()},
             metrics=make_metrics(cfg.get("metric") or {}, torch.device("cpu"))[0],
             network=to_plain(cfg.encoder),
+            adversaries={name: offer(cfg.adversary[name], space=space) for name in sorted(cfg.get("adversary") or {})},
             seed=cfg.seed,
         )
 
@@ -152,6 +160,7 @@ class EncoderTask(AbstractTask):
                 for name, loss in self.losses.items()
             }
             terms |= {n: reg.weight * reg(latent, {}, made).mean() for n, reg in self.regularizers.items()}
+            terms |= {f"adversary_{n}": a.price(self._open(latent), made) for n, a in self.adversaries.items()}
             if latents is not None:
                 terms["latent"] = self.latent_weight * (self._distance(latent, latents) * known).mean()
             self.manual_backward(torch.stack(list(terms.values())).sum())
@@ -160,7 +169,28 @@ class EncoderTask(AbstractTask):
         self.adam.step()
         half_life = min(self.ema_images, (self.done + 1) * self.batch / 20)
         follow(self.mean, self.encoder, 1 - 0.5 ** (self.batch / half_life))
+        if self.adversaries:
+            logs |= self._answer(self._open(latent).detach(), made.detach(), batch["images"], images)
         return logs
+
+    def _answer(self, latent: Tensor, made: Tensor, real: Tensor, images: Tensor) -> dict[str, Tensor]:
+        """One step of each adversary; where G's samples took the place of real images, these are the real ones."""
+        share, logs = Share(self.batch, self.rows, self._gather), {}
+        drawn = len(range(round(self.samples * self.batch))[self.rows])
+        real = torch.cat([real[:drawn], images[drawn:]])
+        for stream, (name, adversary) in enumerate(self.adversaries.items(), start=1):
+            loss = adversary.learn(latent, made, real, self.done, rng_at(self.seed, self.done, stream), share)
+            adversary.adam.zero_grad(set_to_none=True)
+            self.manual_backward(loss)
+            adversary.adam.step()
+            logs[f"train/discriminator_{name}"] = loss.detach()
+        return logs
+
+    def _gather(self, part: Float[Tensor, "b ..."]) -> Float[Tensor, "n ..."]:
+        """The whole of a tensor whose rows are shared by the processes, in the order of the batch."""
+        if self._trainer is None or self.trainer.world_size == 1:
+            return part
+        return self.all_gather(part).transpose(0, 1).flatten(0, 1)
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""
@@ -205,12 +235,18 @@ class EncoderTask(AbstractTask):
 
     def _widened(self, latent: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
         """The latent with the rows that are not open yet replaced by the first one (e4e)."""
+        opened = self._open(latent)
+        if self.widen_after is None or opened.shape[1] == latent.shape[1]:
+            return latent
+        closed = latent.shape[1] - opened.shape[1]
+        return torch.cat([opened, latent[:, :1].expand(-1, closed, -1)], dim=1)
+
+    def _open(self, latent: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
+        """The rows of a latent that are open at this step."""
         if self.widen_after is None:
             return latent
         opened = 1 if self.done < self.widen_after else 2 + (self.done - self.widen_after) // self.widen_every
-        if opened >= latent.shape[1]:
-            return latent
-        return torch.cat([latent[:, :opened], latent[:, :1].expand(-1, latent.shape[1] - opened, -1)], dim=1)
+        return latent[:, :opened]
 
     def _distance(self, latent: Float[Tensor, "b ..."], known: Float[Tensor, "b ..."]) -> Float[Tensor, " b"]:
         """Mean over coordinates of the squared distance, in units of the prior's spread²."""

@@ -25,7 +25,7 @@ from zstar.signatures import resolve
 from zstar.tasks.base import AbstractTask
 from zstar.tasks.callbacks import Checkpoints, Progress, Samples, Scores, Snapshots, Waiting
 
-GROUPS = ("generator", "discriminator", "annotator", "encoder", "space", "loss", "regularizer", "metric")
+GROUPS = ("generator", "discriminator", "annotator", "encoder", "space", "loss", "regularizer", "adversary", "metric")
 UNHASHED = ("trainer", "callbacks")  # how a training is carried out and watched, not what it computes
 
 

@@ -91,6 +91,12 @@ class GeneratorTask(AbstractTask):
             raise ValueError(
                 "data: samples of the generator that is being trained teach it nothing; choose data=folder"
             )
+        kind = resolve(cfg.discriminator._target_)
+        if getattr(kind, "judges", "images") != "images":
+            raise ValueError(
+                f"discriminator: {kind.__name__} judges {kind.judges} and a generator makes images; choose "
+                "discriminator=stylegan2 or projected"
+            )
         generator = build(cfg.generator)
         if not isinstance(generator, StyleGAN2):
             name = type(generator).__name__

@@ -1,0 +1,80 @@
+"""A discriminator of style codes."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from zstar.discriminators.base import AbstractDiscriminator
+from zstar.ranges import POSITIVE, Within, require
+
+
+class Latent(AbstractDiscriminator):
+    """e4e's latent discriminator (Tov et al. 2021, https://arxiv.org/abs/2102.02766): an MLP on single style codes.
+
+    It tells codes that the mapping network gives from codes that an encoder gives, one row of w_plus at a time. The
+    choice beside an encoder whose latents are to be edited: ``adversary=[latent]``. Non-saturating logistic loss with
+    R1 (Mescheder et al., https://arxiv.org/abs/1801.04406), differentiated exactly, for codes are small.
+
+    Arguments:
+        mean: Mean of the real codes, in the shape of one.
+        spread: Root mean squared distance of a real code from the mean, per coordinate. D sees (code − mean) / spread,
+            so that it works the same for every generator.
+        hidden: Units per layer; null for as many as a code has coordinates.
+        layers: Layers in all, the last one of which gives the logit.
+        r1_gamma: Weight of the penalty γ/2 ‖∇D‖² in these units. e4e's 10 is for raw codes: 10 / spread² here.
+        r1_every: Steps between two penalties; each counts that many times.
+    """
+
+    judges = "latents"
+    mean: Tensor
+
+    def __init__(
+        self,
+        mean: Float[Tensor, " width"],
+        spread: float = 1.0,
+        hidden: int | None = None,
+        layers: int = 4,
+        r1_gamma: float = 10.0,
+        r1_every: int = 16,
+    ) -> None:
+        super().__init__()
+        hidden = len(mean) if hidden is None else hidden
+        require("discriminator", Within(1), hidden=hidden, layers=layers, r1_every=r1_every)
+        require("discriminator", Within(0), r1_gamma=r1_gamma)
+        require("discriminator", POSITIVE, spread=spread)
+        self.register_buffer("mean", mean.detach().clone().float())
+        self.spread, self.r1_gamma, self.r1_every = spread, r1_gamma, r1_every
+        body: list[nn.Module] = []
+        for layer in range(layers - 1):
+            body += [nn.Linear(hidden if layer else len(mean), hidden), nn.LeakyReLU(0.2)]
+        self.body = nn.Sequential(*body, nn.Linear(hidden if body else len(mean), 1))
+
+    def features(self, latents: Float[Tensor, "b width"]) -> list[Tensor]:
+        """Codes in units of the prior: all of this discriminator trains."""
+        return [(latents - self.mean) / self.spread]
+
+    def judge(self, features: list[Tensor]) -> list[Tensor]:
+        """One logit per code, kept out of mixed precision, where the distances between codes are lost."""
+        codes = features[0]
+        with torch.autocast(codes.device.type, enabled=False):
+            return [self.body(codes.float())]
+
+    def loss(self, real: list[Tensor], fake: list[Tensor]) -> Float[Tensor, ""]:
+        """Logistic loss."""
+        return F.softplus(-real[0]).mean() + F.softplus(fake[0]).mean()
+
+    def generator_loss(self, fake: list[Tensor]) -> Float[Tensor, ""]:
+        """Non-saturating logistic loss."""
+        return F.softplus(-fake[0]).mean()
+
+    def penalty(self, latents: Float[Tensor, "b width"], step: int, rng: torch.Generator) -> Tensor | None:
+        """R1, every ``r1_every`` steps."""
+        if self.r1_gamma == 0 or step % self.r1_every:
+            return None
+        codes = self.features(latents)[0].detach().requires_grad_(True)
+        (slope,) = torch.autograd.grad(self.judge([codes])[0].sum(), codes, create_graph=True)
+        return slope.square().sum(dim=1).mean() * (self.r1_gamma / 2 * self.r1_every)
+
+    def refresh(self) -> None:
+        """Nothing to prepare."""
