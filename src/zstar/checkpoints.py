@@ -129,6 +129,8 @@ def compare(module: nn.Module, weights: dict[str, Tensor], origin: object) -> No
     wanted = module.state_dict()
     kind = type(module).__name__
     for name, value in wanted.items():
+        if name not in weights and name.split(".")[-1] == "num_batches_tracked":
+            continue  # a counter that files older than PyTorch 0.4.1 lack; in eval() nothing depends on it
         if name not in weights:
             raise ValueError(f"checkpoint: {origin} lacks '{name}' {tuple(value.shape)} of {kind}")
         if weights[name].shape != value.shape:

@@ -1,20 +1,22 @@
 """Trained inverting networks: an encoder with the space and the generator that it belongs to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from zstar import cards, checkpoints
 from zstar.encoders.base import AbstractEncoder
+from zstar.encoders.module import Module
 from zstar.ranges import Within, require
 from zstar.spaces.base import AbstractSpace
 
 SUPPLIED = ("resolution", "channels", "shape", "mean", "spread")
+NEAREST = ("w_plus", "w")  # the only way down: a mean of rows
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Inverter:
     ) -> list[Tensor]:
         """The latents of images in [−1, 1] after each pass, in ``space``; differentiable with respect to the images.
 
-        Where the network's own space is poorer (z → w → w_plus → style), its latents are lifted.
+        Where the network's own space is poorer (z → w → w_plus → style), its latents are lifted. Latents of w_plus
+        come to w as the mean of their rows, the nearest point that w has.
         """
         network, generator = self.network, space.generator
         passes = passes or network.passes
@@ -52,7 +55,9 @@ class Inverter:
             seen = generator.synthesize(latent, self.space) if network.looks_back else None
             latent = network(images, latent, seen)
             found.append(latent)
-        if self.space != space.name:
+        if (self.space, space.name) == NEAREST:
+            found = [latent.mean(dim=1) for latent in found]
+        elif self.space != space.name:
             found = [generator.lift(latent, self.space, space.name) for latent in found]
         return [space.constrain(latent) for latent in found]
 
@@ -71,7 +76,8 @@ class Inverter:
                 f"{self.name} sees {self.network.channels}×{self.network.resolution}×{self.network.resolution} images"
             )
         names = list(generator.spaces)
-        if self.space not in names or names.index(self.space) > names.index(space.name):
+        downwards = self.space in names and names.index(self.space) > names.index(space.name)
+        if self.space not in names or (downwards and (self.space, space.name) != NEAREST):
             return f"{self.name} gives latents of {self.space}, which are no latents of {space.name}"
         if self.network.shape != generator.shape(self.space):
             return f"{self.name} gives latents of shape {self.network.shape}"
@@ -127,7 +133,7 @@ def load_inverter(
 
 
 def find_inverter(space: AbstractSpace) -> Inverter | None:
-    """The shipped encoder for this generator and space, of several that of the richest space; or ``None``."""
+    """The shipped encoder for this generator and space, of several that of this space, else of the richest; or none."""
     fingerprint, found = None, []
     for path in checkpoints.all_shipped():
         card = checkpoints.read_card(path)
@@ -137,7 +143,35 @@ def find_inverter(space: AbstractSpace) -> Inverter | None:
                 inverter = load_inverter(path)
                 found += [] if inverter.misfit(space) else [inverter]
     order = list(space.generator.spaces)
-    return max(found, key=lambda inverter: order.index(inverter.space), default=None)
+    return max(found, key=lambda one: (one.space == space.name, order.index(one.space)), default=None)
+
+
+def own_inverter(
+    space: AbstractSpace,
+    network: nn.Module,
+    latents: str = "z",
+    checkpoint: str | None = None,
+    checkpoint_key: str | None = None,
+    input_range: Sequence[float] = (-1.0, 1.0),
+    output: int | str | None = None,
+) -> Inverter:
+    """An encoder that this package has not trained: the one that came with the generator, or one of your own.
+
+    Arguments:
+        space: What it is to serve.
+        latents: The space of the generator that its latents are in; they are lifted where ``space`` is a richer one.
+        network, checkpoint, checkpoint_key, input_range, output: As for :class:`zstar.encoders.module.Module`.
+
+    Raises:
+        ValueError: There is no such space, or the network does not fit the generator; one sentence with the key.
+    """
+    generator = space.generator
+    if latents not in generator.spaces:
+        choice = ", ".join(generator.spaces)
+        raise ValueError(f"encoder.latents: the generator has no space '{latents}'; choose one of {choice}")
+    sizes = (generator.resolution, generator.channels, generator.shape(latents))
+    made = Module(*sizes, network, checkpoint, checkpoint_key, input_range, output)
+    return Inverter(made, latents, None, type(network).__name__).fitted(space)
 
 
 def _sizes(card: dict[str, Any], weights: dict[str, Tensor]) -> dict[str, Any]:

@@ -120,6 +120,11 @@ class EncoderTask(AbstractTask):
                 "file of weights, or choose generator=cottages"
             )
         space = build(cfg.space, generator=generator)
+        if not cfg.encoder.get("_partial_"):
+            raise ValueError(
+                "encoder: this one is finished and there is nothing to train; choose psp, resnet, igan or restyle, or "
+                "give the node of a class of your own _partial_: true"
+            )
         sizes = {"resolution": generator.resolution, "channels": generator.channels, "shape": space.shape}
         encoder = build({**cfg.encoder, "_partial_": False}, **sizes, mean=space.mean, spread=space.spread)
         if not isinstance(encoder, AbstractEncoder):
@@ -221,9 +226,11 @@ class EncoderTask(AbstractTask):
         made = (generator.channels, generator.resolution, generator.resolution)
         if tuple(images.shape[1:]) != made:
             found, wanted = ("×".join(map(str, size)) for size in (images.shape[1:], made))
-            fix = f"set data.resolution={made[1]}" if images.shape[1] == made[0] else f"set data.channels={made[0]}"
+            fixes = [f"data.channels={made[0]}"] * (images.shape[1] != made[0])
+            fixes += [f"data.resolution={made[1]}"] * (images.shape[2:] != made[1:])
             raise ValueError(
-                f"data: its images are {found} and the generator makes {wanted}; {fix}, or choose other data"
+                f"data: its images are {found} and the generator makes {wanted}; set {' and '.join(fixes)}, or choose "
+                "other data"
             )
 
     def _start(self, n: int) -> tuple[Tensor, Tensor]:
