@@ -34,6 +34,7 @@ def entry(primary: str, settings: type) -> Callable[[Callable[[DictConfig], Any]
         @wraps(job)
         def program() -> Any:  # noqa: ANN401
             os.environ["HYDRA_FULL_ERROR"] = "1"  # without it Hydra hides the cause of an error
+            os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # before torch comes, whose advice is no user's
             try:
                 return composed()
             except JobFailed:

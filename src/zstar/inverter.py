@@ -15,6 +15,7 @@ from zstar.encoders.module import Module
 from zstar.ranges import Within, require
 from zstar.spaces.base import AbstractSpace
 
+MOST_ROWS = 1024  # of a latent; a file that asks for more would keep the machine busy with building heads
 SUPPLIED = ("resolution", "channels", "shape", "mean", "spread")
 NEAREST = ("w_plus", "w")  # the only way down: a mean of rows
 
@@ -186,4 +187,6 @@ def _sizes(card: dict[str, Any], weights: dict[str, Tensor]) -> dict[str, Any]:
     if "mean" not in weights or "spread" not in weights:
         raise ValueError("the weights have no mean and spread")
     mean, spread = weights["mean"], weights["spread"]
+    if not 1 <= mean.ndim <= 3 or not mean.numel() or (mean.ndim == 2 and len(mean) > MOST_ROWS) or spread.ndim:
+        raise ValueError(f"mean {tuple(mean.shape)} and spread {tuple(spread.shape)} are those of no latents")
     return {**sizes, "shape": tuple(mean.shape), "mean": mean.float(), "spread": float(spread)}

@@ -84,9 +84,9 @@ def record_result(folder: str | Path, result: Mapping[str, Any]) -> Path:
     return write_json(Path(folder) / "result.json", {"status": "finished", **result})
 
 
-def record_failure(folder: str | Path, exc: BaseException) -> Path:
+def record_failure(folder: str | Path, exc: BaseException | str) -> Path:
     """Write the traceback to ``failed.txt`` and no ``result.json``: asked for again, the run is done again."""
-    text = "".join(traceback.format_exception(exc))
+    text = exc if isinstance(exc, str) else "".join(traceback.format_exception(exc))
     return write_atomic(Path(folder) / "failed.txt", lambda file: file.write_text(text, encoding="utf-8"))
 
 

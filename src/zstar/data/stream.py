@@ -1,6 +1,8 @@
 """Endless training batches, each a pure function of its step."""
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 from torch import Tensor
@@ -8,12 +10,16 @@ from torch.utils.data import IterableDataset
 
 from zstar.data.base import AbstractData
 
+AHEAD = 2  # batches that are read while a step computes
+
 
 class Stream(IterableDataset):
     """The batches of steps ``first … last − 1``; each pass over the data is shuffled anew.
 
     Step ``s`` reads the same images in every run, so a training that starts again at step ``s`` sees exactly what it
     would have seen. It has no length on purpose: the trainer stops where the stream ends, at whatever step it began.
+
+    A thread reads the next batches, one after the other, while the current one is used. It ends with the iterator.
 
     Arguments:
         data: The images; broken ones are left out, and a batch is filled up with its own first images.
@@ -48,13 +54,29 @@ class Stream(IterableDataset):
         order = (torch.randperm(whole, generator=rng)[:, None] * block + torch.arange(block)).flatten()
         return torch.cat([order, torch.arange(whole * block, len(self.data))])
 
+    def read(self, step: int) -> dict[str, Tensor]:
+        """The batch of a step: a dict with ``images`` and the data's extras, batch first.
+
+        Raises:
+            ValueError: None of its images can be read.
+        """
+        read = self.data.read(chosen := self.indices(step)[self.rows])
+        if not read.ids:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in list(read.failed.items())[:3])
+            raise ValueError(f"data: none of the {len(chosen)} images of step {step} can be read ({reasons})")
+        fill = [i % len(read.ids) for i in range(len(chosen))]
+        tensors = {"images": read.images, **read.extras}
+        return tensors if len(read.ids) == len(chosen) else {k: v[fill] for k, v in tensors.items()}
+
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        """Dicts with ``images`` and the data's extras, batch first."""
-        for step in range(self.first, self.last):
-            read = self.data.read(chosen := self.indices(step)[self.rows])
-            if not read.ids:
-                reasons = "; ".join(f"{name}: {reason}" for name, reason in list(read.failed.items())[:3])
-                raise ValueError(f"data: none of the {len(chosen)} images of step {step} can be read ({reasons})")
-            fill = [i % len(read.ids) for i in range(len(chosen))]
-            tensors = {"images": read.images, **read.extras}
-            yield tensors if len(read.ids) == len(chosen) else {k: v[fill] for k, v in tensors.items()}
+        """The batches in order. What goes wrong with one of them is raised in its place, after those before it."""
+        reader = ThreadPoolExecutor(1, "stream")
+        coming: deque[Future[dict[str, Tensor]]] = deque()
+        try:
+            for step in range(self.first, self.last + AHEAD):
+                if step < self.last:
+                    coming.append(reader.submit(self.read, step))
+                if step >= self.first + AHEAD:
+                    yield coming.popleft().result()
+        finally:
+            reader.shutdown(cancel_futures=True)

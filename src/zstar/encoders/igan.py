@@ -13,7 +13,8 @@ from zstar.ranges import POSITIVE, Within, require
 class IGAN(AbstractEncoder):
     """iGAN's predictor (Zhu et al. 2016, https://arxiv.org/abs/1609.03552): strided 5×5 convolutions with batch norm.
 
-    The choice for small generators such as a DCGAN, and the fastest one.
+    The choice for small generators such as a DCGAN, and the fastest one. Untrained it gives latents near the prior's
+    mean. Its batch norm takes the statistics of each batch in training, and fixed ones afterwards.
 
     Arguments:
         resolution, channels, shape, mean, spread: As for every encoder.

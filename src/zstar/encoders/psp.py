@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from zstar.encoders.base import AbstractEncoder
 from zstar.encoders.trunk import Trunk
+from zstar.ranges import Within, require
 
 # pSp gives rows 1–3 of 18 to the coarse map, 4–7 to the middle one, the others to the fine one.
 COARSE, MIDDLE = 3 / 18, 7 / 18
@@ -49,6 +50,7 @@ class PSP(AbstractEncoder):
         super().__init__(resolution, channels, shape, mean, spread)
         if around not in ("mean", "first"):
             raise ValueError(f"encoder.around: '{around}' is unknown; choose mean or first")
+        require("encoder", Within(1), pyramid=pyramid)
         self.around = around
         self.trunk = Trunk(resolution, channels, width, width_max, blocks, input_size)
         widths, sizes = self.trunk.widths[-3:], self.trunk.sizes[-3:]

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from zstar.encoders.base import AbstractEncoder
 from zstar.encoders.trunk import Trunk
+from zstar.ranges import Within, require
 
 
 class ResNet(AbstractEncoder):
@@ -36,6 +37,7 @@ class ResNet(AbstractEncoder):
         input_size: int | None = None,
     ) -> None:
         super().__init__(resolution, channels, shape, mean, spread)
+        require("encoder", Within(1), hidden=hidden)
         self.trunk = Trunk(resolution, channels, width, width_max, blocks, input_size)
         flat = self.trunk.widths[-1] * self.trunk.sizes[-1] ** 2
         self.read = nn.Sequential(nn.Flatten(), nn.Linear(flat, hidden), nn.SiLU(), nn.Linear(hidden, self.width))

@@ -36,7 +36,7 @@ class ReStyle(AbstractEncoder):
         passes: int = 5,
     ) -> None:
         super().__init__(resolution, channels, shape, mean, spread)
-        require("encoder", Within(1), passes=passes)
+        require("encoder", Within(1, 1000), passes=passes)
         self.passes = passes
         self.encoder = encoder(
             resolution=resolution, channels=2 * channels, shape=shape, mean=torch.zeros_like(mean), spread=spread

@@ -14,7 +14,7 @@ from zstar.config import build, to_plain
 from zstar.data.base import AbstractData
 from zstar.data.cottage_vocabulary import cottage_vocabulary
 from zstar.ranges import POSITIVE, Within, require
-from zstar.tasks.base import AbstractTask, rng_at
+from zstar.tasks.base import AbstractTask
 
 
 def roughen(images: Float[Tensor, "b c h w"], rng: torch.Generator, strength: float) -> Float[Tensor, "b c h w"]:
@@ -89,7 +89,7 @@ class AnnotatorTask(AbstractTask):
             raise ValueError("data: its images have no masks and factors to learn from; choose data=cottages_train")
         images, masks, factors = batch["images"], batch["masks"], batch["factors"]
         if self.roughness:
-            images = roughen(images, rng_at(self.seed, self.done), self.roughness)
+            images = roughen(images, self.rng, self.roughness)
         result = self.annotator(images.contiguous(memory_format=torch.channels_last))
         entropy = -(masks * result.logits.float().log_softmax(dim=1)).sum(dim=1).mean()
         distance = self.vocabulary.distance(result.factors.float(), factors).mean()

@@ -71,9 +71,18 @@ class AbstractTask(pl.LightningModule, ABC):
     @property
     def rows(self) -> slice:
         """Which images of a step's batch are this process's, where several share the work."""
-        if self._trainer is None:
-            return slice(None)
-        return slice(self.trainer.global_rank, None, self.trainer.world_size)
+        rank, count = self._place
+        return slice(rank, None, count)
+
+    @property
+    def rng(self) -> torch.Generator:
+        """The random numbers of this step for what no other process has to know of; in each other ones."""
+        return rng_at(self.seed + 1_000_003 * self._place[0], self.done)
+
+    @property
+    def _place(self) -> tuple[int, int]:
+        """Which process this is, and of how many."""
+        return (0, 1) if self._trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
     def training_step(self, batch: dict[str, Tensor], _index: int) -> None:
         """Lightning's hook: one step, its scalars averaged between two log entries without a synchronisation."""
@@ -83,10 +92,9 @@ class AbstractTask(pl.LightningModule, ABC):
         self.done += 1
         if self.done % self.log_every == 0:
             means = {name: total / count for name, (total, count) in self._sums.items()}
-            if self.trainer.world_size > 1:
-                means = {name: self.trainer.strategy.reduce(mean, reduce_op="mean") for name, mean in means.items()}
+            values = self.trainer.strategy.reduce(torch.stack(list(means.values())).float(), reduce_op="mean")
             if self.logger is not None:
-                self.logger.log_metrics({name: mean.item() for name, mean in means.items()}, step=self.done)
+                self.logger.log_metrics(dict(zip(means, values.tolist(), strict=True)), step=self.done)
             self._sums = {}
 
     def configure_optimizers(self) -> list[Optimizer]:

@@ -30,9 +30,14 @@ class Progress(pl.Callback):
         """Leave the bar as it stands."""
         self.bar.close()
 
+    def on_exception(self, trainer: pl.Trainer, task: AbstractTask, exception: BaseException) -> None:
+        """Leave the bar as it stands, so that what is said next has a line of its own."""
+        if hasattr(self, "bar"):
+            self.bar.close()
+
 
 class Waiting(pl.Callback):
-    """Measures which share of the time the training waits for its images."""
+    """Measures which share of the time the training waits for its images; to be the last of the callbacks."""
 
     def __init__(self) -> None:
         self.waited = self.worked = 0.0
@@ -108,16 +113,21 @@ class Samples(pl.Callback):
 
 
 class Scores(pl.Callback):
-    """Every ``every`` steps, the task's own scores on held-out images to the logger."""
+    """Every ``every`` steps, the task's own scores on held-out images to the logger; at the end, kept in ``final``."""
 
-    def __init__(self, data: AbstractData, every: int) -> None:
+    def __init__(self, data: AbstractData | None, every: int) -> None:
         self.data, self.every = data, every
+        self.final: dict[str, float] = {}
 
     def on_train_batch_end(self, trainer: pl.Trainer, task: AbstractTask, *_: Any) -> None:
         """Evaluate and log."""
-        if self.every and task.done % self.every == 0 and trainer.logger is not None:
+        if self.data and self.every and task.done % self.every == 0 and trainer.logger is not None:
             scores = {f"validation/{name}": value for name, value in task.evaluate(self.data).items()}
             trainer.logger.log_metrics(scores, step=task.done)
+
+    def on_train_end(self, trainer: pl.Trainer, task: AbstractTask) -> None:
+        """Evaluate while everything is still where it was trained."""
+        self.final = {} if self.data is None else task.evaluate(self.data)
 
 
 class Snapshots(pl.Callback):

@@ -1,6 +1,7 @@
 """Training of an inverting network against a fixed generator."""
 
 import copy
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -109,6 +110,7 @@ class EncoderTask(AbstractTask):
         for name, adversary in self.adversaries.items():
             self.parts |= {f"adversary_{name}": adversary, f"adam_{name}": adversary.adam}
         self.objects = {"generator": space.generator}
+        self._origin: tuple[Tensor, Tensor] | None = None
 
     @classmethod
     def compose(cls, cfg: DictConfig) -> "EncoderTask":
@@ -201,7 +203,7 @@ class EncoderTask(AbstractTask):
         """Learning rate of a step."""
         rise = min(1.0, (step + 1) / max(1.0, self.warmup * self.steps))
         left = min(1.0, (self.steps - step) / max(1.0, self.decay * self.steps))
-        return self.lr * rise * (0.5 - 0.5 * torch.cos(torch.tensor(torch.pi * left)).item())
+        return self.lr * rise * (0.5 - 0.5 * math.cos(math.pi * left))
 
     def _mix(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor | None, Tensor]:
         """The images of a step, their known latents, and 1 for the images whose latent is known, else 0."""
@@ -209,12 +211,12 @@ class EncoderTask(AbstractTask):
         self._check(images)
         rng, rows = rng_at(self.seed, self.done), self.rows
         if self.flip and latents is None:
-            mirrored = (torch.rand(self.batch, 1, 1, 1, generator=rng) < self.flip)[rows].to(images.device)
-            images = torch.where(mirrored, images.flip(3), images)
+            mirrored = (torch.rand(self.batch, 1, 1, 1, generator=rng) < self.flip)[rows]
+            images = torch.where(mirrored.to(images.device, non_blocking=True), images.flip(3), images)
         known = images.new_full((len(images),), float(latents is not None))
         if drawn := round(self.samples * self.batch):
             with torch.no_grad(), torch.autocast(images.device.type, enabled=False):  # what is known is known exactly
-                fresh = self.space.sample(drawn, rng)[rows].to(images.device)
+                fresh = self.space.sample(drawn, rng)[rows].to(images.device, non_blocking=True)
                 images = torch.cat([self.space.decode(fresh), images[len(fresh) :]])
             rest = images.new_zeros(len(images), *self.space.shape) if latents is None else latents
             latents = torch.cat([fresh, rest[len(fresh) :]])
@@ -234,11 +236,12 @@ class EncoderTask(AbstractTask):
             )
 
     def _start(self, n: int) -> tuple[Tensor, Tensor]:
-        """The prior's mean for ``n`` images, and what it looks like."""
-        latent = self.space.start(1).to(self.device)
-        with torch.no_grad():
-            made = self.space.decode(latent)
-        return latent.expand(n, *latent.shape[1:]), made.expand(n, -1, -1, -1)
+        """The prior's mean for ``n`` images, and what it looks like, which is always the same."""
+        if self._origin is None:
+            with torch.no_grad():
+                latent = self.space.start(1).to(self.device)
+                self._origin = latent, self.space.decode(latent)
+        return tuple(part.expand(n, *part.shape[1:]) for part in self._origin)
 
     def _widened(self, latent: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
         """The latent with the rows that are not open yet replaced by the first one (e4e)."""

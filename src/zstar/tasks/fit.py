@@ -10,7 +10,6 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
-from pytorch_lightning.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
 from zstar.checkpoints import save_weights
@@ -24,6 +23,9 @@ from zstar.settings import Train
 from zstar.signatures import resolve
 from zstar.tasks.base import AbstractTask
 from zstar.tasks.callbacks import Checkpoints, Progress, Samples, Scores, Snapshots, Waiting
+from zstar.tasks.processes import check_processes, is_first
+from zstar.tasks.quiet import quiet
+from zstar.tasks.together import Together
 
 GROUPS = ("generator", "discriminator", "annotator", "encoder", "space", "loss", "regularizer", "adversary", "metric")
 UNHASHED = ("trainer", "callbacks")  # how a training is carried out and watched, not what it computes
@@ -45,26 +47,37 @@ def fit(cfg: DictConfig, folder: Path) -> dict[str, Any]:
             raise ValueError(f"{name}: nothing is chosen and this task needs it; leave {name} at its default")
     plain = {name: value for name, value in to_plain(cfg).items() if name not in GROUPS or name in kind.groups}
     hashed = {name: value for name, value in plain.items() if name not in UNHASHED}
-    first = rank_zero_only.rank == 0  # of several processes one writes, and all compute
+    first = is_first()  # of several processes one reads, writes and logs, and all compute
     key = config_hash(hashed | {"precision": plain["trainer"].get("precision")})
     if (result := finished(folder, key)) is not None:
-        print(f"{folder}: finished already; choose another output folder to train again")
+        if first:
+            print(f"{folder}: finished already; choose another output folder to train again")
         return result
     if first:
         clear_partial(folder)
-    state = _previous(folder / "checkpoint.pt", key)
+    state = _previous(folder / "checkpoint.pt", key) if first else {}
     logger: AbstractLogger = build(cfg.logger) if first else NoLogger()
-    failed = True
+
+    def report(said: str, trace: str) -> None:
+        record_failure(folder, trace)
+        logger.finish(True)
+        print(f"\n{said}", file=sys.stderr, flush=True)
+
+    together, failed = Together(key, report), True
     try:
-        logger.start(folder, plain, "train", folder.name, cfg.tags)
-        result = _fit(cfg, kind, plain, key, folder, logger, state)
+        with quiet():
+            logger.start(folder, plain, "train", folder.name, cfg.tags)
+            result = _fit(cfg, kind, plain, key, folder, logger, state, together)
         failed = False
         return result
     except Exception as error:
-        record_failure(folder, error)
+        together.fail(error, str(folder))
+        if first:
+            record_failure(folder, error)
         raise
     finally:
         logger.finish(failed)
+        together.end()
 
 
 def _fit(
@@ -75,6 +88,7 @@ def _fit(
     folder: Path,
     logger: AbstractLogger,
     state: dict[str, Any],
+    together: Together,
 ) -> dict[str, Any]:
     torch.manual_seed(cfg.seed)  # initial weights; everything after them draws from its own generators
     task = kind.compose(cfg)
@@ -90,37 +104,34 @@ def _fit(
         float(cfg.callbacks.checkpoint_minutes),
         state.get("seconds", 0.0),
     )
+    waiting, scores = Waiting(), Scores(validation, cfg.callbacks.scores_every)
 
-    def export(scores: dict[str, float] | None = None) -> dict[str, Any]:
+    def export(found: dict[str, float] | None = None) -> dict[str, Any]:
         tensors, facts = task.export()
-        card = facts | _facts(task, plain, data, keeper.seconds()) | {"scores": scores or {}}
-        save_weights(folder / "weights.safetensors", tensors, card)
-        return card
+        facts |= _facts(task, plain, data, keeper.seconds()) | {"waiting": waiting.share(), "scores": found or {}}
+        save_weights(folder / "weights.safetensors", tensors, facts)
+        return facts
 
-    waiting = Waiting()
-    watchers = [waiting, keeper, Samples(folder / "samples", cfg.callbacks.samples_every, validation)]
-    watchers += [Snapshots(export, cfg.callbacks.snapshot_every), Progress()]
-    if validation is not None:
-        watchers.append(Scores(validation, cfg.callbacks.scores_every))
+    watchers = [keeper, Samples(folder / "samples", cfg.callbacks.samples_every, validation)]
+    watchers += [Snapshots(export, cfg.callbacks.snapshot_every), Progress(), scores, waiting]
+    first = is_first()
     trainer: pl.Trainer = build(
         cfg.trainer,
         logger=logger.lightning(),
-        callbacks=watchers if rank_zero_only.rank == 0 else [],
+        callbacks=[together, *(watchers if first else [])],
         default_root_dir=folder,
     )
-    if task.batch % trainer.world_size:
-        count = trainer.world_size
-        raise ValueError(f"task.batch: {task.batch} images can't be shared by {count} processes; choose a multiple")
+    check_processes(trainer, task, bool(cfg.trainer.get("sync_batchnorm")))
     rows = slice(trainer.global_rank, None, trainer.world_size)
     stream = Stream(data, task.batch, task.done, task.steps, cfg.seed, rows)
-    trainer.fit(task, DataLoader(stream, batch_size=None))
-    if trainer.global_rank:
+    together.begin(trainer, stream)
+    trainer.fit(task, DataLoader(stream, batch_size=None, pin_memory=trainer.strategy.root_device.type == "cuda"))
+    if not first:
         return {}
-    scores = {} if validation is None else task.evaluate(validation)
     facts = {"steps": task.done, "seconds": keeper.seconds(), "waiting": waiting.share()}
-    logger.summary({**facts, **scores})
-    result = {"config_hash": key, **facts, "scores": scores}
-    result["card"] = export(scores)
+    logger.summary({**facts, **scores.final})
+    result = {"config_hash": key, **facts, "scores": scores.final}
+    result["card"] = export(scores.final)
     record_result(folder, result)
     return result
 

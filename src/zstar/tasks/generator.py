@@ -17,7 +17,7 @@ from zstar.discriminators.base import AbstractDiscriminator
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.ranges import POSITIVE, Within, require
 from zstar.signatures import resolve
-from zstar.tasks.base import AbstractTask, rng_at
+from zstar.tasks.base import AbstractTask
 from zstar.tasks.sampling import draw, follow, path_lengths
 from zstar.tasks.score import score
 
@@ -27,6 +27,10 @@ class GeneratorTask(AbstractTask):
 
     Both networks learn from the same generated images in each step: what is frozen in the discriminator is computed
     once. The mean of G's weights over the last images is what is exported.
+
+    Where several processes share the work (``trainer=ddp``), each draws latents and noise of its own and judges its
+    own part of the batch, so minibatch standard deviations and mean path lengths are taken over that part: the training
+    is an equally good one, but not to the digit that of one process.
 
     Arguments:
         generator: The generator to train.
@@ -107,7 +111,7 @@ class GeneratorTask(AbstractTask):
 
     def update(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One step of the discriminator, one of the generator, one of the mean."""
-        rng, judge = rng_at(self.seed, self.done), self.discriminator
+        rng, judge = self.rng, self.discriminator
         self._check(batch["images"])
         self._set_rates()
         fake = draw(self.generator, len(batch["images"]), rng, self.style_mixing)
