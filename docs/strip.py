@@ -1,4 +1,4 @@
-"""Make the picture at the top of the README: held-out pictures above, their projections below.
+"""Make the picture at the top of the README: held-out pictures, what the encoder makes of them, what optimisation adds.
 
 python docs/strip.py
 """
@@ -22,10 +22,9 @@ def main() -> None:
         result = run(compose("invert", [f"data.count={COUNT}", "steps=400", "logger=none", "name=strip"]))
     folder = Path(result["folder"])
     files = [f"{safe_name(f'test-{i:06d}')}.png" for i in range(COUNT)]
-    targets, made = (
-        torch.stack([read_image(folder / kind / name, 64) for name in files]) for kind in ("targets", "reconstructions")
-    )
-    write_montage(Path(__file__).with_name("strip.png"), targets, made, columns=COUNT)
+    kinds = ("targets", "starts", "reconstructions")
+    rows = [torch.stack([read_image(folder / kind / name, 64) for name in files]) for kind in kinds]
+    write_montage(Path(__file__).with_name("strip.png"), *rows, columns=COUNT)
 
 
 if __name__ == "__main__":
