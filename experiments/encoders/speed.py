@@ -65,8 +65,8 @@ def seconds(work: Callable[[], object], repeats: int) -> float:
 def train(task: EncoderTask, trainer: object, data: object, steps: int) -> tuple[float, float]:
     """Seconds of a step, and the share of them that is spent on waiting for images."""
     clock, waiting = Clock(), Waiting()
-    trainer = build(trainer, callbacks=[clock, waiting])
     with quiet():
+        trainer = build(trainer, callbacks=[clock, waiting])
         trainer.fit(task, DataLoader(Stream(data, task.batch, 0, steps), batch_size=None))
     return statistics.median(b - a for a, b in zip(clock.ends[2:-1], clock.ends[3:], strict=True)), waiting.share()
 
@@ -130,8 +130,8 @@ def measure(name: str, precision: str, batch: int, steps: int, repeats: int) -> 
     times = parts(task, images, cast, repeats)
     shares = [f"{100 * part / step:.0f} %" for part in (*times.values(), step - sum(times.values()))]
     found = infer(task, images, cast, repeats)
-    cells = [name, SPACES[name], f"{size / 1e6:.2f} M", precision, f"{batch / step:.0f}", *shares]
-    return " | ".join([*cells, f"{100 * waiting:.1f} %", f"{batch / found:.0f}"])
+    cells = [name, SPACES[name], f"{size / 1e6:.2f} M", precision, f"{batch / step:.3g}", *shares]
+    return " | ".join([*cells, f"{100 * waiting:.1f} %", f"{batch / found:.3g}"])
 
 
 def main() -> None:
