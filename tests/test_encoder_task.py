@@ -31,6 +31,7 @@ ENCODER = [
     f"generator.checkpoint={CHECKPOINT}", "data.resolution=16", "data.count=64", "loss=[pixel]", "metric=[mse]",
     "space=w", "space.prior_samples=100", "encoder=resnet", "encoder.width=8", "encoder.width_max=16",
     "encoder.blocks=1", "encoder.hidden=16", "validation.count=8", "task.steps=20", "task.batch=4", "task.log_every=5",
+    "task.samples=0",
     "callbacks.samples_every=0", "callbacks.scores_every=0", "callbacks.snapshot_every=0",
 ]  # fmt: skip
 PSP = ["space=w_plus", "encoder=psp", "encoder.pyramid=8", "encoder.width=8", "encoder.width_max=16"]
@@ -171,11 +172,12 @@ def test_samples_as_data_and_a_share_of_samples_know_their_latents(cfg: Callable
     task.space.generator.requires_grad_(False)
     batch = Samples(task.space.generator, 8, space="w").read(range(4))
     for given in ({"images": batch.images}, {"images": batch.images, "latent": batch.extras["latent"]}):
-        images, latents, known = task._mix(given)
-        assert known.tolist() == [1, 1, *[float("latent" in given)] * 2]
-        made = task.space.decode(latents)
-        torch.testing.assert_close(made[known > 0], images[known > 0], atol=1e-5, rtol=1e-5)
-        assert torch.equal(images[2:], batch.images[2:]) and not torch.equal(images[:2], batch.images[:2])
+        mixed = task.mix(given, 0, task.rows)
+        assert mixed.known.tolist() == [1, 1, *[float("latent" in given)] * 2]
+        made = task.space.decode(mixed.latents)
+        torch.testing.assert_close(made[mixed.known > 0], mixed.images[mixed.known > 0], atol=1e-5, rtol=1e-5)
+        assert torch.equal(mixed.images[2:], batch.images[2:]) and not torch.equal(mixed.images[:2], batch.images[:2])
+        assert torch.equal(mixed.real, batch.images)
 
 
 class Mirrored(AbstractData):

@@ -103,11 +103,7 @@ def project_batch(job: Job, index: int, batch: Batch, parts: Parts, folder: Path
         return
     weights = batch.extras.get("weights")
     targets = Targets(batch.images.to(job.device), batch.ids, None if weights is None else weights.to(job.device))
-    channels, size = job.generator.channels, job.generator.resolution
-    if targets.images.shape[1:] != (channels, size, size):
-        found, wanted = "×".join(map(str, targets.images.shape[1:])), f"{channels}×{size}×{size}"
-        fix = f"set data.resolution={size}" if len(targets.images[0]) == channels else "choose other data"
-        raise ValueError(f"data: its images are {found} and the generator makes {wanted}; {fix} or another generator")
+    job.generator.require_size(targets.images)
     inversion, start = project_with_start(job.problem, job.projectors, targets, [display.callback])
     pictures = {"targets": targets.images, "reconstructions": inversion.image}
     rows = [long_rows(job.labels, inversion, measure(job.metrics, inversion.image, targets.images))]

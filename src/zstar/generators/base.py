@@ -66,6 +66,19 @@ class AbstractGenerator(nn.Module, ABC):
             )
         return tuple(self.spaces[space])
 
+    def require_size(self, images: Float[Tensor, "b c h w"]) -> None:
+        """Refuse images of another size or number of channels than those that G makes."""
+        made, sizes = (self.channels, self.resolution, self.resolution), tuple(images.shape[1:])
+        if sizes == made:
+            return
+        found, wanted = ("×".join(map(str, size)) for size in (sizes, made))
+        fixes = [f"data.channels={made[0]}"] * (sizes[0] != made[0])
+        fixes += [f"data.resolution={made[1]}"] * (sizes[1:] != made[1:])
+        fix = " and ".join(fixes)
+        raise ValueError(
+            f"data: its images are {found} and the generator makes {wanted}; set {fix}, or choose other data"
+        )
+
     def freeze(self) -> "AbstractGenerator":
         """Set to ``eval()`` with no gradient to the weights; constructors end with it."""
         return self.eval().requires_grad_(False)

@@ -23,10 +23,11 @@ from zstar.regularizers.base import AbstractRegularizer
 from zstar.spaces.base import AbstractSpace
 from zstar.tasks.adversary import AbstractAdversary
 from zstar.tasks.base import AbstractTask, rng_at
+from zstar.tasks.mixing import Mix
 from zstar.tasks.pool import Share
+from zstar.tasks.reconstruction import measure, montage
 from zstar.tasks.sampling import follow
-
-COLUMNS = 8
+from zstar.tasks.widening import Widening
 
 
 class EncoderTask(AbstractTask):
@@ -102,8 +103,8 @@ class EncoderTask(AbstractTask):
         self.encoder = encoder.train().requires_grad_(True).to(memory_format=torch.channels_last)
         self.mean = copy.deepcopy(encoder).eval().requires_grad_(False)
         self.lr, self.warmup, self.decay, self.clip, self.ema_images = lr, warmup, decay, clip, ema_images
-        self.samples, self.latent_weight, self.flip = samples, latent_weight, flip
-        self.widen_after, self.widen_every = widen_after, widen_every
+        self.latent_weight = latent_weight
+        self.mix, self.widening = Mix(space, batch, seed, samples, flip), Widening(widen_after, widen_every)
         self.adam = torch.optim.Adam(encoder.parameters(), lr, (0.9, 0.99))
         self.parts = {"encoder": encoder, "mean": self.mean, "adam": self.adam}
         self.adversaries = torch.nn.ModuleDict(adversaries or {})
@@ -152,7 +153,8 @@ class EncoderTask(AbstractTask):
 
     def update(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One step of Adam on a batch, with the gradients of all passes added up."""
-        images, latents, known = self._mix(batch)
+        mixed = self.mix(batch, self.done, self.rows)
+        images = mixed.images
         with torch.no_grad():
             targets = {name: loss.features(images) for name, loss in self.losses.items()}
         self.adam.param_groups[0]["lr"] = self.rate(self.done)
@@ -160,16 +162,17 @@ class EncoderTask(AbstractTask):
         latent, made = self._start(len(images))
         logs: dict[str, Tensor] = {}
         for _ in range(self.encoder.passes):
-            latent = self._widened(self.encoder(images, latent.detach(), made.detach()))
+            latent = self.widening.close(self.encoder(images, latent.detach(), made.detach()), self.done)
+            opened = self.widening.open(latent, self.done)
             made = self.space.decode(latent)
             terms = {
                 name: loss.weight * loss.compare(loss.features(made), targets[name]).mean()
                 for name, loss in self.losses.items()
             }
             terms |= {n: reg.weight * reg(latent, {}, made).mean() for n, reg in self.regularizers.items()}
-            terms |= {f"adversary_{n}": a.price(self._open(latent), made) for n, a in self.adversaries.items()}
-            if latents is not None:
-                terms["latent"] = self.latent_weight * (self._distance(latent, latents) * known).mean()
+            terms |= {f"adversary_{n}": a.price(opened, made) for n, a in self.adversaries.items()}
+            if mixed.latents is not None:
+                terms["latent"] = self.latent_weight * (self.distance(latent, mixed.latents) * mixed.known).mean()
             self.manual_backward(torch.stack(list(terms.values())).sum())
             logs = {f"train/{name}": value.detach() for name, value in terms.items()}
         torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), self.clip)
@@ -177,14 +180,12 @@ class EncoderTask(AbstractTask):
         half_life = min(self.ema_images, (self.done + 1) * self.batch / 20)
         follow(self.mean, self.encoder, 1 - 0.5 ** (self.batch / half_life))
         if self.adversaries:
-            logs |= self._answer(self._open(latent).detach(), made.detach(), batch["images"], images)
+            logs |= self._answer(opened.detach(), made.detach(), mixed.real)
         return logs
 
-    def _answer(self, latent: Tensor, made: Tensor, real: Tensor, images: Tensor) -> dict[str, Tensor]:
-        """One step of each adversary; where G's samples took the place of real images, these are the real ones."""
+    def _answer(self, latent: Tensor, made: Tensor, real: Tensor) -> dict[str, Tensor]:
+        """One step of each adversary."""
         share, logs = Share(self.batch, self.rows, self._gather), {}
-        drawn = len(range(round(self.samples * self.batch))[self.rows])
-        real = torch.cat([real[:drawn], images[drawn:]])
         for stream, (name, adversary) in enumerate(self.adversaries.items(), start=1):
             loss = adversary.learn(latent, made, real, self.done, rng_at(self.seed, self.done, stream), share)
             adversary.adam.zero_grad(set_to_none=True)
@@ -205,36 +206,6 @@ class EncoderTask(AbstractTask):
         left = min(1.0, (self.steps - step) / max(1.0, self.decay * self.steps))
         return self.lr * rise * (0.5 - 0.5 * math.cos(math.pi * left))
 
-    def _mix(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor | None, Tensor]:
-        """The images of a step, their known latents, and 1 for the images whose latent is known, else 0."""
-        images, latents = batch["images"], batch.get("latent")
-        self._check(images)
-        rng, rows = rng_at(self.seed, self.done), self.rows
-        if self.flip and latents is None:
-            mirrored = (torch.rand(self.batch, 1, 1, 1, generator=rng) < self.flip)[rows]
-            images = torch.where(mirrored.to(images.device, non_blocking=True), images.flip(3), images)
-        known = images.new_full((len(images),), float(latents is not None))
-        if drawn := round(self.samples * self.batch):
-            with torch.no_grad(), torch.autocast(images.device.type, enabled=False):  # what is known is known exactly
-                fresh = self.space.sample(drawn, rng)[rows].to(images.device, non_blocking=True)
-                images = torch.cat([self.space.decode(fresh), images[len(fresh) :]])
-            rest = images.new_zeros(len(images), *self.space.shape) if latents is None else latents
-            latents = torch.cat([fresh, rest[len(fresh) :]])
-            known[: len(fresh)] = 1
-        return images, latents, known
-
-    def _check(self, images: Float[Tensor, "b c h w"]) -> None:
-        generator = self.space.generator
-        made = (generator.channels, generator.resolution, generator.resolution)
-        if tuple(images.shape[1:]) != made:
-            found, wanted = ("×".join(map(str, size)) for size in (images.shape[1:], made))
-            fixes = [f"data.channels={made[0]}"] * (images.shape[1] != made[0])
-            fixes += [f"data.resolution={made[1]}"] * (images.shape[2:] != made[1:])
-            raise ValueError(
-                f"data: its images are {found} and the generator makes {wanted}; set {' and '.join(fixes)}, or choose "
-                "other data"
-            )
-
     def _start(self, n: int) -> tuple[Tensor, Tensor]:
         """The prior's mean for ``n`` images, and what it looks like, which is always the same."""
         if self._origin is None:
@@ -243,52 +214,24 @@ class EncoderTask(AbstractTask):
                 self._origin = latent, self.space.decode(latent)
         return tuple(part.expand(n, *part.shape[1:]) for part in self._origin)
 
-    def _widened(self, latent: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
-        """The latent with the rows that are not open yet replaced by the first one (e4e)."""
-        opened = self._open(latent)
-        if self.widen_after is None or opened.shape[1] == latent.shape[1]:
-            return latent
-        closed = latent.shape[1] - opened.shape[1]
-        return torch.cat([opened, latent[:, :1].expand(-1, closed, -1)], dim=1)
-
-    def _open(self, latent: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
-        """The rows of a latent that are open at this step."""
-        if self.widen_after is None:
-            return latent
-        opened = 1 if self.done < self.widen_after else 2 + (self.done - self.widen_after) // self.widen_every
-        return latent[:, :opened]
-
-    def _distance(self, latent: Float[Tensor, "b ..."], known: Float[Tensor, "b ..."]) -> Float[Tensor, " b"]:
-        """Mean over coordinates of the squared distance, in units of the prior's spread²."""
-        return ((latent - known) / max(self.space.spread, 1e-12)).square().flatten(1).mean(dim=1)
-
     @torch.no_grad()
     def invert(self, images: Float[Tensor, "b c h w"]) -> tuple[Tensor, Tensor]:
         """Latents of the mean encoder, with rows open as far as training has come, and what they look like."""
-        latent = self._widened(Inverter(self.mean, self.space.name)(self.space, images)[-1])
+        self.space.generator.require_size(images)
+        latent = Inverter(self.mean, self.space.name)(self.space, images)[-1]
+        latent = self.widening.close(latent, self.done)
         return latent, self.space.decode(latent)
+
+    def distance(self, latent: Float[Tensor, "b ..."], known: Float[Tensor, "b ..."]) -> Float[Tensor, " b"]:
+        """Mean over coordinates of the squared distance, in units of the prior's spread²."""
+        return ((latent - known) / max(self.space.spread, 1e-12)).square().flatten(1).mean(dim=1)
 
     @torch.no_grad()
     def evaluate(self, data: AbstractData, size: int = 32) -> dict[str, float]:
         """The metrics on held-out images, and on as many samples of G (``samples/…``), whose latents are known."""
         drawn = Samples(self.space.generator, min(len(data), 256), seed=1, space=self.space.name)
-        scores = self._scores(data, size)
-        return scores | {f"samples/{name}": value for name, value in self._scores(drawn, size).items()}
-
-    def _scores(self, data: AbstractData, size: int) -> dict[str, float]:
-        values: dict[str, list[Tensor]] = {}
-        for batch in data.batches(size):
-            if not batch.ids:
-                continue
-            images = batch.images.to(self.device)
-            self._check(images)
-            latent, made = self.invert(images)
-            found = {name: metric(made.clamp(-1, 1), images) for name, metric in self.metrics.items()}
-            if "latent" in batch.extras:
-                found["latent_distance"] = self._distance(latent, batch.extras["latent"].to(latent))
-            for name, value in found.items():
-                values.setdefault(name, []).extend([] if value is None else [value.cpu()])
-        return {name: torch.cat(parts).double().mean().item() for name, parts in values.items() if parts}
+        found, known = (measure(d, self.invert, self.metrics, self.distance, self.device, size) for d in (data, drawn))
+        return found | {f"samples/{name}": value for name, value in known.items()}
 
     def export(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The mean encoder in half precision, which is more than it needs, and what rebuilds it."""
@@ -306,9 +249,4 @@ class EncoderTask(AbstractTask):
         """Sixteen held-out images, each row of eight with what the encoder makes of it below."""
         if data is None:
             return None
-        images = data.read(range(min(2 * COLUMNS, len(data)))).images.to(self.device)
-        images = images[: max(1, len(images) // COLUMNS) * COLUMNS]
-        _, made = self.invert(images)
-        return torch.cat(
-            [part for pair in zip(images.split(COLUMNS), made.split(COLUMNS), strict=True) for part in pair]
-        )
+        return montage(data, self.invert, self.device)

@@ -112,7 +112,7 @@ class GeneratorTask(AbstractTask):
     def update(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One step of the discriminator, one of the generator, one of the mean."""
         rng, judge = self.rng, self.discriminator
-        self._check(batch["images"])
+        self.generator.require_size(batch["images"])
         self._set_rates()
         fake = draw(self.generator, len(batch["images"]), rng, self.style_mixing)
         frozen = judge.features(fake)
@@ -137,15 +137,6 @@ class GeneratorTask(AbstractTask):
         half_life = min(self.ema_images, (self.done + 1) * self.batch / 20)
         follow(self.mean, self.generator, 1 - 0.5 ** (self.batch / half_life))
         return {name: value.detach() for name, value in logs.items()}
-
-    def _check(self, images: Float[Tensor, "b c h w"]) -> None:
-        made = (self.generator.channels, self.generator.resolution, self.generator.resolution)
-        if images.shape[1:] != made:
-            sizes = ["×".join(map(str, size)) for size in (images.shape[1:], made)]
-            raise ValueError(
-                f"data: its images are {sizes[0]} and the generator makes {sizes[1]}; "
-                f"set data.resolution={made[1]} or generator.resolution={images.shape[2]}"
-            )
 
     def _step(self, optimizer: torch.optim.Optimizer, loss: Float[Tensor, ""]) -> None:
         optimizer.zero_grad(set_to_none=True)

@@ -1,0 +1,59 @@
+"""What an encoder sees in a step: real images, and samples of the generator whose latents are known."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from zstar.spaces.base import AbstractSpace
+from zstar.tasks.base import rng_at
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """The images of a step.
+
+    Attributes:
+        images: What is to be inverted, ``[b, c, h, w]``.
+        real: The same, but with the real images in the places that samples of G have taken.
+        latents: Latents ``[b, ...]``, arbitrary where they are not known; ``None`` if none is.
+        known: 1 for each image whose latent is known, else 0.
+    """
+
+    images: Float[Tensor, "b c h w"]
+    real: Float[Tensor, "b c h w"]
+    latents: Float[Tensor, "b ..."] | None
+    known: Float[Tensor, " b"]
+
+
+class Mix:
+    """Mirrors a share of the real images and replaces a share of a batch by samples of G.
+
+    Arguments:
+        space: Where the latents of samples are drawn.
+        batch: Images per step, over all processes.
+        seed: Seed of mirrors and samples; what a step gets depends on it and on the step.
+        samples: Share of a batch that is drawn.
+        flip: Probability that a real image is mirrored; images with a known latent never are.
+    """
+
+    def __init__(self, space: AbstractSpace, batch: int, seed: int, samples: float, flip: float) -> None:
+        self.space, self.batch, self.seed, self.drawn, self.flip = space, batch, seed, round(samples * batch), flip
+
+    def __call__(self, batch: dict[str, Tensor], step: int, rows: slice) -> Mixed:
+        """The images of one process, which are ``rows`` of the batch of all."""
+        real, latents, rng = batch["images"], batch.get("latent"), rng_at(self.seed, step)
+        self.space.generator.require_size(real)
+        if self.flip and latents is None:
+            mirrored = (torch.rand(self.batch, 1, 1, 1, generator=rng) < self.flip)[rows]
+            real = torch.where(mirrored.to(real.device, non_blocking=True), real.flip(3), real)
+        known = real.new_full((len(real),), float(latents is not None))
+        if not self.drawn:
+            return Mixed(real, real, latents, known)
+        with torch.no_grad(), torch.autocast(real.device.type, enabled=False):  # what is known is known exactly
+            fresh = self.space.sample(self.drawn, rng)[rows].to(real.device, non_blocking=True)
+            images = torch.cat([self.space.decode(fresh), real[len(fresh) :]])
+        rest = real.new_zeros(len(real), *self.space.shape) if latents is None else latents
+        known[: len(fresh)] = 1
+        return Mixed(images, real, torch.cat([fresh, rest[len(fresh) :]]), known)

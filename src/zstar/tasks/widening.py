@@ -1,0 +1,34 @@
+"""Progressive widening: from w to w_plus, row by row."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Widening:
+    """Which rows of a w_plus latent an encoder may use at a step (e4e, Tov et al. 2021, section 4.2).
+
+    Attributes:
+        after: Steps during which all rows are the first one; ``None`` opens all from the start.
+        every: Steps after which one more row is opened.
+    """
+
+    after: int | None = None
+    every: int = 2000
+
+    def open(self, latent: Float[Tensor, "b ..."], step: int) -> Float[Tensor, "b ..."]:
+        """The rows that are open."""
+        if self.after is None:
+            return latent
+        opened = 1 if step < self.after else 2 + (step - self.after) // self.every
+        return latent[:, :opened]
+
+    def close(self, latent: Float[Tensor, "b ..."], step: int) -> Float[Tensor, "b ..."]:
+        """The whole latent with the first row in the place of those that are not open."""
+        opened = self.open(latent, step)
+        if opened.shape[1] == latent.shape[1]:
+            return latent
+        return torch.cat([opened, latent[:, :1].expand(-1, latent.shape[1] - opened.shape[1], -1)], dim=1)
