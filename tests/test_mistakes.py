@@ -32,7 +32,7 @@ def said(program: object, words: list[str], monkeypatch: pytest.MonkeyPatch, cap
         ("loss=[pixel,]", "loss=[pixel,]: the value can't be read; put quotes around it: loss='\"…\"'"),
         ("space", "space: has no value; write space=…"),
         ("logger=null", "logger: null is no option; choose one of csv, none, tensorboard, wandb"),
-        ("loss=null", "loss: null is no option; choose one of lpips, "),
+        ("loss=null", "loss: null is no option; choose one of identity, "),
         ("space=3", "space: 3 is no option; choose one of pixels, style, w, w_plus, z"),
         ("batch_size=0", "batch_size: invert expects int (1 or more), not 0"),
         ("+foo=1", "foo: invert has no key 'foo'; choose one of "),

@@ -50,6 +50,7 @@ LAYERS = [
     ["objective", "inversion", "callbacks"],
     ["projectors"],
     [
+        "mistakes",
         "tasks",
         "parts",
         "records",
@@ -63,7 +64,7 @@ LAYERS = [
         "projection",
         "pipeline",
     ],
-    ["mistakes", "cli"],
+    ["cli"],
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
 
