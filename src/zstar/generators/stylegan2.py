@@ -134,7 +134,7 @@ class StyleGAN2(AbstractGenerator):
         """``n`` draws; ``truncation`` ψ pulls w towards its mean, which no z can express."""
         space = space or "z"
         self.shape(space)
-        z = torch.randn(n, self.z_dim, generator=rng, device=rng.device).to(self.w_avg.device)
+        z = torch.randn(n, self.z_dim, generator=rng, device=rng.device).to(self.w_avg.device, non_blocking=True)
         if space == "z":
             if truncation != 1:
                 raise ValueError(
