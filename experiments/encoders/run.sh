@@ -4,7 +4,8 @@
 #   VGG=vgg_normalised_conv3_1.pth experiments/encoders/run.sh cottages
 #   VGG=vgg_normalised_conv3_1.pth SPACE=w STEPS="50 500" experiments/encoders/run.sh cottages
 #   VGG=vgg_normalised_conv3_1.pth CATS=grumpyB_204.tar DCGAN=G_iter6400.pkl CATS_ENCODER=weights.safetensors experiments/encoders/run.sh cats
-#   VGG=vgg_normalised_conv3_1.pth FACES=images_89x109.tar VAE=celeba_vae64_z32.pth experiments/encoders/run.sh faces
+#   VGG=vgg_normalised_conv3_1.pth FACES=images_89x109.tar VAE=celeba_vae64_z32.pth STEPS="1 25 50 100" experiments/encoders/run.sh faces
+#   (the same words) STEPS=500 COUNT=100 experiments/encoders/run.sh faces
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 python=${PYTHON:-.venv/bin/python}
@@ -16,11 +17,13 @@ case $world in
   cats)
     export PYTHONPATH=examples/grumpy
     common=(--config-dir examples/grumpy/conf generator=grumpy generator.checkpoint="$DCGAN" space=z space.constraint=clamp
-      space.limit=1.0 'loss=[pixel]' data=folder data.path="$CATS" encoder=trained encoder.checkpoint="$CATS_ENCODER") ;;
+      space.limit=1.0 'loss=[pixel]' data=folder data.path="$CATS" data.count=64
+      encoder=trained encoder.checkpoint="$CATS_ENCODER") ;;
   faces)
     export PYTHONPATH=examples/celeba_vae
     common=(--config-dir examples/celeba_vae/conf generator=celeba_vae generator.checkpoint="$VAE" encoder=celeba_vae
-      encoder.checkpoint="$VAE" space=z 'loss=[pixel]' data=folder data.path="$FACES" data.count=500 data.fit=resize) ;;
+      encoder.checkpoint="$VAE" space=z 'loss=[pixel]' data=folder data.path="$FACES"
+      data.count="${COUNT:-500}" data.fit=resize) ;;
 esac
 common+=('metric=[mse,psnr,ssim,perceptual]' batch_size=64 logger=none output=outputs/encoders)
 # What is reported as perceptual distance is a network that no loss uses: VGG-19, where its file is given.

@@ -14,7 +14,7 @@ size=(encoder.width=16 encoder.width_max=96 encoder.pyramid=48)
 "$python" experiments/encoders/editability.py outputs/encoders/small/{plain,e4e}/weights.safetensors
 
 inner=(encoder.encoder.width=16 encoder.encoder.width_max=96 encoder.encoder.pyramid=48 encoder.encoder.around=first)
-"$python" train.py "${common[@]}" encoder=restyle "${inner[@]}" encoder.passes=5 task.steps=600 name=restyle
+"$python" train.py "${common[@]}" encoder=restyle "${inner[@]}" encoder.passes=5 task.steps=400 name=restyle
 for passes in 1 2 3 4 5; do
   "$python" invert.py 'projector=[encoder]' projector.encoder.passes=$passes encoder=trained \
     encoder.checkpoint=outputs/encoders/small/restyle/weights.safetensors data.count=200 logger=none \
