@@ -1,4 +1,4 @@
-"""Train a network of the project: python train.py task=generator|annotator."""
+"""Train a network of the project: python train.py task=encoder|generator|annotator."""
 
 from zstar.cli import train
 
