@@ -1,6 +1,7 @@
 """Training of encoders: it learns, goes on exactly, leaves the generator alone, and what it exports inverts."""
 
 import json
+import re
 import shutil
 import tempfile
 import time
@@ -180,6 +181,27 @@ def test_samples_as_data_and_a_share_of_samples_know_their_latents(cfg: Callable
         torch.testing.assert_close(made[mixed.known > 0], mixed.images[mixed.known > 0], atol=1e-5, rtol=1e-5)
         assert torch.equal(mixed.images[2:], batch.images[2:]) and not torch.equal(mixed.images[:2], batch.images[:2])
         assert torch.equal(mixed.real, batch.images)
+
+
+def test_samples_as_data_are_drawn_where_the_encoder_works(tmp_path: Path, cfg: Callable[..., DictConfig]) -> None:
+    words = [*PSP, "data=samples", "data.count=32", "logger=csv", "task.steps=2", "task.log_every=1", "validation=null"]
+    fit(cfg(*words, "task.samples=0.25"), tmp_path / "rows")  # latents of z would not even have rows
+    assert curve(tmp_path / "rows", "train/latent")[0] > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([*PSP, "encoder.around=mean", "task.widen_after=2"], "task.widen_after: only offsets to the first row"),
+        (["regularizer=[in_domain]"], "regularizer: in_domain needs an encoder that is trained already"),
+        (["trainer.precision=16-mixed"], "trainer.precision: 16-mixed scales gradients"),
+    ],
+)
+def test_what_a_training_can_not_do(
+    words: list[str], sentence: str, tmp_path: Path, cfg: Callable[..., DictConfig]
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        fit(cfg(*words), tmp_path)
 
 
 class Mirrored(AbstractData):

@@ -167,7 +167,7 @@ ITERATED = NODES["restyle"]
 @pytest.mark.parametrize(
     ("network", "reason"),
     [
-        (NETWORK | {"width": WRITE}, "network._target_ is 'pathlib.Path.write_text'"),
+        (NETWORK | {"width": WRITE}, "network.width holds a dict"),
         (NETWORK | {"width": [8, WRITE]}, "network.width holds a dict"),
         (NETWORK | {"width": {"a": 1}}, "network.width holds a dict"),
         (NETWORK | {"_args_": [WRITE]}, "network._args_ is no setting"),

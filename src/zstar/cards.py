@@ -8,8 +8,9 @@ import functools
 import importlib
 import inspect
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from torch import nn
 
@@ -38,7 +39,7 @@ def network(said: Any, base: type[nn.Module], supplied: tuple[str, ...]) -> tupl
     for name, value in arguments.items():
         if name.startswith("_") or name not in inspect.signature(kind).parameters or name in supplied:
             raise ValueError(f"network.{name[:40]} is no setting of {kind.__name__}; remove it")
-        if isinstance(value, dict) and "_target_" in value:
+        if isinstance(value, dict) and "_target_" in value and get_origin(hints.get(name)) is Callable:
             inner, settings = network(value, base, supplied)
             arguments[name] = functools.partial(inner, **settings)
             continue

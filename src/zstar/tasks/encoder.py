@@ -1,6 +1,7 @@
 """Training of an inverting network against a fixed generator."""
 
 import copy
+import inspect
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -20,6 +21,7 @@ from zstar.metrics.available import make_metrics
 from zstar.metrics.base import AbstractMetric
 from zstar.ranges import POSITIVE, Within, require
 from zstar.regularizers.base import AbstractRegularizer
+from zstar.signatures import resolve
 from zstar.spaces.base import AbstractSpace
 from zstar.tasks.adversary import AbstractAdversary
 from zstar.tasks.base import AbstractTask, rng_at
@@ -97,6 +99,10 @@ class EncoderTask(AbstractTask):
             raise ValueError("loss: the list is empty and nothing pulls G(E(x)) towards x; choose e.g. loss=[pixel]")
         if widen_after is not None and len(space.shape) != 2:
             raise ValueError(f"task.widen_after: {space.name} has no rows to open; set space=w_plus or remove it")
+        if widen_after is not None and getattr(getattr(encoder, "encoder", encoder), "around", None) != "first":
+            raise ValueError(
+                "task.widen_after: only offsets to the first row can be opened; set encoder.around=first"
+            )
         # None of these is a submodule: G and the losses' networks stay as they are, and out of every checkpoint.
         self.space, self.losses, self.regularizers = space, dict(losses), dict(regularizers or {})
         self.metrics, self.network = dict(metrics or {}), network
@@ -110,7 +116,7 @@ class EncoderTask(AbstractTask):
         self.adversaries = torch.nn.ModuleDict(adversaries or {})
         for name, adversary in self.adversaries.items():
             self.parts |= {f"adversary_{name}": adversary, f"adam_{name}": adversary.adam}
-        self.objects = {"generator": space.generator}
+        self.objects = {"generator": space.generator, "space": space.name}  # samples are drawn where E's latents live
         self._origin: tuple[Tensor, Tensor] | None = None
 
     @classmethod
@@ -128,6 +134,12 @@ class EncoderTask(AbstractTask):
                 "encoder: this one is finished and there is nothing to train; choose psp, resnet, igan or restyle, or "
                 "give the node of a class of your own _partial_: true"
             )
+        prices = cfg.get("regularizer") or {}
+        for name, node in prices.items():
+            if "encoder" in inspect.signature(resolve(node["_target_"])).parameters:
+                raise ValueError(
+                    f"regularizer: {name} needs an encoder that is trained already; it is for invert.py, remove it here"
+                )
         sizes = {"resolution": generator.resolution, "channels": generator.channels, "shape": space.shape}
         encoder = build({**cfg.encoder, "_partial_": False}, **sizes, mean=space.mean, spread=space.spread)
         if not isinstance(encoder, AbstractEncoder):
@@ -138,7 +150,7 @@ class EncoderTask(AbstractTask):
             space=space,
             encoder=encoder,
             losses={name: build(node) for name, node in (cfg.get("loss") or {}).items()},
-            regularizers={name: offer(node, space=space) for name, node in (cfg.get("regularizer") or {}).items()},
+            regularizers={name: offer(node, space=space) for name, node in prices.items()},
             metrics=make_metrics(cfg.get("metric") or {}, torch.device("cpu"))[0],
             network=to_plain(cfg.encoder),
             adversaries={name: offer(cfg.adversary[name], space=space) for name in sorted(cfg.get("adversary") or {})},

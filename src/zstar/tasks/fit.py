@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader
 
 from zstar.checkpoints import save_weights
 from zstar.config import MULTI_SELECT, build, check, offer, to_plain
-from zstar.data.base import AbstractData
 from zstar.data.stream import Stream
 from zstar.loggers.base import AbstractLogger
 from zstar.loggers.none import NoLogger
@@ -46,6 +45,8 @@ def fit(cfg: DictConfig, folder: Path) -> dict[str, Any]:
         if cfg.get(name) is None and name not in MULTI_SELECT:
             raise ValueError(f"{name}: nothing is chosen and this task needs it; leave {name} at its default")
     plain = {name: value for name, value in to_plain(cfg).items() if name not in GROUPS or name in kind.groups}
+    if str(plain["trainer"].get("precision")) in ("16", "16-mixed"):
+        raise ValueError("trainer.precision: 16-mixed scales gradients, which no task here undoes; choose bf16-mixed")
     hashed = {name: value for name, value in plain.items() if name not in UNHASHED}
     first = is_first()  # of several processes one reads, writes and logs, and all compute
     key = config_hash(hashed | {"precision": plain["trainer"].get("precision")})
@@ -104,11 +105,12 @@ def _fit(
         float(cfg.callbacks.checkpoint_minutes),
         state.get("seconds", 0.0),
     )
+    identity = data.fingerprint()  # reads every file of a folder, so once
     waiting, scores = Waiting(), Scores(validation, cfg.callbacks.scores_every)
 
     def export(found: dict[str, float] | None = None) -> dict[str, Any]:
         tensors, facts = task.export()
-        facts |= _facts(task, plain, data, keeper.seconds()) | {"waiting": waiting.share(), "scores": found or {}}
+        facts |= _facts(task, plain, identity, keeper.seconds()) | {"waiting": waiting.share(), "scores": found or {}}
         save_weights(folder / "weights.safetensors", tensors, facts)
         return facts
 
@@ -158,11 +160,11 @@ def _damaged(path: Path, error: Exception) -> ValueError:
     return ValueError(f"output: {path} {wrong}; delete it or choose another output")
 
 
-def _facts(task: AbstractTask, plain: Mapping[str, Any], data: AbstractData, seconds: float) -> dict[str, Any]:
+def _facts(task: AbstractTask, plain: Mapping[str, Any], data: str, seconds: float) -> dict[str, Any]:
     return {
         "command": shlex.join(["python", "train.py", *sys.argv[1:]]),
         "config": dict(plain),
-        "data": data.fingerprint(),
+        "data": data,
         "steps": task.done,
         "images": task.done * task.batch,
         "seconds": round(seconds),
