@@ -19,7 +19,9 @@ COUNT = 12
 def main() -> None:
     """Project a dozen held-out cottages with the defaults of ``invert.py`` and lay them out."""
     with initialize_config_module("zstar.conf", version_base="1.3"):
-        result = run(compose("invert", [f"data.count={COUNT}", "steps=400", "logger=none", "name=strip"]))
+        result = run(
+            compose("invert", [f"data.count={COUNT}", "steps=400", "optimizer.lr=0.05", "logger=none", "name=strip"])
+        )
     folder = Path(result["folder"])
     files = [f"{safe_name(f'test-{i:06d}')}.png" for i in range(COUNT)]
     kinds = ("targets", "starts", "reconstructions")

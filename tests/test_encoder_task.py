@@ -192,7 +192,6 @@ def test_samples_as_data_are_drawn_where_the_encoder_works(tmp_path: Path, cfg: 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ([*PSP, "encoder.around=mean", "task.widen_after=2"], "task.widen_after: only offsets to the first row"),
         (["regularizer=[in_domain]"], "regularizer: in_domain needs an encoder that is trained already"),
         (["trainer.precision=16-mixed"], "trainer.precision: 16-mixed scales gradients"),
     ],

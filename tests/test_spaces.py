@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from zstar.config import build
+from zstar.config import build, offer
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.losses.pixel import Pixel
@@ -92,13 +92,16 @@ def test_a_constraint_holds_during_optimization(
 @pytest.mark.parametrize("name", PROJECTORS)
 @pytest.mark.parametrize("space", SPACES)
 def test_every_projector_works_in_every_space_and_never_makes_it_worse(
-    name: str, space: str, generators: dict[str, AbstractGenerator], composed: Callable[..., Any]
+    name: str, space: str, generators: dict[str, AbstractGenerator], composed: Callable[..., Any], guess: Any
 ) -> None:
     problem = Problem(space_of(space, generators, composed), {"pixel": Pixel()}, {}, Adam(lr=0.05))
     targets = Targets(torch.rand(3, 3, 16, 16) * 2 - 1, ["a", "b", "c"])
     words = ["steps=4", "projector.best_of.candidates=5"] if name == "best_of" else ["steps=4"]
     node = composed("invert", f"projector=[{name}]", *words).projector[name]
-    projector, mean = build(node, problem=problem), build({"_target_": "zstar.projectors.mean.Mean"}, problem=problem)
+    projector, mean = (
+        offer(node, problem=problem, encoder=guess(problem.space)),
+        build({"_target_": "zstar.projectors.mean.Mean"}, problem=problem),
+    )
     alone = project(problem, [projector], targets)
     chain = project(problem, [mean, projector], targets)
     start = project(problem, [mean], targets)

@@ -25,7 +25,7 @@ case $world in
       encoder.checkpoint="$VAE" space=z 'loss=[pixel]' data=folder data.path="$FACES"
       data.count="${COUNT:-500}" data.fit=resize) ;;
 esac
-common+=('metric=[mse,psnr,ssim,perceptual]' batch_size=64 logger=none output=outputs/encoders)
+common+=('metric=[mse,psnr,ssim,perceptual]' batch_size=64 optimizer.lr=0.05 logger=none output=outputs/encoders)
 # What is reported as perceptual distance is a network that no loss uses: VGG-19, where its file is given.
 [[ -n ${VGG:-} ]] && common+=("metric.perceptual.network={_target_:zstar.losses.networks.VGG19Conv3,checkpoint:$VGG}")
 

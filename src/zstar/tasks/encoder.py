@@ -99,8 +99,6 @@ class EncoderTask(AbstractTask):
             raise ValueError("loss: the list is empty and nothing pulls G(E(x)) towards x; choose e.g. loss=[pixel]")
         if widen_after is not None and len(space.shape) != 2:
             raise ValueError(f"task.widen_after: {space.name} has no rows to open; set space=w_plus or remove it")
-        if widen_after is not None and getattr(getattr(encoder, "encoder", encoder), "around", None) != "first":
-            raise ValueError("task.widen_after: only offsets to the first row can be opened; set encoder.around=first")
         # None of these is a submodule: G and the losses' networks stay as they are, and out of every checkpoint.
         self.space, self.losses, self.regularizers = space, dict(losses), dict(regularizers or {})
         self.metrics, self.network = dict(metrics or {}), network
