@@ -199,7 +199,7 @@ def test_in_domain_pulls_the_latent_and_what_its_picture_shows(guess: Callable[.
 
 def test_in_domain_refuses_an_encoder_of_something_else(guess: Callable[..., Inverter]) -> None:
     space = space_of(W)
-    for encoder in (guess(space, "style"), replace(guess(space), generator="another")):
+    for encoder in (replace(guess(space), space="style"), replace(guess(space), generator="another")):
         with pytest.raises(ValueError, match=r"^encoder: .*;") as error:
             InDomain(space, encoder)
         assert "\n" not in str(error.value)

@@ -10,6 +10,7 @@ NOISE = (
     "Found .* in eval mode at the start of training",  # they are frozen on purpose
     ".*does not have many workers",  # the stream reads ahead in a thread
     ".*LeafSpec.* is deprecated",
+    ".*functional.all_gather is deprecated",
     "find_unused_parameters=True was specified",  # whether there are some depends on the step
     "Grad strides do not match bucket view strides",  # of 1×1 convolutions, where they mean the same
 )
