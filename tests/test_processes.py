@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[1]
 ENCODER = [
     "task=encoder", "generator=stylegan2", "generator.checkpoint=tiny.safetensors", "space=w_plus",
     "space.prior_samples=100", "encoder=psp", "encoder.width=8", "encoder.width_max=16", "encoder.blocks=1",
-    "encoder.pyramid=8", "encoder.around=first", "loss=[pixel]", "metric=[mse]", "validation.count=8", "task.batch=8", "task.log_every=1",
+    "encoder.pyramid=8", "encoder.around=first", "loss=[pixel]", "metric=[mse]", "validation.count=8", "task.batch=8",
+    "task.log_every=1",
     "task.samples=0.25", "task.flip=0.5", "task.widen_after=3", "task.widen_every=2", "logger=csv",
     "callbacks.samples_every=0", "callbacks.scores_every=5", "callbacks.snapshot_every=0", "trainer.accelerator=cpu",
 ]  # fmt: skip
