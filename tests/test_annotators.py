@@ -116,7 +116,7 @@ def test_a_card_chooses_any_annotator_of_the_package(weights: Path) -> None:
 
 NETWORK = CARD["network"]
 WRITE = {"_target_": "pathlib.Path.write_text", "self": {"_target_": "pathlib.Path", "_args_": ["@"]}, "data": "x"}
-OBJECT = "a card can only name one of the networks in zstar.annotators"
+OBJECT = "a card can only name one of the classes in zstar.annotators"
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ def test_the_shipped_one_is_found_by_its_generator(
 
 
 WRITE = {"_target_": "pathlib.Path.write_text", "self": {"_target_": "pathlib.Path", "_args_": ["@"]}, "data": "x"}
-OBJECT = "a card can only name one of the networks in zstar.encoders"
+OBJECT = "a card can only name one of the classes in zstar.encoders"
 NETWORK = NODES["resnet"]
 ITERATED = NODES["restyle"]
 

@@ -33,7 +33,7 @@ def network(said: Any, base: type[nn.Module], supplied: tuple[str, ...]) -> tupl
     """
     if not isinstance(said, dict):
         raise ValueError(f"network is a {type(said).__name__}; it must be a mapping with a _target_")
-    kind = _class(said.get("_target_"), base)
+    kind = named(said.get("_target_"), base)
     hints = annotations(kind)
     arguments = {name: value for name, value in said.items() if name not in ("_target_", "_partial_")}
     for name, value in arguments.items():
@@ -51,8 +51,11 @@ def network(said: Any, base: type[nn.Module], supplied: tuple[str, ...]) -> tupl
     return kind, arguments
 
 
-def _class(target: Any, base: type[nn.Module]) -> type[nn.Module]:
-    """The class with this full name. Modules outside of the protocol's folder are not even imported."""
+def named(target: Any, base: type) -> type:
+    """The class derived from ``base``, in its folder, that has this full name.
+
+    Modules outside of that folder are not even imported.
+    """
     package = base.__module__.rpartition(".")[0]
     folder = Path(inspect.getfile(base)).parent
     found = re.fullmatch(rf"{re.escape(package)}\.([a-z][a-z0-9_]*)\.([A-Za-z]\w*)", str(target)[:200], re.ASCII)
@@ -61,7 +64,7 @@ def _class(target: Any, base: type[nn.Module]) -> type[nn.Module]:
         kind = getattr(importlib.import_module(f"{package}.{found[1]}"), found[2], None)
     if not (inspect.isclass(kind) and issubclass(kind, base)) or inspect.isabstract(kind):
         raise ValueError(
-            f"network._target_ is {repr(target)[:80]}, but a card can only name one of the networks in {package}; "
-            "pass a network of your own as an object"
+            f"_target_ is {repr(target)[:80]}, but a card can only name one of the classes in {package}; "
+            "pass one of your own as an object"
         )
     return kind

@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from zstar.signatures import UnknownTarget, Unreadable, annotations, fits, in_yaml, nearest, resolve, show
 
-MULTI_SELECT = ("loss", "regularizer", "adversary", "projector", "metric")
+MULTI_SELECT = ("loss", "regularizer", "adversary", "projector", "metric", "edit", "direction", "editability")
 RESERVED = ("_target_", "_args_", "_partial_", "_convert_", "_recursive_")
 
 

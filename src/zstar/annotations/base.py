@@ -1,0 +1,40 @@
+"""The protocol of annotations: latents with scores, from which directions of attributes are found."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from zstar.spaces.base import AbstractSpace
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """Latents of which it is known how much of each attribute their images have.
+
+    Attributes:
+        latents: ``[n, ...]`` in the space that was asked for.
+        scores: ``[n, k]``: the more, the more of the attribute; labels are 0 and 1.
+        names: Name of each attribute, in the order of the scores.
+        origin: Who said so, plain values for cards.
+    """
+
+    latents: Float[Tensor, "n ..."]
+    scores: Float[Tensor, "n k"]
+    names: tuple[str, ...]
+    origin: dict[str, object]
+
+    def column(self, name: str) -> Float[Tensor, " n"]:
+        """The scores of one attribute; asking for one that is not there names the ones that are."""
+        if name not in self.names:
+            raise ValueError(f"attribute: there is no '{name}'; choose from {', '.join(self.names)}")
+        return self.scores[:, self.names.index(name)]
+
+
+class AbstractAnnotation(ABC):
+    """Where scored latents come from."""
+
+    @abstractmethod
+    def annotate(self, space: AbstractSpace) -> Annotated:
+        """Latents of ``space`` with their scores; the same ones each time."""

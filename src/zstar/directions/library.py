@@ -1,0 +1,75 @@
+"""Directions in files: one safetensors file with a JSON card beside it, for one generator."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from zstar import cards, checkpoints
+from zstar.directions.base import AbstractDirection, Label
+from zstar.generators.base import AbstractGenerator
+from zstar.signatures import annotations, fits
+
+
+def save_directions(
+    path: str | Path, directions: Mapping[str, AbstractDirection], generator: AbstractGenerator, **facts: Any
+) -> None:
+    """Write ``path`` (safetensors) and its card: the generator's hash, and for each direction its space, what is known
+    of it, and what rebuilds it. ``facts`` go onto the card as they are."""
+    tensors: dict[str, Tensor] = {}
+    said: dict[str, Any] = {}
+    for name, direction in directions.items():
+        own, settings = direction.pack()
+        tensors |= {f"{name}/{key}": value for key, value in own.items()}
+        kind = type(direction)
+        said[name] = {
+            "_target_": f"{kind.__module__}.{kind.__qualname__}", "space": direction.space, **asdict(direction.label),
+            "settings": settings,
+        }  # fmt: skip
+    card = {"kind": "directions", "generator": generator.fingerprint(), **facts, "directions": said}
+    checkpoints.save_weights(path, tensors, card)
+
+
+def load_directions(path: str | Path, generator: AbstractGenerator) -> dict[str, AbstractDirection]:
+    """The directions in a file, by name.
+
+    Arguments:
+        path: A safetensors file with its JSON card beside it, or the name of a shipped one.
+        generator: What they are to be applied to.
+
+    Raises:
+        ValueError: The card is missing, is not one of directions, is that of another generator, or can't be used; one
+            sentence with the path.
+    """
+    file = checkpoints.resolve(path)
+    card = checkpoints.read_card(file)
+    if card.get("kind") != "directions":
+        raise ValueError(f"direction: {file} holds no directions by its card; choose a file that zstar has written")
+    here = generator.fingerprint()
+    if card.get("generator") != here:
+        raise ValueError(
+            f"direction: {file} is for the generator {str(card.get('generator'))[:12]}…, and this one is {here[:12]}…; "
+            "choose that generator, or directions of this one"
+        )
+    tensors, found = checkpoints.load_weights(file), {}
+    try:
+        for name, said in card["directions"].items():
+            own = {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
+            found[name] = _unpack(said, own, generator)
+    except Exception as error:  # a card can say anything
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"direction: the card {checkpoints.card_path(file)} cannot be used: {reason}") from None
+    return found
+
+
+def _unpack(said: dict[str, Any], tensors: dict[str, Tensor], generator: AbstractGenerator) -> AbstractDirection:
+    """One direction from its entry on the card."""
+    kind, hints = cards.named(said["_target_"], AbstractDirection), annotations(Label)
+    known = {field.name: said[field.name] for field in fields(Label) if field.name in said}
+    for key, value in known.items():
+        if not fits(value, hints[key]):
+            raise ValueError(f"{key} is {repr(value)[:40]}, which is of another type")
+    generator.shape(said["space"])
+    return kind.unpack(said["space"], Label(**known), tensors, said["settings"])
