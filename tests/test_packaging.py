@@ -46,9 +46,9 @@ LAYERS = [
         "statistics",
     ],
     ["generators", "discriminators", "annotators", "encoders", "losses", "metrics", "optimizers"],
-    ["data", "spaces", "inverter", "regularizers"],
+    ["data", "spaces", "inverter", "regularizers", "edits"],
     ["objective", "inversion", "callbacks"],
-    ["projectors"],
+    ["projectors", "annotations", "directions", "editability"],
     [
         "mistakes",
         "tasks",
