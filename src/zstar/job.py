@@ -1,6 +1,7 @@
 """A projection run, built from its composed config."""
 
 import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,10 @@ from zstar.signatures import resolve
 from zstar.spaces.base import AbstractSpace
 
 PROTOCOL = ("data", "generator", "metric")  # what has to be equal for two tables to be comparable
+MEAN = (
+    "encoder: none ships for this generator in {space}, so the projection starts at the prior's mean; "
+    "train one with python train.py task=encoder space={space}"
+)
 
 
 @dataclass(frozen=True)
@@ -65,27 +70,32 @@ def make_job(cfg: Mapping[str, Any]) -> Job:
     regularizers = {name: offer(node, space=space, **given(name, node, encoder)) for name, node in prices.items()}
     optimizer = build(plain["optimizer"])
     problem = Problem(space, losses, regularizers, optimizer, plain["seed"], plain["noise"])
-    nodes, notices = chain(plain.get("projector") or {}, encoder, space)
-    projectors = {n: offer(node, problem=problem, **given(n, node, encoder)) for n, node in nodes.items()}
+    nodes = plain.get("projector") or {}
+    projectors = [offer(node, problem=problem, **given(name, node, encoder)) for name, node in nodes.items()]
+    notices = [MEAN.format(space=space.name)] if encoder is None and any(map(asks, nodes.values())) else []
     metrics, skipped = make_metrics(plain.get("metric") or {}, device)
     identity = {"data": data.fingerprint(), "generator": generator.fingerprint()}
     network = {} if encoder is None else {"encoder": encoder.fingerprint()}
     protocol = {name: plain.get(name) for name in PROTOCOL} | {"identity": identity}
-    labels = Labels(config_hash(protocol), "+".join(projectors), space.name, plain["seed"])
+    labels = Labels(config_hash(protocol), "+".join(map(label, projectors)), space.name, plain["seed"])
     key = config_hash({**plain, "identity": identity | network})
     return Job(
-        data, generator, problem, list(projectors.values()), metrics, skipped, plain["batch_size"], device, labels, key,
-        notices,
-    )  # fmt: skip
+        data, generator, problem, projectors, metrics, skipped, plain["batch_size"], device, labels, key, notices
+    )
+
+
+def label(projector: AbstractProjector) -> str:
+    """What results call a projector: its class, as a word of the configuration."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(projector).__name__).lower()
 
 
 def asks(node: Mapping[str, Any]) -> bool:
-    """Whether what a node builds needs the inverting network."""
+    """Whether what a node builds has a use for the inverting network."""
     return "encoder" in inspect.signature(resolve(node["_target_"])).parameters
 
 
 def make_encoder(plain: Mapping[str, Any], space: AbstractSpace) -> Inverter | None:
-    """The inverting network of a run, if anything in it needs one and there is one."""
+    """The inverting network of a run, if anything in it has a use for one and there is one."""
     nodes = [*(plain.get("projector") or {}).values(), *(plain.get("regularizer") or {}).values()]
     if plain.get("encoder") is None or not any(map(asks, nodes)):
         return None
@@ -101,32 +111,14 @@ def make_encoder(plain: Mapping[str, Any], space: AbstractSpace) -> Inverter | N
 
 
 def given(name: str, node: Mapping[str, Any], encoder: Inverter | None) -> dict[str, Inverter]:
-    """The inverting network for what needs one; an error where there is none."""
-    if not asks(node):
-        return {}
-    if encoder is None:
+    """The inverting network for what has a use for one; an error where there is none and it can't do without."""
+    place = inspect.signature(resolve(node["_target_"])).parameters.get("encoder")
+    if place is not None and encoder is None and place.default is place.empty:
         raise ValueError(
             f"encoder: {name} needs one and none ships for this generator and space; train one (train.py task=encoder) "
             "and set encoder=trained encoder.checkpoint=<file>, or choose others, such as projector=[mean,optimization]"
         )
-    return {"encoder": encoder}
-
-
-def chain(nodes: Mapping[str, Any], encoder: Inverter | None, space: AbstractSpace) -> tuple[dict[str, Any], list[str]]:
-    """The projectors in order, and what has to be said about them.
-
-    A chain that goes on after an encoder that nobody has begins at the prior's mean instead.
-    """
-    lacking = [name for name, node in nodes.items() if encoder is None and asks(node)]
-    others = {name: node for name, node in nodes.items() if name not in lacking}
-    if not lacking or not others:
-        return dict(nodes), []
-    start = {} if "mean" in others else {"mean": {"_target_": "zstar.projectors.mean.Mean"}}
-    notice = (
-        f"encoder: none ships for this generator in {space.name}, so the projection starts at the prior's mean; "
-        f"train one with python train.py task=encoder space={space.name}"
-    )
-    return {**start, **others}, [notice]
+    return {} if place is None or encoder is None else {"encoder": encoder}
 
 
 def pick_device(name: str) -> torch.device:
