@@ -48,7 +48,7 @@ LAYERS = [
     ["generators", "discriminators", "annotators", "encoders", "losses", "metrics", "optimizers"],
     ["data", "spaces", "inverter", "regularizers", "edits"],
     ["objective", "inversion", "callbacks"],
-    ["projectors", "annotations", "directions", "editability"],
+    ["projectors", "annotations", "directions", "walks", "editability"],
     [
         "mistakes",
         "tasks",

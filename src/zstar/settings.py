@@ -71,6 +71,8 @@ class Train:
     annotator: Node | None = None
     encoder: Node | None = None
     space: Node | None = None
+    edit: Node | None = None
+    walk: Node | None = None
     loss: Node | None = None
     regularizer: Node | None = None
     adversary: Node | None = None

@@ -13,11 +13,11 @@ from zstar.generators.base import AbstractGenerator
 from zstar.signatures import annotations, fits
 
 
-def save_directions(
-    path: str | Path, directions: Mapping[str, AbstractDirection], generator: AbstractGenerator, **facts: Any
-) -> None:
-    """Write ``path`` (safetensors) and its card: the generator's hash, and for each direction its space, what is known
-    of it, and what rebuilds it. ``facts`` go onto the card as they are."""
+def pack_directions(
+    directions: Mapping[str, AbstractDirection], generator: AbstractGenerator
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors of a file, and its card: the generator's hash, and for each direction its space, what is known of it,
+    and what rebuilds it."""
     tensors: dict[str, Tensor] = {}
     said: dict[str, Any] = {}
     for name, direction in directions.items():
@@ -28,8 +28,15 @@ def save_directions(
             "_target_": f"{kind.__module__}.{kind.__qualname__}", "space": direction.space, **asdict(direction.label),
             "settings": settings,
         }  # fmt: skip
-    card = {"kind": "directions", "generator": generator.fingerprint(), **facts, "directions": said}
-    checkpoints.save_weights(path, tensors, card)
+    return tensors, {"kind": "directions", "generator": generator.fingerprint(), "directions": said}
+
+
+def save_directions(
+    path: str | Path, directions: Mapping[str, AbstractDirection], generator: AbstractGenerator, **facts: Any
+) -> None:
+    """Write ``path`` (safetensors) and its card; ``facts`` go onto the card as they are."""
+    tensors, card = pack_directions(directions, generator)
+    checkpoints.save_weights(path, tensors, card | facts)
 
 
 def load_directions(path: str | Path, generator: AbstractGenerator) -> dict[str, AbstractDirection]:

@@ -121,9 +121,10 @@ class Scores(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, task: AbstractTask, *_: Any) -> None:
         """Evaluate and log."""
-        if self.data and self.every and task.done % self.every == 0 and trainer.logger is not None:
+        if self.data and self.every and task.done % self.every == 0:
             scores = {f"validation/{name}": value for name, value in task.evaluate(self.data).items()}
-            trainer.logger.log_metrics(scores, step=task.done)
+            if trainer.logger is not None:  # a task may keep its best by these, whether they are logged or not
+                trainer.logger.log_metrics(scores, step=task.done)
 
     def on_train_end(self, trainer: pl.Trainer, task: AbstractTask) -> None:
         """Evaluate while everything is still where it was trained."""

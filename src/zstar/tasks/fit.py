@@ -26,7 +26,8 @@ from zstar.tasks.processes import check_processes, is_first
 from zstar.tasks.quiet import quiet
 from zstar.tasks.together import Together
 
-GROUPS = ("generator", "discriminator", "annotator", "encoder", "space", "loss", "regularizer", "adversary", "metric")
+GROUPS = ("generator", "discriminator", "annotator", "encoder", "space", "edit", "walk", "loss", "regularizer")
+GROUPS += ("adversary", "metric")
 UNHASHED = ("trainer", "callbacks")  # how a training is carried out and watched, not what it computes
 
 

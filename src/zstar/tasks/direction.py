@@ -1,0 +1,190 @@
+"""Offline directions: learned once for a generator from an edit of images, for any latent."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from omegaconf import DictConfig
+from torch import Tensor
+
+from zstar.config import build, offer, to_plain
+from zstar.data.base import AbstractData
+from zstar.directions.base import AbstractDirection, Label
+from zstar.directions.library import pack_directions
+from zstar.edits.base import AbstractEdit
+from zstar.losses.base import AbstractLoss
+from zstar.ranges import POSITIVE, Within, require
+from zstar.spaces.base import AbstractSpace
+from zstar.tasks.base import AbstractTask, rng_at
+from zstar.tasks.steering import Best, measure, strips
+from zstar.walks.base import AbstractWalk
+
+SHOWN = 2  # latents in the pictures of each edit
+
+
+class DirectionTask(AbstractTask):
+    """argmin_w E_{z,α}[Σ λ L(G(walk_w(z, α)), edit(G(z), α))], with no loss where the edit had to invent pixels.
+
+    Several edits are learned at once, each with a walk of its own. What is exported is, for each edit by itself, the
+    walk with the lowest loss so far on held-out latents.
+
+    Arguments:
+        space: Where to walk; it holds the generator, which stays fixed.
+        edits: Name → edit to imitate.
+        walks: Name → walk, of the same names.
+        losses: Name → L, the same as in a projection.
+        network: The configuration of the walk and of the edits, for the card.
+        lr: Learning rate of Adam.
+        decay: Share of the steps at the end over which it falls to zero as a cosine.
+        cycle_weight: Weight of the squared distance between z and where walking α and then −α leads, a mean over
+            coordinates in units of the prior's spread². A linear walk always comes back.
+        steps: Steps in all.
+        batch: Latents per step and edit, over all processes.
+        seed: Seed of latents and strengths.
+        log_every: Steps between two log entries.
+    """
+
+    groups = ("generator", "space", "edit", "walk", "loss")
+
+    def __init__(
+        self,
+        space: AbstractSpace,
+        edits: Mapping[str, AbstractEdit],
+        walks: Mapping[str, AbstractWalk],
+        losses: Mapping[str, AbstractLoss],
+        network: Mapping[str, Any] | None = None,
+        lr: float = 0.01,
+        decay: float = 0.5,
+        cycle_weight: float = 0.1,
+        steps: int = 500,
+        batch: int = 16,
+        seed: int = 0,
+        log_every: int = 25,
+    ) -> None:
+        super().__init__(steps, batch, seed, log_every)
+        require("task", POSITIVE, lr=lr)
+        require("task", Within(0, 1), decay=decay)
+        require("task", Within(0), cycle_weight=cycle_weight)
+        # None of these is a submodule: G and the losses' networks stay as they are, and out of every checkpoint.
+        self.space, self.edits, self.losses, self.network = space, dict(edits), dict(losses), dict(network or {})
+        self.walks = torch.nn.ModuleDict(walks)
+        self.best = torch.nn.ModuleDict({name: Best(walk) for name, walk in walks.items()})
+        self.lr, self.decay, self.cycle_weight = lr, decay, cycle_weight
+        self.adam = torch.optim.Adam(self.walks.parameters(), lr, (0.9, 0.99))
+        self.parts = {"walks": self.walks, "best": self.best, "adam": self.adam}
+        self.objects = {"generator": space.generator, "space": space.name}
+
+    @classmethod
+    def compose(cls, cfg: DictConfig) -> "DirectionTask":
+        """The task that a composed configuration describes."""
+        generator = build(cfg.generator)
+        if not generator.trained:
+            raise ValueError(
+                "generator.checkpoint: without one the weights are random and there is nothing to steer; set it to a "
+                "file of weights, or choose generator=cottages"
+            )
+        for group, example in (("edit", "zoom"), ("loss", "pixel")):
+            if not cfg.get(group):
+                raise ValueError(
+                    f"{group}: the list is empty and there is nothing to learn from; choose {group}=[{example}]"
+                )
+        space = build(cfg.space, generator=generator)
+        edits = {name: offer(node, generator=generator) for name, node in cfg.edit.items()}
+        return build(
+            cfg.task,
+            space=space,
+            edits=edits,
+            walks={name: build(cfg.walk, space=space, edit=edit) for name, edit in edits.items()},
+            losses={name: build(node) for name, node in cfg.loss.items()},
+            network={"walk": to_plain(cfg.walk), "edit": to_plain(cfg.edit)},
+            seed=cfg.seed,
+        )
+
+    def on_fit_start(self) -> None:
+        """Lightning's hook: what is no submodule follows the task to its device."""
+        for module in (self.space.generator, *self.losses.values()):
+            module.to(self.device)
+
+    def update(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """One step of Adam for all edits."""
+        latent, before = batch["latent"], batch["images"].clamp(-1, 1)
+        self.adam.param_groups[0]["lr"] = self.rate(self.done)
+        self.adam.zero_grad(set_to_none=True)
+        logs = {}
+        for stream, (name, edit) in enumerate(self.edits.items()):
+            walk = self.walks[name]
+            alpha = walk.draw(self.batch, rng_at(self.seed, self.done, stream))[self.rows]
+            alpha = alpha.to(latent.device, non_blocking=True)
+            with torch.no_grad():
+                target, mask = edit(before, alpha)
+                goals = {key: loss.features(target) for key, loss in self.losses.items()}
+            moved = walk(latent, alpha)
+            made = self.space.decode(moved)
+            terms = {
+                key: loss.weight * loss.compare(loss.features(made), goals[key], mask).mean()
+                for key, loss in self.losses.items()
+            }
+            terms["cycle"] = self.cycle_weight * self.strayed(latent, walk(moved, -alpha)).square().mean()
+            self.manual_backward(torch.stack(list(terms.values())).sum())
+            logs |= {f"train/{name}/{key}": value.detach() for key, value in terms.items()}
+        self.adam.step()
+        return logs
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step."""
+        left = min(1.0, (self.steps - step) / max(1.0, self.decay * self.steps))
+        return self.lr * (0.5 - 0.5 * math.cos(math.pi * left))
+
+    def strayed(self, latent: Float[Tensor, "b ..."], returned: Float[Tensor, "b ..."]) -> Float[Tensor, " b"]:
+        """Root mean squared distance per coordinate, in units of the prior's spread."""
+        error = ((returned - latent) / max(self.space.spread, 1e-12)).square().flatten(1)
+        return error.mean(dim=1).clamp_min(1e-12).sqrt()
+
+    @torch.no_grad()
+    def evaluate(self, data: AbstractData) -> dict[str, float]:
+        """Per edit, on held-out latents: the scores of its curve, and ``returned``, how far from z the walk to each
+        end of the range and back ends. Keeps the walk if it is the best so far."""
+        latents = torch.cat([batch.extras["latent"] for batch in data.batches(64)]).to(self.device)
+        found = {}
+        for name, edit in self.edits.items():
+            walk = self.walks[name]
+            curve = measure(edit, walk, self.space.decode, self.losses, latents)
+            scores = curve.scores()
+            self.best[name].see(walk, curve)
+            ends = [latents.new_full((len(latents),), end) for end in (edit.low, edit.high)]
+            back = torch.cat([self.strayed(latents, walk(walk(latents, end), -end)) for end in ends])
+            found |= {f"{name}/{key}": value for key, value in scores.items()} | {
+                f"{name}/returned": back.mean().item()
+            }
+        return found
+
+    def directions(self) -> dict[str, AbstractDirection]:
+        """The best walk for each edit, or the current one while none has been measured."""
+        found = {}
+        for name, edit in self.edits.items():
+            best = self.best[name]
+            how = {
+                "method": "learned",
+                "walk": self.network.get("walk"),
+                "edit": self.network.get("edit", {}).get(name),
+            }
+            scores = best.curve.scores() if best.curve else {}
+            label = Label(f"what edit={name} does", edit.unit, edit.low, edit.high, how, scores)
+            found[name] = (best.walk if best.curve else self.walks[name]).direction(label)
+        return found
+
+    def export(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The directions, and the curves that were measured of them."""
+        weights, card = pack_directions(self.directions(), self.space.generator)
+        return weights, card | {"curves": {name: best.curve.rows() for name, best in self.best.items() if best.curve}}
+
+    @torch.no_grad()
+    def pictures(self, data: AbstractData | None) -> Float[Tensor, "n c h w"] | None:
+        """For each edit, two held-out latents walked over its range, above what the edit itself does."""
+        if data is None:
+            return None
+        latents = data.read(range(min(SHOWN, len(data)))).extras["latent"].to(self.device)
+        rows = [strips(edit, self.walks[name], self.space.decode, latents) for name, edit in self.edits.items()]
+        return torch.cat(rows)

@@ -1,0 +1,128 @@
+"""How far a direction goes: requested against achieved strength of an edit on held-out latents."""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from zstar.edits.base import AbstractEdit
+from zstar.losses.base import AbstractLoss
+from zstar.statistics import bootstrap_interval
+from zstar.walks.base import AbstractWalk
+
+Walk = Callable[[Tensor, Tensor], Tensor]  # latents and strengths → latents
+Decode = Callable[[Tensor], Tensor]
+BEYOND, COUNT = 1.5, 13  # how far outside of the range a curve goes, and its points: every quarter of the range
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What a direction does over the strengths that are asked for.
+
+    Attributes:
+        alpha: Strengths asked for, ``[s]``.
+        inside: Which of them lie in the range that was trained on, ``[s]``.
+        achieved: How strong the edit turned out to be, ``[s, n]`` for n images.
+        loss: λ-weighted sum of the losses between G(walk(z, α)) and edit(G(z), α), ``[s, n]``.
+    """
+
+    alpha: Float[Tensor, " s"]
+    inside: Tensor
+    achieved: Float[Tensor, "s n"]
+    loss: Float[Tensor, "s n"]
+
+    def scores(self) -> dict[str, float]:
+        """Inside the range: mean ``loss``; ``slope`` of achieved over requested strength by least squares (1 is right);
+        ``r2``, the share of the variation of all achieved strengths that lies on that line; ``r2_request``, the share
+        of the variation asked for that the mean over images gives, which a wrong slope lowers too."""
+        asked = self.alpha[self.inside].double()[:, None]
+        got = self.achieved[self.inside].double()
+        x, y = asked - asked.mean(), got - got.mean()
+        slope = (x * y).sum() / (x.square().sum() * got.shape[1])
+        rest, missed = (y - slope * x).square().sum(), (got.mean(dim=1, keepdim=True) - asked).square().sum()
+        return {
+            "loss": self.loss[self.inside].mean().item(),
+            "slope": slope.item(),
+            "r2": (1 - rest / y.square().sum().clamp_min(1e-12)).item(),
+            "r2_request": (1 - missed / x.square().sum()).item(),
+        }
+
+    def rows(self) -> list[dict[str, float]]:
+        """One row per strength for a card: mean achieved strength with its 95 % interval over images, mean loss."""
+        found = []
+        for alpha, achieved, loss in zip(self.alpha.tolist(), self.achieved, self.loss, strict=True):
+            low, high = bootstrap_interval(achieved.double().numpy().astype(np.float64), draws=2000)
+            row = {"alpha": alpha, "achieved": achieved.mean().item(), "low": low, "high": high}
+            found.append(
+                {name: round(value, 5) for name, value in row.items()} | {"loss": round(loss.mean().item(), 6)}
+            )
+        return found
+
+
+class Best(nn.Module):
+    """The walk with the lowest loss on held-out latents so far, and its curve; both go into a checkpoint.
+
+    Arguments:
+        walk: What to keep copies of.
+    """
+
+    def __init__(self, walk: AbstractWalk) -> None:
+        super().__init__()
+        self.walk = copy.deepcopy(walk).requires_grad_(False)
+        self.curve: Curve | None = None
+
+    def see(self, walk: AbstractWalk, curve: Curve) -> None:
+        """Keep it if it is better than what is kept."""
+        if self.curve is None or curve.scores()["loss"] < self.curve.scores()["loss"]:
+            self.walk.load_state_dict(walk.state_dict())
+            self.curve = curve
+
+    def get_extra_state(self) -> dict[str, Tensor]:
+        """torch's hook: what the checkpoint holds besides weights."""
+        return {} if self.curve is None else vars(self.curve).copy()
+
+    def set_extra_state(self, state: dict[str, Tensor]) -> None:
+        """torch's hook: what the checkpoint held."""
+        self.curve = Curve(**state) if state else None
+
+
+@torch.no_grad()
+def measure(
+    edit: AbstractEdit,
+    walk: Walk,
+    decode: Decode,
+    losses: Mapping[str, AbstractLoss],
+    latents: Float[Tensor, "n ..."],
+    size: int = 32,
+) -> Curve:
+    """The curve of one direction over its range and beyond, on latents that it has not been trained on."""
+    share = torch.linspace(-BEYOND, BEYOND, COUNT)
+    alphas = torch.where(share < 0, -share * edit.low, share * edit.high).unique()
+    inside = (alphas >= edit.low - 1e-6) & (alphas <= edit.high + 1e-6)
+    achieved, loss = [], []
+    for part in latents.split(size):
+        before = decode(part).clamp(-1, 1)
+        for value in alphas.tolist():
+            alpha = torch.full((len(part),), value, device=part.device)
+            made, (target, mask) = decode(walk(part, alpha)), edit(before, alpha)
+            loss.append(sum(one.weight * one(made, target, mask) for one in losses.values()).cpu())
+            achieved.append(edit.achieved(before, made.clamp(-1, 1)).cpu())
+    columns = ([torch.cat(found[i :: len(alphas)]) for i in range(len(alphas))] for found in (achieved, loss))
+    return Curve(alphas, inside, *(torch.stack(column) for column in columns))
+
+
+@torch.no_grad()
+def strips(edit: AbstractEdit, walk: Walk, decode: Decode, latents: Float[Tensor, "n ..."]) -> Float[Tensor, "m c h w"]:
+    """Rows of eight: G(z), then G(walk(z, α)) for seven α over the range; below it what the edit itself would give."""
+    alphas = torch.linspace(edit.low, edit.high, 7, device=latents.device)
+    rows = []
+    for latent in latents:
+        before = decode(latent[None]).clamp(-1, 1)
+        made = decode(walk(latent.expand(7, *latent.shape), alphas))
+        target, _ = edit(before.expand(7, -1, -1, -1), alphas)
+        rows += [before, made, before, target]
+    return torch.cat(rows)

@@ -1,0 +1,54 @@
+"""The protocol of walks: directions that are still being learned."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from zstar.directions.base import AbstractDirection, Label
+from zstar.edits.base import AbstractEdit
+from zstar.spaces.base import AbstractSpace
+
+
+class AbstractWalk(nn.Module, ABC):
+    """The trainable part of argmin E[L(walk(z, α), edit(G(z), α))].
+
+    Arguments:
+        space: Where it walks.
+        edit: What it is to imitate; its range of α is that of the training.
+    """
+
+    def __init__(self, space: AbstractSpace, edit: AbstractEdit) -> None:
+        super().__init__()
+        self.space, self.edit = space.name, edit
+
+    @abstractmethod
+    def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, " n"]:
+        """Strengths to train on."""
+
+    @abstractmethod
+    def forward(self, latent: Float[Tensor, "b ..."], alpha: Float[Tensor, " b"]) -> Float[Tensor, "b ..."]:
+        """The latents moved by α; differentiable with respect to the weights."""
+
+    @abstractmethod
+    def direction(self, label: Label) -> AbstractDirection:
+        """What has been learned so far, as a direction of its own: training on does not change it."""
+
+
+def open_rows(space: AbstractSpace, rows: Sequence[int] | None) -> Float[Tensor, "..."]:
+    """1 for the rows of a latent that may move and 0 for the others, to be multiplied with a latent.
+
+    Arguments:
+        rows: First row and the one behind the last, of w_plus; ``None`` for all of them.
+    """
+    if rows is None:
+        return torch.ones([1] * len(space.shape))
+    if len(space.shape) != 2:
+        raise ValueError(f"walk.rows: {space.name} has no rows to choose from; set space=w_plus or walk.rows=null")
+    count = space.shape[0]
+    if len(rows) != 2 or not 0 <= rows[0] < rows[1] <= count:
+        raise ValueError(f"walk.rows: {list(rows)} is no range of rows; give two numbers from [0,1] to [0,{count}]")
+    index = torch.arange(count)[:, None]
+    return ((index >= rows[0]) & (index < rows[1])).float()
