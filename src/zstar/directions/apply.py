@@ -1,0 +1,99 @@
+"""z₁ = z₀ + Δz, whatever spaces z₀ and Δz are in."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from zstar.directions.base import AbstractDirection
+from zstar.generators.base import AbstractGenerator
+
+
+def apply(
+    generator: AbstractGenerator,
+    latent: Float[Tensor, "b ..."],
+    space: str,
+    steps: Sequence[tuple[AbstractDirection, Float[Tensor, " b"]]],
+) -> tuple[Float[Tensor, "b ..."], str]:
+    """Move latents along directions, one after the other, each image by its own strengths.
+
+    A direction of w moves every row of w_plus as a latent of its own. For a direction of a richer space the latents are
+    lifted there; the space that they end in is returned with them.
+
+    Raises:
+        ValueError: A direction is of a poorer space, from which there is no way back.
+    """
+    for direction, alpha in steps:
+        if direction.space == space:
+            latent = direction.move(latent, alpha)
+        elif (direction.space, space) == ("w", "w_plus"):
+            rows = latent.shape[1]
+            latent = direction.move(latent.flatten(0, 1), alpha.repeat_interleave(rows)).view_as(latent)
+        else:
+            require_way(generator, space, direction.space)
+            latent, space = generator.lift(latent, space, direction.space), direction.space
+            latent = direction.move(latent, alpha)
+    return latent, space
+
+
+def require_way(generator: AbstractGenerator, space: str, target: str) -> None:
+    """Refuse a direction that latents of ``space`` can't be moved along."""
+    order = list(generator.spaces)
+    generator.shape(target)
+    if (target, space) != ("w", "w_plus") and order.index(target) < order.index(space):
+        raise ValueError(
+            f"direction: it moves latents of {target}, and these images were projected into {space}, from which there is "
+            f"no way back; project them with space={target}, or choose a direction of {space}"
+        )
+
+
+def choose_strengths(
+    directions: Mapping[str, AbstractDirection], said: int | Sequence[float] | Mapping[str, object], beyond: bool
+) -> dict[str, list[float]]:
+    """The strengths for each direction.
+
+    Arguments:
+        said: A count, spread over each direction's useful range; a list for all of them; or a mapping from names to
+            counts, lists or single numbers with a decimal point, where directions that it leaves out get seven.
+        beyond: Whether strengths outside of the useful range are allowed.
+
+    Raises:
+        ValueError: An unknown name, no strength at all, or one outside of the useful range; one sentence.
+    """
+    if isinstance(said, Mapping):
+        if unknown := [name for name in said if name not in directions]:
+            raise ValueError(f"strengths.{unknown[0]}: there is no such direction; these are: {', '.join(directions)}")
+    chosen = {}
+    for name, direction in directions.items():
+        label, own = direction.label, said.get(name, 7) if isinstance(said, Mapping) else said
+        if isinstance(own, int):
+            own = label.strengths(own).tolist()
+        values = [float(value) for value in (own if isinstance(own, Sequence) else [own])]
+        if not values:
+            raise ValueError(f"strengths: {name} gets none; give a number of them, such as 7, or a list")
+        outside = [value for value in values if not label.low - 1e-6 <= value <= label.high + 1e-6]
+        if outside and not beyond:
+            raise ValueError(
+                f"strengths: {outside[0]:g} {label.unit} lies outside of the useful range of {name}, {label.low:g} to "
+                f"{label.high:g}; stay within, or set beyond=true"
+            )
+        chosen[name] = values
+    return chosen
+
+
+def slerp(a: Float[Tensor, "b ..."], b: Float[Tensor, "b ..."], share: float) -> Float[Tensor, "b ..."]:
+    """Spherical interpolation between latents, on the arc between them for any angle up to a half turn.
+
+    Lengths are interpolated linearly. Parallel latents, and opposite ones, between which no arc is the shortest, are
+    interpolated linearly too.
+    """
+    flat = [latent.flatten(1).double() for latent in (a, b)]
+    lengths = [latent.norm(dim=1, keepdim=True).clamp_min(1e-12) for latent in flat]
+    units = [latent / length for latent, length in zip(flat, lengths, strict=True)]
+    angle = torch.acos((units[0] * units[1]).sum(dim=1, keepdim=True).clamp(-1, 1))
+    sine = angle.sin()
+    arc = ((1 - share) * angle).sin() / sine * units[0] + (share * angle).sin() / sine * units[1]
+    arc = arc * torch.lerp(*lengths, share)
+    straight = torch.lerp(*flat, share)
+    return torch.where(sine > 1e-6, arc, straight).to(a).view_as(a)

@@ -1,0 +1,78 @@
+"""The protocol of editability: how well a direction does what it is for."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from zstar.directions.apply import apply
+from zstar.directions.base import AbstractDirection
+from zstar.generators.base import AbstractGenerator, Noise
+
+
+@dataclass(frozen=True)
+class Walked:
+    """Images and a direction to move them along.
+
+    Attributes:
+        name: Name of the direction.
+        direction: The direction.
+        generator: What makes the images.
+        latent: Where they start, ``[n, ...]``.
+        space: Space of these latents.
+        alphas: Strengths that curves are measured at, ``[s]``, ascending.
+        noise: The noise that belongs to the images: for all of them alike, or maps ``[n, 1, h, w]`` by name.
+        size: Images made at once.
+    """
+
+    name: str
+    direction: AbstractDirection
+    generator: AbstractGenerator
+    latent: Float[Tensor, "n ..."]
+    space: str
+    alphas: Float[Tensor, " s"]
+    noise: Noise = "const"
+    size: int = 32
+
+    def __len__(self) -> int:
+        return len(self.latent)
+
+    @torch.no_grad()
+    def render(self, alpha: Float[Tensor, " n"]) -> Float[Tensor, "n c h w"]:
+        """Each image moved by its own strength, clamped to [−1, 1]."""
+        made = []
+        for first in range(0, len(self), self.size):
+            part = slice(first, first + self.size)
+            moved, space = apply(self.generator, self.latent[part], self.space, [(self.direction, alpha[part])])
+            noise = self.noise if isinstance(self.noise, str) else {k: v[part] for k, v in self.noise.items()}
+            made.append(self.generator.synthesize(moved, space, noise).clamp(-1, 1))
+        return torch.cat(made)
+
+    @cached_property
+    def before(self) -> Float[Tensor, "n c h w"]:
+        """The images as they are, at α = 0."""
+        return self.render(self.latent.new_zeros(len(self)))
+
+    @cached_property
+    def images(self) -> Float[Tensor, "s n c h w"]:
+        """The images at each of the strengths."""
+        return torch.stack(
+            [self.render(torch.full_like(self.latent.flatten(1)[:, 0], a)) for a in self.alphas.tolist()]
+        )
+
+
+class AbstractEditability(ABC):
+    """Something that is measured of a direction on images.
+
+    Attributes:
+        unit: Unit to print behind the values; empty for none.
+    """
+
+    unit: str = ""
+
+    @abstractmethod
+    def __call__(self, walked: Walked) -> dict[str, Float[Tensor, " n"]]:
+        """Name → value per image; not-a-number where it is not defined. Empty if it says nothing of this direction."""
