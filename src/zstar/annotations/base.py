@@ -15,7 +15,7 @@ class Annotated:
 
     Attributes:
         latents: ``[n, ...]`` in the space that was asked for.
-        scores: ``[n, k]``: the more, the more of the attribute; labels are 0 and 1.
+        scores: ``[n, k]``: the more, the more of the attribute; labels are 0 and 1; NaN where nobody knows.
         names: Name of each attribute, in the order of the scores.
         origin: Who said so, plain values for cards.
     """

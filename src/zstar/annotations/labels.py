@@ -1,0 +1,86 @@
+"""Scores from a table of labels, for real images that were projected."""
+
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from zstar.annotations.base import AbstractAnnotation, Annotated
+from zstar.annotations.tables import match, read_labels
+from zstar.checkpoints import read_card
+from zstar.generators.base import AbstractGenerator
+from zstar.inversion import Inversion
+from zstar.spaces.base import AbstractSpace
+
+KEY = "annotation.labels.inversion"
+
+
+class Labels(AbstractAnnotation):
+    """Projected images with labels that people gave: for attributes that no network knows yet.
+
+    Images without labels, and those whose projection diverged, are left out; empty cells are NaN.
+
+    Arguments:
+        path: The table: a CSV with the images' names in the column ``id`` (or the first) and one column per attribute
+            with 0 and 1, −1 and 1, or scores; or CelebA's ``list_attr_celeba.txt``. Names match with or without their
+            suffix, and without the folder where that is unambiguous.
+        inversion: The run folder of an ``invert.py``, or its ``latents.safetensors``.
+
+    Raises:
+        ValueError: A file is missing or damaged, no image has labels, or the latents are those of another generator or
+            can't be brought to the space that is asked for; one sentence.
+    """
+
+    def __init__(self, path: str, inversion: str) -> None:
+        self.path, self.file = path, latents_file(inversion, KEY)
+        self.names, self.attributes, self.scores = read_labels(path)
+
+    def annotate(self, space: AbstractSpace) -> Annotated:
+        ids, latents = read_latents(self.file, space.generator, space.name, KEY)
+        rows = match(ids, self.names)
+        finite = latents.flatten(1).isfinite().all(dim=1).tolist()
+        kept = [place for place, row in enumerate(rows) if row is not None and finite[place]]
+        if not kept:
+            raise ValueError(
+                f"annotation.labels.path: no image of {self.file} has a row in {self.path}; the images are called "
+                f"e.g. {ids[0] if ids else 'nothing'}, the rows {self.names[0]}"
+            )
+        scores = self.scores[[rows[place] for place in kept]]
+        origin = {"annotation": "labels", "path": Path(self.path).name, "inversion": str(self.file), "count": len(kept)}
+        return Annotated(latents[kept], scores, self.attributes, origin)
+
+
+def latents_file(path: str | Path, key: str) -> Path:
+    """The saved inversion that ``path`` is, or that is in the run folder ``path``."""
+    file = Path(path).expanduser()
+    file = file / "latents.safetensors" if file.is_dir() else file
+    if not file.is_file():
+        raise ValueError(f"{key}: there is no {file}; give the folder of a run of invert.py")
+    return file
+
+
+def read_latents(
+    file: Path, generator: AbstractGenerator, space: str, key: str
+) -> tuple[list[str], Float[Tensor, "n ..."]]:
+    """Names and latents of a saved inversion, lifted to ``space`` where they are of a poorer one; on the CPU."""
+    inversion, made_for = Inversion.load(file), read_card(file).get("generator")
+    if isinstance(made_for, str) and made_for != generator.fingerprint():
+        raise ValueError(
+            f"{key}: {file} was projected into the generator {made_for[:12]}…, and this one is "
+            f"{generator.fingerprint()[:12]}…; choose that generator, or project again"
+        )
+    names, latents = list(generator.spaces), inversion.latent.float()
+    if inversion.space not in names or names.index(inversion.space) > names.index(space):
+        raise ValueError(
+            f"{key}: {file} holds latents of {inversion.space}, which can't be brought to {space}; "
+            f"choose space={inversion.space}, or project again with space={space}"
+        )
+    if tuple(latents.shape[1:]) != generator.shape(inversion.space):
+        sizes = f"{tuple(latents.shape[1:])}, not {generator.shape(inversion.space)}"
+        raise ValueError(f"{key}: the latents in {file} are {sizes} as those of this generator; project again")
+    if inversion.space != space:
+        device = next(generator.parameters(), latents).device
+        with torch.no_grad():
+            latents = generator.lift(latents.to(device), inversion.space, space).cpu()
+    return inversion.ids, latents
