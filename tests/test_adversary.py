@@ -14,6 +14,7 @@ from zstar.checkpoints import load_weights, save_weights
 from zstar.discriminators.latent import Latent
 from zstar.discriminators.stylegan2 import StyleGAN2 as ImageDiscriminator
 from zstar.encoders.psp import PSP
+from zstar.encoders.restyle import ReStyle
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.losses.pixel import Pixel
 from zstar.spaces.w import W
@@ -24,12 +25,13 @@ from zstar.tasks.base import rng_at
 from zstar.tasks.encoder import EncoderTask
 from zstar.tasks.fit import fit
 from zstar.tasks.pool import Pool, Share
+from zstar.tasks.reconstruction import reconstruct
 
 TINY = [
     "task=encoder", "logger=none", "trainer.accelerator=cpu", "data.resolution=16", "data.count=64",
     "validation.count=4", "callbacks.checkpoint_minutes=0", "callbacks.samples_every=0", "callbacks.scores_every=0",
     "callbacks.snapshot_every=0", "task.steps=6", "task.batch=4", "task.log_every=2", "task.samples=0.5",
-    "task.flip=0.5", "task.widen_after=1", "task.widen_every=2", "generator=stylegan2", "space.prior_samples=100",
+    "task.flip=0.5", "task.widen_after=1", "task.widen_every=1", "generator=stylegan2", "space.prior_samples=100",
     "encoder=psp", "encoder.around=first", "encoder.width=8", "encoder.width_max=8", "encoder.pyramid=8",
     "loss=[pixel]", "metric=[mse]", "adversary=[latent,image]", "adversary.latent.pool=6", "adversary.latent.lr=0.01",
     "adversary.image.pool=3", "adversary.image.discriminator.channel_max=8",
@@ -260,7 +262,9 @@ def test_the_order_of_adversaries_changes_nothing(
     tmp_path: Path, composed: Callable[..., DictConfig], words: list[str]
 ) -> None:
     for order in ("latent,image", "image,latent"):
-        fit(composed("train", *words, f"adversary=[{order}]", "task.steps=2"), tmp_path / order)
+        fit(
+            composed("train", *words, f"adversary=[{order}]", "task.steps=2", "task.widen_after=null"), tmp_path / order
+        )
     a, b = (load_weights(tmp_path / n / "weights.safetensors") for n in ("latent,image", "image,latent"))
     assert all(torch.equal(a[name], b[name]) for name in a)
 
@@ -270,7 +274,7 @@ def test_an_adversary_changes_the_encoder_and_is_logged(
 ) -> None:
     kept = [word for word in words if not word.startswith("adversary")]
     for name, more in {"none": [], "latent": ["adversary=[latent]"]}.items():
-        fit(composed("train", *kept, *more, "logger=csv", "task.steps=4"), tmp_path / name)
+        fit(composed("train", *kept, *more, "logger=csv", "task.steps=4", "task.widen_after=null"), tmp_path / name)
     a, b = (load_weights(tmp_path / name / "weights.safetensors") for name in ("none", "latent"))
     assert not all(torch.equal(a[name], b[name]) for name in a)
     said = {name: (tmp_path / name / "log" / "metrics.csv").read_text() for name in ("none", "latent")}
@@ -287,14 +291,41 @@ def test_rows_open_on_schedule(tiny: StyleGAN2) -> None:
     opened = {}
     for step in (0, 9, 10, 14, 15, 19, 20, 25, 1000):
         task.done = step
-        latent, made = task.invert(images(2))
+        latent, made = reconstruct(task.inverter(), space, images(2))
         same = (latent == latent[:, :1]).all(dim=2).all(dim=0).tolist()
-        opened[step] = same.index(False, 1) if False in same else 1
         rows = same[1:].count(False) + 1
         opened[step] = rows
         assert same == [True, *([False] * (rows - 1)), *([True] * (len(same) - rows))]
         torch.testing.assert_close(made, space.decode(latent))
     assert opened == {0: 1, 9: 1, 10: 2, 14: 2, 15: 3, 19: 3, 20: 4, 25: 5, 1000: space.shape[0]}
+
+
+def test_rows_are_closed_after_each_pass(tiny: StyleGAN2) -> None:
+    space = WPlus(tiny, 200)
+    sizes = (16, 3, space.shape, space.mean, space.spread)
+    encoder = ReStyle(*sizes, partial(PSP, width=8, width_max=8, pyramid=8), passes=3)
+    for weight in encoder.encoder.heads.parameters():
+        torch.nn.init.normal_(weight)
+    task = EncoderTask(space, encoder, {"pixel": Pixel()}, widen_after=1, widen_every=5)
+    task.done = 3
+    latent, network = space.start(2), task.inverter().network
+    for _ in range(3):  # as in training
+        latent = task.widening.close(network(images(2), latent, space.decode(latent)), 3)
+    torch.testing.assert_close(reconstruct(task.inverter(), space, images(2))[0], latent)
+
+
+@pytest.mark.parametrize(("after", "every", "steps"), [(10, 5, 31), (10, 1, 15), (0, 1, 5), (None, 5, 1)])
+def test_a_training_ends_with_all_rows_open(after: int | None, every: int, steps: int, tiny: StyleGAN2) -> None:
+    space = WPlus(tiny, 200)
+    encoder = PSP(16, 3, space.shape, space.mean, space.spread, width=8, width_max=8, pyramid=8)
+    make = partial(EncoderTask, space, encoder, {"pixel": Pixel()}, widen_after=after, widen_every=every)
+    task = make(steps=steps)
+    assert task.widening.open(space.start(1), steps - 1).shape == (1, *space.shape)
+    if after is None:
+        return
+    sentence = f"task.widen_after: {after} and task.widen_every={every} open the last of 6 rows after {steps - 1} steps"
+    with pytest.raises(ValueError, match=f"^{sentence}, and .*set task.steps={steps} or more"):
+        make(steps=steps - 1)
 
 
 def test_closed_rows_are_judged_once(tiny: StyleGAN2, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ ENCODER = [
     "space.prior_samples=100", "encoder=psp", "encoder.width=8", "encoder.width_max=16", "encoder.blocks=1",
     "encoder.pyramid=8", "encoder.around=first", "loss=[pixel]", "metric=[mse]", "validation.count=8", "task.batch=8",
     "task.log_every=1",
-    "task.samples=0.25", "task.flip=0.5", "task.widen_after=3", "task.widen_every=2", "logger=csv",
+    "task.samples=0.25", "task.flip=0.5", "task.widen_after=3", "task.widen_every=1", "logger=csv",
     "callbacks.samples_every=0", "callbacks.scores_every=5", "callbacks.snapshot_every=0", "trainer.accelerator=cpu",
 ]  # fmt: skip
 GENERATOR = [
@@ -141,8 +141,8 @@ def test_two_processes_compute_what_one_computes(place: Path, composed: Callable
 def test_one_that_fails_ends_both_with_its_message_and_one_goes_on_alone(
     place: Path, composed: Callable[..., DictConfig]
 ) -> None:
-    words = ["task.steps=6", "callbacks.checkpoint_minutes=0", "validation=null"]
-    words = [*(word for word in ENCODER if not word.startswith("validation.")), *words]
+    words = ["task.steps=6", "task.widen_after=1", "callbacks.checkpoint_minutes=0", "validation=null"]
+    words = [*(word for word in ENCODER if not word.startswith(("validation.", "task.widen_after"))), *words]
     Path("fail").write_text("data: the second process can't go on")
     done = command_line(*words, *TWO, "data=recorded", "output=out")
     assert done.returncode == 2

@@ -29,12 +29,14 @@ class Inverter:
         space: Name of the space of its latents.
         generator: Fingerprint of the generator; ``None`` for a network of one's own, of which nobody knows.
         name: How the configuration called it, for messages.
+        close: What is done to the latents of each pass: while an encoder is trained, rows may be closed.
     """
 
     network: AbstractEncoder
     space: str
     generator: str | None = None
     name: str = "encoder"
+    close: Callable[[Tensor], Tensor] = lambda latent: latent
 
     def __call__(
         self, space: AbstractSpace, images: Float[Tensor, "b c h w"], passes: int | None = None
@@ -54,7 +56,7 @@ class Inverter:
         latent, found = network.mean.to(images.device).expand(len(images), *network.shape), []
         for _ in range(passes):
             seen = generator.synthesize(latent, self.space) if network.looks_back else None
-            latent = network(images, latent, seen)
+            latent = self.close(network(images, latent, seen))
             found.append(latent)
         if (self.space, space.name) == NEAREST:
             found = [latent.mean(dim=1) for latent in found]

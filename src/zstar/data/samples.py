@@ -11,6 +11,7 @@ from zstar.data.base import AbstractData, Batch
 from zstar.generators.base import AbstractGenerator
 
 CHUNK = 8
+HELD_OUT = "held out"
 
 
 class Samples(AbstractData):
@@ -23,11 +24,12 @@ class Samples(AbstractData):
 
     Arguments:
         generator: The fixed generator G.
-        count: Number of images.
+        count: Number of images. Nothing is stored, so a training can have as many as it looks at: steps × batch.
         seed: Other seeds, other images.
         truncation: ψ; 1 is the prior itself, smaller values draw closer to its mean. Not every space has it: StyleGAN's
             acts on w, so it asks for ``space=w``.
         space: The space that is drawn in; the one that the generator's prior is defined in if not given.
+        stream: Another word, other images, whatever the seed: what is held out of a training has one of its own.
     """
 
     block = CHUNK
@@ -39,12 +41,14 @@ class Samples(AbstractData):
         seed: int = 0,
         truncation: float = 1.0,
         space: str | None = None,
+        stream: str = "samples",
     ) -> None:
         if count < 1:
             raise ValueError(f"data.count: {count} is not possible; set it to 1 or more")
         self.generator, self.count, self.seed, self.truncation = generator, count, seed, truncation
         self.space = space or next(iter(generator.spaces))
         generator.shape(self.space)
+        self.stream = stream
 
     def __len__(self) -> int:
         return self.count
@@ -60,14 +64,14 @@ class Samples(AbstractData):
 
     def fingerprint(self) -> str:
         """SHA-256 of the generator's weights and of everything that decides what is drawn."""
-        settings = f"{self.count} {self.seed} {self.truncation} {self.space}"
+        settings = f"{self.stream} {self.count} {self.seed} {self.truncation} {self.space}"
         return hashlib.sha256(f"{self.generator.fingerprint()} {settings}".encode()).hexdigest()
 
     def split(self, count: int) -> tuple["Samples", "Samples | None"]:
-        """All of these, and as many as asked for of another seed."""
+        """All of these, and as many as asked for of a stream that no training draws from."""
         if not count:
             return self, None
-        return self, Samples(self.generator, count, self.seed + 1, self.truncation, self.space)
+        return self, Samples(self.generator, count, self.seed, self.truncation, self.space, HELD_OUT)
 
     @torch.no_grad()
     def _chunk(self, chunk: int) -> tuple[Float[Tensor, "b ..."], Float[Tensor, "b c h w"]]:
@@ -76,7 +80,7 @@ class Samples(AbstractData):
 
     def _latent(self, index: int) -> Float[Tensor, "1 ..."]:
         # torch's generator on the CPU uses only 32 bits of its seed. Steps of an odd constant visit each 32-bit number
-        # once, so no two images of a set share theirs; the hash puts the sets of different seeds far apart.
-        first = int.from_bytes(hashlib.sha256(f"samples {self.seed}".encode()).digest()[:4], "big")
+        # once, so no two images of a set share theirs; the hash puts the sets of other seeds and streams far away.
+        first = int.from_bytes(hashlib.sha256(f"{self.stream} {self.seed}".encode()).digest()[:4], "big")
         rng = torch.Generator().manual_seed((first + index * 0x9E3779B1) % 2**32)
         return self.generator.sample(1, rng, self.truncation, self.space)

@@ -1,9 +1,9 @@
 """Training of an inverting network against a fixed generator."""
 
 import copy
-import inspect
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from zstar.config import build, offer, to_plain
 from zstar.data.base import AbstractData
-from zstar.data.samples import Samples
+from zstar.data.samples import HELD_OUT, Samples
 from zstar.encoders.base import AbstractEncoder
 from zstar.inverter import Inverter
 from zstar.losses.base import AbstractLoss
@@ -21,13 +21,13 @@ from zstar.metrics.available import make_metrics
 from zstar.metrics.base import AbstractMetric
 from zstar.ranges import POSITIVE, Within, require
 from zstar.regularizers.base import AbstractRegularizer
-from zstar.signatures import resolve
 from zstar.spaces.base import AbstractSpace
 from zstar.tasks.adversary import AbstractAdversary
 from zstar.tasks.base import AbstractTask, rng_at
+from zstar.tasks.encoder_parts import make_network, make_prices
 from zstar.tasks.mixing import Mix
 from zstar.tasks.pool import Share
-from zstar.tasks.reconstruction import measure, montage
+from zstar.tasks.reconstruction import distance, measure, montage
 from zstar.tasks.sampling import follow
 from zstar.tasks.widening import Widening
 
@@ -55,9 +55,9 @@ class EncoderTask(AbstractTask):
         samples: Share of each batch that is drawn from G instead of the data, with known latents.
         latent_weight: Weight of the squared distance to a known latent, a mean over coordinates in units of the
             prior's spread².
-        flip: Probability that a real image is mirrored.
+        flip: Probability that a real image is mirrored; not for data whose latents are known.
         widen_after: Steps during which all rows of w_plus are the first one; null opens all from the start.
-        widen_every: Steps after which one more row is opened.
+        widen_every: Steps after which one more row is opened; all must be open before the training ends.
         steps: Steps in all.
         batch: Images per step, over all processes.
         seed: Seed of samples, shuffles and augmentation.
@@ -99,6 +99,13 @@ class EncoderTask(AbstractTask):
             raise ValueError("loss: the list is empty and nothing pulls G(E(x)) towards x; choose e.g. loss=[pixel]")
         if widen_after is not None and len(space.shape) != 2:
             raise ValueError(f"task.widen_after: {space.name} has no rows to open; set space=w_plus or remove it")
+        self.mix, self.widening = Mix(space, batch, seed, samples, flip), Widening(widen_after, widen_every)
+        if steps <= (last := self.widening.last(space.shape[0])):
+            raise ValueError(
+                f"task.widen_after: {widen_after} and task.widen_every={widen_every} open the last of "
+                f"{space.shape[0]} rows after {last} steps, and task.steps={steps} end before it is trained; "
+                f"set task.steps={last + 1} or more, or open the rows sooner"
+            )
         # None of these is a submodule: G and the losses' networks stay as they are, and out of every checkpoint.
         self.space, self.losses, self.regularizers = space, dict(losses), dict(regularizers or {})
         self.metrics, self.network = dict(metrics or {}), network
@@ -106,7 +113,6 @@ class EncoderTask(AbstractTask):
         self.mean = copy.deepcopy(encoder).eval().requires_grad_(False)
         self.lr, self.warmup, self.decay, self.clip, self.ema_images = lr, warmup, decay, clip, ema_images
         self.latent_weight = latent_weight
-        self.mix, self.widening = Mix(space, batch, seed, samples, flip), Widening(widen_after, widen_every)
         self.adam = torch.optim.Adam(encoder.parameters(), lr, (0.9, 0.99))
         self.parts = {"encoder": encoder, "mean": self.mean, "adam": self.adam}
         self.adversaries = torch.nn.ModuleDict(adversaries or {})
@@ -125,28 +131,12 @@ class EncoderTask(AbstractTask):
                 "file of weights, or choose generator=cottages"
             )
         space = build(cfg.space, generator=generator)
-        if not cfg.encoder.get("_partial_"):
-            raise ValueError(
-                "encoder: this one is finished and there is nothing to train; choose psp, resnet, igan or restyle, or "
-                "give the node of a class of your own _partial_: true"
-            )
-        prices = cfg.get("regularizer") or {}
-        for name, node in prices.items():
-            if "encoder" in inspect.signature(resolve(node["_target_"])).parameters:
-                raise ValueError(
-                    f"regularizer: {name} needs an encoder that is trained already; it is for invert.py, remove it here"
-                )
-        sizes = {"resolution": generator.resolution, "channels": generator.channels, "shape": space.shape}
-        encoder = build({**cfg.encoder, "_partial_": False}, **sizes, mean=space.mean, spread=space.spread)
-        if not isinstance(encoder, AbstractEncoder):
-            kind = type(encoder).__name__
-            raise ValueError(f"encoder: a {kind} is no network to be trained; choose psp, resnet, igan or restyle")
         return build(
             cfg.task,
             space=space,
-            encoder=encoder,
+            encoder=make_network(cfg.encoder, space),
             losses={name: build(node) for name, node in (cfg.get("loss") or {}).items()},
-            regularizers={name: offer(node, space=space) for name, node in prices.items()},
+            regularizers=make_prices(cfg.get("regularizer") or {}, space),
             metrics=make_metrics(cfg.get("metric") or {}, torch.device("cpu"))[0],
             network=to_plain(cfg.encoder),
             adversaries={name: offer(cfg.adversary[name], space=space) for name in sorted(cfg.get("adversary") or {})},
@@ -180,7 +170,8 @@ class EncoderTask(AbstractTask):
             terms |= {n: reg.weight * reg(latent, {}, made).mean() for n, reg in self.regularizers.items()}
             terms |= {f"adversary_{n}": a.price(opened, made) for n, a in self.adversaries.items()}
             if mixed.latents is not None:
-                terms["latent"] = self.latent_weight * (self.distance(latent, mixed.latents) * mixed.known).mean()
+                off = distance(self.space, latent, mixed.latents)
+                terms["latent"] = self.latent_weight * (off * mixed.known).mean()
             self.manual_backward(torch.stack(list(terms.values())).sum())
             logs = {f"train/{name}": value.detach() for name, value in terms.items()}
         torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), self.clip)
@@ -222,39 +213,32 @@ class EncoderTask(AbstractTask):
                 self._origin = latent, self.space.decode(latent)
         return tuple(part.expand(n, *part.shape[1:]) for part in self._origin)
 
-    @torch.no_grad()
-    def invert(self, images: Float[Tensor, "b c h w"]) -> tuple[Tensor, Tensor]:
-        """Latents of the mean encoder, with rows open as far as training has come, and what they look like."""
-        self.space.generator.require_size(images)
-        latent = Inverter(self.mean, self.space.name)(self.space, images)[-1]
-        latent = self.widening.close(latent, self.done)
-        return latent, self.space.decode(latent)
+    def inverter(self) -> Inverter:
+        """What is exported: the mean encoder with its weights as rounded, and rows open as far as training has come."""
+        network = copy.deepcopy(self.mean)
+        network.load_state_dict(self._weights())
+        close = partial(self.widening.close, step=self.done)
+        return Inverter(network, self.space.name, close=close)
 
-    def distance(self, latent: Float[Tensor, "b ..."], known: Float[Tensor, "b ..."]) -> Float[Tensor, " b"]:
-        """Mean over coordinates of the squared distance, in units of the prior's spread²."""
-        return ((latent - known) / max(self.space.spread, 1e-12)).square().flatten(1).mean(dim=1)
-
-    @torch.no_grad()
-    def evaluate(self, data: AbstractData, size: int = 32) -> dict[str, float]:
+    def evaluate(self, data: AbstractData) -> dict[str, float]:
         """The metrics on held-out images, and on as many samples of G (``samples/…``), whose latents are known."""
-        drawn = Samples(self.space.generator, min(len(data), 256), seed=1, space=self.space.name)
-        found, known = (measure(d, self.invert, self.metrics, self.distance, self.device, size) for d in (data, drawn))
+        inverter, count = self.inverter(), min(len(data), 256)
+        drawn = Samples(self.space.generator, count, space=self.space.name, stream=HELD_OUT)
+        found, known = (measure(images, inverter, self.space, self.metrics) for images in (data, drawn))
         return found | {f"samples/{name}": value for name, value in known.items()}
 
     def export(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The mean encoder in half precision, which is more than it needs, and what rebuilds it."""
-        weights = {
-            name: value.half() if value.is_floating_point() and name not in ("mean", "spread") else value
-            for name, value in self.mean.state_dict().items()
-        }
+        """The mean encoder, and what rebuilds it."""
         generator = self.space.generator
         facts = {"resolution": generator.resolution, "channels": generator.channels, "space": self.space.name}
-        return weights, {
-            "kind": "encoder", "network": self.network, **facts, "generator": generator.fingerprint()
-        }  # fmt: skip
+        card = {"kind": "encoder", "network": self.network, **facts, "generator": generator.fingerprint()}
+        return self._weights(), card
+
+    def _weights(self) -> dict[str, Tensor]:
+        """The mean encoder: weights in half precision, which is more than they need, statistics as they are."""
+        weights = {name: weight.half() for name, weight in self.mean.named_parameters()}
+        return self.mean.state_dict() | weights
 
     def pictures(self, data: AbstractData | None) -> Float[Tensor, "n c h w"] | None:
         """Sixteen held-out images, each row of eight with what the encoder makes of it below."""
-        if data is None:
-            return None
-        return montage(data, self.invert, self.device)
+        return None if data is None else montage(data, self.inverter(), self.space)

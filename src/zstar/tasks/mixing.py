@@ -35,7 +35,7 @@ class Mix:
         batch: Images per step, over all processes.
         seed: Seed of mirrors and samples; what a step gets depends on it and on the step.
         samples: Share of a batch that is drawn.
-        flip: Probability that a real image is mirrored; images with a known latent never are.
+        flip: Probability that a real image is mirrored; it is an error where the latents of the data are known.
     """
 
     def __init__(self, space: AbstractSpace, batch: int, seed: int, samples: float, flip: float) -> None:
@@ -45,7 +45,12 @@ class Mix:
         """The images of one process, which are ``rows`` of the batch of all."""
         real, latents, rng = batch["images"], batch.get("latent"), rng_at(self.seed, step)
         self.space.generator.require_size(real)
-        if self.flip and latents is None:
+        if self.flip and latents is not None:
+            raise ValueError(
+                f"task.flip: {self.flip:g} mirrors images, but the latents of this data set are known and would not be "
+                "those of the mirrored ones; set it to 0"
+            )
+        if self.flip:
             mirrored = (torch.rand(self.batch, 1, 1, 1, generator=rng) < self.flip)[rows]
             real = torch.where(mirrored.to(real.device, non_blocking=True), real.flip(3), real)
         known = real.new_full((len(real),), float(latents is not None))

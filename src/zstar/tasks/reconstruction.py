@@ -1,45 +1,57 @@
 """How well an encoder that is being trained reconstructs held-out images: numbers and pictures."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from zstar.data.base import AbstractData
+from zstar.inverter import Inverter
 from zstar.metrics.base import AbstractMetric
+from zstar.spaces.base import AbstractSpace
 
-Invert = Callable[[Tensor], tuple[Tensor, Tensor]]  # images → their latents, and what these look like
 COLUMNS = 8
 
 
+@torch.no_grad()
+def reconstruct(inverter: Inverter, space: AbstractSpace, images: Float[Tensor, "b c h w"]) -> tuple[Tensor, Tensor]:
+    """The latents of images, and what these look like."""
+    space.generator.require_size(images)
+    latent = inverter(space, images.to(inverter.network.mean.device))[-1]
+    return latent, space.decode(latent)
+
+
+def distance(
+    space: AbstractSpace, latent: Float[Tensor, "b ..."], known: Float[Tensor, "b ..."]
+) -> Float[Tensor, " b"]:
+    """Mean over coordinates of the squared distance, in units of the prior's spread²."""
+    return ((latent - known) / max(space.spread, 1e-12)).square().flatten(1).mean(dim=1)
+
+
+@torch.no_grad()
 def measure(
-    data: AbstractData,
-    invert: Invert,
-    metrics: Mapping[str, AbstractMetric],
-    distance: Callable[[Tensor, Tensor], Tensor],
-    device: torch.device,
-    size: int,
+    data: AbstractData, inverter: Inverter, space: AbstractSpace, metrics: Mapping[str, AbstractMetric], size: int = 32
 ) -> dict[str, float]:
     """Mean of each metric over a data set, and of the distance to the latents where these are known."""
     values: dict[str, list[Tensor]] = {}
     for batch in data.batches(size):
         if not batch.ids:
             continue
-        images = batch.images.to(device)
-        latent, made = invert(images)
+        latent, made = reconstruct(inverter, space, batch.images)
+        images = batch.images.to(made)
         found = {name: metric(made.clamp(-1, 1), images) for name, metric in metrics.items()}
         if "latent" in batch.extras:
-            found["latent_distance"] = distance(latent, batch.extras["latent"].to(latent))
+            found["latent_distance"] = distance(space, latent, batch.extras["latent"].to(latent))
         for name, value in found.items():
             values.setdefault(name, []).extend([] if value is None else [value.cpu()])
     return {name: torch.cat(parts).double().mean().item() for name, parts in values.items() if parts}
 
 
-def montage(data: AbstractData, invert: Invert, device: torch.device) -> Float[Tensor, "n c h w"]:
+def montage(data: AbstractData, inverter: Inverter, space: AbstractSpace) -> Float[Tensor, "n c h w"]:
     """The first sixteen images, each row of eight with its reconstructions below."""
-    images = data.read(range(min(2 * COLUMNS, len(data)))).images.to(device)
+    images = data.read(range(min(2 * COLUMNS, len(data)))).images
     images = images[: max(1, len(images) // COLUMNS) * COLUMNS]
-    _, made = invert(images)
-    pairs = zip(images.split(COLUMNS), made.split(COLUMNS), strict=True)
+    made = reconstruct(inverter, space, images)[1]
+    pairs = zip(images.to(made).split(COLUMNS), made.split(COLUMNS), strict=True)
     return torch.cat([part for pair in pairs for part in pair])

@@ -19,6 +19,10 @@ class Widening:
     after: int | None = None
     every: int = 2000
 
+    def last(self, rows: int) -> int:
+        """The first step in which all of so many rows are open."""
+        return 0 if self.after is None or rows < 2 else self.after + (rows - 2) * self.every
+
     def open(self, latent: Float[Tensor, "b ..."], step: int) -> Float[Tensor, "b ..."]:
         """The rows that are open."""
         if self.after is None:
