@@ -58,7 +58,7 @@ def make(name: str, request: pytest.FixtureRequest) -> AbstractLoss:
         cfg["pnet_rand"] = True
     if name in FILES:
         if not FILES[name].is_file():
-            pytest.skip(f"needs {FILES[name].name} in ../shared/assets, which is not part of the project")
+            pytest.skip(f"needs assets/{FILES[name].parent.name}")
         cfg["network"]["checkpoint"] = str(FILES[name])
     if name == "moco":  # of smaller images, for the sake of time
         cfg |= {"size": [64, 64]}
@@ -239,7 +239,7 @@ def test_vgg19_is_the_real_one() -> None:
     """These weights are scaled to a mean activation of 1 on photos, in every layer."""
     photos = ASSETS / "celeba-5k" / "images_89x109.tar"
     if not FILES["vgg19"].is_file() or not photos.is_file():
-        pytest.skip("needs VGG-19 and photos in ../shared/assets, which are not part of the project")
+        pytest.skip("needs assets/vgg19-conv3 and assets/celeba-5k")
     network, images = VGG19Conv3(str(FILES["vgg19"])), []
     with tarfile.open(photos) as tar:
         for member in tar:
@@ -254,7 +254,7 @@ def test_vgg19_is_the_real_one() -> None:
 def test_mobilefacenet_knows_who_is_who() -> None:
     faces = ASSETS / "celeba-5k" / "images_89x109.tar"
     if not FILES["identity"].is_file() or not faces.is_file():
-        pytest.skip("needs MobileFaceNet and faces in ../shared/assets, which are not part of the project")
+        pytest.skip("needs assets/mobilefacenet and assets/celeba-5k")
     network = MobileFaceNet(str(FILES["identity"]))
     images = Folder(str(faces), resolution=109, fit="resize", count=16).read(range(16)).images
     loss, whole = Embedding(network, [112, 96], [0.25, 0.82, 0.2, 0.8]), Embedding(network, [112, 96])
