@@ -1,5 +1,6 @@
 """The protocol of edits: edit(image, α) → the edited image, and where it can be trusted."""
 
+import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -17,31 +18,46 @@ class AbstractEdit(ABC):
 
     Attributes:
         unit: What α counts, e.g. ``"octaves"``.
+        limits: The strengths that the edit is defined for at all.
 
     Arguments:
-        low, high: The range of α that a direction is trained on and applied in by default; 0 lies within.
+        low, high: The range of α that a direction is trained on and applied in by default; 0 lies within. Strengths
+            beyond it can be asked for, as far as ``limits`` go.
     """
 
     unit: str
+    limits: tuple[float, float] = (-math.inf, math.inf)
 
     def __init__(self, low: float, high: float) -> None:
         name = type(self).__name__.lower()
-        if low not in Within(-torch.inf, 0) or high not in Within(0) or not low < high:
+        if low not in Within(-math.inf, 0) or high not in Within(0) or not low < high:
             raise ValueError(
                 f"edit.{name}.low, high: {low} to {high} is no range of α; 0 has to lie within, low < high"
             )
+        least, most = self.limits
+        if low < least or high > most:
+            raise ValueError(f"edit.{name}.low, high: {low} to {high} is beyond it; keep within {least} to {most}")
         self.low, self.high = float(low), float(high)
 
-    @abstractmethod
     def __call__(
         self, images: Float[Tensor, "b c h w"], alpha: Float[Tensor, " b"]
     ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b 1 h w"]]:
-        """Edit images in [−1, 1], each with its own α; differentiable.
+        """Edit images in [−1, 1], each with its own α; differentiable in both. α = 0 gives the very image back.
 
         Returns:
             The edited images, and 1 for each of their pixels that is valid, 0 for those that a warp had to invent:
             they are to carry no loss.
         """
+        edited, valid = self.apply(images, alpha)
+        still = (alpha == 0).view(-1, 1, 1, 1)
+        same = images.detach() + (edited - edited.detach())  # the image, bit for bit, with the gradient of the edit
+        return torch.where(still, same, edited), torch.where(still, torch.ones_like(valid), valid)
+
+    @abstractmethod
+    def apply(
+        self, images: Float[Tensor, "b c h w"], alpha: Float[Tensor, " b"]
+    ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b 1 h w"]]:
+        """What an edit does: as calling it, but that α = 0 may be the identity up to rounding only."""
 
     def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, " n"]:
         """``n`` strengths, uniform over the range."""
