@@ -125,7 +125,7 @@ def test_half_the_steps_and_the_other_half_are_all(
 def test_a_checkpoint_holds_the_encoder_and_nothing_fixed(tmp_path: Path, cfg: Callable[..., DictConfig]) -> None:
     fit(cfg("loss=[pixel,perceptual]", "task.steps=2"), tmp_path)
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    assert set(state) == {"done", "parts", "seconds", "key", "config", "versions"}
+    assert set(state) == {"done", "parts", "seconds", "key", "config", "versions", "failed"}
     assert set(state["parts"]) == {"encoder", "mean", "adam"}
     names = set(state["parts"]["encoder"])
     assert names == set(state["parts"]["mean"]) and all(
@@ -335,12 +335,27 @@ def test_pictures_are_rows_of_images_with_what_is_made_of_them_below(
     assert len(curve(tmp_path, "validation/mse")) == 2
 
 
-def test_a_folder_of_photos(tmp_path: Path, cfg: Callable[..., DictConfig]) -> None:
-    for i in range(6):
+def test_a_folder_of_photos_and_what_is_left_out_of_it(
+    tmp_path: Path, cfg: Callable[..., DictConfig], capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(12):
         write_png(tmp_path / "photos" / f"{i}.png", torch.rand(3, 20 + i, 24) * 2 - 1)
-    (tmp_path / "photos" / "broken.png").write_bytes(b"\x89PNG")
-    photos = ["data=folder", f"data.path={tmp_path / 'photos'}", "task.flip=0.5", "task.steps=3"]
-    assert fit(cfg(*photos), tmp_path / "run")["steps"] == 3
+    for i in range(12):
+        (tmp_path / "photos" / f"broken{i}.png").write_bytes(b"\x89PNG")
+    photos = ["data=folder", f"data.path={tmp_path / 'photos'}", "task.flip=0.5", "task.steps=3", "task.batch=8"]
+    words = [*photos, "validation=null", "callbacks.checkpoint_minutes=0"]
+    result = fit(cfg(*words), tmp_path / "run")
+    said = capsys.readouterr().out.splitlines()
+    assert result["steps"] == 3 and set(result["failed"]) == {f"broken{i}.png" for i in range(12)}
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["failed"] == result["failed"]
+    assert len(said) == 11 and all(line.startswith("left out: broken") for line in said[:10])
+    assert said[10] == f"left out: 2 more; {tmp_path / 'run'}/result.json names them"
+    update = EncoderTask.update
+    with monkeypatch.context() as patch:  # a kill makes nothing forgotten
+        patch.setattr(EncoderTask, "update", lambda self, batch: update(self, batch) if self.done < 2 else 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            fit(cfg(*words), tmp_path / "halves")
+    assert fit(cfg(*words), tmp_path / "halves")["failed"] == result["failed"]
 
 
 class Slow(Mirrored):

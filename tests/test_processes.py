@@ -35,7 +35,7 @@ GENERATOR = [
 ]  # fmt: skip
 TWO = ["trainer=ddp", "trainer.devices=2"]
 RECORDED = '''
-"""Cottages that note who reads them; one process fails at its third batch where a file says so."""
+"""Cottages that note who reads them; where a file says so, a process fails at its third batch or images are broken."""
 
 import os
 from pathlib import Path
@@ -58,13 +58,16 @@ class Recorded(AbstractData):
             raise ValueError(Path("fail").read_text())
         with open(f"reads{rank}.txt", "a") as file:
             file.write(" ".join(map(str, indices)) + "\\n")
-        return self.data.read(indices)
+        broken = Path("broken").read_text().split() if Path("broken").exists() else []
+        batch = self.data.read([index for index in indices if str(index) not in broken])
+        batch.failed = {str(index): "broken" for index in indices if str(index) in broken}
+        return batch
 
     def fingerprint(self) -> str:
         return "recorded"
 
     def split(self, count):
-        return self, Cottages(count, "validation", 16)
+        return self, Cottages(count, "validation", 16) if count else None
 '''
 
 
@@ -159,6 +162,17 @@ def test_one_that_fails_ends_both_with_its_message_and_one_goes_on_alone(
     cfg.data = {"_target_": "recorded.Recorded"}
     fit(cfg, Path("alone"))
     same_weights("alone", "out/encoder")
+
+
+@pytest.mark.slow
+def test_broken_images_of_all_processes_are_named(place: Path) -> None:
+    broken = [str(index) for index in range(0, 32, 3)]
+    Path("broken").write_text(" ".join(broken))
+    words = ["task.steps=4", "task.widen_after=null", "data=recorded", "output=out"]  # four batches of 8 are all images
+    done = command_line(*ENCODER, *TWO, *words)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(Path("out/encoder/result.json").read_text())["failed"] == dict.fromkeys(broken, "broken")
+    assert len(done.stdout.splitlines()) == 11 and done.stdout.endswith("/result.json names them\n")
 
 
 @pytest.mark.slow

@@ -28,6 +28,9 @@ class Stream(IterableDataset):
         last: The step to end before.
         seed: Seed of the shuffles.
         rows: Which images of a batch are read, where several processes share the work.
+
+    Attributes:
+        failed: Name → reason, for the broken images of the batches so far.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class Stream(IterableDataset):
             raise ValueError(f"task.batch: {batch} is more than the {len(data)} images there are; choose a smaller one")
         self.data, self.batch, self.first, self.last = data, batch, first, last
         self.seed, self.rows = seed, rows
+        self.failed: dict[str, str] = {}
         self._order: tuple[int, Tensor] = (-1, torch.empty(0))
 
     def indices(self, step: int) -> list[int]:
@@ -54,8 +58,8 @@ class Stream(IterableDataset):
         order = (torch.randperm(whole, generator=rng)[:, None] * block + torch.arange(block)).flatten()
         return torch.cat([order, torch.arange(whole * block, len(self.data))])
 
-    def read(self, step: int) -> dict[str, Tensor]:
-        """The batch of a step: a dict with ``images`` and the data's extras, batch first.
+    def read(self, step: int) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """The batch of a step, a dict with ``images`` and the data's extras, batch first; and its broken images.
 
         Raises:
             ValueError: None of its images can be read.
@@ -66,17 +70,19 @@ class Stream(IterableDataset):
             raise ValueError(f"data: none of the {len(chosen)} images of step {step} can be read ({reasons})")
         fill = [i % len(read.ids) for i in range(len(chosen))]
         tensors = {"images": read.images, **read.extras}
-        return tensors if len(read.ids) == len(chosen) else {k: v[fill] for k, v in tensors.items()}
+        return {name: value[fill] for name, value in tensors.items()} if read.failed else tensors, read.failed
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         """The batches in order. What goes wrong with one of them is raised in its place, after those before it."""
         reader = ThreadPoolExecutor(1, "stream")
-        coming: deque[Future[dict[str, Tensor]]] = deque()
+        coming: deque[Future[tuple[dict[str, Tensor], dict[str, str]]]] = deque()
         try:
             for step in range(self.first, self.last + AHEAD):
                 if step < self.last:
                     coming.append(reader.submit(self.read, step))
                 if step >= self.first + AHEAD:
-                    yield coming.popleft().result()
+                    batch, failed = coming.popleft().result()
+                    self.failed |= failed
+                    yield batch
         finally:
             reader.shutdown(cancel_futures=True)

@@ -28,6 +28,7 @@ from zstar.tasks.together import Together
 
 GROUPS = ("generator", "discriminator", "annotator", "encoder", "space", "edit", "walk", "loss", "regularizer")
 GROUPS += ("adversary", "metric")
+NAMED = 10  # broken images that are named on the screen
 UNHASHED = ("trainer", "callbacks")  # how a training is carried out and watched, not what it computes
 
 
@@ -100,9 +101,10 @@ def _fit(
             task.restore(state)
         except Exception as error:
             raise _damaged(folder / "checkpoint.pt", error) from error
+    failed: dict[str, str] = state.get("failed", {})  # grows while the images are read
     keeper = Checkpoints(
         folder / "checkpoint.pt",
-        {"key": key, "config": plain, "versions": versions()},
+        {"key": key, "config": plain, "versions": versions(), "failed": failed},
         float(cfg.callbacks.checkpoint_minutes),
         state.get("seconds", 0.0),
     )
@@ -127,15 +129,20 @@ def _fit(
     check_processes(trainer, task, bool(cfg.trainer.get("sync_batchnorm")))
     rows = slice(trainer.global_rank, None, trainer.world_size)
     stream = Stream(data, task.batch, task.done, task.steps, cfg.seed, rows)
+    stream.failed = failed
     together.begin(trainer, stream)
     trainer.fit(task, DataLoader(stream, batch_size=None, pin_memory=trainer.strategy.root_device.type == "cuda"))
     if not first:
         return {}
     facts = {"steps": task.done, "seconds": keeper.seconds(), "waiting": waiting.share()}
     logger.summary({**facts, **scores.final})
-    result = {"config_hash": key, **facts, "scores": scores.final}
+    result = {"config_hash": key, **facts, "scores": scores.final, "failed": failed}
     result["card"] = export(scores.final)
     record_result(folder, result)
+    for name, reason in list(failed.items())[:NAMED]:
+        print(f"left out: {name}: {reason}")
+    if len(failed) > NAMED:
+        print(f"left out: {len(failed) - NAMED} more; {folder}/result.json names them")
     return result
 
 

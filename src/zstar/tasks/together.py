@@ -11,7 +11,7 @@ from datetime import timedelta
 from subprocess import Popen
 
 import pytorch_lightning as pl
-from torch.distributed import TCPStore
+from torch.distributed import TCPStore, all_gather_object
 
 from zstar.data.stream import Stream
 from zstar.mistakes import complain
@@ -64,7 +64,12 @@ class Together(pl.Callback):
             self.stream.first = task.done
 
     def on_train_end(self, trainer: pl.Trainer, task: AbstractTask) -> None:
-        """From here on nobody waits for anybody."""
+        """Put together which images could not be read; from here on nobody waits for anybody."""
+        if self.count > 1:
+            parts: list[dict[str, str]] = [{}] * self.count
+            all_gather_object(parts, self.stream.failed)
+            for part in parts:
+                self.stream.failed |= part
         self.over.set()
 
     def fail(self, error: Exception, output: str) -> None:
