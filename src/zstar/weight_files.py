@@ -26,6 +26,14 @@ def read_content(path: Path) -> dict[str, Any]:
         ValueError: One sentence with the path: the file is missing, empty, damaged, of another kind, or asks for code
             to be run.
     """
+    content = read_value(path)
+    if not isinstance(content, Mapping):
+        raise ValueError(f"checkpoint: {path} holds a {type(content).__name__}, not a state dict")
+    return dict(content)
+
+
+def read_value(path: Path) -> Any:
+    """Whatever a file holds, on the CPU: a mapping as ``read_content`` gives it, a lone tensor, …; errors as there."""
     if not path.is_file():
         raise ValueError(f"checkpoint: there is no file {path}")
     with path.open("rb") as file:
@@ -37,10 +45,7 @@ def read_content(path: Path) -> dict[str, Any]:
             return load_file(path)
         except SafetensorError as error:
             raise ValueError(f"checkpoint: {path} is no complete safetensors file ({error})") from None
-    content = _read_torch(path) if zipped(head) or head.startswith(LEGACY) else read_pickle(path)
-    if not isinstance(content, Mapping):
-        raise ValueError(f"checkpoint: {path} holds a {type(content).__name__}, not a state dict")
-    return dict(content)
+    return _read_torch(path) if zipped(head) or head.startswith(LEGACY) else read_pickle(path)
 
 
 def _read_torch(path: Path) -> Any:

@@ -43,8 +43,8 @@ def require_way(generator: AbstractGenerator, space: str, target: str) -> None:
     generator.shape(target)
     if (target, space) != ("w", "w_plus") and order.index(target) < order.index(space):
         raise ValueError(
-            f"direction: it moves latents of {target}, and these images were projected into {space}, from which there is "
-            f"no way back; project them with space={target}, or choose a direction of {space}"
+            f"direction: it moves latents of {target}, and these images were projected into {space}, which leads no "
+            f"way back; project them with space={target}, or choose a direction of {space}"
         )
 
 

@@ -1,0 +1,44 @@
+"""v + α·q⊙(r − v)."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from zstar.directions.base import AbstractDirection, Label
+
+
+class Towards(AbstractDirection):
+    """Moves some coordinates towards those of a reference: other latents move by other vectors, and α = 1 arrives.
+
+    Arguments:
+        space: Name of the latent space.
+        reference: r, in the shape of one latent.
+        mask: q in [0, 1], of the same shape: how much of the way each coordinate goes.
+        label: What is known of it; a useful α lies in [0, 1].
+    """
+
+    def __init__(
+        self, space: str, reference: Float[Tensor, "..."], mask: Float[Tensor, "..."], label: Label | None = None
+    ) -> None:
+        if reference.shape != mask.shape or not ((mask >= 0) & (mask <= 1)).all():
+            sizes = f"{tuple(mask.shape)} for a reference of {tuple(reference.shape)}"
+            raise ValueError(f"mask: is {sizes}; it has one number in [0, 1] for each coordinate of the reference")
+        self.space, self.reference, self.mask = space, reference, mask
+        self.label = label or Label(unit="of the way", low=0.0, high=1.0)
+
+    def move(self, latent: Float[Tensor, "b ..."], alpha: Float[Tensor, " b"]) -> Float[Tensor, "b ..."]:
+        steps = alpha.to(latent).view(-1, *[1] * (latent.dim() - 1))
+        way = self.mask.to(latent) * (self.reference.to(latent) - latent)
+        return torch.where(steps == 0, latent, latent + steps * way)
+
+    def pack(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        return {"reference": self.reference, "mask": self.mask}, {}
+
+    @classmethod
+    def unpack(cls, space: str, label: Label, tensors: dict[str, Tensor], settings: dict[str, Any]) -> "Towards":
+        if set(tensors) != {"reference", "mask"} or settings:
+            said = ", ".join(sorted(tensors)) or "none"
+            raise ValueError(f"a direction towards a reference is two tensors, reference and mask, not {said}")
+        return cls(space, tensors["reference"], tensors["mask"], label)
