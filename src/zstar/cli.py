@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from zstar.config import check
 from zstar.mistakes import complain, explain
-from zstar.settings import Invert, Train
+from zstar.settings import Edit, Invert, Train
 
 
 class JobFailed(Exception):
@@ -88,3 +88,11 @@ def invert(cfg: DictConfig) -> float | None:
 
     summary = run(cfg)["summary"]
     return summary["mse"]["mean"] if "mse" in summary else None
+
+
+@entry("edit", Edit)
+def edit(cfg: DictConfig) -> None:
+    """Edit projected images: ``python edit.py only=[season]``."""
+    from zstar.editing import run
+
+    run(cfg)

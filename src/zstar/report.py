@@ -1,7 +1,6 @@
 """A run folder → one HTML page that needs nothing else: no server, no network, no script."""
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,13 @@ import numpy as np
 import polars as pl
 import torch
 from jaxtyping import Float
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from torch import Tensor
 
 from zstar import charts
 from zstar.benchmark import RESULTS_SCHEMA, START, TRAJECTORY, summarize
 from zstar.gallery import GAIN, SIZE, Section, sections
 from zstar.images import grid, write_png
+from zstar.pages import template
 from zstar.runs import write_atomic
 from zstar.statistics import decimals, show
 
@@ -47,7 +46,7 @@ def write_report(folder: str | Path, result: Mapping[str, Any] | None = None) ->
     curves = trajectories(results)
     leading = next((row for row in table.to_dicts() if row["metric"] == "psnr"), next(iter(table.to_dicts()), None))
     config = folder / "config.yaml"
-    page = _template().render(
+    page = template("report.html.jinja").render(
         result=result,
         total=len({*values["image"], *failed}),
         leading=leading and numbers(leading, facts),
@@ -149,28 +148,3 @@ def trajectories(results: pl.LazyFrame) -> list[dict[str, str]]:
             svg = charts.curve(*columns, f"{title} over {last} steps")
             found.append({"metric": title, "svg": svg, "note": f"median {end:.4g} at step {last}"})
     return sorted(found, key=lambda entry: entry["metric"] != "total")
-
-
-def _template() -> Any:
-    # Names of images come from files and are escaped; the drawings are made here and are not.
-    environment = Environment(
-        loader=PackageLoader("zstar", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["duration"] = duration
-    return environment.get_template("report.html.jinja")
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds in words: ``42 s``, ``3 min 20 s``, ``2 h 5 min``."""
-    if seconds is None or not math.isfinite(seconds):
-        return "–"
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -77,3 +77,24 @@ class Train:
     regularizer: Node | None = None
     adversary: Node | None = None
     metric: Node | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edit(Invert):
+    """``conf/edit.yaml``: what ``conf/invert.yaml`` has, and what is done with the latents."""
+
+    search: Annotated[Node, "w"]
+    projections: str
+    strengths: int | list[float] | Mapping[str, Any]
+    beyond: bool
+    combine: Literal["each", "together", "grid"]
+    frames: Annotated[int, Within(2)]
+    video: bool
+    measured: Annotated[int, Within(1)]
+    only: list[str] | None = None
+    inversion: str | None = None
+    interpolation: Literal["linear", "spherical", "w_plus"] | None = None
+    pairs: list[list[int]] | None = None
+    annotation: Node | None = None
+    direction: Node | None = None
+    editability: Node | None = None

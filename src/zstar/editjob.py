@@ -1,0 +1,183 @@
+"""An editing run, built from its composed config: which images, which directions, how far."""
+
+import hashlib
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from zstar import projection
+from zstar.checkpoints import read_card
+from zstar.config import build, check, offer, to_plain
+from zstar.directions.apply import apply, choose_strengths, require_way
+from zstar.directions.base import AbstractDirection
+from zstar.editability.base import AbstractEditability
+from zstar.generators.base import AbstractGenerator
+from zstar.images import read_image
+from zstar.inversion import Inversion
+from zstar.job import pick_device
+from zstar.runs import config_hash, safe_name
+from zstar.settings import Edit, Invert
+from zstar.signatures import resolve
+
+Combination = tuple[tuple[str, float], ...]  # directions with their strengths, in the order in which they are applied
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Some combinations of directions and strengths that are shown together.
+
+    Attributes:
+        name: Names of the directions, joined by ``+``.
+        combinations: What is applied to every image, from left to right and top to bottom.
+        columns: Combinations in a row.
+    """
+
+    name: str
+    combinations: tuple[Combination, ...]
+    columns: int
+
+
+@dataclass(frozen=True)
+class EditJob:
+    """An editing run: projected images, directions, and what is to be shown and measured of them."""
+
+    generator: AbstractGenerator
+    inversion: Inversion
+    source: Path
+    directions: dict[str, AbstractDirection]
+    sheets: list[Sheet]
+    strengths: dict[str, list[float]]
+    editability: dict[str, AbstractEditability]
+    key: str
+
+    @torch.no_grad()
+    def render(self, part: slice, combination: Combination) -> Float[Tensor, "b c h w"]:
+        """The images of ``part``, moved, with the noise that belongs to them, clamped to [−1, 1]."""
+        inversion, (latent, space) = self.inversion, self.move(part, combination)
+        noise: Any = {name: maps[part] for name, maps in inversion.noise.items()} or inversion.noise_mode
+        return self.generator.synthesize(latent, space, noise).clamp(-1, 1)
+
+    @torch.no_grad()
+    def move(self, part: slice, combination: Combination) -> tuple[Float[Tensor, "b ..."], str]:
+        """z₁ = z₀ + Δz for the images of ``part``, and the space that it is in."""
+        latent = self.inversion.latent[part]
+        steps = [(self.directions[name], torch.full((len(latent),), alpha)) for name, alpha in combination]
+        return apply(self.generator, latent, self.inversion.space, steps)
+
+    def target(self, name: str) -> Float[Tensor, "c h w"] | None:
+        """The picture that was projected, where the run that did it has kept it."""
+        path = self.source.parent / "targets" / f"{safe_name(name)}.png"
+        return read_image(path, self.generator.resolution, self.generator.channels) if path.is_file() else None
+
+
+def make_edit_job(cfg: Mapping[str, Any]) -> EditJob:
+    """Check a composed config, project the images if they are not projected yet, and find the directions."""
+    check(cfg, Edit)
+    plain = to_plain(cfg)
+    if not plain.get("direction") and plain["interpolation"] is None:
+        raise ValueError("direction: the list is empty and nothing is to be done; choose e.g. direction=[shipped]")
+    generator = build(plain["generator"]).to(pick_device(plain["device"]))
+    directions = find_directions(plain, generator)
+    strengths = choose_strengths(directions, plain["strengths"], plain["beyond"])
+    source = project(plain)
+    inversion = load_inversion(source, generator)
+    for direction in directions.values():
+        require_way(generator, inversion.space, direction.space)
+    editability = {name: offer(node, generator=generator) for name, node in (plain.get("editability") or {}).items()}
+    packed = {
+        name: [direction.space, vars(direction.label), digest(direction)] for name, direction in directions.items()
+    }
+    asked = {
+        name: plain.get(name)
+        for name in ("combine", "interpolation", "pairs", "frames", "video", "editability", "measured")
+    }
+    key = config_hash({**asked, "strengths": strengths, "directions": packed, "latents": digest(inversion)})
+    sheets = make_sheets(strengths, plain["combine"])
+    return EditJob(generator, inversion, source, directions, sheets, strengths, editability, key)
+
+
+def find_directions(plain: Mapping[str, Any], generator: AbstractGenerator) -> dict[str, AbstractDirection]:
+    """Whatever the chosen finders find, by name; with more than one finder of a name, the finder's name comes first."""
+    nodes = plain.get("direction") or {}
+    if not nodes:
+        return {}
+    space = build(plain["search"], generator=generator)
+    asks = [
+        name for name, node in nodes.items() if "annotation" in inspect.signature(resolve(node["_target_"])).parameters
+    ]
+    objects = {"annotation": build(plain["annotation"])} if asks else {}
+    found: dict[str, AbstractDirection] = {}
+    for finder, node in nodes.items():
+        for name, direction in offer(node, **objects).find(space).items():
+            found[f"{finder}-{name}" if name in found else name] = direction
+    if plain["only"] is None:
+        return found
+    if unknown := [name for name in plain["only"] if name not in found]:
+        raise ValueError(f"only: no direction is called '{unknown[0]}'; these were found: {', '.join(found)}")
+    return {name: found[name] for name in plain["only"]}
+
+
+def project(plain: Mapping[str, Any]) -> Path:
+    """The latents of the images: those that ``inversion`` names, or those of a projection that is done now."""
+    if plain["inversion"] is not None:
+        path = Path(plain["inversion"]).expanduser()
+        path = path / "latents.safetensors" if path.is_dir() else path
+        if not path.is_file():
+            raise ValueError(f"inversion: there is no {path}; give the folder of a finished run of invert.py")
+        return path
+    own = {field.name: plain.get(field.name) for field in fields(Invert)}
+    silent = {"_target_": "zstar.loggers.none.NoLogger"}
+    result = projection.run(own | {"logger": silent, "output": plain["projections"], "name": None})
+    return Path(result["folder"]) / "latents.safetensors"
+
+
+def load_inversion(path: Path, generator: AbstractGenerator) -> Inversion:
+    """The latents in a file, on the generator's device; those of another generator are refused."""
+    inversion, said, here = Inversion.load(path), read_card(path).get("generator"), generator.fingerprint()
+    if said is not None and said != here:
+        raise ValueError(
+            f"inversion: {path} is of the generator {said[:12]}…, and this one is {here[:12]}…; choose that generator, "
+            "or inversion=null to project anew"
+        )
+    device = next(generator.parameters()).device
+    inversion.latent = inversion.latent.to(device)
+    inversion.noise = {name: maps.to(device) for name, maps in inversion.noise.items()}
+    return inversion
+
+
+def make_sheets(strengths: Mapping[str, list[float]], combine: str) -> list[Sheet]:
+    """What is shown together: a sheet for each direction, one with all at once, or a table of two directions."""
+    if not strengths:
+        return []
+    names, lists = list(strengths), list(strengths.values())
+    if combine == "each":
+        return [Sheet(name, tuple(((name, alpha),) for alpha in own), len(own)) for name, own in strengths.items()]
+    if combine == "together":
+        if len({len(own) for own in lists}) > 1:
+            counts = ", ".join(f"{name} {len(own)}" for name, own in strengths.items())
+            raise ValueError(f"strengths: combine=together needs equally many for each direction, not {counts}")
+        rows = tuple(tuple(zip(names, row, strict=True)) for row in zip(*lists, strict=True))
+        return [Sheet("+".join(names), rows, len(rows))]
+    if len(names) != 2:
+        raise ValueError(
+            f"combine: a grid has two directions, not {len(names)}; choose two with only=[…], or combine=each"
+        )
+    cells = tuple(tuple(zip(names, cell, strict=True)) for cell in product(*lists))
+    return [Sheet("+".join(names), cells, len(lists[1]))]
+
+
+def digest(thing: AbstractDirection | Inversion) -> str:
+    """A hash of the tensors in a direction or an inversion."""
+    tensors, _ = thing.pack()
+    found = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        if name != "seconds":  # which differ where nothing else does
+            found.update(f"{name}{tuple(value.shape)}".encode() + value.cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
