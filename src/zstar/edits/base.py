@@ -59,6 +59,10 @@ class AbstractEdit(ABC):
     ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b 1 h w"]]:
         """What an edit does: as calling it, but that α = 0 may be the identity up to rounding only."""
 
+    @abstractmethod
+    def achieved(self, before: Float[Tensor, "b c h w"], after: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+        """How much of this edit leads from ``before`` to ``after``, in its unit, as far as the pixels tell."""
+
     def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, " n"]:
         """``n`` strengths, uniform over the range."""
         return self.low + (self.high - self.low) * torch.rand(n, generator=rng)

@@ -8,14 +8,13 @@ from torch import Tensor
 
 from zstar.edits.paint import AbstractPaint
 
-SHARP = 0.05  # pixels; a narrower Gaussian reaches no second pixel
-
 
 class Blur(AbstractPaint):
     """Gaussian blur: α is the standard deviation in pixels, 0 or more.
 
-    At the sides the part of the Gaussian that lies within the picture counts for all of it. Two blurs make the one
-    whose α² is the sum of theirs: σ is what is seen to grow evenly, the variance is what adds up.
+    It is the one of the pixel grid (Lindeberg 1990, https://doi.org/10.1109/34.49051): heat that spreads for a time of
+    α² and is reflected at the sides. So the variance is α² for narrow ones too, brightness stays, and two blurs make
+    exactly the one whose α² is the sum of theirs: σ is what is seen to grow evenly, the variance is what adds up.
 
     Arguments:
         low, high: The range of α; ``low`` is 0.
@@ -32,13 +31,15 @@ class Blur(AbstractPaint):
     def paint(self, images: Float[Tensor, "b c h w"], alpha: Float[Tensor, "b 1 1 1"]) -> Float[Tensor, "b c h w"]:
         if (alpha < 0).any():
             raise ValueError(f"edit.blur: α = {alpha.min().item():g} pixels is no width of a blur; give 0 or more")
-        sigma = alpha.view(-1, 1, 1).clamp(min=SHARP)
-        rows, columns = (_gaussian(size, sigma) for size in images.shape[-2:])
+        rows, columns = (_spread(size, alpha.view(-1, 1, 1)) for size in images.shape[-2:])
         return torch.einsum("byi,bcij,bxj->bcyx", rows, images, columns)
 
 
-def _gaussian(size: int, sigma: Float[Tensor, "b 1 1"]) -> Float[Tensor, "b n n"]:
-    """What each of ``size`` pixels in a line takes from each other one; exact for every σ, with no kernel to cut."""
+def _spread(size: int, sigma: Float[Tensor, "b 1 1"]) -> Float[Tensor, "b n n"]:
+    """What each of ``size`` pixels in a line takes from each other one, by the cosine waves that keep their shape."""
     place = torch.arange(size, device=sigma.device, dtype=sigma.dtype)
-    weights = torch.exp(-(place[:, None] - place).square() / (2 * sigma.square()))
-    return weights / weights.sum(dim=2, keepdim=True)
+    angle = torch.pi / size * place[:, None]  # of wave k from pixel to pixel
+    waves = torch.cos(angle * (place + 0.5)) * (2 / size) ** 0.5
+    waves[0] /= 2**0.5
+    fade = torch.exp(-sigma.square() * (1 - angle.cos()))
+    return waves.T @ (fade * waves)

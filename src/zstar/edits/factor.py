@@ -53,6 +53,10 @@ class Factor(AbstractEdit):
         edited = ((images + change) * (1 - anew) + after * anew).clamp(-1, 1)
         return edited, torch.ones_like(images[:, :1])
 
+    def achieved(self, before: Float[Tensor, "b c h w"], after: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+        column, factor = _column(self.factor), FACTORS[self.factor]
+        return (_read(after) - _read(before))[:, column] / (factor.high - factor.low)
+
 
 def moved(factors: Float[Tensor, "b k"], name: str, alpha: Float[Tensor, " b"]) -> Float[Tensor, "b k"]:
     """Factors with the one of this name moved by α of its range, and kept in it; columns as in ``FACTORS``.
@@ -76,9 +80,16 @@ def _widen(weights: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
     return F.avg_pool2d(F.pad(wide, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
 
 
-@torch.no_grad()
 def read_factors(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
     """The factors of images of cottages as the shipped annotator reads them, within their ranges; flags are 0 or 1."""
+    read, vocabulary = _read(images), _annotator()[1]
+    low, high, flag = (limit.to(read.device) for limit in (vocabulary.low, vocabulary.high, vocabulary.flag))
+    return torch.where(flag, read.round(), read).clamp(low, high)
+
+
+@torch.no_grad()
+def _read(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+    """What the annotator says: values in their units, somewhat beyond their ranges at times; flags as probabilities."""
     if images.shape[1] != 3 or images.shape[2] != images.shape[3]:
         raise ValueError(
             f"edit.factor: images of {list(images.shape[1:])} are no cottages, which are square and in colour; "
@@ -87,9 +98,7 @@ def read_factors(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
     network, vocabulary = _annotator()
     if images.shape[-1] != RESOLUTION:
         images = F.interpolate(images, size=(RESOLUTION, RESOLUTION), mode="bilinear", antialias=True)
-    read = vocabulary.read(network.to(images.device)(images).factors)
-    low, high, flag = (limit.to(read.device) for limit in (vocabulary.low, vocabulary.high, vocabulary.flag))
-    return torch.where(flag, read.round(), read).clamp(low, high)
+    return vocabulary.read(network.to(images.device)(images).factors)
 
 
 @cache

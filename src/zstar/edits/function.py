@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.edits.achieved import achieved
 from zstar.edits.base import AbstractEdit
 from zstar.edits.warp import SEEN
 
@@ -42,6 +43,9 @@ class Function(AbstractEdit):
             return edited.to(images.dtype), torch.ones_like(images[:, :1])
         self._compare("a mask", valid, images[:, :1].shape)
         return edited.to(images.dtype), (valid > SEEN).to(images.dtype)
+
+    def achieved(self, before: Float[Tensor, "b c h w"], after: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+        return achieved(self, before, after)
 
     def _compare(self, what: str, value: object, shape: torch.Size) -> None:
         if not isinstance(value, Tensor) or value.shape != shape:

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.edits.achieved import achieved
 from zstar.edits.base import AbstractEdit
 
 
@@ -17,6 +18,9 @@ class AbstractPaint(AbstractEdit):
     ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b 1 h w"]]:
         painted = self.paint(images, alpha.view(-1, 1, 1, 1))
         return painted.clamp(-1, 1), torch.ones_like(images[:, :1])
+
+    def achieved(self, before: Float[Tensor, "b c h w"], after: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+        return achieved(self, before, after)
 
     @abstractmethod
     def paint(self, images: Float[Tensor, "b c h w"], alpha: Float[Tensor, "b 1 1 1"]) -> Float[Tensor, "b c h w"]:

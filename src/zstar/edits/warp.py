@@ -8,6 +8,7 @@ from jaxtyping import Float
 from kornia.geometry.transform import homography_warp
 from torch import Tensor
 
+from zstar.edits.achieved import achieved
 from zstar.edits.base import AbstractEdit
 
 SEEN = 0.999  # of a pixel's bilinear weight, what has to come from inside the picture
@@ -27,6 +28,9 @@ class AbstractWarp(AbstractEdit):
         seen = torch.cat([images, torch.ones_like(images[:, :1])], dim=1)
         moved = homography_warp(seen, self.homography(alpha, width / height), (height, width), align_corners=False)
         return moved[:, :-1], (moved[:, -1:] > SEEN).to(images.dtype)
+
+    def achieved(self, before: Float[Tensor, "b c h w"], after: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+        return achieved(self, before, after)
 
     @abstractmethod
     def homography(self, alpha: Float[Tensor, " b"], aspect: float) -> Float[Tensor, "b 3 3"]:
