@@ -4,8 +4,7 @@
 #   VGG=vgg_normalised_conv3_1.pth experiments/encoders/run.sh cottages
 #   VGG=vgg_normalised_conv3_1.pth SPACE=w STEPS="50 500" experiments/encoders/run.sh cottages
 #   VGG=vgg_normalised_conv3_1.pth CATS=grumpyB_204.tar DCGAN=G_iter6400.pkl CATS_ENCODER=weights.safetensors experiments/encoders/run.sh cats
-#   VGG=vgg_normalised_conv3_1.pth FACES=images_89x109.tar VAE=celeba_vae64_z32.pth STEPS="1 25 50 100" experiments/encoders/run.sh faces
-#   (the same words) STEPS=500 COUNT=100 experiments/encoders/run.sh faces
+#   VGG=vgg_normalised_conv3_1.pth FACES=images_89x109.tar VAE=celeba_vae64_z32.pth experiments/encoders/run.sh faces
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 python=${PYTHON:-.venv/bin/python}
