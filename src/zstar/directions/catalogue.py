@@ -1,0 +1,96 @@
+"""Which style channels act in which region of an image."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from zstar.generators.stylegan2 import StyleGAN2
+
+BATCH = 32
+
+
+class Regions:
+    """Sums over samples from which the contribution of each style channel to each region is told.
+
+    The style of a layer scales the channels that go *into* its convolution, so the activations looked at are those.
+    """
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+
+    def add(self, inputs: dict[str, Tensor], regions: Float[Tensor, "b k h w"]) -> None:
+        """One more batch: what goes into each layer, and to which part each pixel belongs to each region."""
+        for name, x in inputs.items():
+            # Regions are finer than most layers: a coarse pixel belongs to each in the part that it covers of it.
+            u = F.adaptive_avg_pool2d(regions, x.shape[-2:]).double()
+            x = x.double()
+            parts = [torch.einsum("bkhw,bchw->kc", u, power) for power in (torch.ones_like(x), x, x.square())]
+            self.sums[name] = self.sums.get(name, 0.0) + torch.stack(parts).cpu()
+
+    def shares(self, name: str, chosen: Sequence[int]) -> Float[Tensor, " c"]:
+        """How much more the channels of a layer do in some regions together than elsewhere, from 0 to 1; ½ for no more.
+
+        Collins et al. 2020, eq. 2: squared activations, of zero mean and unit variance for each channel, summed over
+        a region. Here they are averaged over it and put in proportion to the average outside, so that a small region
+        is not taken for one that nothing happens in.
+        """
+        pixels, first, second = self.sums[name]
+        mean = first.sum(dim=0) / pixels.sum(dim=0)
+        energy = second - 2 * mean * first + mean.square() * pixels
+        rows = list(chosen)
+        inside = energy[rows].sum(dim=0) / pixels[rows].sum(dim=0).clamp_min(1e-6)
+        rest, area = energy.sum(dim=0) - energy[rows].sum(dim=0), pixels.sum(dim=0) - pixels[rows].sum(dim=0)
+        outside = rest / area.clamp_min(1e-6)
+        return (inside / (inside + outside).clamp_min(1e-12)).float()
+
+
+@torch.no_grad()
+def catalogue(
+    generator: StyleGAN2,
+    members: Callable[[Tensor, dict[str, Tensor]], Tensor],
+    layers: list[str],
+    samples: int,
+    seed: int,
+    read: str | None = None,
+) -> Regions:
+    """Contributions over samples of the prior.
+
+    Arguments:
+        members: Images, and the layer called ``read``, → what part of each pixel belongs to each region, [b, k, h, w].
+        layers: Names of styles.
+        read: A feature layer that ``members`` looks at.
+    """
+    regions = Regions()
+    for latents in batches(generator, samples, seed):
+        with inputs_of(generator, layers) as inputs, generator.reading(*[read] if read else []) as seen:
+            images = generator.synthesize(latents, "z")
+        regions.add(inputs, members(images, seen))
+    return regions
+
+
+def batches(generator: StyleGAN2, samples: int, seed: int) -> Iterator[Tensor]:
+    """Samples of z, a few at a time."""
+    rng = torch.Generator().manual_seed(seed)
+    for start in range(0, samples, BATCH):
+        yield generator.sample(min(BATCH, samples - start), rng)
+
+
+@contextmanager
+def inputs_of(generator: StyleGAN2, layers: list[str]) -> Iterator[dict[str, Tensor]]:
+    """Within the context, each synthesis stores in the dict what goes into the convolutions of these styles."""
+    seen: dict[str, Tensor] = {}
+    handles = [
+        generator.synthesis.get_submodule(name).register_forward_pre_hook(
+            lambda _m, inputs, name=name: seen.__setitem__(name, inputs[0])
+        )
+        for name in layers
+    ]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,167 @@
+"""Editing in Style: one part of the image becomes like that of a reference."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from zstar.annotations.labels import latents_file, read_latents
+from zstar.annotators.load import load_annotator
+from zstar.directions.base import AbstractFinder, Label
+from zstar.directions.catalogue import Regions, batches, catalogue
+from zstar.directions.clusters import nearest_centre, spherical_kmeans
+from zstar.directions.towards import Towards
+from zstar.generators.stylegan2 import StyleGAN2
+from zstar.ranges import Within, require
+from zstar.spaces.base import AbstractSpace
+
+KEY, PIXELS = "direction.local", 20_000
+
+
+class Local(AbstractFinder):
+    """Moves the style channels that act in a region towards a reference (Collins et al. 2020,
+    https://arxiv.org/abs/2004.14367): the roof of another house, and the rest as it was.
+
+    For StyleGAN2, in its space ``style``: v + α·q⊙(r − v), α from 0 to 1. A channel's contribution to a region says how
+    much more its activations do there than elsewhere. q is 1 for the channels with the largest contribution, as long as
+    what they do elsewhere stays within ``budget`` together and their contribution above ``least``; else 0.
+
+    Regions are classes of an annotator, or clusters of a feature layer's activations (spherical k-means), which need no
+    annotator and have numbers for names; ``roof+dome`` is one region of two. Directions are called ``local_<region>``.
+    Scores: ``channels``, how many move, and ``contribution``, their mean.
+
+    Arguments:
+        regions: Classes of the annotator, or numbers of clusters; None for each of all.
+        annotator: A file that ``task=annotator`` exported, or a shipped one; None for clusters.
+        layer: The feature layer that is clustered.
+        clusters: Number of clusters.
+        budget: The sum over the chosen channels of (1 − contribution).
+        least: Smallest contribution of a chosen channel; a half is that of one that knows no place.
+        reference_seed: The sample that is the reference; unless ``inversion`` is given.
+        inversion: The run folder of an ``invert.py``, or its ``latents.safetensors``, for a real image as reference.
+        reference: Name of that image; None for the first.
+        samples: Images that the contributions are measured on.
+        seed: Of these samples, and of the clusters.
+
+    Raises:
+        ValueError: The generator is no StyleGAN2, there is no such region, layer or image, or no channel acts mostly in
+            the region.
+    """
+
+    def __init__(
+        self,
+        regions: Sequence[str | int] | None = None,
+        annotator: str | None = "annotator64",
+        layer: str = "b16",
+        clusters: int = 8,
+        budget: float = 100.0,
+        least: float = 0.55,
+        reference_seed: int = 1,
+        inversion: str | None = None,
+        reference: str | None = None,
+        samples: int = 500,
+        seed: int = 0,
+    ) -> None:
+        require(KEY, Within(2), clusters=clusters, samples=samples)
+        require(KEY, Within(0, above=True), budget=budget)
+        require(KEY, Within(0, 1), least=least)
+        if reference is not None and inversion is None:
+            raise ValueError(f"{KEY}.reference: '{reference}' is an image of no run; set {KEY}.inversion to its folder")
+        self.regions = None if regions is None else {str(region): str(region).split("+") for region in regions}
+        if self.regions == {}:
+            raise ValueError(f"{KEY}.regions: the list is empty; name regions, or set it to null for all")
+        self.annotator, self.layer, self.clusters = annotator, layer, clusters
+        self.budget, self.least, self.samples, self.seed = budget, least, samples, seed
+        self.reference_seed, self.inversion, self.reference = reference_seed, inversion, reference
+
+    def find(self, space: AbstractSpace) -> dict[str, Towards]:
+        generator = space.generator
+        if not isinstance(generator, StyleGAN2):
+            kind = type(generator).__name__
+            raise ValueError(f"{KEY}: {kind} has no styles to transfer; choose a StyleGAN2, or direction=attribute")
+        names, members, read = self._classes(generator) if self.annotator else self._clusters(generator)
+        wanted = {name: [name] for name in names} if self.regions is None else self.regions
+        for name in (name for parts in wanted.values() for name in parts):
+            if name not in names:
+                raise ValueError(f"{KEY}.regions: there is no '{name}'; choose from {', '.join(names)}")
+        reference = self._reference(generator)
+        regions = catalogue(generator, members, list(generator.style_sizes), self.samples, self.seed, read)
+        found = {"method": "local", "annotator": self.annotator, "layer": read, "budget": self.budget}
+        found |= {"least": self.least, "reference": self.reference or self.inversion or self.reference_seed}
+        directions = {}
+        for region, parts in wanted.items():
+            shares = self._shares(generator, regions, [names.index(name) for name in parts])
+            mask = self._mask(shares)
+            if not mask.any():
+                if self.regions is not None:
+                    said = f"{KEY}.regions: no channel does more than {self.least:g} of its work in '{region}'"
+                    raise ValueError(f"{said}; lower {KEY}.least, or choose another region")
+                continue
+            scores = {"channels": float(mask.sum()), "contribution": float(shares[mask].mean())}
+            label = Label(f"{region} as in the reference", "of the way", 0.0, 1.0, found, scores)
+            directions[f"local_{region}"] = Towards("style", reference, mask.float(), label)
+        return directions
+
+    def _classes(self, generator: StyleGAN2) -> tuple[list[str], Callable[..., Tensor], None]:
+        """The annotator's classes, and what tells them in images."""
+        network, vocabulary = load_annotator(self.annotator)
+        smallest = 2 ** len(network.widths)
+        if generator.channels != 3 or generator.resolution % smallest:
+            size = f"{generator.channels}×{generator.resolution}×{generator.resolution}"
+            raise ValueError(
+                f"{KEY}.annotator: {self.annotator} reads colour images whose size is a multiple of {smallest}, and "
+                f"this generator makes {size}; set it to null for clusters"
+            )
+        network.to(generator.w_avg.device)
+
+        def members(images: Tensor, seen: dict[str, Tensor]) -> Tensor:
+            return one_hot(network(images.clamp(-1, 1)).logits.argmax(dim=1), len(vocabulary.classes))
+
+        return list(vocabulary.classes), members, None
+
+    @torch.no_grad()
+    def _clusters(self, generator: StyleGAN2) -> tuple[list[str], Callable[..., Tensor], str]:
+        """Clusters of the layer, and what tells them in its activations."""
+        generator.layer(self.layer)  # says which there are
+        each, rng, vectors = -(-PIXELS // self.samples), torch.Generator().manual_seed(self.seed), []
+        for latents in batches(generator, self.samples, self.seed):
+            with generator.reading(self.layer) as seen:
+                generator.synthesize(latents, "z")
+            pixels = seen[self.layer].movedim(1, -1).flatten(0, 2).cpu()
+            vectors.append(pixels[torch.randperm(len(pixels), generator=rng)[: each * len(latents)]])
+        centres = spherical_kmeans(torch.cat(vectors), self.clusters, self.seed)
+
+        def members(images: Tensor, seen: dict[str, Tensor]) -> Tensor:
+            return one_hot(nearest_centre(seen[self.layer], centres), self.clusters)
+
+        return [str(number) for number in range(self.clusters)], members, self.layer
+
+    def _reference(self, generator: StyleGAN2) -> Float[Tensor, " s"]:
+        if self.inversion is None:
+            rng = torch.Generator().manual_seed(self.reference_seed)
+            return generator.sample(1, rng, space="style")[0].cpu()
+        file = latents_file(self.inversion, f"{KEY}.inversion")
+        ids, latents = read_latents(file, generator, "style", f"{KEY}.inversion")
+        if self.reference is not None and self.reference not in ids:
+            few = ", ".join(ids[:5])
+            raise ValueError(f"{KEY}.reference: there is no '{self.reference}' in {file}; choose from {few}, …")
+        return latents[ids.index(self.reference) if self.reference else 0]
+
+    def _shares(self, generator: StyleGAN2, regions: Regions, parts: list[int]) -> Float[Tensor, " s"]:
+        """The contribution of every style channel to a region, in the order of the space."""
+        return generator.join_style({name: regions.shares(name, parts)[None] for name in generator.style_sizes})[0]
+
+    def _mask(self, shares: Float[Tensor, " s"]) -> Bool[Tensor, " s"]:
+        """The channels with the largest contributions, within the budget."""
+        order = shares.argsort(descending=True, stable=True)
+        within = (1 - shares[order]).cumsum(dim=0) <= self.budget
+        mask = torch.zeros(len(shares), dtype=torch.bool)
+        mask[order[within]] = True
+        return mask & (shares > self.least)
+
+
+def one_hot(regions: Tensor, count: int) -> Float[Tensor, "b k h w"]:
+    """Numbers of regions [b, h, w] → 1 in the channel of each."""
+    return F.one_hot(regions, count).movedim(-1, 1).float()
