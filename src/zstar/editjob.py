@@ -84,13 +84,14 @@ def make_edit_job(cfg: Mapping[str, Any]) -> EditJob:
     if not plain.get("direction") and plain["interpolation"] is None:
         raise ValueError("direction: the list is empty and nothing is to be done; choose e.g. direction=[shipped]")
     generator = build(plain["generator"]).to(pick_device(plain["device"]))
-    directions = find_directions(plain, generator)
+    objects = {"annotation": build(plain["annotation"])} if any(map(asks, nodes(plain))) else {}
+    editability = {name: offer(node, **objects) for name, node in (plain.get("editability") or {}).items()}
+    directions = find_directions(plain, generator, objects)
     strengths = choose_strengths(directions, plain["strengths"], plain["beyond"])
     source = project(plain)
     inversion = load_inversion(source, generator)
     for direction in directions.values():
         require_way(generator, inversion.space, direction.space)
-    editability = {name: offer(node, generator=generator) for name, node in (plain.get("editability") or {}).items()}
     packed = {
         name: [direction.space, vars(direction.label), digest(direction)] for name, direction in directions.items()
     }
@@ -103,18 +104,25 @@ def make_edit_job(cfg: Mapping[str, Any]) -> EditJob:
     return EditJob(generator, inversion, source, directions, sheets, strengths, editability, key)
 
 
-def find_directions(plain: Mapping[str, Any], generator: AbstractGenerator) -> dict[str, AbstractDirection]:
+def nodes(plain: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The configurations of the finders and of what is measured."""
+    return [node for group in ("direction", "editability") for node in (plain.get(group) or {}).values()]
+
+
+def asks(node: Mapping[str, Any]) -> bool:
+    """Whether what a node builds needs an annotation."""
+    return "annotation" in inspect.signature(resolve(node["_target_"])).parameters
+
+
+def find_directions(
+    plain: Mapping[str, Any], generator: AbstractGenerator, objects: Mapping[str, Any]
+) -> dict[str, AbstractDirection]:
     """Whatever the chosen finders find, by name; with more than one finder of a name, the finder's name comes first."""
-    nodes = plain.get("direction") or {}
-    if not nodes:
+    if not plain.get("direction"):
         return {}
     space = build(plain["search"], generator=generator)
-    asks = [
-        name for name, node in nodes.items() if "annotation" in inspect.signature(resolve(node["_target_"])).parameters
-    ]
-    objects = {"annotation": build(plain["annotation"])} if asks else {}
     found: dict[str, AbstractDirection] = {}
-    for finder, node in nodes.items():
+    for finder, node in plain["direction"].items():
         for name, direction in offer(node, **objects).find(space).items():
             found[f"{finder}-{name}" if name in found else name] = direction
     if plain["only"] is None:

@@ -5,14 +5,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from zstar.annotations.base import AbstractAnnotation, Annotated
+from zstar.annotations.base import AbstractScorer, Annotated
 from zstar.annotations.sampled import ScoredSamples
 from zstar.annotators.load import load_annotator
 from zstar.ranges import Within, require
 from zstar.spaces.base import AbstractSpace
 
 
-class Annotator(AbstractAnnotation):
+class Annotator(AbstractScorer):
     """Samples of the prior, scored by an annotator: nothing to label, as many exemplars as wanted.
 
     The choice for a generator of cottages, and of anything else that ``task=annotator`` was trained on. The attributes

@@ -38,3 +38,17 @@ class AbstractAnnotation(ABC):
     @abstractmethod
     def annotate(self, space: AbstractSpace) -> Annotated:
         """Latents of ``space`` with their scores; the same ones each time."""
+
+
+class AbstractScorer(AbstractAnnotation):
+    """An annotation that can score any image, not only those that it has latents of.
+
+    Attributes:
+        names: Name of each attribute.
+    """
+
+    names: tuple[str, ...]
+
+    @abstractmethod
+    def score(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        """The scores of images in [−1, 1], in the order of ``names``; NaN where an attribute does not apply."""

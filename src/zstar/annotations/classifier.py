@@ -6,13 +6,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zstar import checkpoints
-from zstar.annotations.base import AbstractAnnotation, Annotated
+from zstar.annotations.base import AbstractScorer, Annotated
 from zstar.annotations.sampled import ScoredSamples
 from zstar.ranges import Within, require
 from zstar.spaces.base import AbstractSpace
 
 
-class Classifier(AbstractAnnotation):
+class Classifier(AbstractScorer):
     """Samples of the prior, scored by any classifier or regressor of images.
 
     The choice for a generator whose images the shipped annotator does not know, once somebody has a network that does.

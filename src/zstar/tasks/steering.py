@@ -26,37 +26,40 @@ class Curve:
     Attributes:
         alpha: Strengths asked for, ``[s]``.
         inside: Which of them lie in the range that was trained on, ``[s]``.
-        achieved: How strong the edit turned out to be, ``[s, n]`` for n images.
+        given: How strong the edit itself is, ``[s, n]`` for n images: as asked for, but for edits that end where there
+            is nothing left to change (what is at the right edge can't be moved further to the right).
+        achieved: How strong the edit turned out to be by walking, ``[s, n]``.
         loss: λ-weighted sum of the losses between G(walk(z, α)) and edit(G(z), α), ``[s, n]``.
     """
 
     alpha: Float[Tensor, " s"]
     inside: Tensor
+    given: Float[Tensor, "s n"]
     achieved: Float[Tensor, "s n"]
     loss: Float[Tensor, "s n"]
 
     def scores(self) -> dict[str, float]:
-        """Inside the range: mean ``loss``; ``slope`` of achieved over requested strength by least squares (1 is right);
-        ``r2``, the share of the variation of all achieved strengths that lies on that line; ``r2_request``, the share
-        of the variation asked for that the mean over images gives, which a wrong slope lowers too."""
-        asked = self.alpha[self.inside].double()[:, None]
-        got = self.achieved[self.inside].double()
-        x, y = asked - asked.mean(), got - got.mean()
-        slope = (x * y).sum() / (x.square().sum() * got.shape[1])
-        rest, missed = (y - slope * x).square().sum(), (got.mean(dim=1, keepdim=True) - asked).square().sum()
+        """Inside the range: mean ``loss``; ``slope`` of achieved over given strength by least squares (1 is right);
+        ``r2``, the share of the variation of all achieved strengths that lies on that line; ``r2_mean``, the share of
+        the variation of the mean given strength that the mean achieved one follows, which a wrong slope lowers too."""
+        given, got = self.given[self.inside].double(), self.achieved[self.inside].double()
+        x, y = given - given.mean(), got - got.mean()
+        slope = (x * y).sum() / x.square().sum().clamp_min(1e-12)
+        rest, missed = (y - slope * x).square().sum(), (got.mean(dim=1) - given.mean(dim=1)).square().sum()
         return {
             "loss": self.loss[self.inside].mean().item(),
             "slope": slope.item(),
             "r2": (1 - rest / y.square().sum().clamp_min(1e-12)).item(),
-            "r2_request": (1 - missed / x.square().sum()).item(),
+            "r2_mean": (1 - missed / (given.mean(dim=1) - given.mean()).square().sum().clamp_min(1e-12)).item(),
         }
 
     def rows(self) -> list[dict[str, float]]:
         """One row per strength for a card: mean achieved strength with its 95 % interval over images, mean loss."""
         found = []
-        for alpha, achieved, loss in zip(self.alpha.tolist(), self.achieved, self.loss, strict=True):
+        for alpha, given, achieved, loss in zip(self.alpha.tolist(), self.given, self.achieved, self.loss, strict=True):
             low, high = bootstrap_interval(achieved.double().numpy().astype(np.float64), draws=2000)
-            row = {"alpha": alpha, "achieved": achieved.mean().item(), "low": low, "high": high}
+            row = {"alpha": alpha, "given": given.mean().item(), "achieved": achieved.mean().item()}
+            row |= {"low": low, "high": high}
             found.append(
                 {name: round(value, 5) for name, value in row.items()} | {"loss": round(loss.mean().item(), 6)}
             )
@@ -103,15 +106,16 @@ def measure(
     share = torch.linspace(-BEYOND, BEYOND, COUNT)
     alphas = torch.where(share < 0, -share * edit.low, share * edit.high).unique()
     inside = (alphas >= edit.low - 1e-6) & (alphas <= edit.high + 1e-6)
-    achieved, loss = [], []
+    given, achieved, loss = [], [], []
     for part in latents.split(size):
         before = decode(part).clamp(-1, 1)
         for value in alphas.tolist():
             alpha = torch.full((len(part),), value, device=part.device)
             made, (target, mask) = decode(walk(part, alpha)), edit(before, alpha)
             loss.append(sum(one.weight * one(made, target, mask) for one in losses.values()).cpu())
+            given.append(edit.achieved(before, target).cpu())
             achieved.append(edit.achieved(before, made.clamp(-1, 1)).cpu())
-    columns = ([torch.cat(found[i :: len(alphas)]) for i in range(len(alphas))] for found in (achieved, loss))
+    columns = ([torch.cat(found[i :: len(alphas)]) for i in range(len(alphas))] for found in (given, achieved, loss))
     return Curve(alphas, inside, *(torch.stack(column) for column in columns))
 
 
