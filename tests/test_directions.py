@@ -129,6 +129,15 @@ def test_interfacegan_finds_what_was_planted_and_holds_out(z: Z) -> None:
     assert noise.scores["accuracy"] < 0.85
 
 
+def test_a_rare_attribute_is_not_overlooked(z: Z) -> None:
+    latents = z.sample(600, torch.Generator().manual_seed(0))
+    rare = (latents[:, 0] + 0.5 * torch.randn(600) > 1.9).float().tolist()  # a few in a hundred, and not separable
+    label = InterFaceGAN(Given(*rare)).find(z)["smile"].label
+    assert 0.02 < sum(rare) / 600 < 0.08 and label.scores["accuracy_all"] > 0.8
+    blind = InterFaceGAN(Given(*(torch.rand(600) < 0.05).float().tolist())).find(z)["smile"].label
+    assert label.scores["accuracy"] > 0.7 and blind.scores["accuracy"] < 0.7
+
+
 def test_interfacegan_moves_one_without_the_others(z: Z) -> None:
     finder = InterFaceGAN(Planted(2000), ["both"], share=0.1, least=100, conditional={"both": ["first"]})
     found = finder.find(z)

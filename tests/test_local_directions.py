@@ -41,6 +41,7 @@ def test_towards_a_reference() -> None:
     torch.testing.assert_close(moved[1, :2], (latent[1, :2] + reference[:2]) / 2)
     torch.testing.assert_close(moved[2, 2], (latent[2, 2] + reference[2]) / 2)
     assert (direction.label.low, direction.label.high) == (0, 1)
+    assert direction.label.strengths(5).tolist() == [0, 0.25, 0.5, 0.75, 1]
     tensors, settings = direction.pack()
     with pytest.raises(ValueError, match="two tensors, reference and mask, not mask"):
         Towards.unpack("style", direction.label, {"mask": tensors["mask"]}, settings)

@@ -47,7 +47,8 @@ class Labels(AbstractAnnotation):
                 f"e.g. {ids[0] if ids else 'nothing'}, the rows {self.names[0]}"
             )
         scores = self.scores[[rows[place] for place in kept]]
-        origin = {"annotation": "labels", "path": Path(self.path).name, "inversion": str(self.file), "count": len(kept)}
+        origin = {"annotation": "labels", "path": Path(self.path).name, "count": len(kept)}
+        origin |= {"inversion": f"{self.file.parent.name}/{self.file.name}"}
         return Annotated(latents[kept], scores, self.attributes, origin)
 
 

@@ -34,9 +34,10 @@ class Label:
     def strengths(self, count: int) -> Float[Tensor, " count"]:
         """``count`` values of α over the useful range, with 0 among them where ``count`` is odd and ≥ 3.
 
-        Each side of 0 is divided evenly by itself, so a range that is no mirror image still has 0 in the middle.
+        Each side of 0 is divided evenly by itself, so a range that is no mirror image still has 0 in the middle; one
+        that begins or ends at 0 has it there.
         """
-        if count < 3 or count % 2 == 0:
+        if count < 3 or count % 2 == 0 or 0 in (self.low, self.high):
             return torch.linspace(self.low, self.high, count)
         half = count // 2
         return torch.cat([torch.linspace(self.low, 0, half + 1), torch.linspace(0, self.high, half + 1)[1:]])

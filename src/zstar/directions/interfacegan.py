@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from jaxtyping import Float
+from sklearn.metrics import balanced_accuracy_score
 from sklearn.svm import SVC
 from torch import Tensor
 
@@ -28,7 +29,9 @@ class InterFaceGAN(AbstractFinder):
     moves by one standard deviation of the prior along the normal, from where the latent is. (The published code instead
     sets the latent's signed *distance* to the boundary to α, in z and in w, and moves as here in w+.) Scores:
     ``accuracy`` of the boundary on the held-out part, and ``accuracy_all`` on all images of known score, which count as
-    having the attribute above the middle between the two ends; both before ``conditional`` turns the normal.
+    having the attribute above the middle between the two ends; both before ``conditional`` turns the normal. Both are
+    means over the two sides, and the SVM weighs the sides alike: where one face in twenty wears glasses, a boundary
+    that finds none is not right in 95 %, but in half of the cases.
 
     Arguments:
         annotation: Scored latents; the authors recommend far more than ten thousand.
@@ -102,13 +105,14 @@ class InterFaceGAN(AbstractFinder):
         """Unit normal, towards more of the attribute, and how well the boundary tells the groups apart."""
         cuts = [min(max(round(TRAINED * len(rows)), 1), len(rows) - 1) for rows in (group.high, group.low)]
         sides = list(zip((group.high, group.low), cuts, strict=True))
-        machine = SVC(kernel="linear", C=self.C)
+        machine = SVC(kernel="linear", C=self.C, class_weight="balanced")
         machine.fit(*_pairs(annotated, [rows[:cut] for rows, cut in sides]))
         known = annotated.column(name).isfinite().nonzero()[:, 0]
         truth = (annotated.column(name)[known] > group.middle).numpy().astype(int)
+        held, sides_held = _pairs(annotated, [rows[cut:] for rows, cut in sides])
         scores = {
-            "accuracy": float(machine.score(*_pairs(annotated, [rows[cut:] for rows, cut in sides]))),
-            "accuracy_all": float(machine.score(flat(annotated, known).numpy(), truth)),
+            "accuracy": float(balanced_accuracy_score(sides_held, machine.predict(held))),
+            "accuracy_all": float(balanced_accuracy_score(truth, machine.predict(flat(annotated, known).numpy()))),
         }
         normal = torch.tensor(machine.coef_[0])
         return normal / normal.norm().clamp_min(1e-12), scores
