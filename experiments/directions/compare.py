@@ -1,0 +1,158 @@
+"""Directions of factors, learned and found, at matched effect: prints the tables of README.md, draws leakage.png.
+
+    python experiments/directions/compare.py --images 64
+
+For each factor: the direction that ships (learned from the renderer's edit), the difference of means, the SVM's normal,
+the best of ten components of GANSpace, the best of ten vectors of SeFa, and three random ones. "Best" is the one whose
+effect is largest beside what else it changes, on other samples than those that the tables are made from.
+"""
+
+import argparse
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from torch import Tensor
+
+from zstar.annotations.annotator import Annotator
+from zstar.config import offer
+from zstar.directions.attribute import Attribute
+from zstar.directions.base import AbstractDirection
+from zstar.directions.ganspace import GANSpace
+from zstar.directions.interfacegan import InterFaceGAN
+from zstar.directions.library import load_directions
+from zstar.directions.random import Random
+from zstar.directions.sefa import SeFa
+from zstar.editability.base import Walked
+from zstar.editability.effect import Effect
+from zstar.editability.leakage import Leakage
+from zstar.editability.reading import match, read
+from zstar.generators.stylegan2 import StyleGAN2
+from zstar.metrics.distribution import kid, pooled
+from zstar.spaces.w import W
+from zstar.statistics import bootstrap_interval
+
+HERE = Path(__file__).parent
+FACTORS = {"season": "season", "time_of_day": "time_of_day", "house_x": "house_x", "roof_hue": "roof_hue"}
+FACTORS |= {"is_chapel": "chapel", "window_present": "windows"}  # factor → name of the learned direction
+METHODS = ("learned", "attribute mean", "SVM", "GANSpace", "SeFa", "random")
+
+
+def spread(values: Tensor) -> str:
+    """Mean with its 95 % interval over images."""
+    kept = values[values.isfinite()].double().numpy().astype(np.float64)
+    if not len(kept):
+        return "–"
+    low, high = bootstrap_interval(kept)
+    return f"{kept.mean():.3f} [{low:.3f}, {high:.3f}]"
+
+
+def best(candidates: dict[str, AbstractDirection], scorer: Annotator, start: Walked, factor: str) -> str:
+    """The candidate that changes a factor most beside all others, at ±1 σ."""
+    column, others = scorer.names.index(factor), [k for k, name in enumerate(scorer.names) if "/" not in name]
+
+    def ratio(direction: AbstractDirection) -> float:
+        ones = torch.ones(len(start))
+        walked = Walked("", direction, start.generator, start.latent, start.space, start.alphas)
+        ends = [read(scorer, walked.render(sign * ones), 32) for sign in (-1, 1)]
+        change = (ends[1] - ends[0])[:, others].nanmean(dim=0).abs()
+        mine = change[others.index(column)]
+        return float(mine / (change.nansum() - mine).clamp_min(1e-6))
+
+    return max(candidates, key=lambda name: ratio(candidates[name]))
+
+
+def main() -> None:
+    """Find, measure, print, draw."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=64)
+    parser.add_argument("--samples", type=int, default=5000, help="scored samples for means and SVMs")
+    count = parser.parse_args()
+    generator = StyleGAN2(checkpoint="cottages64")
+    space, scorer = W(generator), Annotator(count=count.samples)
+    names = list(FACTORS)
+    learned = load_directions("directions64", generator)
+    means, normals = (kind(scorer, attributes=names).find(space) for kind in (Attribute, InterFaceGAN))
+    pca, closed = GANSpace(components=10).find(space), SeFa(count=10).find(space)
+    chance = Random(count=3).find(space)
+    rng = torch.Generator().manual_seed(2026)
+    latents, other = space.sample(count.images, rng), space.sample(32, rng)
+    alphas = torch.linspace(-1, 1, 7)
+    screen = Walked("", next(iter(pca.values())), generator, other, "w", alphas)
+    local = offer(places_node(), annotation=scorer)
+    network = local.identity.network
+    real = torch.cat(
+        [pooled(network(generator.synthesize(w, "w").clamp(-1, 1))) for w in space.sample(500, rng).split(50)]
+    )
+    matrix: dict[tuple[str, str], Tensor] = {}
+    columns = "factor | method | reached | R² | leakage [95 %] | outside its place [95 %] | KID"
+    print(f"| {columns} |\n|{'---|' * 7}", flush=True)
+    for factor, name in FACTORS.items():
+        chosen = {"learned": [learned[name]], "attribute mean": [means[factor]], "SVM": [normals[factor]]}
+        for method, candidates in (("GANSpace", pca), ("SeFa", closed)):
+            chosen[method] = [candidates[best(candidates, scorer, screen, factor)]]
+        chosen["random"] = list(chance.values())
+        for method, directions in chosen.items():
+            found: dict[str, list[Tensor]] = {}
+            made = []
+            for direction in directions:
+                label = direction.label
+                steps = torch.linspace(label.low, label.high, 7)
+                walked = Walked(factor, direction, generator, latents, "w", steps)
+                for metric in (Effect(scorer, factor), Leakage(scorer, factor), local):
+                    for key, values in metric(walked).items():
+                        found.setdefault(key, []).append(values)
+                at = match(walked, scorer, factor, 0.3)
+                made.append(torch.cat([pooled(network(part)) for part in at.images[at.reached].split(50)]))
+            values = {key: torch.cat(parts) for key, parts in found.items()}
+            matrix[factor, method] = torch.stack(
+                [values[f"leakage/to/{n}"].nanmean() if n != factor else torch.tensor(0.3) for n in names_of(scorer)]
+            )
+            features = torch.cat(made)
+            cells = [factor, method, f"{100 * values['leakage/reached'].mean():.0f} %"]
+            cells += [f"{values['effect/r2'].nanmean():.2f}", spread(values["leakage/mean"])]
+            cells.append(spread(values["locality/outside"]) if "locality/outside" in values else "–")
+            cells.append(f"{kid(real, features, size=100).value:.3f}" if len(features) >= 16 else "–")
+            print(f"| {' | '.join(cells)} |", flush=True)
+    print("\n| factor | leakage of the learned direction over that of random ones |\n|---|---|")
+    for factor in FACTORS:
+        ratio = rest(matrix[factor, "learned"], scorer, factor) / rest(matrix[factor, "random"], scorer, factor)
+        print(f"| {factor} | {ratio:.2f} |")
+    figure(matrix, names_of(scorer))
+
+
+def places_node() -> dict:
+    """The node of conf/editability/locality.yaml."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_container(OmegaConf.load(HERE.parents[1] / "conf/editability/locality.yaml"))["locality"]
+
+
+def names_of(scorer: Annotator) -> list[str]:
+    """The attributes that are not shares of classes."""
+    return [name for name in scorer.names if "/" not in name]
+
+
+def rest(row: Tensor, scorer: Annotator, factor: str) -> float:
+    """Mean leakage into the other factors."""
+    return float(torch.cat([v[None] for v, n in zip(row, names_of(scorer), strict=True) if n != factor]).nanmean())
+
+
+def figure(matrix: dict[tuple[str, str], Tensor], names: list[str]) -> None:
+    """A leakage matrix for each method."""
+    _, panels = plt.subplots(len(METHODS), 1, figsize=(9, 2.1 * len(METHODS)), sharex=True)
+    for axes, method in zip(panels, METHODS, strict=True):
+        values = torch.stack([matrix[factor, method] for factor in FACTORS])
+        drawn = axes.imshow(values.numpy(), vmin=0, vmax=0.3, cmap="magma_r", aspect="auto")
+        axes.set_yticks(range(len(FACTORS)), list(FACTORS), fontsize=7)
+        axes.set_title(method, fontsize=9, loc="left")
+        plt.colorbar(drawn, ax=axes, fraction=0.02)
+    panels[-1].set_xticks(range(len(names)), names, rotation=90, fontsize=7)
+    plt.tight_layout()
+    plt.savefig(HERE / "leakage.png", dpi=110)
+
+
+if __name__ == "__main__":
+    torch.set_grad_enabled(False)
+    main()
