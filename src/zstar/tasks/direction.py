@@ -15,7 +15,7 @@ from zstar.directions.base import AbstractDirection, Label
 from zstar.directions.library import pack_directions
 from zstar.edits.base import AbstractEdit
 from zstar.losses.base import AbstractLoss
-from zstar.ranges import POSITIVE, Within, require
+from zstar.ranges import Within, require
 from zstar.spaces.base import AbstractSpace
 from zstar.tasks.base import AbstractTask, rng_at
 from zstar.tasks.steering import Best, measure, strips
@@ -36,8 +36,8 @@ class DirectionTask(AbstractTask):
         walks: Name → walk, of the same names.
         losses: Name → L, the same as in a projection.
         network: The configuration of the walk and of the edits, for the card.
-        lr: Learning rate of Adam.
-        decay: Share of the steps at the end over which it falls to zero as a cosine.
+        decay: Share of the steps at the end over which the learning rates, which are the walks', fall to zero as a
+            cosine.
         cycle_weight: Weight of the squared distance between z and where walking α and then −α leads, a mean over
             coordinates in units of the prior's spread². A linear walk always comes back.
         steps: Steps in all.
@@ -55,7 +55,6 @@ class DirectionTask(AbstractTask):
         walks: Mapping[str, AbstractWalk],
         losses: Mapping[str, AbstractLoss],
         network: Mapping[str, Any] | None = None,
-        lr: float = 0.01,
         decay: float = 0.5,
         cycle_weight: float = 0.1,
         steps: int = 500,
@@ -64,15 +63,15 @@ class DirectionTask(AbstractTask):
         log_every: int = 25,
     ) -> None:
         super().__init__(steps, batch, seed, log_every)
-        require("task", POSITIVE, lr=lr)
         require("task", Within(0, 1), decay=decay)
         require("task", Within(0), cycle_weight=cycle_weight)
         # None of these is a submodule: G and the losses' networks stay as they are, and out of every checkpoint.
         self.space, self.edits, self.losses, self.network = space, dict(edits), dict(losses), dict(network or {})
         self.walks = torch.nn.ModuleDict(walks)
         self.best = torch.nn.ModuleDict({name: Best(walk) for name, walk in walks.items()})
-        self.lr, self.decay, self.cycle_weight = lr, decay, cycle_weight
-        self.adam = torch.optim.Adam(self.walks.parameters(), lr, (0.9, 0.99))
+        self.decay, self.cycle_weight = decay, cycle_weight
+        groups = [{"params": walk.parameters(), "lr": walk.lr} for walk in self.walks.values()]
+        self.adam = torch.optim.Adam(groups, betas=(0.9, 0.99))
         self.parts = {"walks": self.walks, "best": self.best, "adam": self.adam}
         self.objects = {"generator": space.generator, "space": space.name}
 
@@ -109,8 +108,11 @@ class DirectionTask(AbstractTask):
 
     def update(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One step of Adam for all edits."""
+        if "latent" not in batch:
+            raise ValueError("data: nobody knows the latents of these images; choose data=samples")
         latent, before = batch["latent"], batch["images"].clamp(-1, 1)
-        self.adam.param_groups[0]["lr"] = self.rate(self.done)
+        for group, walk in zip(self.adam.param_groups, self.walks.values(), strict=True):
+            group["lr"] = walk.lr * self.rate(self.done)
         self.adam.zero_grad(set_to_none=True)
         logs = {}
         for stream, (name, edit) in enumerate(self.edits.items()):
@@ -133,9 +135,9 @@ class DirectionTask(AbstractTask):
         return logs
 
     def rate(self, step: int) -> float:
-        """Learning rate of a step."""
+        """Learning rate of a step, of those that the walks begin with."""
         left = min(1.0, (self.steps - step) / max(1.0, self.decay * self.steps))
-        return self.lr * (0.5 - 0.5 * math.cos(math.pi * left))
+        return 0.5 - 0.5 * math.cos(math.pi * left)
 
     def strayed(self, latent: Float[Tensor, "b ..."], returned: Float[Tensor, "b ..."]) -> Float[Tensor, " b"]:
         """Root mean squared distance per coordinate, in units of the prior's spread."""
@@ -153,7 +155,7 @@ class DirectionTask(AbstractTask):
             curve = measure(edit, walk, self.space.decode, self.losses, latents)
             scores = curve.scores()
             self.best[name].see(walk, curve)
-            ends = [latents.new_full((len(latents),), end) for end in (edit.low, edit.high)]
+            ends = [latents.new_full((len(latents),), end) for end in (edit.low, edit.high) if end]
             back = torch.cat([self.strayed(latents, walk(walk(latents, end), -end)) for end in ends])
             found |= {f"{name}/{key}": value for key, value in scores.items()} | {
                 f"{name}/returned": back.mean().item()

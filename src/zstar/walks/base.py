@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from zstar.directions.base import AbstractDirection, Label
 from zstar.edits.base import AbstractEdit
+from zstar.ranges import POSITIVE, require
 from zstar.spaces.base import AbstractSpace
 
 
@@ -18,11 +19,13 @@ class AbstractWalk(nn.Module, ABC):
     Arguments:
         space: Where it walks.
         edit: What it is to imitate; its range of α is that of the training.
+        lr: Learning rate of Adam that suits its parameters.
     """
 
-    def __init__(self, space: AbstractSpace, edit: AbstractEdit) -> None:
+    def __init__(self, space: AbstractSpace, edit: AbstractEdit, lr: float) -> None:
         super().__init__()
-        self.space, self.edit = space.name, edit
+        require("walk", POSITIVE, lr=lr)
+        self.space, self.edit, self.lr = space.name, edit, lr
 
     @abstractmethod
     def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, " n"]:

@@ -22,10 +22,13 @@ class LinearWalk(AbstractWalk):
 
     Arguments:
         rows: First row of w_plus that may move and the one behind the last; ``None`` for all.
+        lr: Learning rate of Adam, in units of the prior's spread at the end of the range.
     """
 
-    def __init__(self, space: AbstractSpace, edit: AbstractEdit, rows: Sequence[int] | None = None) -> None:
-        super().__init__(space, edit)
+    def __init__(
+        self, space: AbstractSpace, edit: AbstractEdit, rows: Sequence[int] | None = None, lr: float = 0.03
+    ) -> None:
+        super().__init__(space, edit, lr)
         self.vector = nn.Parameter(torch.zeros(space.shape))
         self.register_buffer("open", open_rows(space, rows))
         self.scale = space.spread / max(-edit.low, edit.high)  # so that one learning rate suits every unit of α

@@ -28,6 +28,7 @@ class NonlinearWalk(AbstractWalk):
         rows: First row of w_plus that may move and the one behind the last; ``None`` for all.
         keep_norm: Whether each step keeps the distance from the prior's mean; ``None`` does so in z, whose samples all
             have nearly the same, and nowhere else.
+        lr: Learning rate of Adam.
     """
 
     def __init__(
@@ -38,15 +39,16 @@ class NonlinearWalk(AbstractWalk):
         width: int = 256,
         rows: Sequence[int] | None = None,
         keep_norm: bool | None = None,
+        lr: float = 0.002,
     ) -> None:
-        super().__init__(space, edit)
+        super().__init__(space, edit, lr)
         require("walk", Within(1), steps=steps, width=width)
         self.count = steps
         mean = space.mean.flatten().float()
         mask = open_rows(space, rows).expand(space.shape).flatten()
         norm = space.name == "z" if keep_norm is None else keep_norm
         self.ahead, self.back = (Step(mean.numel(), width, mean, space.spread, mask, norm) for _ in range(2))
-        # Of an edit that goes one way only, the other network stays the identity that it is.
+        # Of an edit that goes one way only, the other network learns nothing but the way back.
         self.epsilon = tuple((end or max(-edit.low, edit.high)) / steps for end in (edit.high, -edit.low))
 
     def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, " n"]:
