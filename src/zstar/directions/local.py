@@ -1,23 +1,19 @@
 """Editing in Style: one part of the image becomes like that of a reference."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from zstar.annotations.labels import latents_file, read_latents
-from zstar.annotators.load import load_annotator
 from zstar.directions.base import AbstractFinder, Label
-from zstar.directions.catalogue import Regions, batches, catalogue
-from zstar.directions.clusters import nearest_centre, spherical_kmeans
+from zstar.directions.catalogue import Regions, catalogue
+from zstar.directions.regions import KEY, by_class, by_cluster
 from zstar.directions.towards import Towards
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.ranges import Within, require
 from zstar.spaces.base import AbstractSpace
-
-KEY, PIXELS = "direction.local", 20_000
 
 
 class Local(AbstractFinder):
@@ -81,15 +77,19 @@ class Local(AbstractFinder):
         if not isinstance(generator, StyleGAN2):
             kind = type(generator).__name__
             raise ValueError(f"{KEY}: {kind} has no styles to transfer; choose a StyleGAN2, or direction=attribute")
-        names, members, read = self._classes(generator) if self.annotator else self._clusters(generator)
+        if self.annotator:
+            names, members = by_class(generator, self.annotator)
+        else:
+            names, members = by_cluster(generator, self.layer, self.clusters, self.samples, self.seed)
+        read = None if self.annotator else self.layer
         wanted = {name: [name] for name in names} if self.regions is None else self.regions
         for name in (name for parts in wanted.values() for name in parts):
             if name not in names:
                 raise ValueError(f"{KEY}.regions: there is no '{name}'; choose from {', '.join(names)}")
-        reference = self._reference(generator)
+        called, reference = self._reference(generator)
         regions = catalogue(generator, members, list(generator.style_sizes), self.samples, self.seed, read)
         found = {"method": "local", "annotator": self.annotator, "layer": read, "budget": self.budget}
-        found |= {"least": self.least, "reference": self.reference or self.inversion or self.reference_seed}
+        found |= {"least": self.least, "reference": called}
         directions = {}
         for region, parts in wanted.items():
             shares = self._shares(generator, regions, [names.index(name) for name in parts])
@@ -104,50 +104,18 @@ class Local(AbstractFinder):
             directions[f"local_{region}"] = Towards("style", reference, mask.float(), label)
         return directions
 
-    def _classes(self, generator: StyleGAN2) -> tuple[list[str], Callable[..., Tensor], None]:
-        """The annotator's classes, and what tells them in images."""
-        network, vocabulary = load_annotator(self.annotator)
-        smallest = 2 ** len(network.widths)
-        if generator.channels != 3 or generator.resolution % smallest:
-            size = f"{generator.channels}×{generator.resolution}×{generator.resolution}"
-            raise ValueError(
-                f"{KEY}.annotator: {self.annotator} reads colour images whose size is a multiple of {smallest}, and "
-                f"this generator makes {size}; set it to null for clusters"
-            )
-        network.to(generator.w_avg.device)
-
-        def members(images: Tensor, seen: dict[str, Tensor]) -> Tensor:
-            return one_hot(network(images.clamp(-1, 1)).logits.argmax(dim=1), len(vocabulary.classes))
-
-        return list(vocabulary.classes), members, None
-
-    @torch.no_grad()
-    def _clusters(self, generator: StyleGAN2) -> tuple[list[str], Callable[..., Tensor], str]:
-        """Clusters of the layer, and what tells them in its activations."""
-        generator.layer(self.layer)  # says which there are
-        each, rng, vectors = -(-PIXELS // self.samples), torch.Generator().manual_seed(self.seed), []
-        for latents in batches(generator, self.samples, self.seed):
-            with generator.reading(self.layer) as seen:
-                generator.synthesize(latents, "z")
-            pixels = seen[self.layer].movedim(1, -1).flatten(0, 2).cpu()
-            vectors.append(pixels[torch.randperm(len(pixels), generator=rng)[: each * len(latents)]])
-        centres = spherical_kmeans(torch.cat(vectors), self.clusters, self.seed)
-
-        def members(images: Tensor, seen: dict[str, Tensor]) -> Tensor:
-            return one_hot(nearest_centre(seen[self.layer], centres), self.clusters)
-
-        return [str(number) for number in range(self.clusters)], members, self.layer
-
-    def _reference(self, generator: StyleGAN2) -> Float[Tensor, " s"]:
+    def _reference(self, generator: StyleGAN2) -> tuple[str, Float[Tensor, " s"]]:
+        """What to call the reference, and its style."""
         if self.inversion is None:
             rng = torch.Generator().manual_seed(self.reference_seed)
-            return generator.sample(1, rng, space="style")[0].cpu()
+            return f"sample of seed {self.reference_seed}", generator.sample(1, rng, space="style")[0].cpu()
         file = latents_file(self.inversion, f"{KEY}.inversion")
         ids, latents = read_latents(file, generator, "style", f"{KEY}.inversion")
         if self.reference is not None and self.reference not in ids:
             few = ", ".join(ids[:5])
             raise ValueError(f"{KEY}.reference: there is no '{self.reference}' in {file}; choose from {few}, …")
-        return latents[ids.index(self.reference) if self.reference else 0]
+        place = ids.index(self.reference) if self.reference else 0
+        return ids[place], latents[place]
 
     def _shares(self, generator: StyleGAN2, regions: Regions, parts: list[int]) -> Float[Tensor, " s"]:
         """The contribution of every style channel to a region, in the order of the space."""
@@ -160,8 +128,3 @@ class Local(AbstractFinder):
         mask = torch.zeros(len(shares), dtype=torch.bool)
         mask[order[within]] = True
         return mask & (shares > self.least)
-
-
-def one_hot(regions: Tensor, count: int) -> Float[Tensor, "b k h w"]:
-    """Numbers of regions [b, h, w] → 1 in the channel of each."""
-    return F.one_hot(regions, count).movedim(-1, 1).float()
