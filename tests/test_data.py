@@ -150,6 +150,14 @@ def test_sizes_come_from_the_generator(photos: Path) -> None:
     assert Folder(str(photos), resolution=16, channels=3, generator=Tiny()).read([0]).images.shape == (1, 3, 16, 16)
 
 
+def test_a_part_of_a_folder_begins_where_it_is_told_to(photos: Path) -> None:
+    whole, part = Folder(str(photos), resolution=8), Folder(str(photos), resolution=8, first=1, count=2)
+    assert part.read([0, 1]).ids == whole.read([1, 2]).ids and len(part) == 2
+    assert part.fingerprint() != Folder(str(photos), resolution=8, count=2).fingerprint()
+    with pytest.raises(ValueError, match=r"data.first: 99 is no place among \d+ images; set it to 0"):
+        Folder(str(photos), resolution=8, first=99)
+
+
 def test_what_is_wrong_is_said_in_one_sentence_with_its_key(tmp_path: Path, photos: Path) -> None:
     (tmp_path / "none").mkdir()
     with tarfile.open(tmp_path / "small.tar.gz", "w:gz") as archive:

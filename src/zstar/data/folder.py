@@ -61,7 +61,8 @@ class Folder(AbstractData):
         resolution: Height and width in pixels that images are brought to; the generator's if not given.
         channels: 3 or 1; the generator's if not given, and 3 without one.
         fit: ``"crop"`` (largest central square), ``"pad"`` (on white) or ``"resize"`` (squash).
-        count: Use only the first ``count`` images.
+        count: Use only so many images; ``None`` for all.
+        first: Place of the first of them, in the order of the ids.
         weights: A folder or ``.tar`` of grey images with the same ids, the suffix aside: weight maps for losses, from
             black (0, does not count) to white (1), brought to size like the images.
         generator: What the images are to be projected into.
@@ -74,6 +75,7 @@ class Folder(AbstractData):
         channels: int | None = None,
         fit: Fit = "crop",
         count: int | None = None,
+        first: int = 0,
         weights: str | None = None,
         generator: AbstractGenerator | None = None,
     ) -> None:
@@ -91,9 +93,14 @@ class Folder(AbstractData):
             raise ValueError(f"data.channels: images have 1 or 3 channels, not {self.channels}; set it to 1 or 3")
         if fit not in ("crop", "pad", "resize"):
             raise ValueError(f"data.fit: there is no '{fit}'; choose crop, pad or resize")
-        self.entries = sorted(_entries(path), key=lambda entry: entry.id)[:count]
-        if not self.entries:
+        entries = sorted(_entries(path), key=lambda entry: entry.id)
+        if not entries:
             raise ValueError(f"data.path: '{path}' holds no images ({', '.join(sorted(SUFFIXES))}); point it at some")
+        if not 0 <= first < len(entries):
+            raise ValueError(
+                f"data.first: {first} is no place among {len(entries)} images; set it to 0 or a little more"
+            )
+        self.entries = entries[first:][:count]
         self.maps = None if weights is None else {_stem(entry): entry for entry in _entries(weights, "data.weights")}
 
     def __len__(self) -> int:
