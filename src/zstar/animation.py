@@ -20,10 +20,7 @@ def there_and_back(frames: Sequence[Tensor]) -> list[Tensor]:
 def write_gif(path: str | Path, frames: Sequence[Float[Tensor, "c h w"]], rate: float = 12.0) -> None:
     """Write images in [−1, 1] as an endless GIF with ``rate`` frames per second and one palette for all of them."""
     pictures = [_picture(frame) for frame in frames]
-    sheet = Image.new("RGB", (pictures[0].width, sum(picture.height for picture in pictures)))
-    for index, picture in enumerate(pictures):
-        sheet.paste(picture, (0, index * picture.height))
-    palette = sheet.quantize(256, dither=Image.Dither.NONE)  # a palette for each frame would flicker
+    palette = _palette(pictures)
     first, *rest = (picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for picture in pictures)
     duration = round(1000 / rate)
 
@@ -57,6 +54,16 @@ def write_mp4(path: str | Path, frames: Sequence[Float[Tensor, "c h w"]], rate: 
             container.mux(stream.encode())
 
     write_atomic(path, save)
+
+
+def _palette(pictures: Sequence[Image.Image]) -> Image.Image:
+    """256 colours for all pictures, from every n-th pixel of large ones: a palette for each would flicker."""
+    every = max(1, pictures[0].width // 512)
+    size = max(1, pictures[0].width // every), max(1, pictures[0].height // every)
+    sheet = Image.new("RGB", (size[0], size[1] * len(pictures)))
+    for index, picture in enumerate(pictures):
+        sheet.paste(picture.resize(size, Image.Resampling.NEAREST), (0, index * size[1]))
+    return sheet.quantize(256, dither=Image.Dither.NONE)
 
 
 def _picture(frame: Float[Tensor, "c h w"]) -> Image.Image:

@@ -166,20 +166,17 @@ def film(path: Path, frames: list[Tensor], video: bool) -> None:
 @torch.no_grad()
 def interpolate(job: EditJob, folder: Path, plain: dict[str, Any]) -> list[str]:
     """What lies between two projected images: a strip and a moving picture for each pair; returns their names."""
-    kind, ids = plain["interpolation"], job.inversion.ids
-    pairs = plain["pairs"] if plain["pairs"] is not None else [[i, i + 1] for i in range(0, len(ids) - 1, 2)]
-    for pair in pairs:
-        if len(pair) != 2 or not all(0 <= place < len(ids) for place in pair):
-            raise ValueError(f"pairs: {pair} are no two of the images; give two numbers from 0 to {len(ids) - 1}")
+    kind, ids, maps, names = plain["interpolation"], job.inversion.ids, job.inversion.noise, []
     latents, space = job.inversion.latent, job.inversion.space
     if kind == "w_plus" and space != "w_plus":
         latents, space = job.generator.lift(latents, space, "w_plus"), "w_plus"
-    noise, names = job.inversion.noise_mode if not job.inversion.noise else "const", []
-    for a, b in pairs:
-        ends = latents[a : a + 1], latents[b : b + 1]
-        shares = torch.linspace(0, 1, plain["frames"]).tolist()
-        points = [slerp(*ends, s) if kind == "spherical" else torch.lerp(*ends, s) for s in shares]
-        made = [job.generator.synthesize(point, space, noise).clamp(-1, 1).cpu() for point in points]
+    for a, b in job.pairs:
+        made = []
+        for share in torch.linspace(0, 1, plain["frames"]).tolist():
+            point = (slerp if kind == "spherical" else torch.lerp)(latents[a : a + 1], latents[b : b + 1], share)
+            noise = {key: slerp(own[a : a + 1], own[b : b + 1], share) for key, own in maps.items()}
+            image = job.generator.synthesize(point, space, noise or job.inversion.noise_mode)
+            made.append(image.clamp(-1, 1).cpu())
         name = safe_name(f"{ids[a]}--{ids[b]}")
         nine = [made[round(i * (len(made) - 1) / 8)] for i in range(9)]
         write_png(folder / "interpolations" / f"{name}.png", grid(enlarge(torch.cat(nine)), 9, gap=4))

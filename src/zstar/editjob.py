@@ -2,7 +2,7 @@
 
 import hashlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import product
 from pathlib import Path
@@ -26,7 +26,8 @@ from zstar.runs import config_hash, safe_name
 from zstar.settings import Edit, Invert
 from zstar.signatures import resolve
 
-Combination = tuple[tuple[str, float], ...]  # directions with their strengths, in the order in which they are applied
+ASKED = ("combine", "interpolation", "frames", "video", "editability", "measured")  # what changes what is written
+Combination = tuple[tuple[str, float], ...]  # directions with their strengths; applied in this order within a space
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class EditJob:
     directions: dict[str, AbstractDirection]
     sheets: list[Sheet]
     strengths: dict[str, list[float]]
+    pairs: list[tuple[int, int]]
     editability: dict[str, AbstractEditability]
     key: str
 
@@ -68,7 +70,9 @@ class EditJob:
     def move(self, part: slice, combination: Combination) -> tuple[Float[Tensor, "b ..."], str]:
         """z₁ = z₀ + Δz for the images of ``part``, and the space that it is in."""
         latent = self.inversion.latent[part]
+        order = list(self.generator.spaces)  # from the richest there is no way back to the others
         steps = [(self.directions[name], torch.full((len(latent),), alpha)) for name, alpha in combination]
+        steps.sort(key=lambda step: order.index(step[0].space))
         return apply(self.generator, latent, self.inversion.space, steps)
 
     def target(self, name: str) -> Float[Tensor, "c h w"] | None:
@@ -83,30 +87,48 @@ def make_edit_job(cfg: Mapping[str, Any]) -> EditJob:
     plain = to_plain(cfg)
     if not plain.get("direction") and plain["interpolation"] is None:
         raise ValueError("direction: the list is empty and nothing is to be done; choose e.g. direction=[shipped]")
-    generator = build(plain["generator"]).to(pick_device(plain["device"]))
-    objects = {"annotation": build(plain["annotation"])} if any(map(asks, nodes(plain))) else {}
+    generator = make_generator(plain)
+    source = find_saved(plain["inversion"])
+    inversion = None if source is None else load_inversion(source, generator)
+    objects = make_annotation(plain)
     editability = {name: offer(node, **objects) for name, node in (plain.get("editability") or {}).items()}
     directions = find_directions(plain, generator, objects)
+    if not directions and plain["interpolation"] is None:
+        raise ValueError("only: no direction is left and nothing is to be done; choose some, or only=null for all")
     strengths = choose_strengths(directions, plain["strengths"], plain["beyond"])
-    source = project(plain)
-    inversion = load_inversion(source, generator)
-    for direction in directions.values():
-        require_way(generator, inversion.space, direction.space)
-    packed = {
-        name: [direction.space, vars(direction.label), digest(direction)] for name, direction in directions.items()
-    }
-    asked = {
-        name: plain.get(name)
-        for name in ("combine", "interpolation", "pairs", "frames", "video", "editability", "measured")
-    }
-    key = config_hash({**asked, "strengths": strengths, "directions": packed, "latents": digest(inversion)})
     sheets = make_sheets(strengths, plain["combine"])
-    return EditJob(generator, inversion, source, directions, sheets, strengths, editability, key)
+    space = build(plain["space"], generator=generator).name if inversion is None else inversion.space
+    for direction in directions.values():
+        require_way(generator, space, direction.space)
+    if source is None or inversion is None:
+        source = project(plain)
+        inversion = load_inversion(source, generator)
+    pairs = choose_pairs(plain["pairs"], len(inversion.ids)) if plain["interpolation"] else []
+    asked = {name: plain.get(name) for name in ASKED} | {"annotation": plain.get("annotation") if objects else None}
+    packed = {name: [one.space, vars(one.label), one.pack()[1], digest(one)] for name, one in directions.items()}
+    latents = [generator.fingerprint(), inversion.pack()[1], digest(inversion)]
+    key = config_hash(asked | {"strengths": strengths, "pairs": pairs, "directions": packed, "latents": latents})
+    return EditJob(generator, inversion, source, directions, sheets, strengths, pairs, editability, key)
 
 
-def nodes(plain: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The configurations of the finders and of what is measured."""
-    return [node for group in ("direction", "editability") for node in (plain.get(group) or {}).values()]
+def make_generator(plain: Mapping[str, Any]) -> AbstractGenerator:
+    """The generator on the device that is asked for; one with random weights is refused."""
+    generator = build(plain["generator"]).to(pick_device(plain["device"]))
+    if not generator.trained:
+        raise ValueError(
+            "generator.checkpoint: without one the weights are random and there is nothing to edit; set it to a file "
+            "of weights, or choose generator=cottages"
+        )
+    return generator
+
+
+def make_annotation(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """The annotation, under its name, if a finder or something that is measured has a use for it."""
+    chosen = {name: node for group in ("direction", "editability") for name, node in (plain.get(group) or {}).items()}
+    users = [name for name, node in chosen.items() if asks(node)]
+    if users and plain.get("annotation") is None:
+        raise ValueError(f"annotation: nothing is chosen and {users[0]} needs it; choose e.g. annotation=annotator")
+    return {"annotation": build(plain["annotation"])} if users else {}
 
 
 def asks(node: Mapping[str, Any]) -> bool:
@@ -132,15 +154,21 @@ def find_directions(
     return {name: found[name] for name in plain["only"]}
 
 
+def find_saved(said: str | None) -> Path | None:
+    """The file of latents that ``inversion`` names, by itself or by its folder."""
+    if said is None:
+        return None
+    path = Path(said).expanduser()
+    path = path / "latents.safetensors" if path.is_dir() else path
+    if not path.is_file():
+        raise ValueError(f"inversion: there is no {path}; give the folder of a finished run of invert.py")
+    return path
+
+
 def project(plain: Mapping[str, Any]) -> Path:
-    """The latents of the images: those that ``inversion`` names, or those of a projection that is done now."""
-    if plain["inversion"] is not None:
-        path = Path(plain["inversion"]).expanduser()
-        path = path / "latents.safetensors" if path.is_dir() else path
-        if not path.is_file():
-            raise ValueError(f"inversion: there is no {path}; give the folder of a finished run of invert.py")
-        return path
-    own = {field.name: plain.get(field.name) for field in fields(Invert)}
+    """The latents of the images of ``data``: those of the projection that the settings describe, done now unless it is
+    finished."""
+    own = {field.name: plain[field.name] for field in fields(Invert) if field.name in plain}
     silent = {"_target_": "zstar.loggers.none.NoLogger"}
     result = projection.run(own | {"logger": silent, "output": plain["projections"], "name": None})
     return Path(result["folder"]) / "latents.safetensors"
@@ -148,7 +176,10 @@ def project(plain: Mapping[str, Any]) -> Path:
 
 def load_inversion(path: Path, generator: AbstractGenerator) -> Inversion:
     """The latents in a file, on the generator's device; those of another generator are refused."""
-    inversion, said, here = Inversion.load(path), read_card(path).get("generator"), generator.fingerprint()
+    card, here = read_card(path), generator.fingerprint()
+    if card.get("kind") == "inversion" and not card.get("ids"):
+        raise ValueError(f"inversion: {path} holds no images; result.json beside it says why")
+    inversion, said = Inversion.load(path), card.get("generator")
     if said is not None and said != here:
         raise ValueError(
             f"inversion: {path} is of the generator {said[:12]}…, and this one is {here[:12]}…; choose that generator, "
@@ -158,6 +189,16 @@ def load_inversion(path: Path, generator: AbstractGenerator) -> Inversion:
     inversion.latent = inversion.latent.to(device)
     inversion.noise = {name: maps.to(device) for name, maps in inversion.noise.items()}
     return inversion
+
+
+def choose_pairs(said: Sequence[Sequence[int]] | None, count: int) -> list[tuple[int, int]]:
+    """The images to interpolate between, by their numbers: those asked for, or neighbours."""
+    if count < 2:
+        raise ValueError("interpolation: it takes two images and there is one; project more, or interpolation=null")
+    for pair in said or []:
+        if len(pair) != 2 or not all(0 <= place < count for place in pair):
+            raise ValueError(f"pairs: {list(pair)} are no two of the images; give two numbers from 0 to {count - 1}")
+    return [(a, b) for a, b in said] if said is not None else [(i, i + 1) for i in range(0, count - 1, 2)]
 
 
 def make_sheets(strengths: Mapping[str, list[float]], combine: str) -> list[Sheet]:

@@ -33,7 +33,7 @@ def write_edit_report(folder: str | Path, result: Mapping[str, Any]) -> Path:
 def _section(folder: Path, sheet: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
     """What the page says of one sheet."""
     name = safe_name(sheet["name"])
-    parts = [part for part in result["directions"] if part in sheet["name"].split("+")]
+    parts = [part for part, _ in sheet["combinations"][0]]
     strengths = ["  ".join(f"{alpha:+.3g}" for _, alpha in steps) for steps in sheet["combinations"]]
     return {
         "name": sheet["name"],

@@ -1,12 +1,13 @@
 """z₁ = z₀ + Δz, whatever spaces z₀ and Δz are in."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zstar.directions.base import AbstractDirection
+from zstar.directions.base import AbstractDirection, Label
 from zstar.generators.base import AbstractGenerator
 
 
@@ -67,12 +68,9 @@ def choose_strengths(
     chosen = {}
     for name, direction in directions.items():
         label, own = direction.label, said.get(name, 7) if isinstance(said, Mapping) else said
-        if isinstance(own, int):
-            own = label.strengths(own).tolist()
-        values = [float(value) for value in (own if isinstance(own, Sequence) else [own])]
-        if not values:
-            raise ValueError(f"strengths: {name} gets none; give a number of them, such as 7, or a list")
-        outside = [value for value in values if not label.low - 1e-6 <= value <= label.high + 1e-6]
+        values = list_strengths(name, label, own)
+        slack = 1e-6 * max(1.0, abs(label.low), abs(label.high))  # of numbers that were float32
+        outside = [value for value in values if not label.low - slack <= value <= label.high + slack]
         if outside and not beyond:
             raise ValueError(
                 f"strengths: {outside[0]:g} {label.unit} lies outside of the useful range of {name}, {label.low:g} to "
@@ -80,6 +78,22 @@ def choose_strengths(
             )
         chosen[name] = values
     return chosen
+
+
+def list_strengths(name: str, label: Label, said: object) -> list[float]:
+    """The strengths that a count, a list or a single number with a decimal point stands for."""
+    if isinstance(said, int) and not isinstance(said, bool):
+        values = label.strengths(max(said, 0)).tolist()
+    else:
+        values = said if isinstance(said, list | tuple) else [said]
+    wrong = [value for value in values if isinstance(value, bool) or not isinstance(value, int | float)]
+    if wrong := wrong or [value for value in values if not math.isfinite(value)]:
+        raise ValueError(
+            f"strengths: {wrong[0]!r} is no strength for {name}; give a number of them, such as 7, or a list"
+        )
+    if not values:
+        raise ValueError(f"strengths: {name} gets none; give a number of them, such as 7, or a list")
+    return [float(value) for value in values]
 
 
 def slerp(a: Float[Tensor, "b ..."], b: Float[Tensor, "b ..."], share: float) -> Float[Tensor, "b ..."]:

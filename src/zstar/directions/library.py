@@ -5,6 +5,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from zstar import cards, checkpoints
@@ -63,10 +64,11 @@ def load_directions(path: str | Path, generator: AbstractGenerator) -> dict[str,
     tensors, found = checkpoints.load_weights(file), {}
     try:
         for name, said in card["directions"].items():
-            own = {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
+            own = {key[len(name) + 1 :]: value for key, value in tensors.items() if key.rpartition("/")[0] == name}
             found[name] = _unpack(said, own, generator)
     except Exception as error:  # a card can say anything
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = f"it has no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
+        reason = reason.splitlines()[0]
         raise ValueError(f"direction: the card {checkpoints.card_path(file)} cannot be used: {reason}") from None
     return found
 
@@ -78,5 +80,12 @@ def _unpack(said: dict[str, Any], tensors: dict[str, Tensor], generator: Abstrac
     for key, value in known.items():
         if not fits(value, hints[key]):
             raise ValueError(f"{key} is {repr(value)[:40]}, which is of another type")
-    generator.shape(said["space"])
-    return kind.unpack(said["space"], Label(**known), tensors, said["settings"])
+    shape = generator.shape(said["space"])
+    direction = kind.unpack(said["space"], Label(**known), tensors, said["settings"])
+    try:
+        fine = direction.move(torch.zeros(1, *shape), torch.ones(1)).shape == (1, *shape)
+    except (RuntimeError, TypeError):  # torch's, of sizes; and of whoever checks annotations
+        fine = False
+    if not fine:
+        raise ValueError(f"its tensors do not move latents of {said['space']}, {shape}")
+    return direction

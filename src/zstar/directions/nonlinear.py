@@ -17,7 +17,8 @@ class Step(nn.Module):
         width: Hidden units.
         mean, spread: The prior's statistics: the network sees latents relative to them.
         open: 1 for the coordinates that may move, else 0.
-        keep_norm: Whether the distance from the prior's mean stays what it was before the step.
+        keep_norm: Whether the distance from the prior's mean stays what it was before the step, along these
+            coordinates and so altogether.
     """
 
     def __init__(
@@ -41,10 +42,11 @@ class Step(nn.Module):
     def forward(self, latent: Float[Tensor, "b size"]) -> Float[Tensor, "b size"]:
         """One step."""
         placed = (latent - self.mean) / self.spread
-        moved = placed + self.open * self.leave(torch.tanh(self.enter(placed)))
+        moved = placed + self.leave(torch.tanh(self.enter(placed)))
         if self.keep_norm:
-            moved = moved * (placed.norm(dim=1, keepdim=True) / moved.norm(dim=1, keepdim=True).clamp_min(1e-8))
-        return self.mean + self.spread * moved
+            before, after = ((self.open * at).norm(dim=1, keepdim=True) for at in (placed, moved))
+            moved = moved * (before / after.clamp_min(1e-8))
+        return latent + self.spread * self.open * (moved - placed)  # closed coordinates stay, bit for bit
 
 
 class Nonlinear(AbstractDirection):
@@ -73,7 +75,8 @@ class Nonlinear(AbstractDirection):
     def _walk(step: Step, flat: Float[Tensor, "b size"], count: Float[Tensor, " b"]) -> Float[Tensor, "b size"]:
         """``count`` steps of each latent, the last one in part."""
         for done in range(int(count.max().ceil()) if len(count) else 0):
-            share = (count - done).clamp(0, 1)[:, None]
+            left = count - done
+            share = torch.where(left <= 1, left, 1.0).clamp_min(0)[:, None]  # with a gradient at whole steps too
             flat = torch.where(share > 0, flat.lerp(step(flat), share), flat)
         return flat
 

@@ -15,8 +15,8 @@ class Cycle(AbstractEditability):
 
     ‖move(E(G(move(v, α))), −α) − v₀‖ per coordinate, in units of the prior's spread, where v₀ = E(G(v)) is what the
     encoder makes of the image that was not edited: for a direction that stays among images that the encoder knows it is
-    near 0. Per image, at each end of the useful range: ``cycle/low`` and ``cycle/high``. e4e's measure (Tov et al.
-    2021), per image, untrimmed and in both directions.
+    near 0. Per image, at each end of the useful range that is not 0: ``cycle/low`` and ``cycle/high``. e4e's measure
+    (Tov et al. 2021), per image, untrimmed and in both directions.
 
     It takes the shipped encoder for the generator in w_plus; without one it says nothing.
 
@@ -36,12 +36,15 @@ class Cycle(AbstractEditability):
         inverter = find_inverter(space)
         if inverter is None:
             return {}
+        inverter.network.to(walked.latent.device)
 
         def encode(images: Tensor) -> Tensor:
             return torch.cat([inverter(space, part)[-1] for part in images.split(walked.size)])
 
         start, found = encode(walked.before), {}
         for name, end in (("low", walked.direction.label.low), ("high", walked.direction.label.high)):
+            if end == 0:
+                continue
             alpha = torch.full_like(start[:, 0, 0], end)
             back, _ = apply(generator, encode(walked.render(alpha)), "w_plus", [(walked.direction, -alpha)])
             error = ((back - start) / max(space.spread, 1e-12)).square().flatten(1).mean(dim=1).sqrt()

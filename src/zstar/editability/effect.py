@@ -35,7 +35,8 @@ class Effect(AbstractEditability):
         slope = (x * y).sum(dim=0) / x.square().sum()
         total = y.square().sum(dim=0)
         r2 = 1 - (y - slope * x).square().sum(dim=0) / total.clamp_min(1e-12)
-        found = {"slope": slope, "r2": r2.where(total > 1e-9, torch.nan), "monotone": monotone(walked.alphas, values)}
+        way = monotone(walked.alphas, values).where(values.isfinite().all(dim=0), torch.nan)
+        found = {"slope": slope, "r2": r2.where(total > 1e-9, torch.nan), "monotone": way}
         return {f"effect/{name}": value.float() for name, value in found.items()}
 
 

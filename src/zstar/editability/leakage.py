@@ -14,9 +14,9 @@ class Leakage(AbstractEditability):
     """How far the other attributes move while the intended one moves by a fixed amount ("matched effect").
 
     At equal α a weak direction would look clean. Per image: ``leakage/reached``, 1 if the effect was reached within
-    twice the useful range, else 0; ``leakage/alpha``, the strength that it took; ``leakage/mean``, the mean absolute
-    change of all other attributes; and ``leakage/to/<attribute>`` for each of them. Attributes that do not apply before
-    or after count nowhere.
+    twice the useful range, else 0, for images that show the attribute; ``leakage/alpha``, the strength that it took;
+    ``leakage/mean``, the mean absolute change of all other attributes; and ``leakage/to/<attribute>`` for each of them.
+    Attributes that do not apply before or after count nowhere.
 
     Arguments:
         annotation: The scorer; its attributes are on the scale [0, 1].
@@ -49,8 +49,9 @@ class Leakage(AbstractEditability):
         change = (found.after - found.before).abs().where(found.reached[:, None], torch.nan)
         names = [name for name in self.others if name != factor]
         columns = {name: change[:, self.scorer.names.index(name)] for name in names}
+        known = found.before[:, found.column].isfinite()
         return {
-            "leakage/reached": found.reached.float(),
+            "leakage/reached": found.reached.float().where(known, torch.nan),
             "leakage/alpha": found.alpha,
             "leakage/mean": torch.stack(list(columns.values())).nanmean(dim=0),
             **{f"leakage/to/{name}": value for name, value in columns.items()},

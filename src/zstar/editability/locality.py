@@ -63,7 +63,8 @@ class Locality(AbstractEditability):
         rest = 1 - place
         with torch.no_grad():
             pairs = zip(before.split(walked.size), after.split(walked.size), rest.split(walked.size), strict=True)
-            distance = torch.cat([self.identity(new, old, weights) for old, new, weights in pairs])
+            identity = self.identity.to(before.device)
+            distance = torch.cat([identity(new, old, weights) for old, new, weights in pairs])
         outside = (change * rest).sum(dim=(1, 2, 3))
         values = {
             "outside": outside / change.sum(dim=(1, 2, 3)).clamp_min(1e-12),

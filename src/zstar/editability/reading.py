@@ -1,5 +1,6 @@
 """What a scorer reads from images as a direction is walked, and the strength at which it reads a given effect."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -30,8 +31,8 @@ def find_factor(walked: Walked, scorer: AbstractScorer, asked: str | None) -> st
         if asked not in scorer.names:
             raise ValueError(f"editability.*.factor: there is no '{asked}'; choose from {', '.join(scorer.names)}")
         return asked
-    edit = walked.direction.label.found.get("edit") or {}
-    named = (edit.get("factor"), walked.name, walked.name.split("-")[-1])
+    edit = walked.direction.label.found.get("edit")
+    named = (edit.get("factor") if isinstance(edit, Mapping) else None, walked.name, walked.name.split("-")[-1])
     return next((name for name in named if name in scorer.names), None)
 
 
@@ -83,7 +84,7 @@ def match(walked: Walked, scorer: AbstractScorer, factor: str, effect: float) ->
         enough = gain[1:] >= 1
         first = enough.float().argmax(dim=0)  # of the strengths that are enough
         low, high = gain.gather(0, first[None])[0], gain.gather(0, first[None] + 1)[0]
-        share = ((1 - low) / (high - low).clamp_min(1e-6)).clamp(0, 1)
+        share = ((1 - low) / (high - low).clamp_min(1e-6)).clamp(0, 1).nan_to_num(1.0)  # not shown before: no line
         found = (first + share) / LADDER * REACH * end
         nearer = enough.any(dim=0) & ~(alpha.abs() <= found.abs())
         alpha = torch.where(nearer, found, alpha)

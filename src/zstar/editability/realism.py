@@ -43,4 +43,4 @@ class Realism(AbstractEditability):
 
     def see(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
         """A vector per image."""
-        return pooled(self.network(images))
+        return pooled(self.network.to(images.device)(images))

@@ -32,7 +32,8 @@ class Smoothness(AbstractEditability):
             new = walked.render(torch.full_like(walked.latent.flatten(1)[:, 0], alpha))
             if old is not None:
                 pairs = zip(new.split(walked.size), old.split(walked.size), strict=True)
-                found.append(torch.cat([self.distance(a, b) for a, b in pairs]))
+                distance = self.distance.to(new.device)
+                found.append(torch.cat([distance(a, b) for a, b in pairs]))
             old = new
         steps = torch.stack(found)
         return {

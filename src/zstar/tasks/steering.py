@@ -40,16 +40,18 @@ class Curve:
 
     def scores(self) -> dict[str, float]:
         """Inside the range: mean ``loss``; ``slope`` of achieved over given strength by least squares (1 is right);
-        ``r2``, the share of the variation of all achieved strengths that lies on that line; ``r2_mean``, the share of
-        the variation of the mean given strength that the mean achieved one follows, which a wrong slope lowers too."""
+        ``r2``, the share of the variation of all achieved strengths that lies on that line, 0 where there is none;
+        ``r2_mean``, the share of the variation of the mean given strength that the mean achieved one follows, which a
+        wrong slope lowers too."""
         given, got = self.given[self.inside].double(), self.achieved[self.inside].double()
         x, y = given - given.mean(), got - got.mean()
         slope = (x * y).sum() / x.square().sum().clamp_min(1e-12)
         rest, missed = (y - slope * x).square().sum(), (got.mean(dim=1) - given.mean(dim=1)).square().sum()
+        varied = y.square().sum()
         return {
             "loss": self.loss[self.inside].mean().item(),
             "slope": slope.item(),
-            "r2": (1 - rest / y.square().sum().clamp_min(1e-12)).item(),
+            "r2": (1 - rest / varied).item() if varied > 1e-12 else 0.0,
             "r2_mean": (1 - missed / (given.mean(dim=1) - given.mean()).square().sum().clamp_min(1e-12)).item(),
         }
 
@@ -104,8 +106,9 @@ def measure(
 ) -> Curve:
     """The curve of one direction over its range and beyond, on latents that it has not been trained on."""
     share = torch.linspace(-BEYOND, BEYOND, COUNT)
-    alphas = torch.where(share < 0, -share * edit.low, share * edit.high).unique()
-    inside = (alphas >= edit.low - 1e-6) & (alphas <= edit.high + 1e-6)
+    alphas = torch.where(share < 0, -share * edit.low, share * edit.high).clamp(*edit.limits).unique()
+    slack = 1e-6 * max(-edit.low, edit.high)
+    inside = (alphas >= edit.low - slack) & (alphas <= edit.high + slack)
     given, achieved, loss = [], [], []
     for part in latents.split(size):
         before = decode(part).clamp(-1, 1)
