@@ -16,3 +16,4 @@ for finder in attribute interfacegan; do
     annotation=labels annotation.path="$LABELS" annotation.inversion="$labelled" 'editability=[]' \
     output=outputs/faces name="$finder"
 done
+"$python" experiments/faces/table.py outputs/faces
