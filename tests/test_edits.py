@@ -16,7 +16,6 @@ from torch import Tensor
 
 from zstar.config import ConfigError, build, check
 from zstar.data.cottages import FACTORS, Cottages, render, sample_factors
-from zstar.edits.achieved import achieved
 from zstar.edits.base import AbstractEdit
 from zstar.edits.blur import Blur
 from zstar.edits.brightness import Brightness
@@ -27,6 +26,7 @@ from zstar.edits.lightness import Lightness
 from zstar.edits.rotate import Rotate
 from zstar.edits.rotate_3d import Rotate3D
 from zstar.edits.saturation import Saturation
+from zstar.edits.search import search
 from zstar.edits.shift import Shift
 from zstar.edits.warp import AbstractWarp
 from zstar.edits.zoom import Zoom
@@ -442,7 +442,7 @@ def test_strengths_are_drawn_over_the_range_from_a_seed() -> None:
 
 
 def steps_of(edit: AbstractEdit) -> float:
-    """Distance between two tries of ``achieved``."""
+    """Distance between two tries of ``search``."""
     least, most = edit.limits
     return (min(most, 1.5 * edit.high) - max(least, 1.5 * edit.low)) / 32
 
@@ -472,7 +472,7 @@ def test_a_pair_is_compared_by_itself_and_the_search_can_be_set() -> None:
     together = edit.achieved(images, after)
     alone = torch.cat([edit.achieved(images[i : i + 1], after[i : i + 1]) for i in range(3)])
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-4)
-    narrow = achieved(edit, images, after, low=-0.15, high=0.15, steps=61)
+    narrow = search(edit, images, low=-0.15, high=0.15, steps=61)(after)
     torch.testing.assert_close(narrow, torch.tensor([0.15, -0.1, 0.05]), rtol=0, atol=3e-3)
 
 

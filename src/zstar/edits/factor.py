@@ -1,5 +1,6 @@
 """Factors of the cottage world as edits, drawn by the renderer itself."""
 
+from collections.abc import Callable
 from functools import cache
 
 import torch
@@ -53,9 +54,10 @@ class Factor(AbstractEdit):
         edited = ((images + change) * (1 - anew) + after * anew).clamp(-1, 1)
         return edited, torch.ones_like(images[:, :1])
 
-    def achieved(self, before: Float[Tensor, "b c h w"], after: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+    def gauge(self, before: Float[Tensor, "b c h w"]) -> Callable[[Tensor], Tensor]:
         column, factor = _column(self.factor), FACTORS[self.factor]
-        return (_read(after) - _read(before))[:, column] / (factor.high - factor.low)
+        start = _read(before)[:, column]
+        return lambda after: (_read(after)[:, column] - start) / (factor.high - factor.low)
 
 
 def moved(factors: Float[Tensor, "b k"], name: str, alpha: Float[Tensor, " b"]) -> Float[Tensor, "b k"]:

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zstar.edits.achieved import achieved
 from zstar.edits.base import AbstractEdit
+from zstar.edits.search import search
 from zstar.edits.warp import SEEN
 
 
@@ -44,8 +44,8 @@ class Function(AbstractEdit):
         self._compare("a mask", valid, images[:, :1].shape)
         return edited.to(images.dtype), (valid > SEEN).to(images.dtype)
 
-    def achieved(self, before: Float[Tensor, "b c h w"], after: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-        return achieved(self, before, after)
+    def gauge(self, before: Float[Tensor, "b c h w"]) -> Callable[[Tensor], Tensor]:
+        return search(self, before)
 
     def _compare(self, what: str, value: object, shape: torch.Size) -> None:
         if not isinstance(value, Tensor) or value.shape != shape:

@@ -1,13 +1,14 @@
 """Edits that give pixels other values and leave things in their places."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zstar.edits.achieved import achieved
 from zstar.edits.base import AbstractEdit
+from zstar.edits.search import search
 
 
 class AbstractPaint(AbstractEdit):
@@ -19,8 +20,8 @@ class AbstractPaint(AbstractEdit):
         painted = self.paint(images, alpha.view(-1, 1, 1, 1))
         return painted.clamp(-1, 1), torch.ones_like(images[:, :1])
 
-    def achieved(self, before: Float[Tensor, "b c h w"], after: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-        return achieved(self, before, after)
+    def gauge(self, before: Float[Tensor, "b c h w"]) -> Callable[[Tensor], Tensor]:
+        return search(self, before)
 
     @abstractmethod
     def paint(self, images: Float[Tensor, "b c h w"], alpha: Float[Tensor, "b 1 1 1"]) -> Float[Tensor, "b c h w"]:

@@ -1,15 +1,15 @@
 """Edits that move pixels: one homography per image, and the mask of what was in the picture."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
 from kornia.geometry.transform import homography_warp
 from torch import Tensor
 
-from zstar.edits.achieved import achieved
 from zstar.edits.base import AbstractEdit
+from zstar.edits.search import search
 
 SEEN = 0.999  # of a pixel's bilinear weight, what has to come from inside the picture
 
@@ -29,8 +29,8 @@ class AbstractWarp(AbstractEdit):
         moved = homography_warp(seen, self.homography(alpha, width / height), (height, width), align_corners=False)
         return moved[:, :-1], (moved[:, -1:] > SEEN).to(images.dtype)
 
-    def achieved(self, before: Float[Tensor, "b c h w"], after: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-        return achieved(self, before, after)
+    def gauge(self, before: Float[Tensor, "b c h w"]) -> Callable[[Tensor], Tensor]:
+        return search(self, before)
 
     @abstractmethod
     def homography(self, alpha: Float[Tensor, " b"], aspect: float) -> Float[Tensor, "b 3 3"]:

@@ -112,12 +112,13 @@ def measure(
     given, achieved, loss = [], [], []
     for part in latents.split(size):
         before = decode(part).clamp(-1, 1)
+        gauge = edit.gauge(before)
         for value in alphas.tolist():
             alpha = torch.full((len(part),), value, device=part.device)
             made, (target, mask) = decode(walk(part, alpha)), edit(before, alpha)
             loss.append(sum(one.weight * one(made, target, mask) for one in losses.values()).cpu())
-            given.append(edit.achieved(before, target).cpu())
-            achieved.append(edit.achieved(before, made.clamp(-1, 1)).cpu())
+            given.append(gauge(target).cpu())
+            achieved.append(gauge(made.clamp(-1, 1)).cpu())
     columns = ([torch.cat(found[i :: len(alphas)]) for i in range(len(alphas))] for found in (given, achieved, loss))
     return Curve(alphas, inside, *(torch.stack(column) for column in columns))
 
