@@ -62,9 +62,9 @@ class AbstractEdit(ABC):
 
     @abstractmethod
     def gauge(self, before: Float[Tensor, "b c h w"]) -> Callable[[Tensor], Tensor]:
-        """A measure for images that may have come from ``before`` by this edit: images ``[b, c, h, w]`` → how much of
-        the edit is in them ``[b]``, in its unit, as far as the pixels tell. What depends on ``before`` alone is computed
-        once."""
+        """A measure for images that may have come from ``before`` by this edit: images ``[b, c, h, w]`` → how much
+        of the edit is in them ``[b]``, in its unit, as far as the pixels tell. What depends on ``before`` alone is
+        computed once."""
 
     def achieved(self, before: Float[Tensor, "b c h w"], after: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
         """How much of this edit leads from ``before`` to ``after``."""

@@ -23,7 +23,7 @@ def search(
 
     Nearest is the least squared distance, meaned over the pixels that the edit left valid. The best of a grid is
     refined by a parabola through its neighbours. For a pair that no α leads between it is the nearest try, and tells
-    nothing: ask how much there is of an edit that was aimed at. The tries are kept, so that many images can be compared.
+    nothing: ask how much there is of an edit that was aimed at. The tries are kept for any number of images.
 
     Arguments:
         low, high: What to search; 1.5 times the range of the edit if not given, as far as its limits go.

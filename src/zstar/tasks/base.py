@@ -29,7 +29,7 @@ class AbstractTask(pl.LightningModule, ABC):
         parts: What is trained and how, by name: all that a checkpoint holds besides ``done``. A frozen network that
             the training only looks at is no part.
         objects: What a data set may ask for by name when it is built.
-        groups: The groups of the configuration that the task takes its parts from.
+        groups: The groups of the configuration that the task takes its parts from in any case.
     """
 
     groups: ClassVar[tuple[str, ...]]
@@ -49,6 +49,11 @@ class AbstractTask(pl.LightningModule, ABC):
     def compose(cls, cfg: DictConfig) -> "AbstractTask":
         """Build the task and the networks it trains from a composed configuration of ``train.py``."""
 
+    @classmethod
+    def needs(cls, cfg: DictConfig) -> tuple[str, ...]:
+        """All groups that it takes its parts from with this configuration."""
+        return cls.groups
+
     @abstractmethod
     def update(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One training step on ``images`` and extras; returns the scalars to log."""
@@ -60,6 +65,10 @@ class AbstractTask(pl.LightningModule, ABC):
     @abstractmethod
     def export(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The weights to keep, and the plain facts that rebuild the network around them."""
+
+    def attached(self) -> dict[str, tuple[dict[str, Tensor], dict[str, Any]]]:
+        """What else to keep, in files of its own beside the weights: name → tensors and card."""
+        return {}
 
     @abstractmethod
     def pictures(self, data: AbstractData | None) -> Tensor | None:

@@ -35,18 +35,19 @@ UNHASHED = ("trainer", "callbacks")  # how a training is carried out and watched
 def fit(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     """Train as ``cfg`` says, in ``folder``; asked for again, go on where it stopped or return what it had found.
 
-    Writes ``checkpoint.pt``, ``samples/*.png``, ``weights.safetensors`` with its card ``weights.json``, and
-    ``result.json``.
+    Writes ``checkpoint.pt``, ``samples/*.png``, ``weights.safetensors`` with its card ``weights.json``, what else the
+    task keeps, in the same way, and ``result.json``.
 
     Raises:
         ValueError: The configuration is wrong, or ``folder`` holds a training of another one.
     """
     check(cfg, Train)
     kind: type[AbstractTask] = resolve(cfg.task._target_)
-    for name in kind.groups:
+    needed = kind.needs(cfg)
+    for name in needed:
         if cfg.get(name) is None and name not in MULTI_SELECT:
             raise ValueError(f"{name}: nothing is chosen and this task needs it; leave {name} at its default")
-    plain = {name: value for name, value in to_plain(cfg).items() if name not in GROUPS or name in kind.groups}
+    plain = {name: value for name, value in to_plain(cfg).items() if name not in GROUPS or name in needed}
     if str(plain["trainer"].get("precision")) in ("16", "16-mixed"):
         raise ValueError("trainer.precision: 16-mixed scales gradients, which no task here undoes; choose bf16-mixed")
     hashed = {name: value for name, value in plain.items() if name not in UNHASHED}
@@ -113,8 +114,11 @@ def _fit(
 
     def export(found: dict[str, float] | None = None) -> dict[str, Any]:
         tensors, facts = task.export()
-        facts |= _facts(task, plain, identity, keeper.seconds()) | {"waiting": waiting.share(), "scores": found or {}}
+        run = _facts(task, plain, identity, keeper.seconds()) | {"waiting": waiting.share(), "scores": found or {}}
+        facts |= run
         save_weights(folder / "weights.safetensors", tensors, facts)
+        for name, (tensors, card) in task.attached().items():
+            save_weights(folder / f"{name}.safetensors", tensors, card | run)
         return facts
 
     watchers = [keeper, Samples(folder / "samples", cfg.callbacks.samples_every, validation)]

@@ -20,6 +20,7 @@ from zstar.signatures import resolve
 from zstar.tasks.base import AbstractTask
 from zstar.tasks.sampling import draw, follow, path_lengths
 from zstar.tasks.score import score
+from zstar.tasks.steerable import Steering
 
 
 class GeneratorTask(AbstractTask):
@@ -42,6 +43,9 @@ class GeneratorTask(AbstractTask):
         path_weight: Weight of the path-length regularisation, 0 for none.
         path_every: Steps between two path lengths, on a quarter of the batch.
         style_mixing: Share of images whose layers take their w from two latents.
+        head_start: Steps at the beginning in which G stays as it is, so that a fresh D does not spoil a G that is
+            finished; 0 for one that is not.
+        steering: What makes the generator steerable besides; ``None`` for nothing.
         scorer: An annotator that scores the mean generator on held-out images; none, no scores. The one that a
             projected discriminator looks through judges too kindly: good for curves, not for the card.
         steps: Steps in all.
@@ -64,6 +68,8 @@ class GeneratorTask(AbstractTask):
         path_weight: float = 0.0,
         path_every: int = 8,
         style_mixing: float = 0.0,
+        head_start: int = 0,
+        steering: Steering | None = None,
         scorer: str | None = None,
         steps: int = 10_000,
         batch: int = 16,
@@ -72,14 +78,19 @@ class GeneratorTask(AbstractTask):
     ) -> None:
         super().__init__(steps, batch, seed, log_every)
         require("task", POSITIVE, lr=lr, lr_discriminator=lr_discriminator, ema_images=ema_images)
-        require("task", Within(0), path_weight=path_weight)
+        require("task", Within(0), path_weight=path_weight, head_start=head_start)
         require("task", Within(1), path_every=path_every)
         require("task", Within(0, 1), decay=decay, style_mixing=style_mixing)
+        if steering is not None and style_mixing:
+            raise ValueError(
+                f"task.style_mixing: {style_mixing} mixes latents and task.steering moves single ones; set it to 0"
+            )
         self.mean = copy.deepcopy(generator).freeze()
         self.generator = generator.train().requires_grad_(True)
         self.discriminator = discriminator.train().requires_grad_(True)
         self.lr, self.lr_discriminator, self.decay, self.ema_images = lr, lr_discriminator, decay, ema_images
         self.path_weight, self.path_every, self.style_mixing = path_weight, path_every, style_mixing
+        self.head_start, self.steering = head_start, steering
         self.scorer = scorer and load_annotator(scorer)
         self.register_buffer("path_mean", torch.zeros(()))
         self.adam = torch.optim.Adam(generator.parameters(), lr, (0.0, 0.99))
@@ -87,6 +98,12 @@ class GeneratorTask(AbstractTask):
         self.objects = {"generator": generator}
         self.parts = {"generator": generator, "mean": self.mean, "discriminator": discriminator}
         self.parts |= {"adam": self.adam, "adam_discriminator": self.adam_discriminator}
+        self.parts |= {} if steering is None else steering.parts
+
+    @classmethod
+    def needs(cls, cfg: DictConfig) -> tuple[str, ...]:
+        """Those of the walks and edits too, where it is to become steerable."""
+        return cls.groups + (Steering.groups if cfg.task.get("steering") else ())
 
     @classmethod
     def compose(cls, cfg: DictConfig) -> "GeneratorTask":
@@ -107,41 +124,61 @@ class GeneratorTask(AbstractTask):
             raise ValueError(f"generator: this task trains a StyleGAN2, not a {name}; choose generator=stylegan2")
         sizes = {"resolution": generator.resolution, "channels": generator.channels}
         discriminator = offer(cfg.discriminator, **sizes)
-        return build(cfg.task, generator=generator, discriminator=discriminator, seed=cfg.seed)
+        made = {"generator": generator, "discriminator": discriminator}
+        if cfg.task.get("steering"):
+            made["steering"] = Steering.compose(cfg, generator)
+        return build(cfg.task, **made, seed=cfg.seed)
+
+    def on_fit_start(self) -> None:
+        """Lightning's hook: what is no submodule follows the task to its device."""
+        if self.steering is not None:
+            self.steering.to_device(self.device)
 
     def update(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One step of the discriminator, one of the generator, one of the mean."""
         rng, judge = self.rng, self.discriminator
         self.generator.require_size(batch["images"])
         self._set_rates()
-        fake = draw(self.generator, len(batch["images"]), rng, self.style_mixing)
+        images, price, logs = batch["images"], 0.0, {}
+        if self.steering is None:
+            fake = draw(self.generator, len(images), rng, self.style_mixing)
+        else:
+            images, fake, price, logs = self.steering.show(images, rng, self.done)
         frozen = judge.features(fake)
         with torch.no_grad():
-            real = judge.features(batch["images"])
+            real = judge.features(images)
         judge.refresh()
         both = judge.judge([torch.cat([r, f.detach()]) for r, f in zip(real, frozen, strict=True)])
         halves = [logits.tensor_split(2) for logits in both]
         loss = judge.loss([real for real, _ in halves], [fake for _, fake in halves])
-        penalty = judge.penalty(batch["images"], self.done, rng)
-        self._step(self.adam_discriminator, loss if penalty is None else loss + penalty)
+        penalty = judge.penalty(images, self.done, rng)
+        self._step(loss if penalty is None else loss + penalty, self.adam_discriminator)
         judge.requires_grad_(False)
         wish = judge.generator_loss(judge.judge(frozen))
-        self._step(self.adam, wish)
-        logs = {"train/discriminator": loss, "train/generator": wish}
-        if self.path_weight and self.done % self.path_every == 0:
+        learns = self.done >= self.head_start
+        self._step(wish + price, *[self.adam] * learns, *([] if self.steering is None else [self.steering.adam]))
+        logs |= {"train/discriminator": loss, "train/generator": wish}
+        if learns and self.path_weight and self.done % self.path_every == 0:
             lengths = path_lengths(self.generator, max(1, len(fake) // 4), rng)
             self.path_mean.lerp_(lengths.detach().mean(), 0.01)
             logs["train/path"] = uneven = (lengths - self.path_mean).square().mean()
-            self._step(self.adam, uneven * self.path_weight * self.path_every)
+            self._step(uneven * self.path_weight * self.path_every, self.adam)
         judge.requires_grad_(True)
         half_life = min(self.ema_images, (self.done + 1) * self.batch / 20)
-        follow(self.mean, self.generator, 1 - 0.5 ** (self.batch / half_life))
+        share = 1 - 0.5 ** (self.batch / half_life)
+        follow(self.mean, self.generator, share)
+        if self.steering is not None:
+            self.steering.follow(share)
         return {name: value.detach() for name, value in logs.items()}
 
-    def _step(self, optimizer: torch.optim.Optimizer, loss: Float[Tensor, ""]) -> None:
-        optimizer.zero_grad(set_to_none=True)
+    def _step(self, loss: Float[Tensor, ""], *optimizers: torch.optim.Optimizer) -> None:
+        if not optimizers:
+            return
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
         self.manual_backward(loss)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
 
     def _set_rates(self) -> None:
         """Constant, then a cosine to zero."""
@@ -149,6 +186,8 @@ class GeneratorTask(AbstractTask):
         share = 0.5 - 0.5 * torch.cos(torch.tensor(torch.pi * min(1.0, left))).item()
         self.adam.param_groups[0]["lr"] = self.lr * share
         self.adam_discriminator.param_groups[0]["lr"] = self.lr_discriminator * share
+        if self.steering is not None:
+            self.steering.adam.param_groups[0]["lr"] = self.steering.lr * share
 
     def checkpoint(self) -> dict[str, Any]:
         """The parts and the running mean of the path length."""
@@ -160,19 +199,26 @@ class GeneratorTask(AbstractTask):
         self.path_mean.copy_(state["path_mean"])
 
     def evaluate(self, data: AbstractData) -> dict[str, float]:
-        """What the scorer sees in as many samples as there are held-out images, beside what it sees in these."""
+        """What the scorer sees in as many samples as there are held-out images, beside what it sees in these; and how
+        far the directions go, where there are any."""
+        steered = {} if self.steering is None else self.steering.evaluate(self.mean)
         if self.scorer is None:
-            return {}
+            return steered
         found = score(self.mean, data, *self.scorer, seed=self.seed)
         kept = {name: found[name] for name in ("presence_largest_gap", "diversity/ratio")}
-        return {"kid": found["kid"]["value"], **kept}
+        return {"kid": found["kid"]["value"], **kept, **steered}
 
     def export(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The mean generator under the official names."""
         return dict(self.mean.state_dict()), {"kind": "generator", "settings": dict(self.mean.settings)}
 
+    def attached(self) -> dict[str, tuple[dict[str, Tensor], dict[str, Any]]]:
+        """The directions, of the mean generator."""
+        return {} if self.steering is None else {"directions": self.steering.export(self.mean)}
+
     @torch.no_grad()
     def pictures(self, data: AbstractData | None) -> Float[Tensor, "n c h w"]:
-        """Forty-eight samples of the mean generator, always of the same latents."""
+        """Forty-eight samples of the mean generator, always of the same latents; below them, walked ones."""
         z = self.mean.sample(48, torch.Generator().manual_seed(self.seed)).to(self.device)
-        return self.mean.synthesize(z, "z", "const").float()
+        samples = self.mean.synthesize(z, "z", "const").float()
+        return samples if self.steering is None else torch.cat([samples, self.steering.pictures(self.mean)])
