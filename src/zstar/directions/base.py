@@ -26,8 +26,8 @@ class Label:
 
     meaning: str = ""
     unit: str = "σ"
-    low: float = -3.0
-    high: float = 3.0
+    low: float = -2.0
+    high: float = 2.0
     found: Mapping[str, Any] = field(default_factory=dict)
     scores: Mapping[str, float] = field(default_factory=dict)
 
