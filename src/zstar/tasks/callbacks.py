@@ -118,17 +118,24 @@ class Scores(pl.Callback):
     def __init__(self, data: AbstractData | None, every: int) -> None:
         self.data, self.every = data, every
         self.final: dict[str, float] = {}
+        self.scored = -1  # the step that ``final`` is of
+
+    def score(self, task: AbstractTask) -> None:
+        """Evaluate, unless it is done for this step."""
+        if self.data and self.scored != task.done:
+            self.final, self.scored = task.evaluate(self.data), task.done
 
     def on_train_batch_end(self, trainer: pl.Trainer, task: AbstractTask, *_: Any) -> None:
         """Evaluate and log."""
         if self.data and self.every and task.done % self.every == 0:
-            scores = {f"validation/{name}": value for name, value in task.evaluate(self.data).items()}
+            self.score(task)
             if trainer.logger is not None:  # a task may keep its best by these, whether they are logged or not
+                scores = {f"validation/{name}": value for name, value in self.final.items()}
                 trainer.logger.log_metrics(scores, step=task.done)
 
     def on_train_end(self, trainer: pl.Trainer, task: AbstractTask) -> None:
         """Evaluate while everything is still where it was trained."""
-        self.final = {} if self.data is None else task.evaluate(self.data)
+        self.score(task)
 
 
 class Snapshots(pl.Callback):
