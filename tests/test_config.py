@@ -17,7 +17,7 @@ from zstar.job import make_job
 from zstar.losses.pixel import Pixel
 from zstar.ranges import POSITIVE, Within, require
 from zstar.regularizers.latent_norm import LatentNorm
-from zstar.settings import Invert, Train
+from zstar.settings import Edit, Invert, Train
 from zstar.spaces.w import W
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -25,7 +25,7 @@ PRIMARIES = sorted(path.stem for path in CONF.glob("*.yaml"))
 OPTIONS = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml") if path.parent != CONF)
 RECIPES = [path for path in OPTIONS if path.parts[0] in ("method", "experiment")]
 FLOOR = 20
-SETTINGS = {"invert": Invert, "train": Train}
+SETTINGS = {"invert": Invert, "train": Train, "edit": Edit}
 
 
 @functools.cache

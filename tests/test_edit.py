@@ -1,0 +1,440 @@
+"""``edit.py`` end to end: pictures, films, latents, numbers and the report; from saved latents; and its mistakes."""
+
+import copy
+import json
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from omegaconf import DictConfig
+from PIL import Image
+from torch import Tensor
+
+from zstar import editjob, projection
+from zstar.animation import there_and_back, write_gif, write_mp4
+from zstar.checkpoints import load_weights, read_card, save_weights
+from zstar.cli import edit
+from zstar.directions.apply import apply
+from zstar.directions.base import Label
+from zstar.directions.library import load_directions, save_directions
+from zstar.directions.linear import Linear
+from zstar.editing import between, run
+from zstar.editjob import Sheet, make_sheets
+from zstar.editreport import write_edit_report
+from zstar.generators.stylegan2 import StyleGAN2
+from zstar.images import read_image, to_uint8
+from zstar.inversion import Inversion
+
+ROOT = Path(tempfile.mkdtemp(prefix="zstar-"))
+TINY, OTHER, FOUND = ROOT / "tiny.safetensors", ROOT / "other.safetensors", ROOT / "found.safetensors"
+SAVED = ROOT / "saved"
+PROJECTION = [
+    "generator=stylegan2", f"generator.checkpoint={TINY}", "data.resolution=16", "data.count=3", "steps=2",
+    "space.prior_samples=100", "loss=[pixel]", "metric=[mse]", "logger=none",
+]  # fmt: skip
+QUICK = [
+    *PROJECTION, "search.prior_samples=100", "direction=[file]", f"direction.file.path={FOUND}", "editability=[]",
+    "frames=4", "only=[warm]", "strengths=3",
+]  # fmt: skip
+FROM_SAVED = [f"inversion={SAVED}"]
+CELL = 16 * 3  # small pictures are shown at three times their size
+
+
+@pytest.fixture(scope="module", autouse=True)
+def files(tiny: StyleGAN2) -> Iterator[None]:
+    """The small generator and another one, directions of it in three spaces, and a saved inversion."""
+    torch.manual_seed(0)
+    save_weights(TINY, tiny.state_dict(), {"kind": "generator", "settings": tiny.settings})
+    other = StyleGAN2(resolution=16, z_dim=16, w_dim=16, num_mapping_layers=2, channel_max=16)
+    save_weights(OTHER, other.state_dict(), {"kind": "generator", "settings": other.settings})
+    found = {
+        "warm": Linear("w", torch.randn(16), Label("warmer light", "σ", -2, 2, {"method": "made up"})),
+        "roof+dome": Linear("w_plus", torch.randn(6, 16), Label(low=0, high=1)),
+        "tint": Linear("style", torch.randn(tiny.shape("style")), Label("another tint", "channels", -1, 3)),
+        "deep": Linear("z", torch.randn(16)),
+    }
+    save_directions(FOUND, found, tiny)
+    save_directions(ROOT / "foreign.safetensors", {"warm": found["warm"]}, other)
+    save_inversion(SAVED, tiny, "w_plus", 5)
+    yield
+    shutil.rmtree(ROOT)
+
+
+def save_inversion(folder: Path, tiny: StyleGAN2, space: str, count: int, noise: bool = False) -> Inversion:
+    """What a run of invert.py leaves, with latents that are far apart."""
+    latent = tiny.sample(count, torch.Generator().manual_seed(count), space=space)
+    latent = latent + 0.5 * torch.randn(latent.shape, generator=torch.Generator().manual_seed(1))
+    maps = {name: torch.randn(count, 1, *size) for name, size in tiny.noise_shapes.items()} if noise else {}
+    found = Inversion(
+        [f"photo-{i}" for i in range(count)], space, latent, None, torch.zeros(count), torch.zeros(count),
+        torch.zeros(count), ["done"] * count, maps, "optimize" if noise else "const",
+    )  # fmt: skip
+    tensors, card = found.pack()
+    save_weights(folder / "latents.safetensors", tensors, {**card, "generator": tiny.fingerprint()})
+    return found
+
+
+@pytest.fixture
+def cfg(composed: Callable[..., DictConfig], tmp_path: Path) -> Callable[..., DictConfig]:
+    """``cfg("combine=grid", …)``: an editing run of a second; later words win."""
+
+    def make(*words: str) -> DictConfig:
+        chosen = {word.partition("=")[0].strip("~+") for word in words}
+        places = [f"output={tmp_path / 'edit'}", f"projections={tmp_path / 'invert'}"]
+        dropped = {"direction.file.path"} if "direction" in chosen else set()
+        return composed("edit", *(w for w in [*QUICK, *places] if w.partition("=")[0] not in chosen | dropped), *words)
+
+    return make
+
+
+def finish(cfg: DictConfig) -> tuple[dict[str, Any], Path]:
+    result = run(cfg)
+    return result, Path(result["folder"])
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB")).astype(int)
+
+
+def cell(picture: np.ndarray, row: int, column: int) -> np.ndarray:
+    """One of the pictures in a strip, at its own size."""
+    step = CELL + 4
+    return picture[row * step : row * step + CELL : 3, column * step : column * step + CELL : 3]
+
+
+def seen(image: Tensor) -> np.ndarray:
+    return to_uint8(image[None])[0].numpy().astype(int)
+
+
+def close(a: np.ndarray, b: np.ndarray) -> bool:
+    """The same up to rounding, which differs between batches of different sizes."""
+    return a.shape == b.shape and np.abs(a - b).max() <= 1
+
+
+def test_a_run_leaves_everything_behind_and_is_not_done_twice(
+    cfg: Callable[..., DictConfig], tmp_path: Path, tiny: StyleGAN2, capsys: pytest.CaptureFixture
+) -> None:
+    asked = cfg("only=[warm,roof+dome,tint]", "logger=csv", "measured=2", "editability=[smoothness]")
+    asked.editability.smoothness.distance = {"_target_": "zstar.losses.pixel.Pixel"}  # at this size, of networks, none
+    result, folder = finish(asked)
+    names = {"warm": "warm", "roof+dome": next((folder / "edited").glob("roof*.safetensors")).stem, "tint": "tint"}
+    assert {path.name for path in folder.iterdir()} == {
+        "config.yaml", "directions.safetensors", "directions.json", "strips", "sheets", "edited", "animations",
+        "results.parquet", "report.html", "result.json", "log",
+    }  # fmt: skip
+    strengths = {"warm": [-2, 0, 2], "roof+dome": [0, 0.5, 1], "tint": [-1, 0, 3]}
+    assert [sheet["name"] for sheet in result["sheets"]] == list(names)
+    inversion = Inversion.load(result["inversion"])
+    found = load_directions(FOUND, tiny)
+    for name, file in names.items():
+        card = read_card(folder / "edited" / f"{file}.safetensors")
+        latents = load_weights(folder / "edited" / f"{file}.safetensors")["latent"]
+        assert card["ids"] == inversion.ids and card["generator"] == tiny.fingerprint()
+        assert card["combinations"] == [[[name, alpha]] for alpha in strengths[name]]
+        assert card["space"] == ("style" if name == "tint" else "w_plus")
+        steps = [(found[name], torch.full((3,), float(strengths[name][2])))]
+        torch.testing.assert_close(latents[:, 2], apply(tiny, inversion.latent, "w_plus", steps)[0])
+        for index, image in enumerate(inversion.ids):
+            strip = pixels(folder / "strips" / file / f"{image}.png")
+            assert strip.shape == (CELL, 4 * (CELL + 4) - 4, 3)
+            target = read_image(Path(result["inversion"]).parent / "targets" / f"{image}.png", 16)
+            assert close(cell(strip, 0, 0), seen(target))
+            drawn = tiny.synthesize(latents[index], card["space"]).clamp(-1, 1)
+            assert all(close(cell(strip, 0, 1 + i), seen(drawn[i])) for i in range(3))
+            still = strengths[name].index(0)
+            assert close(cell(strip, 0, 1 + still), seen(inversion.render(tiny)[index].clamp(-1, 1)))
+            assert not close(cell(strip, 0, 3), cell(strip, 0, 1))
+        assert pixels(folder / "sheets" / f"{file}.png").shape == (3 * (CELL + 4) - 4, 4 * (CELL + 4) - 4, 3)
+        with Image.open(folder / "animations" / f"{file}.gif") as film:
+            assert film.n_frames == 6 and film.size == (3 * (CELL + 4) - 4, CELL) and film.info["loop"] == 0
+        with av.open(str(folder / "animations" / f"{file}.mp4")) as film:
+            frames = list(film.decode(video=0))
+            assert len(frames) == 6 and (frames[0].width, frames[0].height) == (3 * (CELL + 4) - 4, CELL)
+
+    rows = pl.read_parquet(folder / "results.parquet")
+    assert rows.height == 3 * 2 * 2 and set(rows["image"]) == set(inversion.ids[:2])
+    assert set(rows["metric"]) == {"smoothness/length", "smoothness/unevenness"} and set(rows["direction"]) == set(
+        names
+    )
+    length = rows.filter((pl.col("direction") == "warm") & (pl.col("metric") == "smoothness/length"))["value"]
+    assert result["scores"]["warm"]["smoothness/length"]["mean"] == pytest.approx(length.mean())
+    page = (folder / "report.html").read_text()
+    assert page.count("smoothness/unevenness") == 3 and page.count("data:image/gif") == 3
+    assert page.count("data:image/png") == 9 and "found by made up" in page and "http" not in page.split("<body")[-1]
+    for said in (
+        "warm",
+        "roof+dome",
+        "tint",
+        "warmer light",
+        "another tint",
+        "-2, +0, +2",
+        "+0, +0.5, +1",
+        "-1, +0, +3",
+    ):
+        assert said in page, said
+    assert load_directions(folder / "directions.safetensors", tiny).keys() == names.keys()
+    assert (folder / "log" / "editability.csv").is_file() and len(list((folder / "log" / "images").iterdir())) == 3
+
+    stamp = (folder / "result.json").stat().st_mtime_ns
+    capsys.readouterr()
+    assert finish(asked)[1] == folder
+    assert capsys.readouterr().out.count("finished already") == 2  # the projection, and what was done with it
+    assert (folder / "result.json").stat().st_mtime_ns == stamp
+    write_edit_report(folder, json.loads((folder / "result.json").read_text()))
+    assert (folder / "report.html").read_text() == page
+
+
+def test_what_invert_has_projected_is_found(
+    composed: Callable[..., DictConfig], cfg: Callable[..., DictConfig], tmp_path: Path
+) -> None:
+    projected = projection.run(composed("invert", *PROJECTION, f"output={tmp_path / 'invert'}"))["folder"]
+    result, _ = finish(cfg("video=false"))
+    assert result["inversion"] == f"{projected}/latents.safetensors"
+    assert len(list((tmp_path / "invert").iterdir())) == 1
+
+
+def test_saved_latents_are_not_projected_again(
+    cfg: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch, tiny: StyleGAN2
+) -> None:
+    monkeypatch.setattr(editjob.projection, "run", lambda cfg: pytest.fail("projected again"))
+    result, folder = finish(cfg(*FROM_SAVED, "video=false"))
+    assert result["images"] == [f"photo-{i}" for i in range(5)] and not list((folder / "animations").glob("*.mp4"))
+    strip = pixels(folder / "strips" / "warm" / "photo-3.png")
+    assert strip.shape == (CELL, 3 * (CELL + 4) - 4, 3)  # nobody has kept the target
+    still = Inversion.load(SAVED / "latents.safetensors").render(tiny)[3]
+    assert close(cell(strip, 0, 1), seen(still.clamp(-1, 1)))
+    again, same = finish(cfg(f"inversion={SAVED / 'latents.safetensors'}", "video=false"))
+    assert same == folder and again["config_hash"] == result["config_hash"]
+    others = [["video=false", "strengths=[1]"], ["video=false", "frames=3"], ["video=false", "only=[roof+dome]"]]
+    keys = {finish(cfg(*FROM_SAVED, *words))[0]["config_hash"] for words in others}
+    assert len(keys | {result["config_hash"]}) == 4
+
+
+def test_what_a_key_depends_on(cfg: Callable[..., DictConfig], tmp_path: Path, tiny: StyleGAN2) -> None:
+    first = save_inversion(tmp_path / "a", tiny, "w", 2)
+    key = editjob.make_edit_job(cfg(f"inversion={tmp_path / 'a'}")).key
+    tensors, card = first.pack()
+    card |= {"generator": tiny.fingerprint()}
+    for change in ({"ids": ["x", "y"]}, {"noise_mode": "none"}):
+        save_weights(tmp_path / "b" / "latents.safetensors", tensors, card | change)
+        assert editjob.make_edit_job(cfg(f"inversion={tmp_path / 'b'}")).key != key
+    save_weights(tmp_path / "b" / "latents.safetensors", tensors | {"seconds": torch.ones(2)}, card)
+    assert editjob.make_edit_job(cfg(f"inversion={tmp_path / 'b'}")).key == key
+
+
+def test_directions_together_and_as_a_table(cfg: Callable[..., DictConfig], tiny: StyleGAN2) -> None:
+    words = [*FROM_SAVED, "video=false", "only=[tint,warm]", "frames=2"]  # style first: there is no way back from it
+    result, folder = finish(cfg(*words, "combine=together"))
+    (sheet,) = result["sheets"]
+    (file,) = (folder / "edited").glob("*.safetensors")
+    assert sheet["name"] == "tint+warm"
+    pairs = [[["tint", a], ["warm", b]] for a, b in ((-1, -2), (0, 0), (3, 2))]
+    assert read_card(file)["combinations"] == pairs and read_card(file)["space"] == "style"
+    found, latent = load_directions(FOUND, tiny), Inversion.load(SAVED / "latents.safetensors").latent
+    warm = latent + 2 * found["warm"].vector
+    expected = tiny.lift(warm, "w_plus", "style") + 3 * found["tint"].vector
+    torch.testing.assert_close(load_weights(file)["latent"][:, 2], expected, atol=1e-4, rtol=1e-4)
+    page = (folder / "report.html").read_text()
+    assert "<strong>warm:</strong>" in page and "<strong>tint:</strong>" in page
+
+    result, folder = finish(cfg(*words, "combine=grid", "strengths={tint: [0, 3], warm: 3}"))
+    (sheet,) = result["sheets"]
+    assert [[step[1] for step in steps] for steps in sheet["combinations"]] == [
+        [a, b] for a in (0, 3) for b in (-2, 0, 2)
+    ]
+    strip = pixels(next((folder / "strips").rglob("photo-0.png")))
+    assert strip.shape == (2 * (CELL + 4) - 4, 3 * (CELL + 4) - 4, 3)
+    assert "from top to bottom" in (folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize("kind", ["linear", "spherical", "w_plus"])
+def test_between_images(cfg: Callable[..., DictConfig], tmp_path: Path, tiny: StyleGAN2, kind: str) -> None:
+    inversion = save_inversion(tmp_path / "own", tiny, "z", 4)
+    words = [f"inversion={tmp_path / 'own'}", "direction=[]", "only=null", f"interpolation={kind}", "frames=5"]
+    result, folder = finish(cfg(*words, "pairs=[[0,3],[2,1]]", "video=false"))
+    assert result["interpolations"] == ["photo-0--photo-3", "photo-2--photo-1"] and not result["sheets"]
+    ends = inversion.render(tiny).clamp(-1, 1)
+    middle = (inversion.latent[0] + inversion.latent[3]) / 2
+    if kind == "spherical":
+        a, b = inversion.latent[0], inversion.latent[3]
+        middle = torch.nn.functional.normalize(a / a.norm() + b / b.norm(), dim=0) * (a.norm() + b.norm()) / 2
+    drawn = tiny.synthesize(middle[None], "z")[0].clamp(-1, 1)
+    if kind == "w_plus":
+        rows = tiny.lift(inversion.latent, "z", "w_plus")
+        drawn = tiny.synthesize((rows[:1] + rows[3:]) / 2, "w_plus")[0].clamp(-1, 1)
+    for name, (a, b) in zip(result["interpolations"], ((0, 3), (2, 1)), strict=True):
+        strip = pixels(folder / "interpolations" / f"{name}.png")
+        assert strip.shape == (CELL, 9 * (CELL + 4) - 4, 3)
+        assert close(cell(strip, 0, 0), seen(ends[a])) and close(cell(strip, 0, 8), seen(ends[b]))
+        with Image.open(folder / "interpolations" / f"{name}.gif") as film:
+            assert film.n_frames == 8
+    strip = pixels(folder / "interpolations" / "photo-0--photo-3.png")
+    assert close(cell(strip, 0, 4), seen(drawn)) and not close(cell(strip, 0, 4), cell(strip, 0, 0))
+    page = (folder / "report.html").read_text()
+    assert "photo-0--photo-3" in page and "photo-2--photo-1" in page
+
+
+def test_noise_that_was_optimised_stays_with_its_image(
+    cfg: Callable[..., DictConfig], tmp_path: Path, tiny: StyleGAN2
+) -> None:
+    noisy = copy.deepcopy(tiny)
+    state = {name: value + 0.5 * name.endswith("noise_strength") for name, value in tiny.state_dict().items()}
+    noisy.load_state_dict(state)
+    save_weights(tmp_path / "noisy.safetensors", state, {"kind": "generator", "settings": tiny.settings})
+    save_directions(tmp_path / "warm.safetensors", {"warm": Linear("w", torch.ones(16))}, noisy)
+    inversion = save_inversion(tmp_path / "own", noisy, "w", 3, noise=True)
+    words = [f"inversion={tmp_path / 'own'}", "interpolation=linear", "video=false", "frames=2"]
+    words += [f"generator.checkpoint={tmp_path}/noisy.safetensors", f"direction.file.path={tmp_path}/warm.safetensors"]
+    result, folder = finish(cfg(*words))
+    assert result["interpolations"] == ["photo-0--photo-1"]  # neighbours; the third has none
+    images = inversion.render(noisy).clamp(-1, 1)
+    assert not close(seen(images[0]), seen(noisy.synthesize(inversion.latent, "w")[0].clamp(-1, 1)))
+    for index in range(3):
+        assert close(cell(pixels(folder / "strips" / "warm" / f"photo-{index}.png"), 0, 1), seen(images[index]))
+    strip = pixels(folder / "interpolations" / "photo-0--photo-1.png")
+    assert close(cell(strip, 0, 0), seen(images[0])) and close(cell(strip, 0, 8), seen(images[1]))
+
+
+def test_a_run_is_in_wandb(cfg: Callable[..., DictConfig]) -> None:
+    _, folder = finish(cfg(*FROM_SAVED, "logger=wandb", "video=false", "frames=2", "name=mine", "tags=[a]"))
+    assert folder.name.startswith("mine_") and len(list(folder.glob("wandb/offline-run-*/run-*.wandb"))) == 1
+
+
+def test_a_run_that_failed_is_done_again(cfg: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [*FROM_SAVED, "video=false", "frames=2", "logger=csv"]
+    with monkeypatch.context() as patch:
+        patch.setattr("zstar.editing.write_edit_report", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            finish(cfg(*words))
+    (failed,) = Path(cfg().output).glob("*/failed.txt")
+    assert json.loads((failed.parent / "log" / "run.json").read_text())["status"] == "failed"
+    _, folder = finish(cfg(*words))
+    assert folder == failed.parent and not failed.exists() and (folder / "result.json").is_file()
+
+
+MISTAKES = [
+    (["only=[cold]"], "only: no direction is called 'cold'; these were found: warm, roof+dome, tint, deep"),
+    (["only=[]"], "only: no direction is left and nothing is to be done; choose some, or only=null for all"),
+    (["direction=[]", "only=null"], "direction: the list is empty and nothing is to be done; choose e.g. direction="),
+    (["strengths=[-3,0]"], "strengths: -3 σ lies outside of the useful range of warm, -2 to 2; stay within, or set"),
+    (["strengths={cold: 3}"], "strengths.cold: there is no such direction; these are: warm"),
+    (["strengths=-1"], "strengths: warm gets none; give a number of them"),
+    ([f"direction.file.path={ROOT}/foreign.safetensors"], f"direction: {ROOT}/foreign.safetensors is for the generat"),
+    ([f"generator.checkpoint={OTHER}", f"direction.file.path={ROOT}/foreign.safetensors"], f"inversion: {SAVED}/laten"),
+    (["generator.checkpoint=null"], "generator.checkpoint: without one the weights are random and there is nothing"),
+    (["interpolation=linear", "pairs=[[0,5]]"], "pairs: [0, 5] are no two of the images; give two numbers from 0 to 4"),
+    (["interpolation=linear", "pairs=[[1]]"], "pairs: [1] are no two of the images; give two numbers from 0 to 4"),
+    (["interpolation=linear", "pairs=[[-1,0]]"], "pairs: [-1, 0] are no two of the images"),
+    (["interpolation=cubic"], "interpolation: edit expects 'linear' | 'spherical' | 'w_plus' | None, not 'cubic'"),
+    (["combine=grid"], "combine: a grid has two directions, not 1; choose two with only=[…], or combine=each"),
+    (["only=[warm,tint]", "combine=together", "strengths={warm: 2}"], "strengths: combine=together needs equally many"),
+    (["only=[deep]"], "direction: it moves latents of z, and these images were projected into w_plus, which leads no"),
+    ([f"inversion={ROOT}/nowhere"], f"inversion: there is no {ROOT}/nowhere; give the folder of a finished run"),
+    ([f"inversion={FOUND}"], f"{FOUND}: not a saved inversion; give a latents.safetensors that invert.py wrote"),
+    (["direction=[attribute]", "~annotation"], "annotation: nothing is chosen and attribute needs it; choose e.g."),
+    (["frames=1"], "frames: edit expects int (2 or more), not 1"),
+]
+
+
+@pytest.mark.parametrize(("words", "sentence"), MISTAKES, ids=lambda value: value[0] if isinstance(value, list) else "")
+def test_mistakes_are_one_sentence_before_anything_is_projected(
+    words: list[str],
+    sentence: str,
+    cfg: Callable[..., DictConfig],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(editjob.projection, "run", lambda cfg: pytest.fail("projected"))
+    saved = [] if any(word.startswith("inversion=") for word in words) else FROM_SAVED
+    with pytest.raises(ValueError) as error:
+        run(cfg(*saved, *words))
+    assert str(error.value).startswith(sentence) and "\n" not in str(error.value)
+    assert not (tmp_path / "edit").exists()
+
+
+def test_a_space_without_a_way_is_said_before_the_projection(
+    cfg: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny: StyleGAN2
+) -> None:
+    monkeypatch.setattr(editjob.projection, "run", lambda cfg: pytest.fail("projected"))
+    with pytest.raises(ValueError, match="^direction: it moves latents of w, and these images were projected into sty"):
+        run(cfg("space=style"))
+    save_inversion(tmp_path / "one", tiny, "w", 1)
+    with pytest.raises(ValueError, match="^interpolation: it takes two images and there is one; project more, or"):
+        run(cfg(f"inversion={tmp_path / 'one'}", "interpolation=linear"))
+    card = {"kind": "inversion", "ids": [], "space": "w", "status": [], "noise_mode": "const"}
+    save_weights(tmp_path / "none" / "latents.safetensors", {}, card)
+    with pytest.raises(ValueError, match=r"^inversion: .*latents.safetensors holds no images"):
+        run(cfg(f"inversion={tmp_path / 'none'}"))
+
+
+def test_the_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = [*QUICK, *FROM_SAVED, "video=false", "frames=2"]
+    monkeypatch.setattr(sys, "argv", ["edit.py", *words])
+    edit()
+    (folder,) = (tmp_path / "outputs" / "edit").iterdir()
+    assert json.loads((folder / "result.json").read_text())["status"] == "finished"
+    assert "report: " in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["edit.py", *words, "only=[cold]"])
+    with pytest.raises(SystemExit) as end:
+        edit()
+    assert end.value.code == 2
+    assert capsys.readouterr().err.startswith("error: only: no direction is called 'cold'")
+
+
+def test_frames_between_strengths() -> None:
+    (sheet,) = make_sheets({"a": [-1.0, 0.0, 3.0]}, "each")
+    found = [alpha for ((_, alpha),) in between(sheet, 5)]
+    assert found == pytest.approx([-1, -0.5, 0, 1.5, 3])
+    assert between(Sheet("a", ((("a", 2.0),),), 1), 3) == [(("a", 2.0),)] * 3
+    both = make_sheets({"a": [0.0, 1.0], "b": [4.0, 2.0]}, "together")[0]
+    assert between(both, 3)[1] == (("a", 0.5), ("b", 3.0))
+    table = make_sheets({"a": [0.0, 1.0], "b": [4.0, 2.0, 0.0]}, "grid")[0]
+    assert (len(table.combinations), table.columns) == (6, 3) and table.combinations[3] == (("a", 1.0), ("b", 4.0))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_moving_pictures(tmp_path: Path, channels: int) -> None:
+    frames = [torch.full((channels, 33, 47), value) for value in (-1.0, -0.5, 0.0, 0.5, 1.0)]
+    loop = there_and_back(frames)
+    assert [frame.mean().item() for frame in loop] == [-1, -0.5, 0, 0.5, 1, 0.5, 0, -0.5]
+    write_gif(tmp_path / "a.gif", loop, rate=10)
+    with Image.open(tmp_path / "a.gif") as film:
+        assert film.n_frames == 8 and film.size == (47, 33) and film.info["duration"] == 100
+        for index, frame in enumerate(loop):
+            film.seek(index)
+            assert abs(np.asarray(film.convert("L")).mean() - (frame.mean().item() + 1) * 127.5) < 2
+    write_mp4(tmp_path / "a.mp4", loop, rate=10)
+    with av.open(str(tmp_path / "a.mp4")) as film:
+        pictures = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+        assert film.streams.video[0].average_rate == 10
+    assert [picture.shape for picture in pictures] == [(32, 46, 3)] * 8  # H.264 has even sizes only
+    assert [picture.mean() for picture in pictures] == pytest.approx(
+        [(f.mean().item() + 1) * 127.5 for f in loop], abs=4
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {"a.gif", "a.mp4"}
+
+
+def test_large_pictures_share_a_palette_too(tmp_path: Path) -> None:
+    frames = [torch.linspace(-1, 1, 1100)[None, None, :].expand(3, 40, 1100) * sign for sign in (1, -1)]
+    write_gif(tmp_path / "wide.gif", frames)
+    with Image.open(tmp_path / "wide.gif") as film:
+        assert film.size == (1100, 40)
+        wanted = (frames[0][0, 0].numpy() + 1) * 127.5
+        assert np.abs(np.asarray(film.convert("L")).mean(axis=0) - wanted).max() < 6
+
+
+def test_without_video_support_the_sentence_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(ValueError, match=re.escape("video: mp4 needs PyAV; install zstar[video], or set video=false")):
+        write_mp4(tmp_path / "a.mp4", [torch.zeros(3, 8, 8)])
