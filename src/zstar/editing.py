@@ -86,6 +86,8 @@ def carry_out(job: EditJob, folder: Path, plain: dict[str, Any], logger: Abstrac
         logger.table("editability", ["direction", "metric", "mean", "low", "high", "n"], flat)
         logger.summary({f"{name}/{metric}": mean for name, metric, mean, *_ in flat})
     for name, metric, mean, low, high, count in flat:
+        if metric.count("/") > 1:  # a single factor; the page has them all
+            continue
         print(f"{name:20s} {metric:28s} {mean:8.4f}  [{low:.4f}, {high:.4f}]  {count}")
     write_edit_report(folder, result)
     record_result(folder, result)

@@ -45,7 +45,11 @@ def _section(folder: Path, sheet: Mapping[str, Any], result: Mapping[str, Any]) 
             for image in result["images"][:STRIPS]
         ],
         "rows": [
-            {"metric": metric if len(parts) == 1 else f"{part}: {metric}", **_numbers(row)}
+            {
+                "metric": metric if len(parts) == 1 else f"{part}: {metric}",
+                "single": metric.count("/") > 1,  # one factor of many
+                **_numbers(row),
+            }
             for part in parts
             for metric, row in result["scores"].get(part, {}).items()
         ],

@@ -14,7 +14,7 @@ class Leakage(AbstractEditability):
     """How far the other attributes move while the intended one moves by a fixed amount ("matched effect").
 
     At equal α a weak direction would look clean. Per image: ``leakage/reached``, 1 if the effect was reached within
-    twice the useful range, else 0, for images that show the attribute; ``leakage/alpha``, the strength that it took;
+    twice the useful range, else 0, for images that show the attribute; ``leakage/alpha``, how strong it had to be;
     ``leakage/mean``, the mean absolute change of all other attributes; and ``leakage/to/<attribute>`` for each of them.
     Attributes that do not apply before or after count nowhere.
 
@@ -52,7 +52,7 @@ class Leakage(AbstractEditability):
         known = found.before[:, found.column].isfinite()
         return {
             "leakage/reached": found.reached.float().where(known, torch.nan),
-            "leakage/alpha": found.alpha,
+            "leakage/alpha": found.alpha.abs(),
             "leakage/mean": torch.stack(list(columns.values())).nanmean(dim=0),
             **{f"leakage/to/{name}": value for name, value in columns.items()},
         }
