@@ -170,7 +170,9 @@ def test_leakage_at_matched_effect_knows_no_length(painter: Module, ratio: float
     found = Leakage(Reader(), effect=0.3)(walked)
     assert found["leakage/reached"].tolist() == [1] * 4
     # left of grey it is made lighter, right of it darker: there is more room
-    torch.testing.assert_close(found["leakage/alpha"], torch.tensor([6.0, -6, 6, -6]) / length, atol=1e-3, rtol=1e-3)
+    alpha = match(walked, Reader(), "left", 0.3).alpha
+    torch.testing.assert_close(alpha, torch.tensor([6.0, -6, 6, -6]) / length, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(found["leakage/alpha"], alpha.abs(), atol=1e-3, rtol=1e-3)
     torch.testing.assert_close(found["leakage/to/right"], torch.full((4,), 0.3 * abs(ratio)), atol=1e-4, rtol=1e-3)
     assert set(found) == {
         f"leakage/{name}" for name in ("reached", "alpha", "mean", "to/right")

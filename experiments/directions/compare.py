@@ -1,6 +1,6 @@
 """Directions of factors, learned and found, at matched effect: prints the tables of README.md, draws leakage.png.
 
-    python experiments/directions/compare.py --images 64
+    python experiments/directions/compare.py --images 48
 
 For each factor: the direction that ships (learned from the renderer's edit), the difference of means, the SVM's normal,
 the best of ten components of GANSpace, the best of ten vectors of SeFa, and three random ones. "Best" is the one whose
@@ -66,7 +66,7 @@ def best(candidates: dict[str, AbstractDirection], scorer: Annotator, start: Wal
 def main() -> None:
     """Find, measure, print, draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=64)
+    parser.add_argument("--images", type=int, default=48)
     parser.add_argument("--samples", type=int, default=5000, help="scored samples for means and SVMs")
     count = parser.parse_args()
     generator = StyleGAN2(checkpoint="cottages64")

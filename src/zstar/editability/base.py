@@ -1,8 +1,10 @@
 """The protocol of editability: how well a direction does what it is for."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -26,6 +28,7 @@ class Walked:
         alphas: Strengths that curves are measured at, ``[s]``, ascending.
         noise: The noise that belongs to the images: for all of them alike, or maps ``[n, 1, h, w]`` by name.
         size: Images made at once.
+        memory: What measures have found and may ask for again.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Walked:
     alphas: Float[Tensor, " s"]
     noise: Noise = "const"
     size: int = 32
+    memory: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.latent)

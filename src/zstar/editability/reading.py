@@ -65,29 +65,32 @@ class Matched:
 def match(walked: Walked, scorer: AbstractScorer, factor: str, effect: float) -> Matched:
     """Move each image until its attribute has changed by ``effect``, in the direction in which there is room for it.
 
-    Strengths are tried from 0 up to twice the useful range, on either side; between the two around the effect the
-    strength is interpolated. An image is taken to the side on which the attribute gets farther away from the end of its
-    scale that it is nearer to.
+    Strengths are tried in even steps from 0 up to twice the useful range, on both sides at once, until every image is
+    there; between the two around the effect the strength is interpolated. An image is taken to the side on which the
+    attribute gets farther away from the end of its scale that it is nearer to. Asked again, the answer is remembered.
     """
-    column, label = scorer.names.index(factor), walked.direction.label
+    key = (id(scorer), factor, effect)
+    if key not in walked.memory:
+        walked.memory[key] = _match(walked, scorer, scorer.names.index(factor), effect)
+    return walked.memory[key]
+
+
+@torch.no_grad()
+def _match(walked: Walked, scorer: AbstractScorer, column: int, effect: float) -> Matched:
     before = read(scorer, walked.before, walked.size)
     wanted = torch.where(before[:, column] < 0.5, effect, -effect)
-    shares = torch.linspace(0, 1, LADDER + 1, device=walked.latent.device)[1:]
     alpha = torch.full_like(wanted, torch.nan)
-    for end in (label.low, label.high):
-        if end == 0:
-            continue
-        ladder = REACH * end * shares
-        images = (walked.render(strength.expand(len(walked))) for strength in ladder)
-        moved = torch.stack([read(scorer, some, walked.size)[:, column] for some in images])
-        gain = torch.cat([torch.zeros_like(wanted)[None], (moved - before[:, column]) / wanted])
-        enough = gain[1:] >= 1
-        first = enough.float().argmax(dim=0)  # of the strengths that are enough
-        low, high = gain.gather(0, first[None])[0], gain.gather(0, first[None] + 1)[0]
-        share = ((1 - low) / (high - low).clamp_min(1e-6)).clamp(0, 1).nan_to_num(1.0)  # not shown before: no line
-        found = (first + share) / LADDER * REACH * end
-        nearer = enough.any(dim=0) & ~(alpha.abs() <= found.abs())
-        alpha = torch.where(nearer, found, alpha)
-    reached = alpha.isfinite()
+    ends = [end for end in (walked.direction.label.low, walked.direction.label.high) if end]
+    gains = {end: torch.zeros_like(wanted) for end in ends}
+    for rung in range(1, LADDER + 1):
+        for end in ends:
+            tried = torch.full_like(wanted, REACH * end * rung / LADDER)
+            gain = (read(scorer, walked.render(tried), walked.size)[:, column] - before[:, column]) / wanted
+            share = ((1 - gains[end]) / (gain - gains[end]).clamp_min(1e-6)).clamp(0, 1)
+            arrived = alpha.isnan() & (gain >= 1)
+            alpha = torch.where(arrived, (rung - 1 + share) / rung * tried, alpha)
+            gains[end] = gain
+        if alpha.isfinite().all():
+            break
     images = walked.render(alpha.nan_to_num())
-    return Matched(alpha, images, before, read(scorer, images, walked.size), reached, column)
+    return Matched(alpha, images, before, read(scorer, images, walked.size), alpha.isfinite(), column)
