@@ -66,7 +66,7 @@ def match(walked: Walked, scorer: AbstractScorer, factor: str, effect: float) ->
     """Move each image until its attribute has changed by ``effect``, in the direction in which there is room for it.
 
     Strengths are tried in even steps from 0 up to twice the useful range, on both sides at once, until every image is
-    there; between the two around the effect the strength is interpolated. An image is taken to the side on which the
+    there; between the two around the effect the strength is interpolated, unless the lower one can't be read. An image is taken to the side on which the
     attribute gets farther away from the end of its scale that it is nearer to. Asked again, the answer is remembered.
     """
     key = (id(scorer), factor, effect)
@@ -86,7 +86,7 @@ def _match(walked: Walked, scorer: AbstractScorer, column: int, effect: float) -
         for end in ends:
             tried = torch.full_like(wanted, REACH * end * rung / LADDER)
             gain = (read(scorer, walked.render(tried), walked.size)[:, column] - before[:, column]) / wanted
-            share = ((1 - gains[end]) / (gain - gains[end]).clamp_min(1e-6)).clamp(0, 1)
+            share = ((1 - gains[end]) / (gain - gains[end]).clamp_min(1e-6)).clamp(0, 1).nan_to_num(1.0)
             arrived = alpha.isnan() & (gain >= 1)
             alpha = torch.where(arrived, (rung - 1 + share) / rung * tried, alpha)
             gains[end] = gain
