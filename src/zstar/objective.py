@@ -110,11 +110,19 @@ class Terms:
 class Objective:
     """The equation bound to its targets, whose features are computed once."""
 
-    def __init__(self, problem: Problem, targets: Targets) -> None:
+    def __init__(self, problem: Problem, targets: Targets, features: dict[str, list[Tensor]] | None = None) -> None:
         self.problem = problem
         self.targets = targets
         with torch.no_grad():
-            self.features = {name: loss.features(targets.images) for name, loss in problem.losses.items()}
+            self.features = features or {name: loss.features(targets.images) for name, loss in problem.losses.items()}
+
+    def repeated(self, times: int) -> "Objective":
+        """The equation for ``times`` candidates of each image, one after the other; no feature is computed again."""
+        targets = self.targets
+        weights = None if targets.weights is None else targets.weights.repeat_interleave(times, dim=0)
+        ids = [name for name in targets.ids for _ in range(times)]
+        features = {name: [f.repeat_interleave(times, dim=0) for f in fs] for name, fs in self.features.items()}
+        return Objective(self.problem, Targets(targets.images.repeat_interleave(times, dim=0), ids, weights), features)
 
     def __call__(self, latent: Float[Tensor, "b ..."], noise: dict[str, Tensor]) -> Terms:
         """Evaluate every term at v = (latent, noise); differentiable."""

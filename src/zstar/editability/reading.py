@@ -66,8 +66,9 @@ def match(walked: Walked, scorer: AbstractScorer, factor: str, effect: float) ->
     """Move each image until its attribute has changed by ``effect``, in the direction in which there is room for it.
 
     Strengths are tried in even steps from 0 up to twice the useful range, on both sides at once, until every image is
-    there; between the two around the effect the strength is interpolated, unless the lower one can't be read. An image is taken to the side on which the
-    attribute gets farther away from the end of its scale that it is nearer to. Asked again, the answer is remembered.
+    there; between the two around the effect the strength is interpolated, unless the lower one can't be read. An image
+    is taken to the side on which the attribute gets farther away from the end of its scale that it is nearer to. Asked
+    again, the answer is remembered.
     """
     key = (id(scorer), factor, effect)
     if key not in walked.memory:

@@ -1,0 +1,71 @@
+"""Evolution of starts."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from zstar.callbacks import BestSoFar
+from zstar.inversion import Callback, Inversion, choose, minimize
+from zstar.objective import Objective, Problem
+from zstar.projectors.base import AbstractProjector
+from zstar.projectors.evolution import Search, evolve
+from zstar.ranges import Within, require
+
+
+class BasinCMA(AbstractProjector):
+    """CMA-ES over starts: each candidate is worth what a few gradient steps make of it (pix2latent, Huh et al. 2020,
+    https://arxiv.org/abs/2005.01703).
+
+    So the search sees the floors of basins instead of the points where it happened to land in them. The choice where
+    plain descent ends in poor minima and time is no object; ``optimization`` behind it finishes the best. Each image
+    keeps the best v seen, and the start is one of them.
+
+    The distribution learns from the candidates as drawn, with their values after the steps, as published. A generation
+    costs population · (steps + 1) evaluations. An image gets what it would get alone as far as the problem's optimizer
+    sees to that.
+
+    Arguments:
+        problem: The equation without its targets; its optimizer takes the steps, from a fresh state for each candidate.
+        steps: Gradient steps per candidate.
+        inject: Make what became of the best candidate of a generation a candidate of the next one.
+        generations, sigma, population, diagonal, chunk: As for :class:`zstar.projectors.cma.CMA`.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        generations: int = 30,
+        steps: int = 30,
+        sigma: float = 1.0,
+        population: int | None = None,
+        inject: bool = False,
+        diagonal: bool = False,
+        chunk: int | None = None,
+    ) -> None:
+        super().__init__(problem)
+        self.search = Search(generations, sigma, population, diagonal, chunk)
+        self.search.require("projector.basin_cma")
+        require("projector.basin_cma", Within(1), steps=steps)
+        self.steps = steps
+        self.inject = inject
+
+    @torch.no_grad()
+    def __call__(
+        self, objective: Objective, inversion: Inversion | None = None, callbacks: Sequence[Callback] = ()
+    ) -> Inversion:
+        """Search for each image by itself."""
+        return evolve(objective, inversion, self.search, self._refine, self.inject, callbacks)
+
+    def _refine(self, objective: Objective, latent: Tensor, noise: dict[str, Tensor]) -> Inversion:
+        """Each candidate after its steps, at the best point on the way."""
+        best = BestSoFar()
+        found = minimize(objective, latent, noise, self.steps, callbacks=[best])
+        early = (best.total < found.loss) | ~found.loss.isfinite()
+        if not early.any():
+            return found
+        again = {name: choose(early, best.noise[name], maps) for name, maps in found.noise.items()}
+        latent = choose(early, best.latent, found.latent)
+        image = objective.problem.decode(latent, again)
+        return replace(found, latent=latent, noise=again, image=image, loss=best.total.where(early, found.loss))
