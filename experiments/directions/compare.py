@@ -1,6 +1,7 @@
 """Directions of factors, learned and found, at matched effect: prints the tables of README.md, draws leakage.png.
 
     python experiments/directions/compare.py --images 48
+    python experiments/directions/compare.py --images 48 --effect 0.1 --methods learned random
 
 For each factor: the direction that ships (learned from the renderer's edit), the difference of means, the SVM's normal,
 the best of ten components of GANSpace, the best of ten vectors of SeFa, and three random ones. "Best" is the one whose
@@ -68,6 +69,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=48)
     parser.add_argument("--samples", type=int, default=5000, help="scored samples for means and SVMs")
+    parser.add_argument("--effect", type=float, default=0.3, help="matched change, on the factor's scale from 0 to 1")
+    parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=METHODS)
     count = parser.parse_args()
     generator = StyleGAN2(checkpoint="cottages64")
     space, scorer = W(generator), Annotator(count=count.samples)
@@ -80,7 +83,7 @@ def main() -> None:
     latents, other = space.sample(count.images, rng), space.sample(32, rng)
     alphas = torch.linspace(-1, 1, 7)
     screen = Walked("", next(iter(pca.values())), generator, other, "w", alphas)
-    local = offer(places_node(), annotation=scorer)
+    local = offer(places_node() | {"effect": count.effect}, annotation=scorer)
     network = local.identity.network
     real = torch.cat(
         [pooled(network(generator.synthesize(w, "w").clamp(-1, 1))) for w in space.sample(500, rng).split(50)]
@@ -93,21 +96,25 @@ def main() -> None:
         for method, candidates in (("GANSpace", pca), ("SeFa", closed)):
             chosen[method] = [candidates[best(candidates, scorer, screen, factor)]]
         chosen["random"] = list(chance.values())
-        for method, directions in chosen.items():
+        for method in count.methods:
+            directions = chosen[method]
             found: dict[str, list[Tensor]] = {}
             made = []
             for direction in directions:
                 label = direction.label
                 steps = torch.linspace(label.low, label.high, 7)
                 walked = Walked(factor, direction, generator, latents, "w", steps)
-                for metric in (Effect(scorer, factor), Leakage(scorer, factor), local):
+                for metric in (Effect(scorer, factor), Leakage(scorer, factor, count.effect), local):
                     for key, values in metric(walked).items():
                         found.setdefault(key, []).append(values)
-                at = match(walked, scorer, factor, 0.3)
+                at = match(walked, scorer, factor, count.effect)
                 made.append(torch.cat([pooled(network(part)) for part in at.images[at.reached].split(50)]))
             values = {key: torch.cat(parts) for key, parts in found.items()}
             matrix[factor, method] = torch.stack(
-                [values[f"leakage/to/{n}"].nanmean() if n != factor else torch.tensor(0.3) for n in names_of(scorer)]
+                [
+                    values[f"leakage/to/{n}"].nanmean() if n != factor else torch.tensor(count.effect)
+                    for n in names_of(scorer)
+                ]
             )
             features = torch.cat(made)
             cells = [factor, method, f"{100 * values['leakage/reached'].mean():.0f} %"]
@@ -115,11 +122,13 @@ def main() -> None:
             cells.append(spread(values["locality/outside"]) if "locality/outside" in values else "–")
             cells.append(f"{kid(real, features, size=100).value:.3f}" if len(features) >= 16 else "–")
             print(f"| {' | '.join(cells)} |", flush=True)
-    print("\n| factor | leakage of the learned direction over that of random ones |\n|---|---|")
-    for factor in FACTORS:
+    if {"learned", "random"} <= set(count.methods):
+        print("\n| factor | leakage of the learned direction over that of random ones |\n|---|---|")
+    for factor in FACTORS if {"learned", "random"} <= set(count.methods) else ():
         ratio = rest(matrix[factor, "learned"], scorer, factor) / rest(matrix[factor, "random"], scorer, factor)
         print(f"| {factor} | {ratio:.2f} |")
-    figure(matrix, names_of(scorer))
+    if len(count.methods) == len(METHODS):
+        figure(matrix, names_of(scorer))
 
 
 def places_node() -> dict:
