@@ -1,0 +1,140 @@
+"""Every published method is a file that composes, builds and projects."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from zstar.checkpoints import save_weights
+from zstar.config import build
+from zstar.data.cottages import Cottages
+from zstar.generators.stylegan2 import StyleGAN2
+from zstar.job import make_job
+from zstar.losses.downscaled import Downscaled
+from zstar.objective import Targets
+from zstar.projectors.base import project
+from zstar.spaces.base import AbstractSpace
+from zstar.spaces.w_plus import WPlus
+from zstar.spaces.z import Z
+
+METHODS = {path.stem: path for path in sorted((Path(__file__).parents[1] / "conf" / "method").glob("*.yaml"))}
+FOLDER = Path(tempfile.mkdtemp(prefix="zstar-"))
+SMALL = [
+    "generator=stylegan2", f"generator.checkpoint={FOLDER}/tiny.safetensors", "space.prior_samples=100",
+    "data.resolution=16", "data.count=2", "metric=[mse]", "logger=none", "device=cpu", "loss=[pixel]", "steps=3",
+]  # fmt: skip
+SIZES = {"width": 8, "width_max": 8, "blocks": 1}
+PYRAMID = {"_target_": "zstar.encoders.psp.PSP", "_partial_": True, **SIZES, "pyramid": 8}
+RESTYLE = {"_target_": "zstar.encoders.restyle.ReStyle", "_partial_": True, "passes": 3, "encoder": PYRAMID}
+NODES = {
+    "psp": (WPlus, PYRAMID),
+    "restyle": (WPlus, RESTYLE),
+    "resnet": (Z, {"_target_": "zstar.encoders.resnet.ResNet", "_partial_": True, **SIZES, "hidden": 16}),
+}  # fmt: skip
+ENCODERS = {
+    "psp": "psp", "e4e": "psp", "idinvert": "psp", "restyle": "restyle",
+    "igan_hybrid": "resnet", "igan_network": "resnet",
+}  # fmt: skip
+BUDGETS = {
+    "pix2latent_cma": ["projector.cma.generations=2"],
+    "basin_cma": ["projector.basin_cma.generations=2", "projector.basin_cma.steps=2"],
+    "restyle": ["projector.encoder.passes=3"],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def files(tiny: StyleGAN2) -> Iterator[None]:
+    """A generator, and encoders for it, in files."""
+    save_weights(FOLDER / "tiny.safetensors", tiny.state_dict(), {"kind": "generator", "settings": tiny.settings})
+    for name, (kind, node) in NODES.items():
+        space: AbstractSpace = kind(tiny, prior_samples=100)
+        sizes = {"resolution": tiny.resolution, "channels": tiny.channels}
+        network = build(node)(**sizes, shape=space.shape, mean=space.mean, spread=space.spread)
+        card = {"kind": "encoder", "network": node, **sizes, "space": space.name, "generator": tiny.fingerprint()}
+        save_weights(FOLDER / f"{name}.safetensors", network.state_dict(), card)
+    yield
+    shutil.rmtree(FOLDER)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_projects(name: str, composed: Callable[..., Any]) -> None:
+    words = [f"method={name}", *SMALL, *BUDGETS.get(name, [])]
+    if name in ENCODERS:
+        words += ["encoder=trained", f"encoder.checkpoint={FOLDER}/{ENCODERS[name]}.safetensors"]
+    job = make_job(composed("invert", *words))
+    batch = Cottages(2, resolution=16).read(range(2))
+    found = project(job.problem, job.projectors, Targets(batch.images, batch.ids))
+    assert found.loss.isfinite().all() and found.status == ["done"] * 2 and not job.notices
+    torch.testing.assert_close(found.render(job.generator), found.image)
+
+
+def test_the_list_of_methods_is_complete() -> None:
+    """Optimisation in three spaces, the published optimisers, and the inverting networks."""
+    assert METHODS.keys() >= {
+        "adam_z", "adam_w", "adam_w_plus", "stylegan2", "image2stylegan", "igan", "igan_network", "igan_hybrid", "ii2s",
+        "pix2latent_adam", "pix2latent_cma", "basin_cma", "pulse", "idinvert", "psp", "e4e", "restyle",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", METHODS.values(), ids=lambda path: path.stem)
+def test_a_method_names_its_paper(path: Path) -> None:
+    text = path.read_text()
+    assert text.startswith("# @package _global_\n# ") and "https://arxiv.org/abs/" in text
+    assert "override /space" in text and "override /projector" in text
+    assert yaml.safe_load(text).keys() <= {
+        "defaults",
+        "steps",
+        "noise",
+        "space",
+        "optimizer",
+        "loss",
+        "regularizer",
+        "projector",
+    }
+
+
+def test_the_published_numbers(composed: Callable[..., Any]) -> None:
+    cfg = {name: composed("invert", f"method={name}") for name in METHODS if name != "e4e"}
+    steps = {
+        "adam_z": (1000, 0.05), "adam_w": (1000, 0.1), "adam_w_plus": (1300, 0.01), "stylegan2": (1000, 0.1),
+        "image2stylegan": (5000, 0.01), "ii2s": (1300, 0.01), "pulse": (100, 0.4), "pix2latent_adam": (500, 0.05),
+        "pix2latent_cma": (300, 0.05), "basin_cma": (300, 0.05),
+    }  # fmt: skip
+    assert {name: (cfg[name].steps, cfg[name].optimizer.lr) for name in steps} == steps
+    for name in ("pix2latent_adam", "pix2latent_cma", "basin_cma"):
+        losses, space = cfg[name].loss, cfg[name].space
+        assert losses.lpips.weight == pytest.approx(10 * losses.pixel.weight) and losses.pixel.kind == "l1"
+        assert (losses.lpips.net, space.constraint, space.limit) == ("alex", "clamp", 2.0)
+    search, basins = cfg["pix2latent_cma"].projector.cma, cfg["basin_cma"].projector.basin_cma
+    assert (search.generations, search.sigma, search.population) == (200, 1.0, None)
+    assert (basins.generations, basins.steps, basins.sigma, basins.inject) == (30, 30, 1.0, False)
+
+
+def test_pulse_stays_on_the_sphere(composed: Callable[..., Any]) -> None:
+    batch = Cottages(2, resolution=16).read(range(2))
+    for words in ([], ["loss=[downscaled]", "loss.downscaled.factor=4"]):
+        job = make_job(composed("invert", "method=pulse", *SMALL, *words))
+        found = project(job.problem, job.projectors, Targets(batch.images, batch.ids))
+        torch.testing.assert_close(found.latent.norm(dim=1), torch.full((2,), 16**0.5))
+
+
+def test_downscaled_compares_means_over_blocks() -> None:
+    image, target = torch.rand(2, 2, 3, 8, 12).unbind()
+    small = [x.reshape(2, 3, 2, 4, 3, 4).mean(dim=(3, 5)) for x in (image, target)]
+    torch.testing.assert_close(Downscaled(4)(image, target), (small[0] - small[1]).square().mean(dim=(1, 2, 3)))
+    torch.testing.assert_close(Downscaled(1)(image, target), (image - target).square().mean(dim=(1, 2, 3)))
+    swapped = image.clone()
+    swapped[..., 0, 0], swapped[..., 3, 3] = image[..., 3, 3], image[..., 0, 0]
+    torch.testing.assert_close(Downscaled(4)(swapped, image), torch.zeros(2))
+    assert Downscaled(5)(image, target).shape == (2,) and (Downscaled(64)(image, target) >= 0).all()
+    weights = torch.zeros(2, 1, 8, 12)
+    weights[..., :4, :4] = 1
+    corner = (small[0] - small[1])[:, :, 0, 0].square().mean(dim=1)
+    torch.testing.assert_close(Downscaled(4)(image, target, weights), corner)
+    with pytest.raises(ValueError, match="loss.downscaled.factor: 0 is not possible"):
+        Downscaled(0)
