@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from zstar.directions.apply import apply
 from zstar.directions.base import Label
 from zstar.directions.library import load_directions, save_directions
 from zstar.directions.linear import Linear
-from zstar.editing import between, run
+from zstar.editability.base import AbstractEditability, Walked
+from zstar.editing import between, measure, run
 from zstar.editjob import Sheet, make_sheets
 from zstar.editreport import write_edit_report
 from zstar.generators.stylegan2 import StyleGAN2
@@ -303,6 +305,47 @@ def test_noise_that_was_optimised_stays_with_its_image(
         assert close(cell(pixels(folder / "strips" / "warm" / f"photo-{index}.png"), 0, 1), seen(images[index]))
     strip = pixels(folder / "interpolations" / "photo-0--photo-1.png")
     assert close(cell(strip, 0, 0), seen(images[0])) and close(cell(strip, 0, 8), seen(images[1]))
+
+
+def test_images_that_diverged_are_left_out(
+    cfg: Callable[..., DictConfig], tmp_path: Path, tiny: StyleGAN2, capsys: pytest.CaptureFixture
+) -> None:
+    whole = save_inversion(tmp_path / "some", tiny, "w", 5, noise=True)
+
+    def spoil(rows: list[int]) -> list[str]:
+        tensors, card = whole.pack()
+        tensors["latent"], card["status"] = tensors["latent"].clone(), ["done"] * 5
+        tensors["latent"][rows[0]], card["status"][rows[-1]] = torch.nan, "diverged"
+        for row in rows[1:-1]:
+            tensors["latent"][row] = torch.inf
+        save_weights(tmp_path / "some" / "latents.safetensors", tensors, {**card, "generator": tiny.fingerprint()})
+        return [f"inversion={tmp_path / 'some'}", "video=false"]
+
+    result, folder = finish(cfg(*spoil([1, 3])))
+    assert result["images"] == ["photo-0", "photo-2", "photo-4"] and result["left_out"] == ["photo-1", "photo-3"]
+    assert "left out: photo-1: its projection diverged" in capsys.readouterr().out
+    assert "projection diverged: photo-1, photo-3." in (folder / "report.html").read_text()
+    strip = pixels(folder / "strips" / "warm" / "photo-4.png")
+    own = {name: maps[4:] for name, maps in whole.noise.items()}
+    assert close(cell(strip, 0, 1), seen(tiny.synthesize(whole.latent[4:], "w", own)[0].clamp(-1, 1)))
+    with pytest.raises(ValueError, match="^inversion: all images in .* diverged; project them again with a lower"):
+        run(cfg(*spoil([0, 1, 2, 3, 4])))
+
+
+class Counted(AbstractEditability):
+    """A value for each image, and one for all of them."""
+
+    def __call__(self, walked: Walked) -> dict[str, Tensor]:
+        return {"each": torch.arange(float(len(walked))), "all": torch.tensor([7.0])}
+
+
+def test_what_is_of_all_images_together_is_of_none(cfg: Callable[..., DictConfig]) -> None:
+    job = replace(editjob.make_edit_job(cfg(*FROM_SAVED)), editability={"counted": Counted()})
+    assert measure(job, 2).rows() == [
+        ("warm", "photo-0", "each", 0.0),
+        ("warm", "photo-1", "each", 1.0),
+        ("warm", None, "all", 7.0),
+    ]
 
 
 def test_a_run_is_in_wandb(cfg: Callable[..., DictConfig]) -> None:

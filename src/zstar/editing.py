@@ -70,12 +70,14 @@ def run(cfg: Mapping[str, Any]) -> dict[str, Any]:
 def carry_out(job: EditJob, folder: Path, plain: dict[str, Any], logger: AbstractLogger) -> dict[str, Any]:
     """Pictures, latents, numbers, report."""
     write_atomic(folder / "config.yaml", lambda path: path.write_text(OmegaConf.to_yaml(plain)))
+    for name in job.left_out:
+        print(f"left out: {name}: its projection diverged")
     if job.directions:
         save_directions(folder / "directions.safetensors", job.directions, job.generator, command=command())
     for sheet in job.sheets:
-        draw(job, sheet, folder)
+        picture = draw(job, sheet, folder)
         animate(job, sheet, folder, plain["frames"], plain["video"])
-        logger.images(sheet.name, read_sheet(job, sheet), 0)
+        logger.images(sheet.name, picture, 0)
         print(f"{sheet.name}: {folder}/sheets/{safe_name(sheet.name)}.png")
     paths = interpolate(job, folder, plain) if plain["interpolation"] else []
     rows = measure(job, plain["measured"])
@@ -95,9 +97,10 @@ def carry_out(job: EditJob, folder: Path, plain: dict[str, Any], logger: Abstrac
     return result
 
 
-def draw(job: EditJob, sheet: Sheet, folder: Path) -> None:
-    """A picture for each image, target first, then all combinations; and the latents of what it shows."""
-    ids, latents, space = job.inversion.ids, [], job.inversion.space
+def draw(job: EditJob, sheet: Sheet, folder: Path) -> Tensor:
+    """A picture for each image, target first, then all combinations; the latents of what it shows; and the first images
+    below each other as one picture, which is returned."""
+    ids, latents, shown, space = job.inversion.ids, [], [], job.inversion.space
     for first in range(0, len(ids), BATCH):
         part = slice(first, first + BATCH)
         made = torch.stack([job.render(part, combination) for combination in sheet.combinations], dim=1).cpu()
@@ -105,14 +108,16 @@ def draw(job: EditJob, sheet: Sheet, folder: Path) -> None:
         latents.append(torch.stack([latent for latent, _ in moved], dim=1).cpu())
         space = moved[0][1]
         for name, pictures in zip(ids[part], made, strict=True):
-            write_png(
-                folder / "strips" / safe_name(sheet.name) / f"{safe_name(name)}.png", strip(job, name, pictures, sheet)
-            )
+            picture = strip(job, name, pictures, sheet)
+            write_png(folder / "strips" / safe_name(sheet.name) / f"{safe_name(name)}.png", picture)
+            shown = shown if len(shown) == SHOWN else [*shown, picture]
     card = {"kind": "edited latents", "ids": ids, "space": space, "generator": job.generator.fingerprint()}
     card["combinations"] = [[list(step) for step in combination] for combination in sheet.combinations]
     path = folder / "edited" / f"{safe_name(sheet.name)}.safetensors"
     save_weights(path, {"latent": torch.cat(latents)}, card)
-    write_png(folder / "sheets" / f"{safe_name(sheet.name)}.png", read_sheet(job, sheet))
+    first_ones = grid(torch.stack(shown), 1, gap=4)
+    write_png(folder / "sheets" / f"{safe_name(sheet.name)}.png", first_ones)
+    return first_ones
 
 
 def strip(job: EditJob, name: str, pictures: Tensor, sheet: Sheet) -> Tensor:
@@ -129,14 +134,6 @@ def enlarge(pictures: Tensor) -> Tensor:
     """Pictures of 64 pixels and less are hard to see."""
     factor = max(1, min(3, 192 // pictures.shape[-1]))
     return pictures.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
-
-
-def read_sheet(job: EditJob, sheet: Sheet) -> Tensor:
-    """One picture with the first images below each other, each as in its strip."""
-    part = slice(0, SHOWN)
-    made = torch.stack([job.render(part, combination) for combination in sheet.combinations], dim=1).cpu()
-    strips = [strip(job, name, row, sheet) for name, row in zip(job.inversion.ids[part], made, strict=True)]
-    return grid(torch.stack(strips), 1, gap=4)
 
 
 def between(sheet: Sheet, frames: int) -> list[Combination]:
@@ -188,8 +185,9 @@ def interpolate(job: EditJob, folder: Path, plain: dict[str, Any]) -> list[str]:
 
 
 def measure(job: EditJob, count: int) -> pl.DataFrame:
-    """A row for each direction, image and thing measured; values that are not defined have none."""
-    rows: list[tuple[str, str, str, float]] = []
+    """A row for each direction, image and thing measured, without an image where it is of all of them together; values
+    that are not defined have none."""
+    rows: list[tuple[str, str | None, str, float]] = []
     inversion = job.inversion
     noise: Any = {name: maps[:count] for name, maps in inversion.noise.items()} or inversion.noise_mode
     for name, direction in job.directions.items():
@@ -197,7 +195,8 @@ def measure(job: EditJob, count: int) -> pl.DataFrame:
         walked = Walked(name, direction, job.generator, inversion.latent[:count], inversion.space, alphas, noise)
         for one in job.editability.values():
             for metric, values in one(walked).items():
-                pairs = zip(inversion.ids, values.tolist(), strict=False)
+                images = inversion.ids[:count] if len(values) == len(walked) else [None]
+                pairs = zip(images, values.tolist(), strict=True)
                 rows += [(name, image, metric, value) for image, value in pairs if math.isfinite(value)]
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
@@ -216,6 +215,7 @@ def describe(job: EditJob, plain: dict[str, Any], rows: pl.DataFrame, paths: lis
         "inversion": str(job.source),
         "space": job.inversion.space,
         "images": job.inversion.ids,
+        "left_out": job.left_out,
         "combine": plain["combine"],
         "sheets": [{"name": sheet.name, "combinations": sheet.combinations} for sheet in job.sheets],
         "interpolations": paths,

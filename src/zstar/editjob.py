@@ -3,7 +3,7 @@
 import hashlib
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -47,10 +47,23 @@ class Sheet:
 
 @dataclass(frozen=True)
 class EditJob:
-    """An editing run: projected images, directions, and what is to be shown and measured of them."""
+    """An editing run: projected images, directions, and what is to be shown and measured of them.
+
+    Attributes:
+        inversion: The projected images.
+        left_out: Names of those whose projection diverged; they are not in ``inversion``.
+        source: The file that they come from.
+        directions: Name → direction.
+        sheets: What is shown.
+        strengths: The strengths of each direction.
+        pairs: Images to interpolate between, by their places.
+        editability: What is measured.
+        key: Hash of all that the result depends on.
+    """
 
     generator: AbstractGenerator
     inversion: Inversion
+    left_out: list[str]
     source: Path
     directions: dict[str, AbstractDirection]
     sheets: list[Sheet]
@@ -89,7 +102,7 @@ def make_edit_job(cfg: Mapping[str, Any]) -> EditJob:
         raise ValueError("direction: the list is empty and nothing is to be done; choose e.g. direction=[shipped]")
     generator = make_generator(plain)
     source = find_saved(plain["inversion"])
-    inversion = None if source is None else load_inversion(source, generator)
+    inversion, left_out = (None, []) if source is None else load_inversion(source, generator)
     objects = make_annotation(plain)
     editability = {name: offer(node, **objects) for name, node in (plain.get("editability") or {}).items()}
     directions = find_directions(plain, generator, objects)
@@ -102,13 +115,13 @@ def make_edit_job(cfg: Mapping[str, Any]) -> EditJob:
         require_way(generator, space, direction.space)
     if source is None or inversion is None:
         source = project(plain)
-        inversion = load_inversion(source, generator)
+        inversion, left_out = load_inversion(source, generator)
     pairs = choose_pairs(plain["pairs"], len(inversion.ids)) if plain["interpolation"] else []
     asked = {name: plain.get(name) for name in ASKED} | {"annotation": plain.get("annotation") if objects else None}
     packed = {name: [one.space, vars(one.label), one.pack()[1], digest(one)] for name, one in directions.items()}
     latents = [generator.fingerprint(), inversion.pack()[1], digest(inversion)]
     key = config_hash(asked | {"strengths": strengths, "pairs": pairs, "directions": packed, "latents": latents})
-    return EditJob(generator, inversion, source, directions, sheets, strengths, pairs, editability, key)
+    return EditJob(generator, inversion, left_out, source, directions, sheets, strengths, pairs, editability, key)
 
 
 def make_generator(plain: Mapping[str, Any]) -> AbstractGenerator:
@@ -174,8 +187,9 @@ def project(plain: Mapping[str, Any]) -> Path:
     return Path(result["folder"]) / "latents.safetensors"
 
 
-def load_inversion(path: Path, generator: AbstractGenerator) -> Inversion:
-    """The latents in a file, on the generator's device; those of another generator are refused."""
+def load_inversion(path: Path, generator: AbstractGenerator) -> tuple[Inversion, list[str]]:
+    """The latents in a file, on the generator's device, and the names of the images that are left out because their
+    projection diverged; latents of another generator are refused."""
     card, here = read_card(path), generator.fingerprint()
     if card.get("kind") == "inversion" and not card.get("ids"):
         raise ValueError(f"inversion: {path} holds no images; result.json beside it says why")
@@ -185,10 +199,27 @@ def load_inversion(path: Path, generator: AbstractGenerator) -> Inversion:
             f"inversion: {path} is of the generator {said[:12]}…, and this one is {here[:12]}…; choose that generator, "
             "or inversion=null to project anew"
         )
-    device = next(generator.parameters()).device
-    inversion.latent = inversion.latent.to(device)
-    inversion.noise = {name: maps.to(device) for name, maps in inversion.noise.items()}
-    return inversion
+    found = [inversion.latent, *inversion.noise.values()]
+    sound = torch.stack([tensor.flatten(1).isfinite().all(dim=1) for tensor in found]).all(dim=0).tolist()
+    kept = [i for i, status in enumerate(inversion.status) if sound[i] and status != "diverged"]
+    if not kept:
+        raise ValueError(f"inversion: all images in {path} diverged; project them again with a lower optimizer.lr")
+    left_out = [name for i, name in enumerate(inversion.ids) if i not in set(kept)]
+    return select(inversion, kept, next(generator.parameters()).device), left_out
+
+
+def select(inversion: Inversion, rows: list[int], device: torch.device) -> Inversion:
+    """Some of the images, on a device."""
+    return replace(
+        inversion,
+        ids=[inversion.ids[row] for row in rows],
+        status=[inversion.status[row] for row in rows],
+        latent=inversion.latent[rows].to(device),
+        noise={name: maps[rows].to(device) for name, maps in inversion.noise.items()},
+        **{name: getattr(inversion, name)[rows] for name in ("loss", "evaluations", "seconds")},
+        image=None if inversion.image is None else inversion.image[rows],
+        history={name: values[rows] for name, values in inversion.history.items()},
+    )
 
 
 def choose_pairs(said: Sequence[Sequence[int]] | None, count: int) -> list[tuple[int, int]]:

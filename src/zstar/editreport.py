@@ -16,7 +16,7 @@ def write_edit_report(folder: str | Path, result: Mapping[str, Any]) -> Path:
     """Write ``report.html`` from the pictures in ``folder`` and what ``result.json`` is going to say."""
     folder = Path(folder)
     page = template("edit.html.jinja").render(
-        result={"version": None, "commit": None, "dirty": False} | dict(result),
+        result={"version": None, "commit": None, "dirty": False, "left_out": []} | dict(result),
         sections=[_section(folder, sheet, result) for sheet in result["sheets"]],
         paths=[
             {"name": name, "strip": _uri(folder / "interpolations" / f"{name}.png"),

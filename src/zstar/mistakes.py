@@ -57,17 +57,23 @@ def _chooses_nothing(word: str) -> bool:
 
 
 def _no_option(group: str, value: str) -> str:
-    names = [Path(entry.name).stem for entry in files("zstar.conf").joinpath(group).iterdir()]
     empty = f", or {group}=[] for none" if group in MULTI_SELECT else ""
-    return f"{group}: {value} is no option; {nearest(value, names)}{empty}"
+    return f"{group}: {value} is no option; {nearest(value, _options(group))}{empty}"
 
 
 def _missing_option(error: MissingConfigException) -> str:
-    wanted = re.search(r"Could not find '([^']+)'", str(error))
+    wanted = re.search(r"Could not (?:find|load) '([^']+)'", str(error))
     if not wanted:
         return " ".join(str(error).split())
     group, _, option = wanted[1].rpartition("/")
-    return f"{group}: there is no option '{option}'; {nearest(option, error.options or [])}"
+    return f"{group}: there is no option '{option}'; {nearest(option, error.options or _options(group))}"
+
+
+def _options(group: str) -> list[str]:
+    """The files of a group in the package; Hydra itself says nothing of the entries of a list."""
+    folder = files("zstar.conf").joinpath(group)
+    names = [Path(entry.name) for entry in folder.iterdir()] if folder.is_dir() else []
+    return sorted(name.stem for name in names if name.suffix == ".yaml")
 
 
 def _unknown_key(key: str, error: ConfigCompositionException) -> str:

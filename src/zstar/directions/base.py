@@ -35,8 +35,10 @@ class Label:
         """``count`` values of α over the useful range, with 0 among them where ``count`` is odd and ≥ 3.
 
         Each side of 0 is divided evenly by itself, so a range that is no mirror image still has 0 in the middle; one
-        that begins or ends at 0 has it there.
+        that begins or ends at 0 has it there. A single one is the upper end, or the lower one where the upper is 0.
         """
+        if count == 1:
+            return torch.tensor([self.high or self.low], dtype=torch.float32)
         if count < 3 or count % 2 == 0 or 0 in (self.low, self.high):
             return torch.linspace(self.low, self.high, count)
         half = count // 2
