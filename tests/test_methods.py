@@ -99,7 +99,7 @@ def test_a_method_names_its_paper(path: Path) -> None:
 
 
 def test_the_published_numbers(composed: Callable[..., Any]) -> None:
-    cfg = {name: composed("invert", f"method={name}") for name in METHODS if name != "e4e"}
+    cfg = {name: composed("invert", f"method={name}") for name in METHODS}
     steps = {
         "adam_z": (1000, 0.05), "adam_w": (1000, 0.1), "adam_w_plus": (1300, 0.01), "stylegan2": (1000, 0.1),
         "image2stylegan": (5000, 0.01), "ii2s": (1300, 0.01), "pulse": (100, 0.4), "pix2latent_adam": (500, 0.05),
