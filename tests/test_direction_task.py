@@ -325,6 +325,8 @@ def test_the_rate_stays_and_falls(cfg: Callable[..., DictConfig]) -> None:
         (["task.cycle_weight=-1"], "task.cycle_weight: -1 is not possible"),
         (["space=w"], "space: Module has no space 'w'; choose one of z"),
         (["edit.brightness.low=0.1"], "edit.brightness.low, high: 0.1 to 0.5 is no range of α"),
+        (["edit=[red]", "edit.red.low=0.1"], "edit.red.low, high: 0.1 to 0.5 is no range of α"),
+        (["edit=[season]", "edit.season.factor=sesaon"], "edit.season.factor: there is no factor 'sesaon'; choose one"),
         (["~walk"], "walk: nothing is chosen and this task needs it"),
         (["data=cottages", "data.resolution=16", "data.count=32"], "data: nobody knows the latents of these images"),
     ],

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from omegaconf import DictConfig
 from torch import Tensor
 
-from zstar.config import build, offer, to_plain
+from zstar.config import build
 from zstar.data.base import AbstractData
 from zstar.directions.base import AbstractDirection, Label
 from zstar.directions.library import pack_directions
@@ -18,7 +18,7 @@ from zstar.losses.base import AbstractLoss
 from zstar.ranges import Within, require
 from zstar.spaces.base import AbstractSpace
 from zstar.tasks.base import AbstractTask, rng_at
-from zstar.tasks.steering import Best, measure, strips
+from zstar.tasks.steering import Best, build_parts, measure, strips
 from zstar.walks.base import AbstractWalk
 
 SHOWN = 2  # latents in the pictures of each edit
@@ -84,22 +84,7 @@ class DirectionTask(AbstractTask):
                 "generator.checkpoint: without one the weights are random and there is nothing to steer; set it to a "
                 "file of weights, or choose generator=cottages"
             )
-        for group, example in (("edit", "zoom"), ("loss", "pixel")):
-            if not cfg.get(group):
-                raise ValueError(
-                    f"{group}: the list is empty and there is nothing to learn from; choose {group}=[{example}]"
-                )
-        space = build(cfg.space, generator=generator)
-        edits = {name: offer(node, generator=generator) for name, node in cfg.edit.items()}
-        return build(
-            cfg.task,
-            space=space,
-            edits=edits,
-            walks={name: build(cfg.walk, space=space, edit=edit) for name, edit in edits.items()},
-            losses={name: build(node) for name, node in cfg.loss.items()},
-            network={"walk": to_plain(cfg.walk), "edit": to_plain(cfg.edit)},
-            seed=cfg.seed,
-        )
+        return build(cfg.task, **build_parts(cfg, generator))
 
     def on_fit_start(self) -> None:
         """Lightning's hook: what is no submodule follows the task to its device."""

@@ -162,7 +162,7 @@ def _previous(path: Path, key: str) -> dict[str, Any]:
     except Exception as error:  # whatever a file that is no checkpoint makes torch and pickle say
         raise _damaged(path, error) from error
     if found != key:
-        raise ValueError(f"output: {path} is of a training with another configuration; choose another folder")
+        raise ValueError(f"output: {path} is of a training with another configuration; choose another name or output")
     return state
 
 

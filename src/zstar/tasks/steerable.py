@@ -9,7 +9,7 @@ from jaxtyping import Float
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from zstar.config import build, offer, to_plain
+from zstar.config import build
 from zstar.directions.base import Label
 from zstar.directions.library import pack_directions
 from zstar.edits.base import AbstractEdit
@@ -18,7 +18,7 @@ from zstar.losses.base import AbstractLoss
 from zstar.ranges import POSITIVE, Within, require
 from zstar.spaces.base import AbstractSpace
 from zstar.tasks.sampling import follow
-from zstar.tasks.steering import Curve, measure, strips
+from zstar.tasks.steering import Curve, build_parts, measure, strips
 from zstar.walks.base import AbstractWalk
 
 HELD_OUT = 64  # latents that the curves are measured on
@@ -92,22 +92,7 @@ class Steering(nn.Module):
     @classmethod
     def compose(cls, cfg: DictConfig, generator: AbstractGenerator) -> "Steering":
         """What ``task.steering`` of a configuration and its groups describe, for a generator."""
-        for group, example in (("edit", "zoom"), ("loss", "pixel")):
-            if not cfg.get(group):
-                raise ValueError(
-                    f"{group}: the list is empty and there is nothing to learn from; choose {group}=[{example}]"
-                )
-        space = build(cfg.space, generator=generator)
-        edits = {name: offer(node, generator=generator) for name, node in cfg.edit.items()}
-        return build(
-            {**cfg.task.steering, "_partial_": False},
-            space=space,
-            edits=edits,
-            walks={name: build(cfg.walk, space=space, edit=edit) for name, edit in edits.items()},
-            losses={name: build(node) for name, node in cfg.loss.items()},
-            network={"walk": to_plain(cfg.walk), "edit": to_plain(cfg.edit)},
-            seed=cfg.seed,
-        )
+        return build({**cfg.task.steering, "_partial_": False}, **build_parts(cfg, generator))
 
     def show(self, images: Float[Tensor, "b c h w"], rng: torch.Generator, step: int) -> Shown:
         """Real images, of which some are edited, and as many fakes with gradient to G and to the walks."""

@@ -1,15 +1,20 @@
-"""How far a direction goes: requested against achieved strength of an edit on held-out latents."""
+"""What directions are learned from, and how far they go: requested against achieved strength on held-out latents."""
 
 import copy
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from omegaconf import DictConfig
 from torch import Tensor, nn
 
+from zstar.config import build, offer, to_plain
 from zstar.edits.base import AbstractEdit
+from zstar.generators.base import AbstractGenerator
 from zstar.losses.base import AbstractLoss
 from zstar.statistics import bootstrap_interval
 from zstar.walks.base import AbstractWalk
@@ -17,6 +22,33 @@ from zstar.walks.base import AbstractWalk
 Walk = Callable[[Tensor, Tensor], Tensor]  # latents and strengths → latents
 Decode = Callable[[Tensor], Tensor]
 BEYOND, COUNT = 1.5, 13  # how far outside of the range a curve goes, and its points: every quarter of the range
+
+
+def build_parts(cfg: DictConfig, generator: AbstractGenerator) -> dict[str, Any]:
+    """What a training of directions asks for by name: space, edits with a walk each, losses; and what goes on the card.
+
+    Raises:
+        ValueError: No edit or no loss is chosen, or the settings of an edit are wrong; the sentence has its name.
+    """
+    for group, example in (("edit", "zoom"), ("loss", "pixel")):
+        if not cfg.get(group):
+            raise ValueError(
+                f"{group}: the list is empty and there is nothing to learn from; choose {group}=[{example}]"
+            )
+    space, edits = build(cfg.space, generator=generator), {}
+    for name, node in cfg.edit.items():
+        try:
+            edits[name] = offer(node, generator=generator)
+        except ValueError as error:  # an edit knows its class, of which there can be several files
+            raise ValueError(re.sub(r"^edit\.\w+\.", f"edit.{name}.", str(error))) from error
+    return {
+        "space": space,
+        "edits": edits,
+        "walks": {name: build(cfg.walk, space=space, edit=edit) for name, edit in edits.items()},
+        "losses": {name: build(node) for name, node in cfg.loss.items()},
+        "network": {"walk": to_plain(cfg.walk), "edit": to_plain(cfg.edit)},
+        "seed": cfg.seed,
+    }
 
 
 @dataclass(frozen=True)
