@@ -29,12 +29,13 @@ from zstar.directions.base import Label
 from zstar.directions.library import load_directions, save_directions
 from zstar.directions.linear import Linear
 from zstar.editability.base import AbstractEditability, Walked
-from zstar.editing import between, measure, run
-from zstar.editjob import Sheet, make_sheets
+from zstar.editing import measure, run
+from zstar.editpictures import between
 from zstar.editreport import write_edit_report
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.images import read_image, to_uint8
 from zstar.inversion import Inversion
+from zstar.sheets import Sheet, make_sheets
 
 ROOT = Path(tempfile.mkdtemp(prefix="zstar-"))
 TINY, OTHER, FOUND = ROOT / "tiny.safetensors", ROOT / "other.safetensors", ROOT / "found.safetensors"
@@ -341,11 +342,24 @@ class Counted(AbstractEditability):
 
 def test_what_is_of_all_images_together_is_of_none(cfg: Callable[..., DictConfig]) -> None:
     job = replace(editjob.make_edit_job(cfg(*FROM_SAVED)), editability={"counted": Counted()})
-    assert measure(job, 2).rows() == [
+    assert measure(job, 2)[0].rows() == [
         ("warm", "photo-0", "each", 0.0),
         ("warm", "photo-1", "each", 1.0),
         ("warm", None, "all", 7.0),
     ]
+
+
+class Mute(AbstractEditability):
+    """Has nothing to say."""
+
+    def __call__(self, walked: Walked) -> dict[str, Tensor]:
+        return {}
+
+
+def test_what_says_nothing_is_named(cfg: Callable[..., DictConfig]) -> None:
+    job = replace(editjob.make_edit_job(cfg(*FROM_SAVED)), editability={"mute": Mute(), "counted": Counted()})
+    rows, silent = measure(job, 2)
+    assert silent == ["mute of warm"] and len(rows) == 3
 
 
 def test_a_run_is_in_wandb(cfg: Callable[..., DictConfig]) -> None:

@@ -372,7 +372,7 @@ def test_mistakes_are_one_sentence(make: Callable[[], Any], sentence: str) -> No
 
 def test_an_attribute_that_nobody_reads(painter: Module) -> None:
     with pytest.raises(
-        ValueError, match=r"^editability\.\*\.factor: there is no 'up'; choose from left, right, area/be"
+        ValueError, match=r"^editability\.effect\.factor: there is no 'up'; choose from left, right, area/be"
     ):
         Effect(Reader(), "up")(walk(painter, [1.0, 0.0, 0.0]))
 

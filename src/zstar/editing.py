@@ -8,17 +8,13 @@ from typing import Any
 import polars as pl
 import torch
 from omegaconf import OmegaConf
-from torch import Tensor
 
-from zstar.animation import there_and_back, write_gif, write_mp4
-from zstar.checkpoints import save_weights
 from zstar.config import build, to_plain
-from zstar.directions.apply import slerp
 from zstar.directions.library import save_directions
 from zstar.editability.base import Walked
-from zstar.editjob import Combination, EditJob, Sheet, make_edit_job
+from zstar.editjob import EditJob, make_edit_job
+from zstar.editpictures import animate, draw, interpolate
 from zstar.editreport import write_edit_report
-from zstar.images import grid, write_png
 from zstar.loggers.base import AbstractLogger
 from zstar.projection import command
 from zstar.runs import (
@@ -32,10 +28,8 @@ from zstar.runs import (
     versions,
     write_atomic,
 )
-from zstar.statistics import bootstrap_interval
+from zstar.statistics import bootstrap_interval, show
 
-SHOWN = 8  # images in a sheet and in a moving picture
-BATCH = 32
 SCHEMA = {"direction": pl.String, "image": pl.String, "metric": pl.String, "value": pl.Float64}
 
 
@@ -80,9 +74,11 @@ def carry_out(job: EditJob, folder: Path, plain: dict[str, Any], logger: Abstrac
         logger.images(sheet.name, picture, 0)
         print(f"{sheet.name}: {folder}/sheets/{safe_name(sheet.name)}.png")
     paths = interpolate(job, folder, plain) if plain["interpolation"] else []
-    rows = measure(job, plain["measured"])
+    rows, silent = measure(job, plain["measured"])
+    for title in silent:
+        print(f"not measured: {title}, of which it can say nothing here")
     write_atomic(folder / "results.parquet", rows.write_parquet)
-    result = describe(job, plain, rows, paths)
+    result = describe(job, plain, rows, paths) | {"not_measured": silent}
     flat = [(name, metric, *row.values()) for name, own in result["scores"].items() for metric, row in own.items()]
     if flat:
         logger.table("editability", ["direction", "metric", "mean", "low", "high", "n"], flat)
@@ -90,115 +86,32 @@ def carry_out(job: EditJob, folder: Path, plain: dict[str, Any], logger: Abstrac
     for name, metric, mean, low, high, count in flat:
         if metric.count("/") > 1:  # a single factor; the page has them all
             continue
-        print(f"{name:20s} {metric:28s} {mean:8.4f}  [{low:.4f}, {high:.4f}]  {count}")
+        print(f"{name:20s} {metric:28s} {show(mean, 4):>8s}  [{show(low, 4)}, {show(high, 4)}]  {count}")
     write_edit_report(folder, result)
     record_result(folder, result)
     print(f"report: {folder}/report.html")
     return result
 
 
-def draw(job: EditJob, sheet: Sheet, folder: Path) -> Tensor:
-    """A picture for each image, target first, then all combinations; the latents of what it shows; and the first images
-    below each other as one picture, which is returned."""
-    ids, latents, shown, space = job.inversion.ids, [], [], job.inversion.space
-    for first in range(0, len(ids), BATCH):
-        part = slice(first, first + BATCH)
-        made = torch.stack([job.render(part, combination) for combination in sheet.combinations], dim=1).cpu()
-        moved = [job.move(part, combination) for combination in sheet.combinations]
-        latents.append(torch.stack([latent for latent, _ in moved], dim=1).cpu())
-        space = moved[0][1]
-        for name, pictures in zip(ids[part], made, strict=True):
-            picture = strip(job, name, pictures, sheet)
-            write_png(folder / "strips" / safe_name(sheet.name) / f"{safe_name(name)}.png", picture)
-            shown = shown if len(shown) == SHOWN else [*shown, picture]
-    card = {"kind": "edited latents", "ids": ids, "space": space, "generator": job.generator.fingerprint()}
-    card["combinations"] = [[list(step) for step in combination] for combination in sheet.combinations]
-    path = folder / "edited" / f"{safe_name(sheet.name)}.safetensors"
-    save_weights(path, {"latent": torch.cat(latents)}, card)
-    first_ones = grid(torch.stack(shown), 1, gap=4)
-    write_png(folder / "sheets" / f"{safe_name(sheet.name)}.png", first_ones)
-    return first_ones
-
-
-def strip(job: EditJob, name: str, pictures: Tensor, sheet: Sheet) -> Tensor:
-    """The target, where it is kept, beside the rows of a sheet; small pictures are enlarged."""
-    target = job.target(name)
-    rows = list(pictures.split(sheet.columns))
-    if target is not None:
-        blank = torch.ones_like(target)
-        rows = [torch.cat([(target if i == 0 else blank)[None], row]) for i, row in enumerate(rows)]
-    return grid(enlarge(torch.cat(rows)), len(rows[0]), gap=4)
-
-
-def enlarge(pictures: Tensor) -> Tensor:
-    """Pictures of 64 pixels and less are hard to see."""
-    factor = max(1, min(3, 192 // pictures.shape[-1]))
-    return pictures.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
-
-
-def between(sheet: Sheet, frames: int) -> list[Combination]:
-    """Strengths in equal steps along the combinations of a sheet, in as many frames."""
-    last, found = len(sheet.combinations) - 1, []
-    for frame in range(frames):
-        place = frame / (frames - 1) * last
-        here = min(math.floor(place), max(last - 1, 0))
-        a, b = sheet.combinations[here], sheet.combinations[min(here + 1, last)]
-        share = place - here
-        found.append(tuple((name, x + share * (y - x)) for (name, x), (_, y) in zip(a, b, strict=True)))
-    return found
-
-
-def animate(job: EditJob, sheet: Sheet, folder: Path, frames: int, video: bool) -> None:
-    """The first images side by side, moving along the sheet and back."""
-    part, columns = slice(0, SHOWN), min(4, len(job.inversion.ids))
-    pictures = [grid(enlarge(job.render(part, step)), columns, gap=4).cpu() for step in between(sheet, frames)]
-    film(folder / "animations" / safe_name(sheet.name), pictures, video)
-
-
-def film(path: Path, frames: list[Tensor], video: bool) -> None:
-    """GIF, and MP4 where it is asked for."""
-    write_gif(path.with_name(f"{path.name}.gif"), there_and_back(frames))
-    if video:
-        write_mp4(path.with_name(f"{path.name}.mp4"), there_and_back(frames))
-
-
-@torch.no_grad()
-def interpolate(job: EditJob, folder: Path, plain: dict[str, Any]) -> list[str]:
-    """What lies between two projected images: a strip and a moving picture for each pair; returns their names."""
-    kind, ids, maps, names = plain["interpolation"], job.inversion.ids, job.inversion.noise, []
-    latents, space = job.inversion.latent, job.inversion.space
-    if kind == "w_plus" and space != "w_plus":
-        latents, space = job.generator.lift(latents, space, "w_plus"), "w_plus"
-    for a, b in job.pairs:
-        made = []
-        for share in torch.linspace(0, 1, plain["frames"]).tolist():
-            point = (slerp if kind == "spherical" else torch.lerp)(latents[a : a + 1], latents[b : b + 1], share)
-            noise = {key: slerp(own[a : a + 1], own[b : b + 1], share) for key, own in maps.items()}
-            image = job.generator.synthesize(point, space, noise or job.inversion.noise_mode)
-            made.append(image.clamp(-1, 1).cpu())
-        name = safe_name(f"{ids[a]}--{ids[b]}")
-        nine = [made[round(i * (len(made) - 1) / 8)] for i in range(9)]
-        write_png(folder / "interpolations" / f"{name}.png", grid(enlarge(torch.cat(nine)), 9, gap=4))
-        film(folder / "interpolations" / name, [enlarge(frame)[0] for frame in made], plain["video"])
-        names.append(name)
-    return names
-
-
-def measure(job: EditJob, count: int) -> pl.DataFrame:
+def measure(job: EditJob, count: int) -> tuple[pl.DataFrame, list[str]]:
     """A row for each direction, image and thing measured, without an image where it is of all of them together; values
-    that are not defined have none."""
+    that are not defined have none. And what says nothing of a direction."""
     rows: list[tuple[str, str | None, str, float]] = []
+    silent: list[str] = []
     inversion = job.inversion
     noise: Any = {name: maps[:count] for name, maps in inversion.noise.items()} or inversion.noise_mode
     for name, direction in job.directions.items():
         alphas = torch.tensor(sorted(job.strengths[name]), device=inversion.latent.device)
         walked = Walked(name, direction, job.generator, inversion.latent[:count], inversion.space, alphas, noise)
-        for one in job.editability.values():
-            for metric, values in one(walked).items():
+        for title, one in job.editability.items():
+            measured = one(walked)
+            if not measured:
+                silent.append(f"{title} of {name}")
+            for metric, values in measured.items():
                 images = inversion.ids[:count] if len(values) == len(walked) else [None]
                 pairs = zip(images, values.tolist(), strict=True)
                 rows += [(name, image, metric, value) for image, value in pairs if math.isfinite(value)]
-    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row"), silent
 
 
 def describe(job: EditJob, plain: dict[str, Any], rows: pl.DataFrame, paths: list[str]) -> dict[str, Any]:
@@ -207,7 +120,8 @@ def describe(job: EditJob, plain: dict[str, Any], rows: pl.DataFrame, paths: lis
     for (direction, metric), own in rows.group_by("direction", "metric", maintain_order=True):
         values = own["value"].to_numpy()
         low, high = bootstrap_interval(values)
-        found = {"mean": float(values.mean()), "low": low, "high": high, "n": len(values)}
+        ends = {name: end if math.isfinite(end) else None for name, end in (("low", low), ("high", high))}
+        found = {"mean": float(values.mean()), **ends, "n": len(values)}
         scores.setdefault(str(direction), {})[str(metric)] = found
     return {
         "config_hash": job.key,

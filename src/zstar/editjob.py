@@ -2,9 +2,8 @@
 
 import hashlib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,25 +23,10 @@ from zstar.inversion import Inversion
 from zstar.job import pick_device
 from zstar.runs import config_hash, safe_name
 from zstar.settings import Edit, Invert
+from zstar.sheets import Combination, Sheet, choose_pairs, make_sheets
 from zstar.signatures import resolve
 
 ASKED = ("combine", "interpolation", "frames", "video", "editability", "measured")  # what changes what is written
-Combination = tuple[tuple[str, float], ...]  # directions with their strengths; applied in this order within a space
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """Some combinations of directions and strengths that are shown together.
-
-    Attributes:
-        name: Names of the directions, joined by ``+``.
-        combinations: What is applied to every image, from left to right and top to bottom.
-        columns: Combinations in a row.
-    """
-
-    name: str
-    combinations: tuple[Combination, ...]
-    columns: int
 
 
 @dataclass(frozen=True)
@@ -113,6 +97,8 @@ def make_edit_job(cfg: Mapping[str, Any]) -> EditJob:
     space = build(plain["space"], generator=generator).name if inversion is None else inversion.space
     for direction in directions.values():
         require_way(generator, space, direction.space)
+    if plain["interpolation"] == "w_plus":
+        require_way(generator, space, "w_plus")
     if source is None or inversion is None:
         source = project(plain)
         inversion, left_out = load_inversion(source, generator)
@@ -152,14 +138,17 @@ def asks(node: Mapping[str, Any]) -> bool:
 def find_directions(
     plain: Mapping[str, Any], generator: AbstractGenerator, objects: Mapping[str, Any]
 ) -> dict[str, AbstractDirection]:
-    """Whatever the chosen finders find, by name; with more than one finder of a name, the finder's name comes first."""
+    """Whatever the chosen finders find, by name, which the finder's comes before where several find one of a name."""
     if not plain.get("direction"):
         return {}
     space = build(plain["search"], generator=generator)
-    found: dict[str, AbstractDirection] = {}
-    for finder, node in plain["direction"].items():
-        for name, direction in offer(node, **objects).find(space).items():
-            found[f"{finder}-{name}" if name in found else name] = direction
+    every = [
+        (finder, name, direction)
+        for finder, node in plain["direction"].items()
+        for name, direction in offer(node, **objects).find(space).items()
+    ]
+    names = [name for _, name, _ in every]
+    found = {f"{f}-{name}" if names.count(name) > 1 else name: direction for f, name, direction in every}
     if plain["only"] is None:
         return found
     if unknown := [name for name in plain["only"] if name not in found]:
@@ -220,37 +209,6 @@ def select(inversion: Inversion, rows: list[int], device: torch.device) -> Inver
         image=None if inversion.image is None else inversion.image[rows],
         history={name: values[rows] for name, values in inversion.history.items()},
     )
-
-
-def choose_pairs(said: Sequence[Sequence[int]] | None, count: int) -> list[tuple[int, int]]:
-    """The images to interpolate between, by their numbers: those asked for, or neighbours."""
-    if count < 2:
-        raise ValueError("interpolation: it takes two images and there is one; project more, or interpolation=null")
-    for pair in said or []:
-        if len(pair) != 2 or not all(0 <= place < count for place in pair):
-            raise ValueError(f"pairs: {list(pair)} are no two of the images; give two numbers from 0 to {count - 1}")
-    return [(a, b) for a, b in said] if said is not None else [(i, i + 1) for i in range(0, count - 1, 2)]
-
-
-def make_sheets(strengths: Mapping[str, list[float]], combine: str) -> list[Sheet]:
-    """What is shown together: a sheet for each direction, one with all at once, or a table of two directions."""
-    if not strengths:
-        return []
-    names, lists = list(strengths), list(strengths.values())
-    if combine == "each":
-        return [Sheet(name, tuple(((name, alpha),) for alpha in own), len(own)) for name, own in strengths.items()]
-    if combine == "together":
-        if len({len(own) for own in lists}) > 1:
-            counts = ", ".join(f"{name} {len(own)}" for name, own in strengths.items())
-            raise ValueError(f"strengths: combine=together needs equally many for each direction, not {counts}")
-        rows = tuple(tuple(zip(names, row, strict=True)) for row in zip(*lists, strict=True))
-        return [Sheet("+".join(names), rows, len(rows))]
-    if len(names) != 2:
-        raise ValueError(
-            f"combine: a grid has two directions, not {len(names)}; choose two with only=[…], or combine=each"
-        )
-    cells = tuple(tuple(zip(names, cell, strict=True)) for cell in product(*lists))
-    return [Sheet("+".join(names), cells, len(lists[1]))]
 
 
 def digest(thing: AbstractDirection | Inversion) -> str:

@@ -22,7 +22,7 @@ class Effect(AbstractEditability):
     """
 
     def __init__(self, annotation: AbstractAnnotation, factor: str | None = None) -> None:
-        self.scorer, self.factor = require_scorer(annotation, "effect"), factor
+        self.scorer, self.factor = require_scorer(annotation, "effect", factor), factor
 
     def __call__(self, walked: Walked) -> dict[str, Float[Tensor, " n"]]:
         factor = find_factor(walked, self.scorer, self.factor)

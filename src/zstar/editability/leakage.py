@@ -33,7 +33,7 @@ class Leakage(AbstractEditability):
         others: list[str] | None = None,
     ) -> None:
         require("editability.leakage", POSITIVE, effect=effect)
-        self.scorer, self.factor, self.effect = require_scorer(annotation, "leakage"), factor, effect
+        self.scorer, self.factor, self.effect = require_scorer(annotation, "leakage", factor), factor, effect
         names = [name for name in self.scorer.names if "/" not in name] if others is None else list(others)
         if unknown := [name for name in names if name not in self.scorer.names]:
             raise ValueError(

@@ -9,7 +9,7 @@ from torch import Tensor
 from zstar.annotations.annotator import Annotator
 from zstar.annotations.base import AbstractAnnotation
 from zstar.editability.base import AbstractEditability, Walked
-from zstar.editability.reading import find_factor, match
+from zstar.editability.reading import find_factor, match, require_scorer
 from zstar.losses.base import AbstractLoss
 from zstar.ranges import POSITIVE, require
 
@@ -45,6 +45,7 @@ class Locality(AbstractEditability):
                 f"editability: locality needs to know which class each pixel is of, which annotation={kind} does not; "
                 "choose annotation=annotator, or leave it out"
             )
+        require_scorer(annotation, "locality", factor)
         self.annotator, self.identity, self.factor, self.effect = annotation, identity, factor, effect
         self.places = {name: tuple(classes) for name, classes in places.items()}
         for name, classes in self.places.items():

@@ -13,14 +13,17 @@ from zstar.editability.base import Walked
 LADDER, REACH = 16, 2.0  # strengths that are tried, and how many times the useful range they go
 
 
-def require_scorer(annotation: AbstractAnnotation, metric: str) -> AbstractScorer:
-    """Whoever can read any image; a table of labels can't."""
+def require_scorer(annotation: AbstractAnnotation, metric: str, factor: str | None) -> AbstractScorer:
+    """Whoever can read any image, which a table of labels can't, and knows the factor that is asked for."""
     if not isinstance(annotation, AbstractScorer):
         kind = type(annotation).__name__.lower()
         raise ValueError(
             f"editability: {metric} has to read pictures that nobody has seen, which annotation={kind} can't; choose "
             "annotation=annotator or classifier, or leave it out"
         )
+    if factor is not None and factor not in annotation.names:
+        known = ", ".join(annotation.names)
+        raise ValueError(f"editability.{metric}.factor: there is no '{factor}'; choose from {known}")
     return annotation
 
 
@@ -28,11 +31,9 @@ def find_factor(walked: Walked, scorer: AbstractScorer, asked: str | None) -> st
     """The attribute that a direction is meant for: the one asked for, that of the edit it was learned from, or the one
     of its name; ``None`` if the scorer knows nothing of it."""
     if asked is not None:
-        if asked not in scorer.names:
-            raise ValueError(f"editability.*.factor: there is no '{asked}'; choose from {', '.join(scorer.names)}")
         return asked
     edit = walked.direction.label.found.get("edit")
-    named = (edit.get("factor") if isinstance(edit, Mapping) else None, walked.name, walked.name.split("-")[-1])
+    named = (edit.get("factor") if isinstance(edit, Mapping) else None, walked.name, walked.name.partition("-")[2])
     return next((name for name in named if name in scorer.names), None)
 
 

@@ -113,8 +113,8 @@ class Best(nn.Module):
         self.curve: Curve | None = None
 
     def see(self, walk: AbstractWalk, curve: Curve) -> None:
-        """Keep it if it is better than what is kept."""
-        if self.curve is None or curve.scores()["loss"] < self.curve.scores()["loss"]:
+        """Keep it if it is better than what is kept; a loss that is no number is worse than any."""
+        if self.curve is None or not self.curve.scores()["loss"] <= curve.scores()["loss"]:
             self.walk.load_state_dict(walk.state_dict())
             self.curve = curve
 
