@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+import wandb
 from omegaconf import DictConfig
 from PIL import Image
 from torch import Tensor
@@ -362,7 +363,8 @@ def test_what_says_nothing_is_named(cfg: Callable[..., DictConfig]) -> None:
     assert silent == ["mute of warm"] and len(rows) == 3
 
 
-def test_a_run_is_in_wandb(cfg: Callable[..., DictConfig]) -> None:
+def test_a_run_is_in_wandb(cfg: Callable[..., DictConfig], request: pytest.FixtureRequest) -> None:
+    request.addfinalizer(wandb.teardown)  # which keeps the address of its service in the environment of other tests
     _, folder = finish(cfg(*FROM_SAVED, "logger=wandb", "video=false", "frames=2", "name=mine", "tags=[a]"))
     assert folder.name.startswith("mine_") and len(list(folder.glob("wandb/offline-run-*/run-*.wandb"))) == 1
 

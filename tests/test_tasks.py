@@ -82,9 +82,9 @@ def test_finished_and_foreign_folders(tmp_path: Path, composed: Callable[..., Di
     written = (tmp_path / "checkpoint.pt").stat().st_mtime_ns
     assert fit(cfg, tmp_path) == json.loads(json.dumps(first)) | {"status": "finished"}
     assert (tmp_path / "checkpoint.pt").stat().st_mtime_ns == written
-    with pytest.raises(ValueError, match="choose another folder"):
+    with pytest.raises(ValueError, match="choose another name or output"):
         fit(composed("train", *GENERATOR, "task.steps=2"), tmp_path)
-    with pytest.raises(ValueError, match="choose another folder"):  # another precision computes something else
+    with pytest.raises(ValueError, match="choose another name or output"):  # another precision computes something else
         fit(composed("train", *GENERATOR, "task.steps=1", "trainer=bf16"), tmp_path)
 
 
