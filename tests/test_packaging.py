@@ -172,14 +172,14 @@ def test_installed_wheel_finds_its_configs_from_any_folder(tmp_path: Path) -> No
     home = tmp_path / "env"
     venv.create(home, with_pip=False)
     site = home / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--no-deps", "--quiet", "--prefix", str(home), str(wheel)], check=True
-    )
+    # Without --ignore-installed, pip takes the package out of the environment that the tests run in.
+    install = [sys.executable, "-m", "pip", "install", "--no-deps", "--ignore-installed", "--quiet"]
+    subprocess.run([*install, "--prefix", str(home), str(wheel)], check=True)
     borrowed = [entry for entry in sys.path if entry.endswith("site-packages")]
     # Lines of a .pth file come after the folder itself: the wheel wins over an editable copy among the borrowed.
     (site / "borrowed.pth").write_text("\n".join(borrowed))
     env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    for script, word in (("zstar-invert", "space:"), ("zstar-train", "task:")):
+    for script, word in (("zstar-invert", "space:"), ("zstar-train", "task:"), ("zstar-edit", "strengths:")):
         command = [str(home / "bin" / "python"), str(home / "bin" / script), "--cfg", "job"]
         shown = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
         assert shown.returncode == 0, shown.stderr
