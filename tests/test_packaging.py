@@ -62,6 +62,7 @@ LAYERS = [
         "progress",
         "report",
         "loggers",
+        "running",
         "job",
         "projection",
         "sheets",

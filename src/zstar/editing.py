@@ -9,7 +9,7 @@ import polars as pl
 import torch
 from omegaconf import OmegaConf
 
-from zstar.config import build, to_plain
+from zstar.config import to_plain
 from zstar.directions.library import save_directions
 from zstar.editability.base import Walked
 from zstar.editjob import EditJob, make_edit_job
@@ -17,12 +17,10 @@ from zstar.editpictures import animate, draw, interpolate
 from zstar.editreport import write_edit_report
 from zstar.loggers.base import AbstractLogger
 from zstar.projection import command
+from zstar.running import run_in
 from zstar.runs import (
-    clear_partial,
     commit,
-    finished,
     machine,
-    record_failure,
     record_result,
     safe_name,
     versions,
@@ -42,23 +40,7 @@ def run(cfg: Mapping[str, Any]) -> dict[str, Any]:
     job, plain = make_edit_job(cfg), to_plain(cfg)
     name = plain["name"] or "_".join(job.directions)[:60] or plain["interpolation"]
     folder = Path(plain["output"]) / f"{safe_name(name)}_{job.key}"
-    if result := finished(folder, job.key):
-        print(f"finished already, nothing to do: {folder}/report.html")
-        return {**result, "folder": str(folder)}
-    folder.mkdir(parents=True, exist_ok=True)
-    clear_partial(folder)
-    logger: AbstractLogger = build(plain["logger"])
-    failed = True
-    try:
-        logger.start(folder, plain, job="edit", name=name, tags=plain["tags"])
-        result = carry_out(job, folder, plain, logger)
-        failed = False
-    except BaseException as error:
-        record_failure(folder, error)
-        raise
-    finally:
-        logger.finish(failed=failed)
-    return {**result, "folder": str(folder)}
+    return run_in(folder, job.key, plain, "edit", name, lambda logger: carry_out(job, folder, plain, logger))
 
 
 def carry_out(job: EditJob, folder: Path, plain: dict[str, Any], logger: AbstractLogger) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import torch
 from omegaconf import OmegaConf
 
 from zstar.benchmark import RESULTS_SCHEMA, TRAJECTORY, print_table, summarize
-from zstar.config import build, to_plain
+from zstar.config import to_plain
 from zstar.data.base import Batch
 from zstar.images import write_png
 from zstar.job import Job, make_job
@@ -23,12 +23,10 @@ from zstar.progress import Display
 from zstar.projectors.base import project_with_start
 from zstar.records import log_result
 from zstar.report import write_report
+from zstar.running import run_in
 from zstar.runs import (
-    clear_partial,
     commit,
-    finished,
     machine,
-    record_failure,
     record_result,
     safe_name,
     versions,
@@ -46,25 +44,10 @@ def run(cfg: Mapping[str, Any]) -> dict[str, Any]:
     plain = to_plain(cfg)
     name = plain["name"] or f"{job.labels.space}_{job.labels.method}_seed{job.labels.seed}"
     folder = Path(plain["output"]) / f"{name}_{job.key}"
-    if result := finished(folder, job.key):
-        print(f"finished already, nothing to do: {folder}/report.html")
-        return {**result, "folder": str(folder)}
-    for notice in job.notices:
-        print(notice)
-    folder.mkdir(parents=True, exist_ok=True)
-    clear_partial(folder)
-    logger: AbstractLogger = build(plain["logger"])
-    failed = True
-    try:
-        logger.start(folder, plain, job="invert", name=name, tags=plain["tags"], group=job.labels.protocol_hash)
-        result = carry_out(job, folder, plain, logger)
-        failed = False
-    except BaseException as error:
-        record_failure(folder, error)
-        raise
-    finally:
-        logger.finish(failed=failed)
-    return {**result, "folder": str(folder)}
+    return run_in(
+        folder, job.key, plain, "invert", name, lambda logger: carry_out(job, folder, plain, logger),
+        group=job.labels.protocol_hash, notices=job.notices,
+    )  # fmt: skip
 
 
 def carry_out(job: Job, folder: Path, plain: dict[str, Any], logger: AbstractLogger) -> dict[str, Any]:

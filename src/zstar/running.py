@@ -1,0 +1,51 @@
+"""What every job with a folder of its own does around its work: skip it if it is done, log it, record how it failed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from zstar.config import build
+from zstar.loggers.base import AbstractLogger, Job
+from zstar.runs import clear_partial, finished, record_failure
+
+
+def run_in(
+    folder: Path,
+    key: str,
+    plain: Mapping[str, Any],
+    job: Job,
+    name: str,
+    work: Callable[[AbstractLogger], dict[str, Any]],
+    group: str | None = None,
+    notices: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Do ``work`` in ``folder``, unless a run with the hash ``key`` has finished there.
+
+    Arguments:
+        plain: The configuration as plain containers, with ``logger`` and ``tags``.
+        job, name, group: What the logger is told.
+        work: Does it, with the logger that is open meanwhile, and returns the content of ``result.json``.
+        notices: What is printed before the work begins.
+
+    Returns:
+        The content of ``result.json``, with the run's folder under ``folder``.
+    """
+    if result := finished(folder, key):
+        print(f"finished already, nothing to do: {folder}/report.html")
+        return {**result, "folder": str(folder)}
+    for notice in notices:
+        print(notice)
+    folder.mkdir(parents=True, exist_ok=True)
+    clear_partial(folder)
+    logger: AbstractLogger = build(plain["logger"])
+    failed = True
+    try:
+        logger.start(folder, plain, job=job, name=name, tags=plain["tags"], group=group)
+        result = work(logger)
+        failed = False
+    except BaseException as error:
+        record_failure(folder, error)
+        raise
+    finally:
+        logger.finish(failed=failed)
+    return {**result, "folder": str(folder)}
