@@ -56,7 +56,7 @@ LAYERS = [
         "tasks",
         "parts",
         "records",
-        "benchmark",
+        "results",
         "charts",
         "gallery",
         "progress",

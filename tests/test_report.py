@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 
 from zstar import charts
-from zstar.benchmark import RESULTS_SCHEMA
 from zstar.gallery import sections
 from zstar.images import to_uint8, write_png
 from zstar.pages import duration
 from zstar.report import write_montage, write_report
+from zstar.results import RESULTS_SCHEMA
 from zstar.runs import commit, machine, record_result, safe_name, versions
 
 HOSTILE = "<script>alert('1')</script>\" onload=\"x.png"

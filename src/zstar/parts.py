@@ -10,9 +10,9 @@ import polars as pl
 from safetensors import safe_open
 from torch import Tensor
 
-from zstar.benchmark import RESULTS_SCHEMA, START, failure_rows
 from zstar.checkpoints import read_card, save_weights
 from zstar.inversion import Inversion
+from zstar.results import RESULTS_SCHEMA, START, failure_rows
 from zstar.runs import write_atomic, write_json
 
 HISTORY_POINTS = 100

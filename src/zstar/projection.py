@@ -10,7 +10,6 @@ import polars as pl
 import torch
 from omegaconf import OmegaConf
 
-from zstar.benchmark import RESULTS_SCHEMA, TRAJECTORY, print_table, summarize
 from zstar.config import to_plain
 from zstar.data.base import Batch
 from zstar.images import write_png
@@ -23,6 +22,7 @@ from zstar.progress import Display
 from zstar.projectors.base import project_with_start
 from zstar.records import log_result
 from zstar.report import write_report
+from zstar.results import RESULTS_SCHEMA, TRAJECTORY, print_table, summarize
 from zstar.running import run_in
 from zstar.runs import (
     commit,

@@ -7,10 +7,10 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from zstar.benchmark import FAILED, TRAJECTORY
 from zstar.images import grid, read_image
 from zstar.loggers.base import AbstractLogger
 from zstar.report import write_montage
+from zstar.results import FAILED, TRAJECTORY
 from zstar.runs import safe_name
 
 SHOWN = 16  # images in the grid

@@ -12,10 +12,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar import charts
-from zstar.benchmark import RESULTS_SCHEMA, START, TRAJECTORY, summarize
 from zstar.gallery import GAIN, SIZE, Section, sections
 from zstar.images import grid, write_png
 from zstar.pages import template
+from zstar.results import RESULTS_SCHEMA, START, TRAJECTORY, summarize
 from zstar.runs import write_atomic
 from zstar.statistics import decimals, show
 

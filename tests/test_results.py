@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from zstar.benchmark import RESULTS_SCHEMA, failure_rows, print_table, summarize
+from zstar.results import RESULTS_SCHEMA, failure_rows, print_table, summarize
 from zstar.statistics import bootstrap_interval, decimals, show
 
 LABELS = {"protocol_hash": "abc", "method": "mean+optimization", "space": "w"}
