@@ -43,6 +43,7 @@ LAYERS = [
         "checkpoints",
         "convert",
         "runs",
+        "locks",
         "statistics",
         "pages",
         "animation",
@@ -53,6 +54,7 @@ LAYERS = [
     ["projectors", "annotations", "directions", "walks", "editability"],
     [
         "mistakes",
+        "sweeps",
         "tasks",
         "parts",
         "records",

@@ -3,7 +3,8 @@
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -15,84 +16,130 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from zstar.config import check
+from zstar.locks import LeftToAnother
 from zstar.mistakes import complain, explain
 from zstar.settings import Edit, Invert, Train
+from zstar.sweeps import Cells, end_cell, failure_file, let_cells_fail, record_failed_cell, require_possible, sum_up
+
+let_cells_fail()  # also in the processes of a launcher, which import this module with the job
 
 
-class JobFailed(Exception):
-    """One job of a sweep has failed and has said why; the sweep goes on with the others."""
+Job = Callable[[DictConfig], Mapping[str, Any] | None]
 
 
-def entry(primary: str, settings: type) -> Callable[[Callable[[DictConfig], Any]], Callable[[], Any]]:
+def entry(primary: str, settings: type) -> Callable[[Job], Callable[[], None]]:
     """Make a program of a job: Hydra composes ``primary``, ``check`` comes first, and mistakes in the input end in one
-    sentence; only a defect of the program shows a traceback."""
+    sentence; only a defect of the program shows a traceback. A sweep ends with what became of its cells."""
 
-    def decorate(job: Callable[[DictConfig], Any]) -> Callable[[], Any]:
-        guarded = guard(job, settings)
-        composed = hydra.main(version_base="1.3", config_path="pkg://zstar.conf", config_name=primary)(guarded)
+    def decorate(job: Job) -> Callable[[], None]:
+        composed = hydra.main(version_base="1.3", config_path="pkg://zstar.conf", config_name=primary)(
+            guard(job, settings)
+        )
 
         @wraps(job)
-        def program() -> Any:  # noqa: ANN401
+        def program() -> None:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # without it Hydra hides the cause of an error
             os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # before torch comes, whose advice is no user's
+            Cells.folder = None
             try:
-                return composed()
-            except JobFailed:
-                raise SystemExit(1) from None
+                composed()
             except (HydraException, ValueError) as error:
                 if (sentence := explain(error, sys.argv[1:])) is None:
                     raise
                 print(f"error: {sentence}", file=sys.stderr)
                 raise SystemExit(2) from None
+            finally:
+                well = Cells.folder is None or not Cells.folder.is_dir() or sum_up(Cells.folder)
+            if not well:
+                raise SystemExit(1)
 
         return program
 
     return decorate
 
 
-def guard(job: Callable[[DictConfig], Any], settings: type) -> Callable[[DictConfig], Any]:
-    """Check the config before the job; bad input ends the program, or its job of a sweep, in its own words."""
+def guard(job: Job, settings: type) -> Callable[[DictConfig], float | None]:
+    """Check the config before the job; bad input ends the program in its own words, and of a sweep only its cell."""
 
     @wraps(job)
-    def guarded(cfg: DictConfig) -> Any:  # noqa: ANN401
-        sweep = HydraConfig.get().mode is RunMode.MULTIRUN
+    def guarded(cfg: DictConfig) -> float | None:
+        if HydraConfig.get().mode is RunMode.MULTIRUN:
+            return guard_cell(job, settings, cfg)
         try:
             check(cfg, settings)
-            return job(cfg)
+            return objective(cfg, job(cfg))
+        except LeftToAnother as error:
+            print(f"{error}; wait for it, then the same command shows what it has found", file=sys.stderr)
+            raise SystemExit(2) from None
         except Exception as error:
-            sentence = complain(error, str(cfg.get("output")))
-            if sentence is None and not sweep:
+            if (sentence := complain(error, str(cfg.get("output")))) is None:
                 raise
-            which = " ".join(HydraConfig.get().overrides.task) if sweep else ""
-            print(f"error: {which}{': ' * sweep}{sentence or traceback.format_exc()}", file=sys.stderr)
-            if sweep:
-                raise JobFailed(which) from None
+            print(f"error: {sentence}", file=sys.stderr)
             raise SystemExit(2) from None
 
     return guarded
 
 
+def guard_cell(job: Job, settings: type, cfg: DictConfig) -> float | None:
+    """A cell of a sweep, which goes on whatever becomes of it and hears of it at the end."""
+    with chdir(HydraConfig.get().runtime.cwd):
+        try:
+            require_possible(cfg)
+            check(cfg, settings)
+            result = job(cfg)
+        except LeftToAnother as error:
+            print(error)
+            end_cell("left")
+        except Exception as error:
+            which = " ".join(HydraConfig.get().overrides.task)
+            defect = complain(error, str(cfg.get("output"))) is None
+            reason = record_failed_cell(cfg, error)
+            print(f"error: {which}: {traceback.format_exc() if defect else reason}", file=sys.stderr)
+            end_cell("failed", reason)
+        else:
+            end_cell("skipped" if result and result.get("skipped") else "done")
+            return objective(cfg, result)
+    return None
+
+
+def objective(cfg: DictConfig, result: Mapping[str, Any] | None) -> float | None:
+    """The mean error of a projection, for whoever searches over settings; whatever failed before has succeeded now."""
+    failure_file(cfg).unlink(missing_ok=True)
+    return ((result or {}).get("summary") or {}).get("mse", {}).get("mean")
+
+
+@contextmanager
+def chdir(folder: str) -> Iterator[None]:
+    """Work in the folder that the sweep was begun in, where this machine has it: names of files mean the same there."""
+    before = Path.cwd()
+    if Path(folder).is_dir():
+        os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
 @entry("train", Train)
-def train(cfg: DictConfig) -> None:
+def train(cfg: DictConfig) -> Mapping[str, Any]:
     """Train a network: ``python train.py task=annotator``."""
     from zstar.tasks.fit import fit  # imported late, so that --help answers at once
 
     name = cfg.name or cfg.task._target_.rsplit(".", 1)[-1].removesuffix("Task").lower()
-    fit(cfg, Path(cfg.output) / name)
+    return fit(cfg, Path(cfg.output) / name)
 
 
 @entry("invert", Invert)
-def invert(cfg: DictConfig) -> float | None:
-    """Project images: ``python invert.py space=w``; a search over settings minimises the mean error that it returns."""
+def invert(cfg: DictConfig) -> Mapping[str, Any]:
+    """Project images: ``python invert.py space=w``."""
     from zstar.projection import run
 
-    summary = run(cfg)["summary"]
-    return summary["mse"]["mean"] if "mse" in summary else None
+    return run(cfg)
 
 
 @entry("edit", Edit)
-def edit(cfg: DictConfig) -> None:
+def edit(cfg: DictConfig) -> Mapping[str, Any]:
     """Edit projected images: ``python edit.py only=[season]``."""
     from zstar.editing import run
 
-    run(cfg)
+    return run(cfg)

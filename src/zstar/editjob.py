@@ -172,7 +172,7 @@ def project(plain: Mapping[str, Any]) -> Path:
     finished."""
     own = {field.name: plain[field.name] for field in fields(Invert) if field.name in plain}
     silent = {"_target_": "zstar.loggers.none.NoLogger"}
-    result = projection.run(own | {"logger": silent, "output": plain["projections"], "name": None})
+    result = projection.run(own | {"logger": silent, "output": plain["projections"], "name": None}, wait=True)
     return Path(result["folder"]) / "latents.safetensors"
 
 

@@ -34,11 +34,18 @@ from zstar.runs import (
 )
 
 
-def run(cfg: Mapping[str, Any]) -> dict[str, Any]:
+def run(cfg: Mapping[str, Any], wait: bool = False) -> dict[str, Any]:
     """Run ``invert.py``: project, measure, report. A finished run is returned at once, a killed one goes on.
+
+    Arguments:
+        cfg: The composed configuration.
+        wait: Whether a run that another process is doing is waited for; else it is left to it.
 
     Returns:
         The content of ``result.json``, with the run's folder under ``folder``.
+
+    Raises:
+        LeftToAnother: Another process is doing this run.
     """
     job = make_job(cfg)
     plain = to_plain(cfg)
@@ -46,7 +53,7 @@ def run(cfg: Mapping[str, Any]) -> dict[str, Any]:
     folder = Path(plain["output"]) / f"{name}_{job.key}"
     return run_in(
         folder, job.key, plain, "invert", name, lambda logger: carry_out(job, folder, plain, logger),
-        group=job.labels.protocol_hash, notices=job.notices,
+        group=job.labels.protocol_hash, notices=job.notices, wait=wait,
     )  # fmt: skip
 
 

@@ -1,10 +1,12 @@
-"""What every job with a folder of its own does around its work: skip it if it is done, log it, record how it failed."""
+"""What every job with a folder of its own does around its work: have the folder for itself, skip it if it is done, log
+it, record how it failed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from zstar.config import build
+from zstar.locks import hold
 from zstar.loggers.base import AbstractLogger, Job
 from zstar.runs import clear_partial, finished, record_failure
 
@@ -18,6 +20,7 @@ def run_in(
     work: Callable[[AbstractLogger], dict[str, Any]],
     group: str | None = None,
     notices: Sequence[str] = (),
+    wait: bool = False,
 ) -> dict[str, Any]:
     """Do ``work`` in ``folder``, unless a run with the hash ``key`` has finished there.
 
@@ -26,26 +29,38 @@ def run_in(
         job, name, group: What the logger is told.
         work: Does it, with the logger that is open meanwhile, and returns the content of ``result.json``.
         notices: What is printed before the work begins.
+        wait: Whether a folder that another process is at work in is waited for.
 
     Returns:
-        The content of ``result.json``, with the run's folder under ``folder``.
+        The content of ``result.json``, with the run's folder under ``folder`` and, under ``skipped``, whether it had
+        finished before.
+
+    Raises:
+        LeftToAnother: Another process is at work in ``folder``, and it is not to be waited for.
     """
     if result := finished(folder, key):
-        print(f"finished already, nothing to do: {folder}/report.html")
-        return {**result, "folder": str(folder)}
-    for notice in notices:
-        print(notice)
-    folder.mkdir(parents=True, exist_ok=True)
-    clear_partial(folder)
-    logger: AbstractLogger = build(plain["logger"])
-    failed = True
-    try:
-        logger.start(folder, plain, job=job, name=name, tags=plain["tags"], group=group)
-        result = work(logger)
-        failed = False
-    except BaseException as error:
-        record_failure(folder, error)
-        raise
-    finally:
-        logger.finish(failed=failed)
-    return {**result, "folder": str(folder)}
+        return skip(folder, result)
+    with hold(folder / ".lock", wait):
+        if result := finished(folder, key):  # by the process that held it until now
+            return skip(folder, result)
+        for notice in notices:
+            print(notice)
+        clear_partial(folder)
+        logger: AbstractLogger = build(plain["logger"])
+        failed = True
+        try:
+            logger.start(folder, plain, job=job, name=name, tags=plain["tags"], group=group)
+            result = work(logger)
+            failed = False
+        except BaseException as error:
+            record_failure(folder, error)
+            raise
+        finally:
+            logger.finish(failed=failed)
+    return {**result, "folder": str(folder), "skipped": False}
+
+
+def skip(folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run that had finished before comes down to."""
+    print(f"finished already, nothing to do: {folder}/report.html")
+    return {**result, "folder": str(folder), "skipped": True}

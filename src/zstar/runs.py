@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import subprocess
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -13,19 +14,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 import zstar
 
 UNHASHED = frozenset({"logger", "hydra", "output", "name", "tags", "group"})  # these choose where results go, not what
 ORDERED = frozenset({"projector"})  # the order of these entries is the order in which they are carried out
+ABANDONED = 3600.0  # seconds after which a half-written file of another machine is nobody's
 PACKAGES = ("torch", "torchvision", "numpy", "pytorch-lightning", "hydra-core", "lpips", "wandb")
 
 
 def write_atomic(path: str | Path, writer: Callable[[Path], object]) -> Path:
     """Let ``writer`` fill a file beside ``path``, then rename it: whenever the process dies, ``path`` is whole."""
     (path := Path(path)).parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{platform.node()}.{os.getpid()}.partial{path.suffix}")
     try:
         writer(temporary)
         with temporary.open("rb+") as file:
@@ -43,9 +43,28 @@ def write_json(path: str | Path, obj: object) -> Path:
 
 
 def clear_partial(folder: str | Path) -> None:
-    """Delete what a killed process left half-written; to be called once by the run that owns ``folder``."""
+    """Delete what killed processes left half-written in ``folder``; what a live one is writing stays."""
     for leftover in Path(folder).rglob(".*.partial*"):
-        leftover.unlink(missing_ok=True)
+        if not _written_now(leftover):
+            leftover.unlink(missing_ok=True)
+
+
+def _written_now(leftover: Path) -> bool:
+    """Whether the process that a half-written file is named by may still be writing it."""
+    *name, process = leftover.name.rpartition(".partial")[0].split(".")
+    if not process.isdigit() or int(process) == os.getpid():
+        return False
+    if not ".".join(name).endswith(f".{platform.node()}"):  # of another machine: nobody writes for an hour on end
+        with suppress(FileNotFoundError):
+            return time.time() - leftover.stat().st_mtime < ABANDONED
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        pass
+    return True
 
 
 def safe_name(identifier: str) -> str:
@@ -113,6 +132,8 @@ def versions() -> dict[str, str]:
 
 def machine() -> dict[str, Any]:
     """Processor, its cores and threads used, system, and the GPU where torch sees one."""
+    import torch  # takes seconds, and those who read runs can do without
+
     info = Path("/proc/cpuinfo")
     names = re.findall(r"model name\s*: (.+)", info.read_text()) if info.is_file() else []
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None

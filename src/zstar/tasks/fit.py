@@ -56,7 +56,7 @@ def fit(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     if (result := finished(folder, key)) is not None:
         if first:
             print(f"{folder}: finished already; choose another output folder to train again")
-        return result
+        return {**result, "skipped": True}
     if first:
         clear_partial(folder)
     state = _previous(folder / "checkpoint.pt", key) if first else {}
