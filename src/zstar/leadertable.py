@@ -1,0 +1,143 @@
+"""The table of a leaderboard in words: what stands in each cell, and what a cell says when it is asked."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from zstar.statistics import decimals, show
+
+COSTS = ("seconds", "evaluations", "megabytes")
+EDITING = ("leakage", "reached")
+MARKS = {"better": "+", "worse": "−", "same": "≈"}
+
+
+def quality_metrics(board: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The metrics that say how close a reconstruction is; the first is the one that images are chosen by (PSNR)."""
+    kept = [metric for metric in board["metrics"] if metric["name"] not in (*COSTS, *EDITING)]
+    return sorted(kept, key=lambda metric: metric["name"] != "psnr")
+
+
+def budget(row: Mapping[str, Any]) -> str:
+    """The variant of a row in words: ``budget.evaluations=120`` is ``120 evaluations``."""
+    text = str(row.get("variant") or "")
+    text = re.sub(r"budget\.evaluations=(\d+)", r"\1 evaluations", text)
+    return re.sub(r"budget\.seconds=([\d.]+)", r"\1 s", text)
+
+
+def headings(board: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The columns with numbers: name, title, unit, arrow that says which direction is better, and an explanation."""
+    arrows = {"higher": "↑", "lower": "↓"}
+    told = []
+    for metric in board["metrics"]:
+        better = metric.get("better") or ""
+        note = f"{metric['title']}: {better} is better" if better else metric["title"]
+        note += f"; measured with {metric['network']}" if metric.get("network") else ""
+        unit = metric.get("unit") or ""
+        unit = "" if metric["title"].lower().startswith(unit.lower()) else unit  # "seconds" needs no "s" beside it
+        told.append({**metric, "unit": unit, "better": better, "arrow": arrows.get(better, ""), "note": note})
+    return told
+
+
+def rows(board: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows with a cell for each metric: text, small print, mark against the baseline, and the explanation."""
+    best = {metric["name"]: _best(board, metric) for metric in board["metrics"]}
+    places = {metric["name"]: _places(board, metric["name"]) for metric in board["metrics"]}
+    told = []
+    for row in board["rows"]:
+        cells = []
+        for metric in board["metrics"]:
+            value = row["values"].get(metric["name"]) or {}
+            count = places[metric["name"]]
+            count = _own_places(value) if count is None else count
+            cell = _cell(row, metric, value, count)
+            cells.append(cell | {"best": cell["known"] and value["mean"] == best[metric["name"]]})
+        told.append({**row, "budget": budget(row), "cells": cells})
+    return told
+
+
+def number(value: Any) -> float:
+    """A number of the board; what is missing is not-a-number."""
+    return math.nan if value is None else float(value)
+
+
+def _best(board: Mapping[str, Any], metric: Mapping[str, Any]) -> float | None:
+    means = [number((row["values"].get(metric["name"]) or {}).get("mean")) for row in board["rows"]]
+    known = [mean for mean in means if not math.isnan(mean)]
+    if len(known) < 2 or metric.get("better") not in ("higher", "lower"):
+        return None  # nothing is the best of one
+    return max(known) if metric["better"] == "higher" else min(known)
+
+
+def _own_places(value: Mapping[str, Any]) -> int:
+    ends = (None if value.get(end) is None else float(value[end]) for end in ("low", "high"))
+    return decimals(number(value.get("mean")), *ends)
+
+
+def _places(board: Mapping[str, Any], name: str) -> int | None:
+    """Decimal places of a column; ``None`` where its values differ so much that each row needs its own."""
+    known = [row["values"][name] for row in board["rows"] if name in row["values"]]
+    known = [value for value in known if math.isfinite(number(value.get("mean")))]
+    sizes = [abs(float(value["mean"])) for value in known if value["mean"]]
+    if not sizes or max(sizes) > 20 * min(sizes):
+        return None
+    counts = sorted(_own_places(value) for value in known)
+    return counts[len(counts) // 2]
+
+
+def _cell(row: Mapping[str, Any], metric: Mapping[str, Any], value: Mapping[str, Any], places: int) -> dict[str, Any]:
+    mean, low, high = (number(value.get(key)) for key in ("mean", "low", "high"))
+    verdict = value.get("verdict") or "none"
+    change = _change(value, places)
+    known, interval = not math.isnan(mean), not math.isnan(low + high)
+    return {
+        "value": "" if not known else str(mean).replace("inf", "Infinity"),
+        "known": known,
+        "text": show(mean, places),
+        "interval": f"{show(low, places)} – {show(high, places)}" if interval and low != high else "",
+        "change": change,
+        "verdict": verdict,
+        "mark": MARKS.get(verdict, ""),
+        "note": _note(row, metric, value, places, change) if known else "",
+    }
+
+
+def _change(value: Mapping[str, Any], places: int) -> str:
+    difference = number(value.get("difference"))
+    if math.isnan(difference) or value.get("verdict") == "baseline":
+        return ""
+    return f"{'+' if difference > 0 else '−' if difference < 0 else '±'}{show(abs(difference), places)}"
+
+
+def _note(row: Mapping[str, Any], metric: Mapping[str, Any], value: Mapping[str, Any], places: int, change: str) -> str:
+    """What a cell says when it is asked: the row, its numbers, and how they compare, a line each."""
+    unit = f" {metric['unit']}" if metric.get("unit") else ""
+    more = max(places, _own_places(value))
+    low, high, median = (number(value.get(key)) for key in ("low", "high", "median"))
+    lines = [f"{row['id']}", f"{metric['title']} {show(number(value.get('mean')), more)}{unit}"]
+    if not math.isnan(low + high) and low != high:
+        lines[-1] += f", 95 % interval {show(low, more)} to {show(high, more)}"
+    if not math.isnan(median):
+        lines.append(f"median {show(median, more)}{unit}")
+    lines.append(f"N {value.get('n', row['n'])}, {_seeds(row)}")
+    if value.get("verdict") == "baseline":
+        lines.append("this is the baseline")
+    elif change:
+        ends = [number(value.get(f"difference_{end}")) for end in ("low", "high")]
+        between = "" if math.isnan(sum(ends)) else " (" + " to ".join(_signed(end, more) for end in ends) + ")"
+        lines.append(f"difference from the baseline {_signed(number(value['difference']), more)}{unit}{between}")
+        p, verdict = number(value.get("p")), value.get("verdict")
+        words = {"better": "better", "worse": "worse", "same": "no clear difference"}.get(str(verdict), "")
+        found = "" if math.isnan(p) else f"p {'< 0.001' if p < 0.001 else f'= {p:.3f}'} after Holm's correction"
+        lines += [": ".join(part for part in (words, found) if part)] if words or found else []
+    return "\n".join(lines)
+
+
+def _signed(value: float, places: int) -> str:
+    return f"{'+' if value > 0 else '−' if value < 0 else ''}{show(abs(value), places)}"
+
+
+def _seeds(row: Mapping[str, Any]) -> str:
+    if row.get("stochastic") is False:
+        return "no random numbers, so that one seed is all"
+    return f"{row.get('seeds', 1)} seed{'' if row.get('seeds', 1) == 1 else 's'}"

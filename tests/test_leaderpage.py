@@ -1,0 +1,372 @@
+"""The leaderboard's page: escaped, small, readable without a script; and driven in a real browser."""
+
+import json
+import math
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from zstar.leaderpage import chosen, write_page
+from zstar.sprites import LADDER, pack
+
+HOSTILE = "a\"b'</script><script>document.title='broken'</script><img src=x onerror=alert(1)>&amp; ürüm"
+METHODS = ("stylegan2", HOSTILE, "encoder", "igan")
+IMAGES = [f"image-{k}" for k in range(5)] + ['<b>"six" & é</b>']
+METRICS = [
+    {"name": "mse", "title": "MSE", "unit": "", "better": "lower", "network": ""},
+    {"name": "psnr", "title": "PSNR", "unit": "dB", "better": "higher", "network": ""},
+    {"name": "leakage", "title": "leakage", "unit": "", "better": "lower", "network": ""},
+    {"name": "seconds", "title": "seconds", "unit": "s", "better": "lower", "network": ""},
+]
+Page = Callable[..., Path]
+
+
+def planted(methods: tuple[str, ...] = METHODS, images: list[str] = IMAGES) -> dict[str, Any]:
+    """Row k has PSNR 20 + 3k + j/10 for image j, takes 2^k seconds and leaks 0.1 + 0.01 k; row 0 is the baseline."""
+    rows = []
+    for k, method in enumerate(methods):
+        psnr = [20 + 3 * k + j / 10 for j in range(len(images))]
+        lists = {
+            "psnr": psnr,
+            "mse": [10 ** (-value / 10) for value in psnr],
+            "leakage": [0.1 + 0.01 * k] * len(images),
+            "seconds": [2.0**k] * len(images),
+        }
+        values = {}
+        for name, of in lists.items():
+            mean = sum(of) / len(of)
+            values[name] = {"mean": mean, "low": 0.99 * mean, "high": 1.01 * mean, "median": mean, "n": len(of)}
+            values[name] |= {"difference": 3.0 * k, "difference_low": 2.5 * k, "difference_high": 3.5 * k}
+            values[name] |= {"p": 0.0004, "verdict": "better" if k else "baseline"}
+        rows.append(
+            {
+                "id": f"{method}@{100 + 100 * (k % 2)}",
+                "method": method,
+                "variant": f"budget.evaluations={100 + 100 * (k % 2)}",
+                "space": "w",
+                "seeds": 3,
+                "n": len(images),
+                "failures": k,
+                "excluded": 0,
+                "stochastic": True,
+                "values": values,
+                "per_image": {name: dict(zip(images, of, strict=True)) for name, of in lists.items()},
+                "folders": [],
+            }
+        )
+    ids = [row["id"] for row in rows]
+    course = {"seconds": [0.0, 1.0, 2.0], "evaluations": [0, 50, 100], "metric": "loss/total"}
+    course |= {"median": [1.0, 0.5, 0.2], "low": [0.8, 0.4, 0.1], "high": [1.2, 0.6, 0.3]}
+    rule = "The 2 results with the worst PSNR."
+    return {
+        "title": f"Board {HOSTILE}",
+        "protocol": {"hash": "ba98", "name": "tiny", "track": HOSTILE, "networks": ["judge"], "images": 6, "seeds": 3},
+        "baseline": ids[0],
+        "metrics": METRICS,
+        "rows": rows,
+        "curves": dict.fromkeys(ids[:2], course),
+        "pareto": {"psnr": ids},
+        "images": images,
+        "gallery": [{"image": images[k], "row": ids[0], "metric": "psnr", "value": 20.0, "rule": rule} for k in (0, 1)],
+        "unfit": [{"method": "pulse", "reason": "no sphere in <w>"}],
+        "failed": [{"cell": "method=x seed=1", "reason": "FloatingPointError"}],
+        "left_out": [],
+    }
+
+
+def write_picture(path: Path, seed: int, size: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 255, (size, size, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """Writes the page of a board with pictures of noise for all of its images, or for none."""
+
+    def make(board: dict[str, Any], size: int = 16, pictures: bool = True) -> Path:
+        folder = tmp_path_factory.mktemp("board")
+        names = board["images"] if pictures else []
+        targets = {name: write_picture(folder / f"{j}.png", j, size) for j, name in enumerate(names)}
+        images = {
+            row["id"]: {
+                name: write_picture(folder / str(k) / f"{j}.png", 100 * k + j, size) for j, name in enumerate(names)
+            }
+            for k, row in enumerate(board["rows"])
+        }
+        return write_page(board, folder / "leaderboard.html", images, targets)
+
+    return make
+
+
+def payload(page: str) -> dict[str, Any]:
+    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page)
+    return json.loads(text)
+
+
+def test_names_cannot_become_markup(written: Page) -> None:
+    page = written(planted()).read_text(encoding="utf-8")
+    assert page.count("</script>") == 2 and page.count("<script") == 2
+    assert "<img src=x" not in page and "<b>" not in page and "no sphere in &lt;w&gt;" in page
+    assert [row["method"] for row in payload(page)["rows"]] == list(METHODS)
+
+
+def test_table_can_be_read_without_a_script(written: Page) -> None:
+    page = written(planted()).read_text(encoding="utf-8")
+    table = page[page.index("<table") : page.index("</table>")]
+    assert re.search(r">stylegan2</a>.*baseline", table) and "20.25" in table and "29.25" in table
+    assert table.count('class="best"') == len(METRICS)
+    assert "difference from the baseline +3.00 dB (+2.50 to +3.50)" in table and "p &lt; 0.001 after Holm" in table
+    assert "<noscript>" in page and "FloatingPointError" in page and "The 2 results with the worst PSNR." in page
+
+
+def test_page_names_no_host_and_allows_only_its_own_script(written: Page) -> None:
+    page = written(planted()).read_text(encoding="utf-8")
+    assert not re.findall(r"(?:src|href)=\"(?!#|data:)", page)
+    assert set(re.findall(r"https?://[^\s\"'<)]+", page)) <= {"http://www.w3.org/2000/svg"}
+    assert re.search(r"default-src 'none'[^\"]*script-src 'sha256-[\w+/=]{44}'\"", page)
+
+
+def test_missing_values_are_dashes_and_null(written: Page) -> None:
+    board = planted()
+    board["rows"][1]["values"]["psnr"] |= {"mean": math.nan, "low": None, "high": None, "difference": None, "p": None}
+    board["rows"][1]["per_image"]["psnr"]["image-0"] = math.nan
+    del board["rows"][2]["values"]["leakage"], board["rows"][2]["per_image"]["leakage"]
+    board["rows"][3]["values"]["psnr"]["mean"] = math.inf
+    page = written(board).read_text(encoding="utf-8")
+    rows = payload(page)["rows"]
+    assert rows[1]["values"]["psnr"]["mean"] is None and rows[1]["per"]["psnr"][0] is None
+    assert rows[3]["values"]["psnr"]["mean"] == "Infinity" and "∞" in page and "–</span>" in page
+    assert ">nan<" not in page.lower() and ">None<" not in page
+
+
+@pytest.mark.parametrize("pictures", [True, False])
+def test_one_row_without_leakage_curves_or_pictures(written: Page, pictures: bool) -> None:
+    board = planted(METHODS[:1])
+    board["metrics"] = [metric for metric in METRICS if metric["name"] != "leakage"]
+    del board["rows"][0]["values"]["leakage"], board["rows"][0]["per_image"]["leakage"]
+    board |= {"curves": {}, "pareto": {}, "gallery": [], "unfit": [], "failed": [], "baseline": None}
+    page = written(board, pictures=pictures).read_text(encoding="utf-8")
+    assert 'id="editing"' not in page and 'id="courses"' not in page and 'id="missing"' not in page
+    assert ('id="images"' in page) == pictures and 'class="best"' not in page[page.index("<table") :]
+
+
+def test_a_large_set_is_shown_by_a_stated_rule() -> None:
+    images = [f"{k:04d}" for k in range(300)]
+    board = planted(METHODS[:2], images)
+    board["gallery"] = [{"image": "0200", "row": "stylegan2@100", "metric": "psnr", "value": 1.0}]
+    worst = {f"{k:04d}" for k in range(290, 298)}
+    for name in worst:
+        board["rows"][0]["per_image"]["psnr"][name] = -1.0
+    shown, rule = chosen(board)
+    assert set(shown["stylegan2@100"]) == {*images[:64], "0200", *worst}
+    assert set(shown[board["rows"][1]["id"]]) == {*images[:64], "0200"}, "its worst are among the first"
+    assert rule.startswith(
+        "Of 300 images this page has the first 64, those of the failure gallery, and the 8 of each row"
+    )
+    assert chosen(planted())[1] == ""
+
+
+def test_pictures_keep_within_their_budget(tmp_path: Path) -> None:
+    files = [{str(j): write_picture(tmp_path / f"{k}-{j}.png", 10 * k + j, 256) for j in range(9)} for k in range(3)]
+    files[2]["missing"] = tmp_path / "nothing.png"
+    rich, poor, least = (pack(files, budget) for budget in (10**8, 150_000, 1))
+    assert (rich.width, rich.height, rich.natural, rich.quality) == (128, 128, 256, None)
+    assert sum(len(sheet.address) for sheet in poor.sheets) <= 150_000 and poor.quality is not None
+    assert (least.width, least.quality) == LADDER[-1] and all(sheet.address for sheet in least.sheets)
+    assert [len(sheet.names) for sheet in rich.sheets] == [9, 9, 9]
+
+
+def test_lossless_sheets_hold_the_pictures(tmp_path: Path) -> None:
+    import base64
+    from io import BytesIO
+
+    files = {str(j): write_picture(tmp_path / f"{j}.png", j, 20) for j in range(11)}
+    atlas = pack([files])
+    sheet = Image.open(BytesIO(base64.b64decode(atlas.sheets[0].address.partition(",")[2])))
+    assert atlas.quality is None and sheet.size == (8 * 20, 2 * 20)
+    cut = sheet.crop((2 * 20, 20, 3 * 20, 40))
+    assert np.array_equal(np.asarray(cut), np.asarray(Image.open(files["10"])))
+
+
+# In the browser.
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright, which the extra dev has")
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        pytest.skip("needs chromium, chromium-browser or google-chrome on the path")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def address(written: Page) -> str:
+    return written(planted()).as_uri()
+
+
+@pytest.fixture
+def opened(browser: Any, address: str) -> Iterator[Callable[..., Any]]:
+    """Opens the page in a window; at the end, nothing may have been complained about or asked from a network."""
+    contexts, faults = [], []
+
+    def go(fragment: str = "", width: int = 1280, height: int = 900, **options: Any) -> Any:
+        contexts.append(browser.new_context(viewport={"width": width, "height": height}, **options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(5000)
+        page.on("console", lambda message: faults.append(message.text))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("dialog", lambda dialog: faults.append(dialog.message))
+        page.on("request", lambda request: request.url.startswith(("file:", "data:")) or faults.append(request.url))
+        page.goto(address + fragment)
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert not faults
+
+
+def order(page: Any) -> list[str]:
+    return page.eval_on_selector_all("tbody tr[data-row]:not([hidden])", "rows => rows.map(row => row.dataset.row)")
+
+
+IDS = [row["id"] for row in planted()["rows"]]
+
+
+def test_headings_sort_by_mouse_and_keyboard(opened: Callable[..., Any]) -> None:
+    page = opened()
+    heading = page.locator("th[data-key=psnr]")
+    assert order(page) == IDS
+    heading.get_by_role("button").click()
+    assert order(page) == IDS[::-1] and heading.get_attribute("aria-sort") == "descending", "best first"
+    page.keyboard.press("Enter")
+    assert order(page) == IDS and heading.get_attribute("aria-sort") == "ascending"
+    page.locator("th[data-key=seconds] button").click()
+    assert order(page) == IDS, "1, 2, 4, 8 seconds as numbers"
+    assert heading.get_attribute("aria-sort") == "none"
+    page.locator("th[data-key=failures] button").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    assert order(page) == IDS[::-1]
+
+
+def test_filters_narrow_table_and_plots(opened: Callable[..., Any]) -> None:
+    page = opened()
+    assert page.locator("#pareto .point").count() == 4
+    page.locator("#find").fill("GAN")
+    assert order(page) == ["stylegan2@100", "igan@200"] and page.locator("#count").inner_text() == "2 of 4 rows"
+    page.locator("#budget").select_option("200 evaluations")
+    assert order(page) == ["igan@200"] and page.locator("#pareto .point").count() == 1
+    page.locator("#find").fill("")
+    assert order(page) == IDS[1::2]
+
+
+def test_method_opens_its_images_worst_first_with_difference(opened: Callable[..., Any]) -> None:
+    page = opened()
+    page.locator("tbody tr:nth-child(2) a").click()
+    cards = page.locator("#panel .card")
+    assert page.locator("#panel-title").inner_text().startswith(HOSTILE[:6]) and cards.count() == 6
+    assert cards.first.get_attribute("data-image") == IMAGES[-1] and "PSNR 23.5 dB" in cards.first.inner_text()
+    assert cards.first.locator("canvas").count() == 2
+    page.locator("#panel-worst").check()
+    assert cards.first.get_attribute("data-image") == IMAGES[0]
+    page.locator("#panel-difference").check()
+    page.wait_for_function("document.querySelectorAll('#panel .card:first-child canvas').length === 3")
+    painted = """() => [...document.querySelectorAll('#panel .card:first-child canvas')].every((one) => one
+        .getContext('2d').getImageData(0, 0, one.width, one.height).data.some((value, k) => k % 4 < 3 && value))"""
+    page.wait_for_function(painted)
+    page.keyboard.press("Escape")
+    assert not page.locator("#panel").is_visible() and "#" not in page.url
+
+
+def test_image_opens_all_methods_and_back_returns(opened: Callable[..., Any]) -> None:
+    page = opened()
+    page.locator("tbody tr:nth-child(1) a").click()
+    page.locator(f"#panel .card[data-image='{IMAGES[3]}'] a").click()
+    cards = page.locator("#panel .card[data-row]")
+    assert page.url.endswith("#image=image-3") and cards.count() == 4
+    rows = "cards => cards.map(card => card.dataset.row)"
+    assert page.eval_on_selector_all("#panel .card[data-row]", rows) == IDS[::-1], "the best PSNR first"
+    assert "PSNR 29.3 dB" in cards.first.inner_text() and "leakage" in cards.first.inner_text()
+    page.locator("#panel-sort").select_option("seconds")
+    assert page.eval_on_selector_all("#panel .card[data-row]", rows) == IDS
+    page.go_back()
+    assert page.url.endswith("#method=stylegan2%40100") and page.locator("#panel-title").inner_text().startswith(
+        "stylegan2"
+    )
+    page.go_back()
+    assert not page.locator("#panel").is_visible()
+    page.go_forward()
+    assert page.locator("#panel").is_visible()
+
+
+def test_a_link_opens_what_it_names(opened: Callable[..., Any]) -> None:
+    page = opened("#image=%3Cb%3E%22six%22%20%26%20%C3%A9%3C%2Fb%3E")
+    assert page.locator("#panel-title").inner_text().startswith(IMAGES[-1])
+    page.get_by_role("button", name="Next").click()
+    assert page.url.endswith("#image=image-0")
+    page.get_by_role("button", name="Close").click()
+    page.goto(page.url + "#method=nobody")
+    assert not page.locator("#panel").is_visible()
+
+
+def test_table_and_plots_point_at_each_other(opened: Callable[..., Any]) -> None:
+    page = opened()
+    page.locator("tbody tr:nth-child(3) td").first.hover()
+    assert page.locator("#tip").inner_text().startswith("encoder@100")
+    assert page.locator("#pareto .point.on").get_attribute("data-row") == IDS[2]
+    page.mouse.move(2, 2)
+    page.locator("#pareto .point").first.focus()
+    page.keyboard.press("ArrowRight")
+    assert (
+        page.locator("tr.on").get_attribute("data-row") == IDS[1] and "seconds 2" in page.locator("#tip").inner_text()
+    )
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    assert page.locator("#panel-title").inner_text().startswith("encoder")
+
+
+def test_cells_explain_themselves_to_the_keyboard(opened: Callable[..., Any]) -> None:
+    page = opened()
+    page.locator("tbody tr:nth-child(1) a").focus()
+    for key in ("ArrowDown", "ArrowRight", "ArrowRight"):
+        page.keyboard.press(key)
+    assert "difference from the baseline +3.00 dB" in page.locator("#tip").inner_text()
+    assert page.locator("td[aria-describedby=tip]").count() == 1
+    page.keyboard.press("Escape")
+    assert page.locator("#tip").is_hidden()
+
+
+def test_nothing_is_wider_than_a_phone(opened: Callable[..., Any]) -> None:
+    page = opened("", 390, 844, has_touch=True, is_mobile=True, color_scheme="dark", reduced_motion="reduce")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for fragment in ("method=encoder%40100", "image=image-2"):
+        page.evaluate(f"location.hash = '{fragment}'")
+        page.wait_for_selector("#panel .card")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert page.evaluate("document.getElementById('panel').scrollWidth") <= 390
+    page.keyboard.press("Escape")
+    page.evaluate("document.querySelector('.board').scrollLeft = 150")
+    assert page.evaluate("document.querySelector('.board').scrollLeft") == 150, "the table scrolls in its own frame"
+    first = page.locator("tbody tr:nth-child(1) th").bounding_box()
+    assert 0 <= first["x"] < 40, "the names stay"
+
+
+def test_a_finger_asks_before_it_opens(opened: Callable[..., Any]) -> None:
+    page = opened("", 390, 844, has_touch=True, is_mobile=True)
+    dot = page.locator("#pareto .point .hit").first
+    dot.tap()
+    assert page.locator("#tip").is_visible() and not page.locator("#panel").is_visible()
+    dot.tap()
+    assert page.locator("#panel").is_visible()
