@@ -8,7 +8,7 @@ from typing import Any, Literal
 from jaxtyping import Float
 from torch import Tensor
 
-Job = Literal["invert", "train", "edit"]
+Job = Literal["invert", "train", "edit", "benchmark"]
 Cell = str | int | float | bool | Tensor | None  # a tensor is a picture [c, h, w] in [−1, 1]
 
 
