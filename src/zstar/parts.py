@@ -53,6 +53,10 @@ class Parts:
             tensors, card = replace(inversion, image=None, history={}).pack()
         save_weights(self._path(index), tensors, {**card, "key": self.key, "failed": failed})
 
+    def rows(self, index: int) -> pl.DataFrame:
+        """What batch ``index`` has found."""
+        return pl.read_parquet(self._path(index).with_suffix(".parquet"))
+
     def failed(self, count: int) -> dict[str, str]:
         """Name → reason of every image that failed in the first ``count`` batches."""
         return {name: why for i in range(count) for name, why in read_card(self._path(i))["failed"].items()}

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,16 @@ from zstar.runs import (
     write_atomic,
 )
 
+Watch = Callable[[pl.DataFrame], None]
 
-def run(cfg: Mapping[str, Any], wait: bool = False) -> dict[str, Any]:
+
+def run(cfg: Mapping[str, Any], wait: bool = False, watch: Watch | None = None) -> dict[str, Any]:
     """Run ``invert.py``: project, measure, report. A finished run is returned at once, a killed one goes on.
 
     Arguments:
         cfg: The composed configuration.
         wait: Whether a run that another process is doing is waited for; else it is left to it.
+        watch: Sees the results of each batch, in order, and may end the run by raising ``Stopped``.
 
     Returns:
         The content of ``result.json``, with the run's folder under ``folder``.
@@ -52,12 +55,14 @@ def run(cfg: Mapping[str, Any], wait: bool = False) -> dict[str, Any]:
     name = plain["name"] or f"{job.labels.space}_{job.labels.method}_seed{job.labels.seed}"
     folder = Path(plain["output"]) / f"{name}_{job.key}"
     return run_in(
-        folder, job.key, plain, "invert", name, lambda logger: carry_out(job, folder, plain, logger),
+        folder, job.key, plain, "invert", name, lambda logger: carry_out(job, folder, plain, logger, watch),
         group=job.labels.protocol_hash, notices=job.notices, wait=wait,
     )  # fmt: skip
 
 
-def carry_out(job: Job, folder: Path, plain: dict[str, Any], logger: AbstractLogger) -> dict[str, Any]:
+def carry_out(
+    job: Job, folder: Path, plain: dict[str, Any], logger: AbstractLogger, watch: Watch | None = None
+) -> dict[str, Any]:
     """Project the batches that are not done yet, then join, measure and report all of them."""
     write_atomic(folder / "config.yaml", lambda path: path.write_text(OmegaConf.to_yaml(plain)))
     parts = Parts(folder, job.key)
@@ -68,6 +73,8 @@ def carry_out(job: Job, folder: Path, plain: dict[str, Any], logger: AbstractLog
                 batch = job.data.read(range(first, min(first + job.batch_size, len(job.data))))
                 project_batch(job, index, batch, parts, folder, display)
             display.batch_done(index)
+            if watch is not None:
+                watch(parts.rows(index))
     failures = parts.failed(job.batches)
     parts.merge_rows(job.batches, folder / "results.parquet", job.labels)
     rows = pl.scan_parquet(folder / "results.parquet")

@@ -11,6 +11,10 @@ from zstar.loggers.base import AbstractLogger, Job
 from zstar.runs import clear_partial, finished, record_failure
 
 
+class Stopped(Exception):
+    """Whoever watches a run has seen enough of it: it has not failed, and asked for again it goes on."""
+
+
 def run_in(
     folder: Path,
     key: str,
@@ -28,7 +32,7 @@ def run_in(
         plain: The configuration as plain containers, with ``logger`` and ``tags``.
         job, name, group: What the logger is told.
         work: Does it, with the logger that is open meanwhile, and returns the content of ``result.json``.
-        notices: What is printed before the work begins.
+        notices: What is printed before anything else.
         wait: Whether a folder that another process is at work in is waited for.
 
     Returns:
@@ -38,13 +42,13 @@ def run_in(
     Raises:
         LeftToAnother: Another process is at work in ``folder``, and it is not to be waited for.
     """
+    for notice in notices:
+        print(notice)
     if result := finished(folder, key):
         return skip(folder, result)
     with hold(folder / ".lock", wait):
         if result := finished(folder, key):  # by the process that held it until now
             return skip(folder, result)
-        for notice in notices:
-            print(notice)
         clear_partial(folder)
         logger: AbstractLogger = build(plain["logger"])
         failed = True
@@ -53,7 +57,8 @@ def run_in(
             result = work(logger)
             failed = False
         except BaseException as error:
-            record_failure(folder, error)
+            if not isinstance(error, Stopped):
+                record_failure(folder, error)
             raise
         finally:
             logger.finish(failed=failed)

@@ -1,0 +1,197 @@
+"""A search finds the best, goes on where it stopped, ends what is hopeless, and says what is wrong with its input."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+from omegaconf import OmegaConf
+
+from zstar import tuning
+from zstar.config import check
+from zstar.running import Stopped
+from zstar.search import Choice, Range, read_space
+from zstar.settings import Invert
+
+optuna = pytest.importorskip("optuna", reason="searches need Optuna: pip install 'zstar[tune]'")
+tune = pytest.importorskip("zstar.tune").tune
+
+ROOT = Path(__file__).parents[1]
+
+
+def fake_run(asked: list[float], planted: Mapping[int, Exception] | None = None) -> Callable[..., dict[str, Any]]:
+    """Stands for ``zstar.projection.run``: psnr is best at a learning rate of 0.1, and so after the first images."""
+
+    def run(cfg: Any, wait: bool, watch: Callable[[pl.DataFrame], None]) -> dict[str, Any]:
+        assert wait and cfg.output.startswith("outputs/tune/") and cfg.data.split == "validation"
+        asked.append(cfg.optimizer.lr)
+        if error := (planted or {}).get(len(asked)):
+            raise error
+        psnr = 30 - 100 * abs(cfg.optimizer.lr - 0.1)
+        for _ in range(3):
+            watch(pl.DataFrame({"metric": ["psnr", "mse"], "value": [psnr, 1.0]}))
+        return {"folder": "somewhere", "failed": {}, "images": 3, "summary": {"psnr": {"mean": psnr}}}
+
+    return run
+
+
+@pytest.fixture
+def space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A search space in a file of the current folder, which is empty otherwise."""
+    monkeypatch.chdir(tmp_path)
+    Path("lr.yaml").write_text("optimizer.lr: {low: 0.003, high: 0.3, log: true}\nspace: [w, w_plus]\n")
+    return "lr.yaml"
+
+
+def test_it_finds_the_best_and_goes_on(
+    space: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, composed: Callable[..., Any]
+) -> None:
+    asked: list[float] = []
+    monkeypatch.setattr(tuning, "run", fake_run(asked))
+    monkeypatch.setattr("zstar.tune.ENOUGH", 100)  # the forest that says what matters takes its time
+    words = [space, "data.count=3", "--metric", "psnr"]
+    tune([*words, "--trials", "6"])
+    assert len(asked) == len(set(asked)) == 6
+    capsys.readouterr()
+    tune([*words, "--trials", "11"])
+    said = capsys.readouterr().out
+    assert len(asked) == 11 and " complete" in said and " pruned" in said
+    best = min(asked, key=lambda lr: abs(lr - 0.1))
+    file = Path("outputs/tune/lr/experiment/best.yaml")
+    content = yaml.safe_load(file.read_text())
+    assert content["optimizer"]["lr"] == best and content["defaults"][0]["override /space"] in ("w", "w_plus")
+    assert "--config-dir outputs/tune/lr experiment=best data.count=3" in said
+    cfg = composed("invert", "hydra.searchpath=[file://outputs/tune/lr]", "experiment=best")
+    check(cfg, Invert)
+    assert cfg.optimizer.lr == best and cfg.data.split == "test"
+
+
+def test_a_trial_that_was_killed_is_made_again_and_a_failing_one_is_not(
+    space: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    asked: list[float] = []
+    planted = {2: KeyboardInterrupt(), 4: ValueError("optimizer.lr: too much; take less")}
+    monkeypatch.setattr(tuning, "run", fake_run(asked, planted))
+    with pytest.raises(KeyboardInterrupt):
+        tune([space, "--trials", "4"])
+    tune([space, "--trials", "4"])
+    said = capsys.readouterr()
+    assert asked[1] == asked[2] and len(set(asked)) == 4 and len(asked) == 5
+    assert "trials: 3 complete, 1 fail\n" in said.out
+    assert "failed: optimizer.lr: too much; take less" in said.err
+
+
+def test_a_running_trial_of_a_live_process_is_its_own(space: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "run", fake_run([]))
+    one, two = (tuning.Tuning(Path("outputs/tune/lr"), read_space(space), [], "psnr") for _ in range(2))
+    from zstar.locks import hold
+
+    with hold(one.folder / ".workers" / one.worker):
+        assert one.next(2).number == 0
+        assert two.next(2).number == 1
+        assert two.next(2) is None or two.counts()["running"] == 2
+    assert one.counts() == {"running": 2}
+
+
+def test_images_that_diverge_are_no_success(space: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = {
+        "folder": "x",
+        "failed": {"a": "diverged: …", "b": "no image"},
+        "images": 2,
+        "summary": {"psnr": {"mean": 99}},
+    }
+    monkeypatch.setattr(tuning, "run", lambda *_, **__: result)
+    one = tuning.Tuning(Path("outputs/tune/lr"), read_space(space), [], "psnr")
+    one.run(1)
+    assert one.counts() == {"fail": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("optimizer.lr: {low: 0.3, high: 0.003}", "search: optimizer.lr: low=0.3 is not below high=0.003"),
+        ("optimizer.lr: {low: 0, high: 1, log: true}", "search: optimizer.lr: log: True needs a low above 0"),
+        (
+            "optimizer.lr: {low: 1e-3, high: 1}",
+            "search: optimizer.lr: low is '1e-3' and has to be a number; YAML reads",
+        ),
+        ("optimizer.lr: {lo: 1, high: 2}", "search: optimizer.lr: a range has no 'lo'; did you mean 'low'?"),
+        ("optimizer.lr: {low: 1, high: 2, step: 3}", "search: optimizer.lr: step=3 does not fit"),
+        ("optimizer.lr: 0.1", "search: optimizer.lr: 0.1 is no range and no list"),
+        ("space: [w, w]", "search: space: there is nothing to choose"),
+        ("- a", "search: space.yaml names no key"),
+        ("a: [", "search: space.yaml is no YAML"),
+        ("optimizer.lrr: {low: 0.1, high: 1.0}", "optimizer.lrr: 'optimizer' has no key 'lrr'; did you mean 'lr'?"),
+        ("steps: {low: 0.5, high: 1.5}", "steps: invert expects int (0 or more), not 0.5"),
+        ("space: [ww, w]", "space: there is no option 'ww'; did you mean 'w'?"),
+    ],
+)
+def test_wrong_search_spaces(
+    content: str, sentence: str, space: str, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("space.yaml").write_text(content)
+    with pytest.raises(SystemExit) as end:
+        tune(["space.yaml"])
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {sentence}"), said
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["optimiser"], "search: there is no 'optimiser'; did you mean 'optimizer'?"),
+        (["lr.yaml", "--metric", "psrn"], "metric: 'psrn' is not measured; did you mean 'psnr'?"),
+        (["lr.yaml", "output=x"], "output=x: the search says this itself"),
+        (["lr.yaml", "spce=w"], "spce: the config has no key 'spce'; did you mean 'space'?"),
+    ],
+)
+def test_wrong_commands(words: list[str], sentence: str, space: str, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        tune(words)
+    assert capsys.readouterr().err.startswith(f"error: {sentence}")
+
+
+def test_a_study_keeps_to_what_it_searches(
+    space: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(tuning, "run", fake_run([]))
+    tune([space, "--trials", "1"])
+    with pytest.raises(SystemExit):
+        tune([space, "--trials", "1", "data.count=5"])
+    assert "choose another --name" in capsys.readouterr().err
+
+
+def test_ranges_and_choices_become_overrides(composed: Callable[..., Any]) -> None:
+    trial = optuna.trial.FixedTrial({"a": 3, "b": 0.5, "c": "[mean,optimization]"})
+    assert Range(1, 5).suggest(trial, "a") == "3" and Range(0.1, 1.0).suggest(trial, "b") == "0.5"
+    assert Choice(("[mean,optimization]", "null")).suggest(trial, "c") == "[mean,optimization]"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "conf" / "search").glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_search_spaces_fit_the_configuration(path: Path, composed: Callable[..., Any]) -> None:
+    values = [f"{key}={one.example()}" for key, one in read_space(path.stem).items()]
+    check(OmegaConf.create(composed("invert", *values)), Invert)
+
+
+def test_a_run_that_is_stopped_has_not_failed_and_goes_on(composed: Callable[..., Any], tmp_path: Path) -> None:
+    from zstar.projection import run
+
+    words = ["generator=pixels", "space=pixels", "data.resolution=16", "data.count=4", "batch_size=2", "steps=1"]
+    words += ["loss=[pixel]", "metric=[psnr]", "logger=none", "projector=[optimization]", f"output={tmp_path}"]
+    cfg = composed("invert", *words, "generator.resolution=16")
+    seen: list[float] = []
+
+    def stop(rows: pl.DataFrame) -> None:
+        seen.extend(rows.filter(pl.col("metric") == "psnr")["value"].to_list())
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        run(cfg, watch=stop)
+    assert len(seen) == 2 and not list(tmp_path.glob("*/failed.txt"))
+    frames: list[pl.DataFrame] = []
+    result = run(cfg, watch=frames.append)
+    values = pl.concat(frames).filter(pl.col("metric") == "psnr")["value"]
+    assert values.to_list()[:2] == seen and values.mean() == pytest.approx(result["summary"]["psnr"]["mean"])
