@@ -4,14 +4,14 @@ import base64
 import hashlib
 import json
 import math
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from zstar.leadertable import COSTS, budget, headings, quality_metrics, rows
+from zstar.leadertable import COSTS, budget, headings, level, quality_metrics, rows
+from zstar.leaderwords import distinct, facts, gallery, reason, stored
 from zstar.pages import template
 from zstar.runs import write_atomic
 from zstar.sprites import BUDGET, COLUMNS, Atlas, pack
@@ -19,8 +19,7 @@ from zstar.sprites import BUDGET, COLUMNS, Atlas, pack
 WHOLE = 128  # up to so many images, a page shows all
 FIRST, WORST = 64, 8
 GAIN = 4
-NUMBERS = re.compile(r"(\d+(?:\.\d+)?)|(\D+)")
-SCRIPTS = ("leaderboard.js", "leaderboard_plots.js", "leaderboard_panels.js")
+SCRIPTS = ("leaderboard.js", "leaderboard_axes.js", "leaderboard_plots.js", "leaderboard_panels.js")
 
 
 def write_page(
@@ -59,15 +58,17 @@ def write_page(
         metrics=headings(board),
         rows=rows(board),
         baseline=board.get("baseline"),
-        spaces=_distinct(row.get("space") for row in board["rows"]),
-        budgets=_distinct(budget(row) for row in board["rows"]),
-        gallery=_gallery(board, rule),
+        spaces=distinct(row.get("space") for row in board["rows"]),
+        budgets=distinct(budget(row) for row in board["rows"]),
+        gallery=gallery(board),
         pictured=[name for name in union if name in groups[0]],
         rule=rule,
-        stored=_stored(atlas),
+        stored=stored(atlas),
         unfit=[(entry["method"], entry["reason"]) for entry in board.get("unfit") or []],
         failed=[(entry["cell"], entry["reason"]) for entry in board.get("failed") or []],
-        left_out=[_words(entry) for entry in board.get("left_out") or []],
+        left_out=[reason(entry) for entry in board.get("left_out") or []],
+        level=level(board),
+        curves_note=board.get("curves_note") or "Losses of methods with different objectives have different units.",
         has=_has(board),
         gain=GAIN,
         style=(source / "leaderboard.css").read_text(encoding="utf-8"),
@@ -85,7 +86,8 @@ def chosen(board: Mapping[str, Any]) -> tuple[dict[str, list[str]], str]:
     if len(order) <= WHOLE:
         return {row["id"]: order for row in board["rows"]}, ""
     shared = {*order[:FIRST], *(entry["image"] for entry in board.get("gallery") or [])}
-    metric = next(iter(quality_metrics(board)), None)
+    measured = {name for row in board["rows"] for name in row["per_image"]}
+    metric = next((metric for metric in quality_metrics(board) if metric["name"] in measured), None)
     wanted = {}
     for row in board["rows"]:
         values = (row["per_image"].get(metric["name"]) or {}) if metric else {}
@@ -137,64 +139,6 @@ def _payload(board: Mapping[str, Any], union: Sequence[str], atlas: Atlas) -> di
         "tile": [atlas.width, atlas.height, COLUMNS],
         "gain": GAIN,
     }
-
-
-def facts(board: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What the protocol fixes, in words: the known entries first, then whatever else it names."""
-    protocol = {"title": None, "budgets": None} | dict(board["protocol"])
-    first = ("name", "track", "hash", "data", "generator", "networks", "images", "seeds", "budgets")
-    protocol["budgets"] = protocol["budgets"] or _listed(_distinct(budget(row) for row in board["rows"]))
-    order = [*first, *(key for key in protocol if key not in first)]
-    told = [(key.replace("_", " "), _words(protocol.get(key))) for key in order]
-    return [(key, text) for key, text in told if text]
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_words(entry)}" for key, entry in value.items() if entry not in (None, "", [], {}))
-    if isinstance(value, list | tuple):
-        return ", ".join(_words(entry) for entry in value)
-    return (
-        "" if value is None else f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-    )
-
-
-def _distinct(values: Iterable[str | None]) -> list[str]:
-    """What occurs, with the numbers in it in the order of their size."""
-    found = {value for value in values if value}
-    return sorted(found, key=lambda text: [(float(part or "inf"), rest) for part, rest in NUMBERS.findall(text)])
-
-
-def _listed(budgets: Sequence[str]) -> str:
-    """``120, 500 evaluations`` for budgets of one kind."""
-    kinds = {text.partition(" ")[2] for text in budgets}
-    if len(kinds) != 1:
-        return ", ".join(budgets)
-    return f"{', '.join(text.partition(' ')[0] for text in budgets)} {kinds.pop()}".strip()
-
-
-def _gallery(board: Mapping[str, Any], rule: str) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The entries of the failure gallery by the rule that chose them."""
-    titles = {metric["name"]: metric["title"] for metric in board["metrics"]}
-    units = {metric["name"]: metric.get("unit") or "" for metric in board["metrics"]}
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for entry in board.get("gallery") or []:
-        stated = entry.get("rule") or board.get("gallery_rule") or f"The worst {titles.get(entry['metric'])}."
-        value = entry.get("value")
-        known = value is not None and not math.isnan(value)
-        text = f"{titles.get(entry['metric'], entry['metric'])} {f'{value:.4g}' if known else '–'}"
-        groups.setdefault(stated, []).append({**entry, "text": f"{text} {units.get(entry['metric'], '')}".strip()})
-    return list(groups.items())
-
-
-def _stored(atlas: Atlas) -> str:
-    """How the pictures of the page were made smaller, in a sentence; empty where there are none."""
-    if not any(sheet.names for sheet in atlas.sheets):
-        return ""
-    small = atlas.natural > atlas.width
-    shrunk = f"are shrunk from {atlas.natural} to {atlas.width} pixels" if small else "have their own size"
-    kept = "without loss" if atlas.quality is None else f"as WebP of quality {atlas.quality}"
-    return f"The pictures {shrunk} and are stored {kept}; all numbers come from the originals."
 
 
 def _has(board: Mapping[str, Any]) -> dict[str, bool]:

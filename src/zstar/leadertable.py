@@ -13,9 +13,10 @@ MARKS = {"better": "+", "worse": "−", "same": "≈"}
 
 
 def quality_metrics(board: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The metrics that say how close a reconstruction is; the first is the one that images are chosen by (PSNR)."""
+    """The metrics that say how close a reconstruction is; first the one that the board is sorted by, or PSNR."""
     kept = [metric for metric in board["metrics"] if metric["name"] not in (*COSTS, *EDITING)]
-    return sorted(kept, key=lambda metric: metric["name"] != "psnr")
+    first = board.get("sort")
+    return sorted(kept, key=lambda metric: (metric["name"] != first, metric["name"] != "psnr"))
 
 
 def budget(row: Mapping[str, Any]) -> str:
@@ -50,10 +51,15 @@ def rows(board: Mapping[str, Any]) -> list[dict[str, Any]]:
             value = row["values"].get(metric["name"]) or {}
             count = places[metric["name"]]
             count = _own_places(value) if count is None else count
-            cell = _cell(row, metric, value, count)
+            cell = _cell(row, metric, value, count, level(board))
             cells.append(cell | {"best": cell["known"] and value["mean"] == best[metric["name"]]})
         told.append({**row, "budget": budget(row), "cells": cells})
     return told
+
+
+def level(board: Mapping[str, Any]) -> str:
+    """Coverage of the intervals in words: ``95 %``, not to be broken."""
+    return f"{100 * float(board.get('level') or 0.95):g}\u00a0%"
 
 
 def number(value: Any) -> float:
@@ -64,8 +70,8 @@ def number(value: Any) -> float:
 def _best(board: Mapping[str, Any], metric: Mapping[str, Any]) -> float | None:
     means = [number((row["values"].get(metric["name"]) or {}).get("mean")) for row in board["rows"]]
     known = [mean for mean in means if not math.isnan(mean)]
-    if len(known) < 2 or metric.get("better") not in ("higher", "lower"):
-        return None  # nothing is the best of one
+    if len(set(known)) < 2 or metric.get("better") not in ("higher", "lower"):
+        return None  # nothing is the best of one, or of many alike
     return max(known) if metric["better"] == "higher" else min(known)
 
 
@@ -85,20 +91,21 @@ def _places(board: Mapping[str, Any], name: str) -> int | None:
     return counts[len(counts) // 2]
 
 
-def _cell(row: Mapping[str, Any], metric: Mapping[str, Any], value: Mapping[str, Any], places: int) -> dict[str, Any]:
+def _cell(
+    row: Mapping[str, Any], metric: Mapping[str, Any], value: Mapping[str, Any], places: int, share: str
+) -> dict[str, Any]:
     mean, low, high = (number(value.get(key)) for key in ("mean", "low", "high"))
     verdict = value.get("verdict") or "none"
-    change = _change(value, places)
     known, interval = not math.isnan(mean), not math.isnan(low + high)
     return {
         "value": "" if not known else str(mean).replace("inf", "Infinity"),
         "known": known,
         "text": show(mean, places),
         "interval": f"{show(low, places)} – {show(high, places)}" if interval and low != high else "",
-        "change": change,
+        "change": _change(value, places),
         "verdict": verdict,
         "mark": MARKS.get(verdict, ""),
-        "note": _note(row, metric, value, places, change) if known else "",
+        "note": _note(row, metric, value, places, share) if known else "",
     }
 
 
@@ -109,20 +116,20 @@ def _change(value: Mapping[str, Any], places: int) -> str:
     return f"{'+' if difference > 0 else '−' if difference < 0 else '±'}{show(abs(difference), places)}"
 
 
-def _note(row: Mapping[str, Any], metric: Mapping[str, Any], value: Mapping[str, Any], places: int, change: str) -> str:
+def _note(row: Mapping[str, Any], metric: Mapping[str, Any], value: Mapping[str, Any], places: int, share: str) -> str:
     """What a cell says when it is asked: the row, its numbers, and how they compare, a line each."""
     unit = f" {metric['unit']}" if metric.get("unit") else ""
     more = max(places, _own_places(value))
     low, high, median = (number(value.get(key)) for key in ("low", "high", "median"))
     lines = [f"{row['id']}", f"{metric['title']} {show(number(value.get('mean')), more)}{unit}"]
     if not math.isnan(low + high) and low != high:
-        lines[-1] += f", 95 % interval {show(low, more)} to {show(high, more)}"
+        lines[-1] += f", {share} interval {show(low, more)} to {show(high, more)}"
     if not math.isnan(median):
         lines.append(f"median {show(median, more)}{unit}")
     lines.append(f"N {value.get('n', row['n'])}, {_seeds(row)}")
     if value.get("verdict") == "baseline":
         lines.append("this is the baseline")
-    elif change:
+    elif _change(value, places):
         ends = [number(value.get(f"difference_{end}")) for end in ("low", "high")]
         between = "" if math.isnan(sum(ends)) else " (" + " to ".join(_signed(end, more) for end in ends) + ")"
         lines.append(f"difference from the baseline {_signed(number(value['difference']), more)}{unit}{between}")
