@@ -154,14 +154,18 @@ def about(board: Board) -> list[str]:
     protocol, level = board["protocol"], f"{100 * board['level']:g} %"
     name = ", ".join(filter(None, [protocol["name"], protocol["track"] and f"track {protocol['track']}"]))
     networks = f", judged by {', '.join(protocol['networks'])}" if protocol["networks"] else ""
-    kid = " The interval of KID is that of the jackknife." if any(m["name"] == KID for m in board["metrics"]) else ""
+    kid = (
+        " For KID, the jackknife's pseudo-values stand in for values of images."
+        if any(m["name"] == KID for m in board["metrics"])
+        else ""
+    )
     return [
         f"Protocol {name or 'without a name'}, hash {protocol['hash']}: {protocol['images']} images, up to "
         f"{protocol['seeds']} seed(s){networks}; data {protocol['data']}; generator {str(protocol['generator'])[:12]}.",
         f"Mean over N images (of the mean over their seeds) with its {level} bootstrap-t interval over images.{kid} "
         "Failed and excluded count pairs of image and seed. ↑ higher is better, ↓ lower is better; best mean in bold.",
         f"Compared with {board['baseline']} on the images that both have: ▲ better, ▼ worse, = no difference shown "
-        f"(two-sided sign-flip test, for KID a jackknife t-test, corrected by Holm over the rows of a metric, at "
+        f"(two-sided sign-flip test, corrected by Holm over the rows of a metric, at "
         f"{100 * (1 - board['level']):g} %). What a run costs is not tested.",
     ]
 

@@ -14,6 +14,7 @@ from zstar.results import FAILED, RESULTS_SCHEMA
 from zstar.runs import UNHASHED, config_hash, safe_name
 
 INSIDE = {"targets", "reconstructions", "starts", "parts", "wandb"}  # folders of a run that hold no runs
+MEASURED = {"data", "generator", "metric", "editability", "direction", "annotation", "protocol"}  # in the protocol hash
 NEEDED = ("config_hash", "protocol_hash", "method", "space", "seed")
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where libyaml is there
 
@@ -25,7 +26,7 @@ class Run:
     Attributes:
         folder: Where it lies.
         result: Its ``result.json``.
-        config: Its ``config.yaml`` without the seed and without what only chooses where results go.
+        config: Its ``config.yaml``.
         values: Its final values in long format, see :data:`zstar.results.RESULTS_SCHEMA`.
     """
 
@@ -41,8 +42,13 @@ class Run:
 
     @property
     def settings(self) -> str:
-        """Hash of the config; two runs that have it in common differ in their seed only."""
-        return config_hash(self.config)
+        """Hash of the method's settings; two runs of a protocol that have it in common differ in their seed only."""
+        return config_hash(self.method_config)
+
+    @property
+    def method_config(self) -> dict[str, Any]:
+        """The config without the seed, what only chooses where results go, and what the protocol hash stands for."""
+        return {key: value for key, value in self.config.items() if key not in UNHASHED | MEASURED | {"seed"}}
 
     @property
     def picture_of(self) -> dict[str, Path]:
@@ -66,8 +72,8 @@ class Found:
 
     Attributes:
         runs: Finished projection runs, each once.
-        failed: Cells that failed while they ran, or could not be built for a reason with a traceback.
-        unfit: Cells that could not be built because something does not fit, without a traceback.
+        failed: Cells that failed by a mistake of the program or the machine, and folders where a run has failed.
+        unfit: Cells that were refused with a reason (a ``ValueError``): what they ask for does not fit together.
         left_out: Folders that are no finished projection, and why.
     """
 
@@ -86,13 +92,13 @@ def find_runs(folders: Sequence[str | Path]) -> Found:
 
     A run that is found twice (the same config, seed included) counts once, from the folder that comes first.
     """
-    found, seen = Found(), {}
+    found, seen, broken, known = Found(), {}, [], set()
     for folder in _run_folders(folders):
         try:
             run = read_run(folder)
         except Unreadable as error:
-            if (trace := folder / "failed.txt").is_file() and not (folder / "result.json").is_file():
-                found.failed.append({"cell": str(folder), "reason": _last_line(trace), "protocol": _protocol(folder)})
+            if (folder / "failed.txt").is_file() and not (folder / "result.json").is_file():
+                broken.append(folder)
             else:
                 found.left_out.append({"cell": str(folder), "reason": str(error)})
             continue
@@ -106,7 +112,11 @@ def find_runs(folders: Sequence[str | Path]) -> Found:
         seen[key] = (folder, run.result["config_hash"])
         found.runs.append(run)
     for path in _failure_records(folders):
-        _add_failure(path, found)
+        known.add(_add_failure(path, found))
+    for folder in broken:
+        config, last = _settings(folder), _last_line((folder / "failed.txt").read_text("utf-8", "replace"))
+        if (config.get("label"), config.get("seed"), last) not in known:  # else the sweep has a record of it
+            found.failed.append({"cell": str(folder), "reason": last, "protocol": config.get("protocol")})
     return found
 
 
@@ -124,7 +134,6 @@ def read_run(folder: Path) -> Run:
     config = _read(folder / "config.yaml", lambda text: yaml.load(text, LOADER))  # noqa: S506, both loaders are safe
     if not isinstance(config, dict):
         raise Unreadable("config.yaml holds no settings")
-    config = {key: value for key, value in config.items() if key not in UNHASHED | {"seed"}}
     try:
         rows = pl.scan_parquet(folder / "results.parquet").select(*RESULTS_SCHEMA).cast(RESULTS_SCHEMA)
         values = rows.filter(~pl.col("metric").str.contains("/")).collect()
@@ -170,34 +179,36 @@ def _failure_records(folders: Iterable[str | Path]) -> Iterator[Path]:
     yield from {path.resolve(): path for path in paths}.values()
 
 
-def _add_failure(path: Path, found: Found) -> None:
+def _add_failure(path: Path, found: Found) -> tuple[Any, ...]:
+    """List a cell that failed, unless it was done since; returns what tells it from others."""
     try:
         record = _read(path, json.loads)
         label, reason = record.get("label"), str(record["reason"])
         overrides = " ".join(map(str, record.get("overrides") or [])) or path.stem
     except (Unreadable, KeyError, AttributeError, TypeError):
         found.left_out.append({"cell": str(path), "reason": "no record of a failed cell"})
-        return
+        return ()
     if any(run.result["config_hash"] == record.get("config_hash") for run in found.runs):
-        return  # done since
-    protocol = record.get("protocol")
-    if record.get("traceback"):
+        return ()
+    protocol, last = record.get("protocol"), _last_line(str(record.get("traceback") or ""))
+    if last and not last.startswith("ValueError"):
         found.failed.append({"cell": overrides, "reason": reason, "protocol": protocol})
     else:
         found.unfit.append({"method": label or overrides, "reason": reason, "protocol": protocol})
+    return (label, record.get("seed"), last)
 
 
-def _protocol(folder: Path) -> Any:
+def _settings(folder: Path) -> Mapping[str, Any]:
     try:
         config = _read(folder / "config.yaml", lambda text: yaml.load(text, LOADER))  # noqa: S506
     except Unreadable:
-        return None
-    return config.get("protocol") if isinstance(config, Mapping) else None
+        return {}
+    return config if isinstance(config, Mapping) else {}
 
 
-def _last_line(path: Path) -> str:
-    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1] if lines else "failed.txt is empty"
+def _last_line(text: str) -> str:
+    """The last line of a traceback, which is the reason."""
+    return (text.strip().splitlines() or [""])[-1]
 
 
 def _pictures(folder: Path, images: Iterable[str]) -> dict[str, Path]:

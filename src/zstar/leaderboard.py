@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -168,15 +169,15 @@ def _baseline(rows: Sequence[Row], name: str | None) -> Row:
 def _protocol(rows: Sequence[Row], facts: Sequence[Mapping[str, str]], images: Sequence[str]) -> dict[str, Any]:
     """What is the same for all rows, in words."""
     run = rows[0].runs[0]
-    said = {key: value for key, value in (run.result.get("protocol") or {}).items() if value is not None}
+    said = run.result.get("protocol") or {}
     budgets = sorted({str(b) for row in rows for r in [*row.runs, *row.also] if (b := _budget(r))})
     return {
-        **said,
         "hash": run.result["protocol_hash"],
         "name": said.get("name"),
         "track": said.get("track"),
-        "data": said.get("data") or _sentence(run.config.get("data")),
-        "generator": said.get("generator") or run.result.get("generator"),
+        "data": _sentence(run.config.get("data")),
+        "fingerprint": said.get("data"),
+        "generator": run.result.get("generator"),
         "networks": list(dict.fromkeys(fact["network"] for fact in facts if fact["network"])),
         "images": len(images),
         "seeds": len({run.seed for row in rows for run in row.runs}),
@@ -191,12 +192,14 @@ def _budget(run: Run) -> str:
 
 
 def _sentence(node: Any) -> str:
-    """``{"_target_": "zstar.data.cottages.Cottages", "count": 48}`` → ``Cottages: count 48``."""
+    """``{"_target_": "zstar.data.cottages.Cottages", "count": 48}`` → ``Cottages (count 48)``."""
     if not isinstance(node, Mapping):
         return ""
-    name = str(node.get("_target_", "")).rsplit(".", 1)[-1]
-    told = [f"{key} {value}" for key, value in node.items() if key != "_target_" and not isinstance(value, Mapping)]
-    return f"{name}: {', '.join(told)}"
+    plain_ones = {
+        key: value for key, value in node.items() if key != "_target_" and isinstance(value, str | int | float)
+    }
+    told = [f"{key} {Path(value).name if key == 'path' else value}" for key, value in plain_ones.items()]
+    return f"{str(node.get('_target_', '')).rsplit('.', 1)[-1]} ({', '.join(told)})"
 
 
 def _of_protocol(

@@ -12,6 +12,7 @@ from zstar.cells import Run, lost
 from zstar.results import FAILED
 from zstar.variants import BUDGET, flatten, short, variants, written
 
+ALSO = {"leakage_reached": "reached"}  # what runs call a column of the board
 PerImage = dict[str, dict[str, float]]  # metric → image → value
 
 
@@ -92,7 +93,7 @@ def finals(run: Run) -> PerImage:
     last = rows.unique(["image", "metric"], keep="last", maintain_order=True)
     values: PerImage = {}
     for image, metric, value in last.select("image", "metric", "value").iter_rows():
-        values.setdefault(metric, {})[image] = np.nan if value is None else value
+        values.setdefault(ALSO.get(metric, metric), {})[image] = np.nan if value is None else value
     if (size := run.result.get("bytes_per_image")) is not None:
         values["megabytes"] = dict.fromkeys((i for v in list(values.values())[:1] for i in v), size / 1e6)
     return values
@@ -113,7 +114,7 @@ def make_rows(runs: Iterable[Run]) -> list[Row]:
     rows = []
     for (method, space), settings in groups.items():
         own = [Row(sorted(same, key=lambda run: run.seed)) for same in settings.values()]
-        for row, variant in zip(own, variants([flatten(row.runs[0].config) for row in own]), strict=True):
+        for row, variant in zip(own, variants([flatten(row.runs[0].method_config) for row in own]), strict=True):
             row.variant = variant
         own = _unlimited(own)
         parts = [[space] if methods.count(method) > 1 else []] * len(own)

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from zstar.cells import Run, lost
-from zstar.kernel_distance import KernelDistance, kernel_distance
+from zstar.kernel_distance import kernel_distance
 from zstar.rows import Row
 
 
@@ -71,14 +71,14 @@ class Sets:
         found = self.seeds.get(row.id) or []
         return [name for name in found[0].targets if all(name in seed.made for seed in found)] if found else []
 
-    def distance(self, row: Row, images: list[str]) -> KernelDistance | None:
-        """Distance of a row over some of its images, the mean over its seeds; ``None`` for fewer than three."""
+    def contributions(self, row: Row, images: list[str]) -> Float[np.ndarray, " n"]:
+        """What each of some images contributes to the distance of a row; nothing for fewer than three."""
         if len(images) < 3:
-            return None
+            return np.zeros(0)
         found = self.seeds[row.id]
         targets = np.stack([found[0].targets[name] for name in images])
         made = np.stack([np.stack([seed.made[name] for name in images]) for seed in found])
-        return kernel_distance(images, targets, made, self.reference)
+        return kernel_distance(targets, made, self.reference)
 
 
 def _card(folder: Path) -> dict:

@@ -10,7 +10,6 @@ from jaxtyping import Float
 
 from zstar.columns import COSTS
 from zstar.comparison import holm, mean_intervals, sign_flips
-from zstar.kernel_distance import difference
 from zstar.rows import Row
 from zstar.sets import Sets
 from zstar.statistics import quantiles
@@ -39,8 +38,37 @@ def compare(rows: Sequence[Row], base: Row, metric: str, better: str, sampling: 
     own = base.values.get(metric, {})
     samples = [np.array(list(row.values.get(metric, {}).values()), dtype=np.float64) for row in rows]
     apart = [np.zeros(0) if row is base else _apart(row.values.get(metric, {}), own) for row in rows]
+    entries = _compared(rows, base, samples, apart, better, sampling, tested=metric not in COSTS)
+    for row in rows:
+        if metric == "seconds" and _of_batches(row):
+            entries[row.id] |= dict.fromkeys(["low", "high", "difference_low", "difference_high"], math.nan)
+    return entries
+
+
+def compare_sets(rows: Sequence[Row], base: Row, sets: Sets, sampling: Sampling) -> dict[str, Entry]:
+    """The same for the kernel distance between targets and reconstructions, with each image's contribution to it."""
+    images = {row.id: sets.images(row) for row in rows}
+    samples = [sets.contributions(row, images[row.id]) for row in rows]
+    there, apart = set(images[base.id]), []
+    for row in rows:
+        shared = [image for image in images[row.id] if image in there and row is not base]
+        apart.append(sets.contributions(row, shared) - sets.contributions(base, shared))
+    entries = _compared(rows, base, samples, apart, "lower", sampling, tested=True)
+    return {name: entry | {"median": math.nan} for name, entry in entries.items()}  # contributions mean nothing alone
+
+
+def _compared(
+    rows: Sequence[Row],
+    base: Row,
+    samples: Sequence[Float[np.ndarray, " _"]],
+    apart: Sequence[Float[np.ndarray, " _"]],
+    better: str,
+    sampling: Sampling,
+    tested: bool,
+) -> dict[str, Entry]:
+    """What the values of the rows, and their differences from the baseline, come down to."""
     ends = mean_intervals([*samples, *apart], sampling.level, sampling.draws, sampling.seed)
-    chances = [math.nan] * len(rows) if metric in COSTS else sign_flips(apart, sampling.draws, sampling.seed)
+    chances = sign_flips(apart, sampling.draws, sampling.seed) if tested else [math.nan] * len(rows)
     entries = {}
     for i, row in enumerate(rows):
         entry = describe(samples[i]) | {"low": ends[i][0], "high": ends[i][1]} | NOTHING | {"pairs": len(apart[i])}
@@ -48,8 +76,6 @@ def compare(rows: Sequence[Row], base: Row, metric: str, better: str, sampling: 
             low, high = ends[len(rows) + i]
             found = {"difference": float(apart[i].mean()), "difference_low": low, "difference_high": high}
             entry |= found | {"p": chances[i]}
-        if metric == "seconds" and _of_batches(row):
-            entry |= dict.fromkeys(["low", "high", "difference_low", "difference_high"], math.nan)
         entries[row.id] = entry
     judge(entries, base, better, sampling.level)
     return entries
@@ -60,28 +86,6 @@ def _apart(values: Mapping[str, float], own: Mapping[str, float]) -> Float[np.nd
     with np.errstate(invalid="ignore"):
         apart = np.array([np.subtract(values[image], own[image]) for image in values if image in own], dtype=np.float64)
     return apart[~np.isnan(apart)]
-
-
-def compare_sets(rows: Sequence[Row], base: Row, sets: Sets, sampling: Sampling) -> dict[str, Entry]:
-    """The same for the kernel distance between targets and reconstructions, with intervals of the jackknife."""
-    entries = {}
-    for row in rows:
-        images = sets.images(row)
-        entry = entries[row.id] = NOTHING | {"n": len(images), "median": math.nan, "pairs": 0}
-        found = sets.distance(row, images)
-        low, high = found.interval(sampling.level) if found else (math.nan, math.nan)
-        entry |= {"mean": found.value if found else math.nan, "low": low, "high": high}
-        there = set(sets.images(base))
-        shared = [image for image in images if image in there]
-        if row is not base and len(shared) >= 3:
-            ours, theirs = sets.distance(row, shared), sets.distance(base, shared)
-            assert ours is not None and theirs is not None
-            apart = difference(ours, theirs)
-            low, high = apart.interval(sampling.level)
-            entry |= {"difference": apart.value, "difference_low": low, "difference_high": high, "p": apart.p()}
-            entry["pairs"] = len(shared)
-    judge(entries, base, "lower", sampling.level)
-    return entries
 
 
 def describe(values: Float[np.ndarray, " n"]) -> Entry:
