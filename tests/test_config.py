@@ -24,7 +24,7 @@ CONF = Path(__file__).parents[1] / "conf"
 PRIMARIES = sorted(path.stem for path in CONF.glob("*.yaml"))
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml") if path.parent != CONF)
 OPTIONS = [path for path in FILES if path.parts[0] not in ("hydra", "search")]  # of launchers and searches: not a job's
-RECIPES = [path for path in OPTIONS if path.parts[0] in ("method", "experiment")]
+RECIPES = [path for path in OPTIONS if path.parts[0] in ("method", "experiment", "protocol")]
 FLOOR = 20
 SETTINGS = {"invert": Invert, "train": Train, "edit": Edit}
 

@@ -78,7 +78,10 @@ def test_a_run_leaves_everything_behind_and_is_not_done_twice(
     assert "finished already" in capsys.readouterr().out
     assert (folder / "result.json").stat().st_mtime_ns == stamp
     _, other = tiny_run(composed, tmp_path, *words, "seed=1")
-    assert other != folder
+    assert other == folder, "nothing is random here, so another seed is the same run"
+    assert "draws no random numbers" in capsys.readouterr().out
+    seeds = [tiny_run(composed, tmp_path, *words, "projector=[random]", f"seed={seed}") for seed in (0, 1)]
+    assert len({path for _, path in seeds} | {folder}) == 3 and all(found["stochastic"] for found, _ in seeds)
 
 
 def test_a_chain_shows_what_its_last_projector_started_from(composed: Callable[..., Any], tmp_path: Path) -> None:
@@ -270,7 +273,7 @@ def test_mistakes_end_in_sentences_not_tracebacks(
 
 def test_a_sweep_gives_each_job_a_folder_and_a_wandb_run(tmp_path: Path) -> None:
     words = [word for word in TINY if word != "logger=none"]
-    done = command_line(tmp_path, "-m", *words, "data.count=2", "steps=2", "space=z,w,w_plus", "seed=0,1")
+    done = command_line(tmp_path, "-m", *words, "data.count=2", "projector=[random]", "space=z,w,w_plus", "seed=0,1")
     assert done.returncode == 0, done.stderr[-2000:]
     folders = sorted(path.parent for path in tmp_path.glob("outputs/invert/*/result.json"))
     assert len(folders) == 6

@@ -86,7 +86,9 @@ def test_a_method_names_its_paper(path: Path) -> None:
     text = path.read_text()
     assert text.startswith("# @package _global_\n# ") and "https://arxiv.org/abs/" in text
     assert "override /space" in text and "override /projector" in text
+    assert yaml.safe_load(text)["label"] == path.stem
     assert yaml.safe_load(text).keys() <= {
+        "label",
         "defaults",
         "steps",
         "noise",

@@ -13,7 +13,7 @@ from zstar.config import check
 from zstar.settings import Invert, Train
 
 CONF = Path(__file__).parents[1] / "conf"
-RECIPES = sorted([*CONF.glob("experiment/*.yaml"), *CONF.glob("method/*.yaml")])
+RECIPES = sorted([*CONF.glob("experiment/*.yaml"), *CONF.glob("method/*.yaml"), *CONF.glob("protocol/*.yaml")])
 SETTINGS = {"train": Train, "invert": Invert}
 STANDS_FOR = {"generator=<yours>": "generator=stylegan2"}
 

@@ -15,8 +15,8 @@ case $world in
     world=cottages-${SPACE:-w_plus} ;;
   cats)
     export PYTHONPATH=examples/grumpy
-    common=(--config-dir examples/grumpy/conf generator=grumpy generator.checkpoint="$DCGAN" space=z space.constraint=clamp
-      space.limit=1.0 'loss=[pixel]' data=folder data.path="$CATS" data.count=64
+    common=(--config-dir examples/grumpy/conf generator=grumpy generator.checkpoint="$DCGAN" space=z space.constraint=prior
+      'loss=[pixel]' data=folder data.path="$CATS" data.count=64
       encoder=trained encoder.checkpoint="$CATS_ENCODER") ;;
   faces)
     export PYTHONPATH=examples/celeba_vae

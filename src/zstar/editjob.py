@@ -1,7 +1,6 @@
 """An editing run, built from its composed config: which images, which directions, how far."""
 
 import hashlib
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from zstar.checkpoints import read_card
 from zstar.config import build, check, offer, to_plain
 from zstar.directions.apply import apply, choose_strengths, require_way
 from zstar.directions.base import AbstractDirection
+from zstar.directions.choose import find_directions, make_annotation
 from zstar.editability.base import AbstractEditability
 from zstar.generators.base import AbstractGenerator
 from zstar.images import read_image
@@ -24,7 +24,6 @@ from zstar.job import pick_device
 from zstar.runs import config_hash, safe_name
 from zstar.settings import Edit, Invert
 from zstar.sheets import Combination, Sheet, choose_pairs, make_sheets
-from zstar.signatures import resolve
 
 ASKED = ("combine", "interpolation", "frames", "video", "editability", "measured")  # what changes what is written
 
@@ -89,7 +88,9 @@ def make_edit_job(cfg: Mapping[str, Any]) -> EditJob:
     inversion, left_out = (None, []) if source is None else load_inversion(source, generator)
     objects = make_annotation(plain)
     editability = {name: offer(node, **objects) for name, node in (plain.get("editability") or {}).items()}
-    directions = find_directions(plain, generator, objects)
+    nodes = plain.get("direction") or {}
+    sought = build(plain["search"], generator=generator) if nodes else None
+    directions = {} if sought is None else find_directions(nodes, sought, objects, plain["only"])
     if not directions and plain["interpolation"] is None:
         raise ValueError("only: no direction is left and nothing is to be done; choose some, or only=null for all")
     strengths = choose_strengths(directions, plain["strengths"], plain["beyond"])
@@ -121,41 +122,6 @@ def make_generator(plain: Mapping[str, Any]) -> AbstractGenerator:
     return generator
 
 
-def make_annotation(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """The annotation, under its name, if a finder or something that is measured has a use for it."""
-    chosen = {name: node for group in ("direction", "editability") for name, node in (plain.get(group) or {}).items()}
-    users = [name for name, node in chosen.items() if asks(node)]
-    if users and plain.get("annotation") is None:
-        raise ValueError(f"annotation: nothing is chosen and {users[0]} needs it; choose e.g. annotation=annotator")
-    return {"annotation": build(plain["annotation"])} if users else {}
-
-
-def asks(node: Mapping[str, Any]) -> bool:
-    """Whether what a node builds needs an annotation."""
-    return "annotation" in inspect.signature(resolve(node["_target_"])).parameters
-
-
-def find_directions(
-    plain: Mapping[str, Any], generator: AbstractGenerator, objects: Mapping[str, Any]
-) -> dict[str, AbstractDirection]:
-    """Whatever the chosen finders find, by name, which the finder's comes before where several find one of a name."""
-    if not plain.get("direction"):
-        return {}
-    space = build(plain["search"], generator=generator)
-    every = [
-        (finder, name, direction)
-        for finder, node in plain["direction"].items()
-        for name, direction in offer(node, **objects).find(space).items()
-    ]
-    names = [name for _, name, _ in every]
-    found = {f"{f}-{name}" if names.count(name) > 1 else name: direction for f, name, direction in every}
-    if plain["only"] is None:
-        return found
-    if unknown := [name for name in plain["only"] if name not in found]:
-        raise ValueError(f"only: no direction is called '{unknown[0]}'; these were found: {', '.join(found)}")
-    return {name: found[name] for name in plain["only"]}
-
-
 def find_saved(said: str | None) -> Path | None:
     """The file of latents that ``inversion`` names, by itself or by its folder."""
     if said is None:
@@ -170,7 +136,8 @@ def find_saved(said: str | None) -> Path | None:
 def project(plain: Mapping[str, Any]) -> Path:
     """The latents of the images of ``data``: those of the projection that the settings describe, done now unless it is
     finished."""
-    own = {field.name: plain[field.name] for field in fields(Invert) if field.name in plain}
+    here = ("direction", "annotation", "editability")  # done and measured by the edit, not by the projection
+    own = {field.name: plain[field.name] for field in fields(Invert) if field.name in plain and field.name not in here}
     silent = {"_target_": "zstar.loggers.none.NoLogger"}
     result = projection.run(own | {"logger": silent, "output": plain["projections"], "name": None}, wait=True)
     return Path(result["folder"]) / "latents.safetensors"

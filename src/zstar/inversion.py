@@ -131,6 +131,7 @@ def minimize(
     steps: int,
     explore: Callable[[float], Tensor] | None = None,
     callbacks: Sequence[Callback] = (),
+    seconds: float | None = None,
 ) -> Inversion:
     """Solve the equation for a batch of images, each exactly as if it were alone.
 
@@ -141,6 +142,8 @@ def minimize(
         steps: Number of optimizer steps.
         explore: Fraction done → exploration noise ``[b, ...]`` added to the latent for that step's evaluation.
         callbacks: Called once per step with a :class:`Step`.
+        seconds: Wall-clock time per image, after which the loop ends if its steps are not done before. The fraction of
+            the run is that of the steps or that of the time, whichever is larger, so that schedules come to their end.
 
     Returns:
         The inversion at the latents after the last step, with the history of every term.
@@ -152,10 +155,15 @@ def minimize(
     active = torch.ones(len(latent), dtype=torch.bool, device=latent.device)
     evaluations = torch.zeros(len(latent), dtype=torch.long, device=latent.device)
     history: list[dict[str, Tensor]] = []
+    allowed = (seconds or 0.0) * len(latent)
 
     for index in range(steps):
-        before = [v.clone() for v in variables]
         fraction = index / steps
+        if seconds is not None and index:  # a first step there is in any case
+            fraction = max(fraction, (clock(latent.device) - began) / allowed)
+        if fraction >= 1:
+            break
+        before = [v.clone() for v in variables]
         shift = explore(fraction) if explore else 0.0
         first: list[Terms] = []
 

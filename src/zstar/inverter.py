@@ -1,7 +1,7 @@
 """Trained inverting networks: an encoder with the space and the generator that it belongs to."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Inverter:
         generator: Fingerprint of the generator; ``None`` for a network of one's own, of which nobody knows.
         name: How the configuration called it, for messages.
         close: What is done to the latents of each pass: while an encoder is trained, rows may be closed.
+        training: The losses that it was trained with, as its configuration had them; empty where nobody knows.
     """
 
     network: AbstractEncoder
@@ -37,6 +38,7 @@ class Inverter:
     generator: str | None = None
     name: str = "encoder"
     close: Callable[[Tensor], Tensor] = lambda latent: latent
+    training: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(
         self, space: AbstractSpace, images: Float[Tensor, "b c h w"], passes: int | None = None
@@ -131,7 +133,10 @@ def load_inverter(
     made = kind(**settings, **sizes)
     checkpoints.load_into(made, weights, path)
     made.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-    inverter = Inverter(made, card["space"], card["generator"], Path(checkpoint).stem)
+    settings = card.get("config")
+    losses = settings.get("loss") if isinstance(settings, dict) else None
+    known = {n: node for n, node in losses.items() if isinstance(node, dict)} if isinstance(losses, dict) else {}
+    inverter = Inverter(made, card["space"], card["generator"], Path(checkpoint).stem, training=known)
     return inverter if space is None else inverter.fitted(space)
 
 

@@ -2,27 +2,32 @@
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from zstar.budget import fit
 from zstar.config import build, check, offer, to_plain
 from zstar.data.base import AbstractData
+from zstar.directions.apply import require_way
+from zstar.directions.base import AbstractDirection
+from zstar.directions.choose import find_directions, make_annotation
+from zstar.editability.base import AbstractEditability
 from zstar.generators.base import AbstractGenerator
 from zstar.inverter import Inverter
 from zstar.metrics.available import make_metrics
-from zstar.metrics.base import AbstractMetric
+from zstar.metrics.base import AbstractMetric, AbstractSetMetric
 from zstar.objective import Problem
 from zstar.parts import Labels
 from zstar.projectors.base import AbstractProjector
+from zstar.protocol import protocol_hash, require_judges, require_protocol
 from zstar.runs import config_hash
 from zstar.settings import Invert
 from zstar.signatures import resolve
 from zstar.spaces.base import AbstractSpace
 
-PROTOCOL = ("data", "generator", "metric")  # what has to be equal for two tables to be comparable
 MEAN = (
     "encoder: none ships for this generator in {space}, so the projection starts at the prior's mean; "
     "train one with python train.py task=encoder space={space}"
@@ -37,13 +42,16 @@ class Job:
     generator: AbstractGenerator
     problem: Problem
     projectors: list[AbstractProjector]
-    metrics: dict[str, AbstractMetric]
+    metrics: dict[str, AbstractMetric | AbstractSetMetric]
     skipped: dict[str, str]
     batch_size: int
     device: torch.device
     labels: Labels
     key: str
     notices: list[str]
+    directions: dict[str, AbstractDirection]
+    editability: dict[str, AbstractEditability]
+    stochastic: bool
 
     @property
     def batches(self) -> int:
@@ -70,18 +78,44 @@ def make_job(cfg: Mapping[str, Any]) -> Job:
     regularizers = {name: offer(node, space=space, **given(name, node, encoder)) for name, node in prices.items()}
     optimizer = build(plain["optimizer"])
     problem = Problem(space, losses, regularizers, optimizer, plain["seed"], plain["noise"])
-    nodes = plain.get("projector") or {}
-    projectors = [offer(node, problem=problem, **given(name, node, encoder)) for name, node in nodes.items()]
-    notices = [MEAN.format(space=space.name)] if encoder is None and any(map(asks, nodes.values())) else []
+    projectors = make_projectors(plain, problem, encoder)
+    stochastic = problem.noise == "optimize" or any(projector.random for projector in projectors)
+    notices = list(notes(plain, encoder, space, stochastic))
     metrics, skipped = make_metrics(plain.get("metric") or {}, device)
-    identity = {"data": data.fingerprint(), "generator": generator.fingerprint()}
+    data_hash, generator_hash = data.fingerprint(), generator.fingerprint()
+    require_protocol(plain, data_hash, generator_hash, stochastic)
+    if plain.get("protocol"):
+        training = {} if encoder is None else encoder.training
+        require_judges(metrics, plain.get("loss") or {}, training, plain["protocol"]["name"])
+    objects = make_annotation(plain)
+    editability = {name: offer(node, **objects) for name, node in (plain.get("editability") or {}).items()}
+    directions = find_directions(plain.get("direction") or {}, space, objects) if editability else {}
+    for direction in directions.values():
+        require_way(generator, space.name, direction.space)
+    seed = plain["seed"] if stochastic else 0
+    protocol = protocol_hash(plain, data_hash, generator_hash)
+    labels = Labels(protocol, plain["label"] or "+".join(map(label, projectors)), space.name, seed)
     network = {} if encoder is None else {"encoder": encoder.fingerprint()}
-    protocol = {name: plain.get(name) for name in PROTOCOL} | {"identity": identity}
-    labels = Labels(config_hash(protocol), "+".join(map(label, projectors)), space.name, plain["seed"])
-    key = config_hash({**plain, "identity": identity | network})
+    identity = {"data": data_hash, "generator": generator_hash} | network
     return Job(
-        data, generator, problem, projectors, metrics, skipped, plain["batch_size"], device, labels, key, notices
-    )
+        data, generator, problem, projectors, metrics, skipped, plain["batch_size"], device, labels,
+        config_hash({**plain, "seed": seed, "identity": identity}), notices, directions, editability, stochastic,
+    )  # fmt: skip
+
+
+def make_projectors(plain: Mapping[str, Any], problem: Problem, encoder: Inverter | None) -> list[AbstractProjector]:
+    """The chain of projectors, within the budget."""
+    nodes = plain.get("projector") or {}
+    chain = [offer(node, problem=problem, **given(name, node, encoder)) for name, node in nodes.items()]
+    return fit(chain, **plain["budget"])
+
+
+def notes(plain: Mapping[str, Any], encoder: Inverter | None, space: AbstractSpace, stochastic: bool) -> Iterator[str]:
+    """What the user should know about a run before it begins."""
+    if encoder is None and any(map(asks, (plain.get("projector") or {}).values())):
+        yield MEAN.format(space=space.name)
+    if plain["seed"] and not stochastic:
+        yield "seed: this method draws no random numbers, so its result is that of seed=0"
 
 
 def label(projector: AbstractProjector) -> str:

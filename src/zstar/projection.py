@@ -3,19 +3,20 @@
 import shlex
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import torch
 from omegaconf import OmegaConf
 
+from zstar.checkpoints import read_card
 from zstar.config import to_plain
 from zstar.data.base import Batch
 from zstar.images import write_png
 from zstar.job import Job, make_job
 from zstar.loggers.base import AbstractLogger
-from zstar.metrics.base import AbstractMetric
+from zstar.measuring import bytes_per_image, measure, measure_edits, write_features
 from zstar.objective import Targets
 from zstar.parts import Parts, long_rows, start_rows
 from zstar.progress import Display
@@ -51,7 +52,7 @@ def run(cfg: Mapping[str, Any], wait: bool = False, watch: Watch | None = None) 
         LeftToAnother: Another process is doing this run.
     """
     job = make_job(cfg)
-    plain = to_plain(cfg)
+    plain = {**to_plain(cfg), "seed": job.labels.seed}
     name = plain["name"] or f"{job.labels.space}_{job.labels.method}_seed{job.labels.seed}"
     folder = Path(plain["output"]) / f"{name}_{job.key}"
     return run_in(
@@ -81,9 +82,17 @@ def carry_out(
     finals = rows.filter(~TRAJECTORY).collect()
     card = {"space": job.labels.space, "noise_mode": job.problem.noise, "generator": job.generator.fingerprint()}
     parts.merge_latents(job.batches, folder / "latents.safetensors", card)
-    result = describe(job, plain, finals, failures)
-    log_result(logger, rows, finals, result, folder, (job.generator.resolution, job.generator.channels))
+    size = (job.generator.resolution, job.generator.channels)
+    ids = read_card(folder / "latents.safetensors")["ids"]
+    sets = write_features(job.metrics, folder, ids, size, job.device)
+    result = describe(job, plain, finals, failures) | {
+        "sets": {name: asdict(number) for name, number in sets.items()},
+        "bytes_per_image": bytes_per_image(folder / "latents.safetensors", len(ids)),
+    }
+    log_result(logger, rows, finals, result, folder, size)
     print_table(finals)
+    for name, number in sets.items():
+        print(f"{name}: {number.value:.4g} [{number.low:.4g}, {number.high:.4g}], of {len(ids)} images together")
     for name, reason in [*job.skipped.items(), *failures.items()]:
         print(f"left out: {name}: {reason}")
     write_report(folder, result)
@@ -103,7 +112,9 @@ def project_batch(job: Job, index: int, batch: Batch, parts: Parts, folder: Path
     job.generator.require_size(targets.images)
     inversion, start = project_with_start(job.problem, job.projectors, targets, [display.callback])
     pictures = {"targets": targets.images, "reconstructions": inversion.image}
-    rows = [long_rows(job.labels, inversion, measure(job.metrics, inversion.image, targets.images))]
+    values = measure(job.metrics, inversion.image, targets.images)
+    values |= measure_edits(job.editability, job.directions, job.generator, inversion)
+    rows = [long_rows(job.labels, inversion, values)]
     if start is not None:
         pictures["starts"] = start.image
         rows.append(start_rows(job.labels, start, measure(job.metrics, start.image, targets.images)))
@@ -115,19 +126,6 @@ def project_batch(job: Job, index: int, batch: Batch, parts: Parts, folder: Path
         for name, image in zip(batch.ids, images, strict=True):
             write_png(folder / kind / f"{safe_name(name)}.png", image)
     parts.write(index, inversion, pl.concat(rows), failed)
-
-
-def measure(
-    metrics: Mapping[str, AbstractMetric], images: torch.Tensor, targets: torch.Tensor
-) -> dict[str, list[float]]:
-    """Value per image of every metric that is defined at this size."""
-    values = {}
-    for name, metric in metrics.items():
-        with torch.no_grad():
-            value = metric(images, targets)
-        if value is not None:
-            values[name] = value.tolist()
-    return values
 
 
 def command() -> str:
@@ -147,6 +145,9 @@ def describe(job: Job, plain: dict[str, Any], finals: pl.DataFrame, failures: di
         "method": job.labels.method,
         "space": job.labels.space,
         "seed": job.labels.seed,
+        "stochastic": job.stochastic,
+        "protocol": plain.get("protocol"),
+        "budget": plain["budget"],
         "steps": plain["steps"],
         "images": len(seconds),
         "failed": failures,

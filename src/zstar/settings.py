@@ -4,11 +4,40 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from zstar.ranges import FolderName, Within
+from zstar.ranges import POSITIVE, FolderName, Within
 
 Node = Mapping[str, Any]  # what a group's file holds; the text beside it is a choice to name where there is none
 Seed = Annotated[int, Within(0, 2**63 - 1)]
 Name = Annotated[str, FolderName()]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """``budget`` of ``conf/invert.yaml``: what an image may cost."""
+
+    evaluations: Annotated[int, Within(1)] | None
+    seconds: Annotated[float, POSITIVE] | None
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """``protocol`` of a file in ``conf/protocol/``: what its table is about, and what its rows may do.
+
+    Attributes:
+        name: What tables call it.
+        track: Whether its images are the generator's own, of the generator's domain, or of another.
+        data, generator: The fingerprints that they have to have; null takes any.
+        seeds: The seeds that a method with random numbers has to be run with.
+        evaluations, seconds: The budgets; an empty list leaves them open.
+    """
+
+    name: str
+    track: Literal["round_trip", "in_domain", "out_of_domain"]
+    data: str | None
+    generator: str | None
+    seeds: list[int]
+    evaluations: list[int]
+    seconds: list[float]
 
 
 @dataclass(frozen=True)
@@ -28,11 +57,17 @@ class Invert:
     name: Name | None
     tags: list[str]
     output: str
+    label: Name | None
+    budget: Budget
+    protocol: Protocol | None = None
     projector: Node | None = None
     loss: Node | None = None
     regularizer: Node | None = None
     metric: Node | None = None
     encoder: Node | None = None
+    annotation: Node | None = None
+    direction: Node | None = None
+    editability: Node | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +130,3 @@ class Edit(Invert):
     inversion: str | None = None
     interpolation: Literal["linear", "spherical", "w_plus"] | None = None
     pairs: list[list[int]] | None = None
-    annotation: Node | None = None
-    direction: Node | None = None
-    editability: Node | None = None

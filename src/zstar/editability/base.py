@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from zstar.directions.apply import apply
@@ -45,11 +45,10 @@ class Walked:
         return len(self.latent)
 
     @torch.no_grad()
-    def render(self, alpha: Float[Tensor, " n"]) -> Float[Tensor, "n c h w"]:
-        """Each image moved by its own strength, clamped to [−1, 1]."""
+    def render(self, alpha: Float[Tensor, " n"], rows: Int64[Tensor, " m"] | None = None) -> Float[Tensor, "m c h w"]:
+        """Each image, or each of some, moved by its own of the strengths of all of them, clamped to [−1, 1]."""
         made = []
-        for first in range(0, len(self), self.size):
-            part = slice(first, first + self.size)
+        for part in (torch.arange(len(self), device=alpha.device) if rows is None else rows).split(self.size):
             moved, space = apply(self.generator, self.latent[part], self.space, [(self.direction, alpha[part])])
             noise = self.noise if isinstance(self.noise, str) else {k: v[part] for k, v in self.noise.items()}
             made.append(self.generator.synthesize(moved, space, noise).clamp(-1, 1))

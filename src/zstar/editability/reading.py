@@ -86,8 +86,13 @@ def _match(walked: Walked, scorer: AbstractScorer, column: int, effect: float) -
     gains = {end: torch.zeros_like(wanted) for end in ends}
     for rung in range(1, LADDER + 1):
         for end in ends:
+            rows = alpha.isnan().nonzero().flatten()  # the others are there
+            if not len(rows):
+                break
             tried = torch.full_like(wanted, REACH * end * rung / LADDER)
-            gain = (read(scorer, walked.render(tried), walked.size)[:, column] - before[:, column]) / wanted
+            seen = before[:, column].clone()
+            seen[rows] = read(scorer, walked.render(tried, rows), walked.size)[:, column]
+            gain = (seen - before[:, column]) / wanted
             share = ((1 - gains[end]) / (gain - gains[end]).clamp_min(1e-6)).clamp(0, 1).nan_to_num(1.0)
             arrived = alpha.isnan() & (gain >= 1)
             alpha = torch.where(arrived, (rung - 1 + share) / rung * tried, alpha)

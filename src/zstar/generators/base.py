@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -24,6 +25,7 @@ class AbstractGenerator(nn.Module, ABC):
         spaces: Name of each latent space → shape of one latent in it. The first one is the space that is sampled.
         layers: Names of the feature layers, in the order of synthesis, that can be read and edited.
         noise_shapes: Name of each noise map → its height and width in pixels; empty where G takes no noise.
+        prior: What its latents are drawn from, in each coordinate: ``"normal"`` (0, 1), or ``"uniform"`` on [−1, 1].
         trained: False where the weights are random as yet: such a generator can be trained, and nothing else.
     """
 
@@ -32,6 +34,7 @@ class AbstractGenerator(nn.Module, ABC):
     spaces: Mapping[str, tuple[int, ...]]
     layers: Sequence[str]
     noise_shapes: Mapping[str, tuple[int, int]]
+    prior: Literal["normal", "uniform"] = "normal"
     trained: bool = True
 
     @abstractmethod

@@ -19,6 +19,8 @@ class Pixels(AbstractGenerator):
         channels: Colours, 3 or 1.
     """
 
+    prior = "uniform"
+
     def __init__(self, resolution: int = 64, channels: int = 3) -> None:
         super().__init__()
         require("generator", Within(1), resolution=resolution)

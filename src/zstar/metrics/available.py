@@ -6,10 +6,12 @@ from typing import Any
 import torch
 
 from zstar.config import build
-from zstar.metrics.base import AbstractMetric
+from zstar.metrics.base import AbstractMetric, AbstractSetMetric
+
+Metrics = dict[str, AbstractMetric | AbstractSetMetric]
 
 
-def make_metrics(nodes: Mapping[str, Any], device: torch.device) -> tuple[dict[str, AbstractMetric], dict[str, str]]:
+def make_metrics(nodes: Mapping[str, Any], device: torch.device) -> tuple[Metrics, dict[str, str]]:
     """The metrics that can be had here, and name → reason for those whose weights are missing."""
     metrics, skipped = {}, {}
     for name, node in nodes.items():

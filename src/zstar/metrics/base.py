@@ -6,6 +6,8 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.metrics.distribution import Estimate
+
 
 class AbstractMetric(ABC):
     """A number per image that is reported, never optimised.
@@ -23,3 +25,23 @@ class AbstractMetric(ABC):
     @abstractmethod
     def __call__(self, image: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"] | None:
         """Value per image for images in [−1, 1], or ``None`` where it is not defined for images of this size."""
+
+
+class AbstractSetMetric(ABC):
+    """A number of a set of images, made of a vector for each of them.
+
+    Attributes:
+        better, unit, network: As for :class:`AbstractMetric`.
+    """
+
+    better: Literal["higher", "lower"]
+    unit: str = ""
+    network: str = ""
+
+    @abstractmethod
+    def features(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
+        """A vector for each of some images in [−1, 1]."""
+
+    @abstractmethod
+    def __call__(self, made: Float[Tensor, "n d"], targets: Float[Tensor, "n d"]) -> Estimate | None:
+        """The number and its interval, from all vectors; ``None`` for too few images."""

@@ -30,7 +30,7 @@ class Perceptual(AbstractMetric):
 
     def __init__(
         self,
-        checkpoint: str = "annotator64",
+        checkpoint: str = "judge64",
         network: nn.Module | None = None,
         layers: Sequence[int] | Sequence[str] | None = None,
     ) -> None:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -18,6 +19,8 @@ class AbstractProjector(ABC):
     Attributes:
         looks: Whether what it finds depends on the image. A start that does not tells nothing about an image and is
             left out of results.
+        seconds: Wall-clock time that it may spend on an image, of which a batch has as many times as much as it has
+            images; ``None`` for as long as it takes.
 
     Arguments:
         problem: The equation without its targets.
@@ -25,8 +28,30 @@ class AbstractProjector(ABC):
 
     looks: ClassVar[bool] = True
 
+    seconds: float | None = None
+
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
+
+    @property
+    def random(self) -> bool:
+        """Whether it draws random numbers, so that another seed may find something else."""
+        return False
+
+    @property
+    @abstractmethod
+    def cost(self) -> int:
+        """Evaluations of the equation that it spends on an image at the most."""
+
+    def scaled(self, share: float) -> "AbstractProjector":
+        """The same method with about ``share`` of its iterations, in (0, 1]; one without iterations stays as it is."""
+        return self
+
+    def timed(self, seconds: float) -> "AbstractProjector":
+        """The same method, which ends after so many seconds per image if it has not ended by itself."""
+        limited = copy(self)
+        limited.seconds = seconds
+        return limited
 
     @abstractmethod
     def __call__(

@@ -1,6 +1,8 @@
 """Evolution of starts."""
 
+import math
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 
 import torch
@@ -10,7 +12,7 @@ from zstar.callbacks import BestSoFar
 from zstar.inversion import Callback, Inversion, choose, minimize
 from zstar.objective import Objective, Problem
 from zstar.projectors.base import AbstractProjector
-from zstar.projectors.evolution import Search, evolve
+from zstar.projectors.evolution import Search, evolve, population
 from zstar.ranges import Within, require
 
 
@@ -51,12 +53,28 @@ class BasinCMA(AbstractProjector):
         self.steps = steps
         self.inject = inject
 
+    @property
+    def random(self) -> bool:
+        return True
+
+    @property
+    def cost(self) -> int:
+        return 2 + self.search.generations * population(self.problem, self.search) * (self.steps + 1)
+
+    def scaled(self, share: float) -> "BasinCMA":
+        """Generations and steps shrink alike, as between the authors' thorough choice (30 and 30) and fast one (10 and
+        10)."""
+        fewer, root = copy(self), math.sqrt(share)
+        fewer.search = replace(self.search, generations=max(1, int(self.search.generations * root)))
+        fewer.steps = max(1, int(self.steps * root))
+        return fewer
+
     @torch.no_grad()
     def __call__(
         self, objective: Objective, inversion: Inversion | None = None, callbacks: Sequence[Callback] = ()
     ) -> Inversion:
         """Search for each image by itself."""
-        return evolve(objective, inversion, self.search, self._refine, self.inject, callbacks)
+        return evolve(objective, inversion, self.search, self._refine, self.inject, callbacks, self.seconds)
 
     def _refine(self, objective: Objective, latent: Tensor, noise: dict[str, Tensor]) -> Inversion:
         """Each candidate after its steps, at the best point on the way."""

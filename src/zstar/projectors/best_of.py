@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -34,6 +35,19 @@ class BestOf(AbstractProjector):
         self.candidates = candidates
         self.truncation = truncation
         self.chunk = chunk
+
+    @property
+    def random(self) -> bool:
+        return True
+
+    @property
+    def cost(self) -> int:
+        return self.candidates + 1
+
+    def scaled(self, share: float) -> "BestOf":
+        fewer = copy(self)
+        fewer.candidates = max(1, int(self.candidates * share))
+        return fewer
 
     @torch.no_grad()
     def __call__(

@@ -1,6 +1,8 @@
 """Projection without gradients."""
 
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -8,7 +10,7 @@ from torch import Tensor
 from zstar.inversion import Callback, Inversion, clock, conclude
 from zstar.objective import Objective, Problem
 from zstar.projectors.base import AbstractProjector
-from zstar.projectors.evolution import Search, evolve
+from zstar.projectors.evolution import Search, evolve, population
 
 
 class CMA(AbstractProjector):
@@ -47,12 +49,25 @@ class CMA(AbstractProjector):
         self.search = Search(generations, sigma, population, diagonal, chunk)
         self.search.require("projector.cma")
 
+    @property
+    def random(self) -> bool:
+        return True
+
+    @property
+    def cost(self) -> int:
+        return 2 + self.search.generations * population(self.problem, self.search)
+
+    def scaled(self, share: float) -> "CMA":
+        fewer = copy(self)
+        fewer.search = replace(self.search, generations=max(1, int(self.search.generations * share)))
+        return fewer
+
     @torch.no_grad()
     def __call__(
         self, objective: Objective, inversion: Inversion | None = None, callbacks: Sequence[Callback] = ()
     ) -> Inversion:
         """Search for each image by itself."""
-        return evolve(objective, inversion, self.search, _value, callbacks=callbacks)
+        return evolve(objective, inversion, self.search, _value, callbacks=callbacks, seconds=self.seconds)
 
 
 def _value(objective: Objective, latent: Tensor, noise: dict[str, Tensor]) -> Inversion:

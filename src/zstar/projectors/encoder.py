@@ -29,6 +29,10 @@ class Encoder(AbstractProjector):
         self.encoder = encoder.fitted(problem.space)
         self.passes = passes
 
+    @property
+    def cost(self) -> int:
+        return self.passes or self.encoder.network.passes
+
     @torch.no_grad()
     def __call__(
         self, objective: Objective, inversion: Inversion | None = None, callbacks: Sequence[Callback] = ()

@@ -1,5 +1,6 @@
 """Evolution strategies, one per image of a batch: what the gradient-free projectors search with."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
@@ -100,6 +101,11 @@ class Strategies:
         return list(((latent - self.mean) / self.spread).flatten(1).double().cpu().numpy())
 
 
+def population(problem: Problem, search: Search) -> int:
+    """Candidates of an image in a generation: as set, or CMA-ES's own choice for the dimensions of the space."""
+    return search.population or 4 + int(3 * math.log(math.prod(problem.space.shape)))
+
+
 def normal(rng: torch.Generator) -> Callable[..., np.ndarray]:
     """Standard normal numbers of the given shape from ``rng``."""
     return lambda *shape: torch.randn(*shape, generator=rng, dtype=torch.float64).numpy()
@@ -112,6 +118,7 @@ def evolve(
     evaluate: Evaluate,
     inject: bool = False,
     callbacks: Sequence[Callback] = (),
+    seconds: float | None = None,
 ) -> Inversion:
     """Search for each image by itself, all of a batch at once; the best v seen wins, the start included.
 
@@ -122,6 +129,7 @@ def evolve(
         evaluate: Equation for n candidates, their latents ``[n, ...]`` and noise maps → what became of them.
         inject: Make what became of a generation's best candidate a candidate of the next generation.
         callbacks: Called once per generation, with the best v before it.
+        seconds: Per image, after which no new generation begins.
     """
     problem, ids, device = objective.problem, objective.targets.ids, objective.targets.images.device
     began, b = clock(device), len(ids)
@@ -152,7 +160,7 @@ def evolve(
         for callback in callbacks:
             callback(step)
         active &= ~strategies.finished()
-        if not active.any():
+        if not active.any() or (seconds is not None and clock(device) - began >= seconds * b):
             break
     status = ["done" if on else "stopped" for on in active.tolist()]
     return conclude(objective, best.latent, best.noise, history, evaluations, status, began).after(inversion)

@@ -16,6 +16,10 @@ class Mean(AbstractProjector):
 
     looks = False
 
+    @property
+    def cost(self) -> int:
+        return 1
+
     def __call__(
         self, objective: Objective, inversion: Inversion | None = None, callbacks: Sequence[Callback] = ()
     ) -> Inversion:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
 
 import torch
@@ -58,6 +59,20 @@ class Optimization(AbstractProjector):
         self.patience = patience
         self.min_delta = min_delta
 
+    @property
+    def random(self) -> bool:
+        return self.explore > 0
+
+    @property
+    def cost(self) -> int:
+        return self.steps + 1 + (self.keep_best and self.steps > 0)
+
+    def scaled(self, share: float) -> "Optimization":
+        """Fewer steps, with the ramps of the step size and the decay of the exploration at the same fractions of them."""
+        fewer = copy(self)
+        fewer.steps = min(self.steps, max(1, int(self.steps * share)))
+        return fewer
+
     def __call__(
         self, objective: Objective, inversion: Inversion | None = None, callbacks: Sequence[Callback] = ()
     ) -> Inversion:
@@ -73,7 +88,9 @@ class Optimization(AbstractProjector):
         if self.patience is not None:
             watchers.append(EarlyStop(self.patience, self.min_delta))
         explore = self._explorer(targets.ids, latent) if self.explore else None
-        found = minimize(objective, latent, noise, self.steps, explore, [*watchers, *callbacks]).after(inversion)
+        found = minimize(objective, latent, noise, self.steps, explore, [*watchers, *callbacks], self.seconds).after(
+            inversion
+        )
         if not self.keep_best or not self.steps:
             return found
         # The history was made under exploration noise, so the best v is evaluated again, without it, before it wins.

@@ -17,6 +17,14 @@ class Random(AbstractProjector):
 
     looks = False
 
+    @property
+    def random(self) -> bool:
+        return True
+
+    @property
+    def cost(self) -> int:
+        return 1
+
     def __call__(
         self, objective: Objective, inversion: Inversion | None = None, callbacks: Sequence[Callback] = ()
     ) -> Inversion:

@@ -18,9 +18,10 @@ class Z(AbstractSpace):
     most editable space and reconstructs worst (iGAN, Zhu et al., 2016, https://arxiv.org/abs/1609.03552).
 
     Arguments:
-        constraint: ``"none"``; ``"clamp"`` keeps each coordinate in [−limit, limit], for uniform or truncated priors;
-            ``"sphere"`` keeps the norm at √d, where nearly all of a d-dimensional normal prior lies
-            (PULSE, Menon et al., 2020, https://arxiv.org/abs/2003.03808).
+        constraint: ``"none"``; ``"clamp"`` keeps each coordinate in [−limit, limit], for truncated priors; ``"prior"``
+            keeps it where the prior is, which for a uniform one is [−1, 1] and for a normal one everywhere;
+            ``"sphere"`` keeps the norm where nearly all of a d-dimensional prior lies, at √d for a normal one and √(d/3)
+            for a uniform one (PULSE, Menon et al., 2020, https://arxiv.org/abs/2003.03808).
         limit: Bound of ``"clamp"``; unused otherwise.
     """
 
@@ -30,13 +31,13 @@ class Z(AbstractSpace):
         self,
         generator: AbstractGenerator,
         prior_samples: int = 10_000,
-        constraint: Literal["none", "clamp", "sphere"] = "none",
+        constraint: Literal["none", "clamp", "prior", "sphere"] = "none",
         limit: float = 2.0,
     ) -> None:
         super().__init__(generator, prior_samples)
         require("space", POSITIVE, limit=limit)
-        if constraint not in ("none", "clamp", "sphere"):
-            raise ValueError(f"space.constraint: '{constraint}' is unknown; choose none, clamp or sphere")
+        if constraint not in ("none", "clamp", "prior", "sphere"):
+            raise ValueError(f"space.constraint: '{constraint}' is unknown; choose none, clamp, prior or sphere")
         self.constraint = constraint
         self.limit = limit
 
@@ -44,9 +45,11 @@ class Z(AbstractSpace):
         """Clamp or rescale to the sphere, as configured."""
         if self.constraint == "clamp":
             return latent.clamp(-self.limit, self.limit)
+        if self.constraint == "prior":
+            return latent.clamp(-1, 1) if self.generator.prior == "uniform" else latent
         if self.constraint == "sphere":
             flat = latent.flatten(1)
-            radius = flat.shape[1] ** 0.5
+            radius = (flat.shape[1] * (1 / 3 if self.generator.prior == "uniform" else 1)) ** 0.5
             norm = flat.norm(dim=1, keepdim=True)
             # The prior mean is the centre of the sphere: from there any direction is as good, so a fixed one is taken.
             flat = torch.where(norm > 1e-6, flat, torch.ones_like(flat))

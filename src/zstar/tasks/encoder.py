@@ -18,7 +18,7 @@ from zstar.encoders.base import AbstractEncoder
 from zstar.inverter import Inverter
 from zstar.losses.base import AbstractLoss
 from zstar.metrics.available import make_metrics
-from zstar.metrics.base import AbstractMetric
+from zstar.metrics.base import AbstractMetric, AbstractSetMetric
 from zstar.ranges import POSITIVE, Within, require
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.spaces.base import AbstractSpace
@@ -131,13 +131,16 @@ class EncoderTask(AbstractTask):
                 "file of weights, or choose generator=cottages"
             )
         space = build(cfg.space, generator=generator)
+        metrics = make_metrics(cfg.get("metric") or {}, torch.device("cpu"))[0]
+        if sets := [name for name, metric in metrics.items() if isinstance(metric, AbstractSetMetric)]:
+            raise ValueError(f"metric.{sets[0]}: it is a number of a set, and a training reports means; leave it out")
         return build(
             cfg.task,
             space=space,
             encoder=make_network(cfg.encoder, space),
             losses={name: build(node) for name, node in (cfg.get("loss") or {}).items()},
             regularizers=make_prices(cfg.get("regularizer") or {}, space),
-            metrics=make_metrics(cfg.get("metric") or {}, torch.device("cpu"))[0],
+            metrics=metrics,
             network=to_plain(cfg.encoder),
             adversaries={name: offer(cfg.adversary[name], space=space) for name in sorted(cfg.get("adversary") or {})},
             seed=cfg.seed,

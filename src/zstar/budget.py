@@ -1,0 +1,57 @@
+"""What a projection may cost: every method is made shorter in its own proportions until it fits."""
+
+from collections.abc import Sequence
+
+from zstar.projectors.base import AbstractProjector
+
+HALVINGS = 40
+
+
+def fit(
+    projectors: Sequence[AbstractProjector], evaluations: int | None = None, seconds: float | None = None
+) -> list[AbstractProjector]:
+    """The chain with so much shorter iterations that an image costs no more than the budget.
+
+    All parts of a chain are cut by the same share, with their schedules, so that a method stays what it is; none is
+    made longer than it is configured. What has no iterations, such as an encoder, stays whole.
+
+    Arguments:
+        projectors: The chain as it is configured.
+        evaluations: Evaluations of the equation for each image, at the most; ``None`` for no limit. A forward pass
+            alone counts as much as one with its backward pass.
+        seconds: Wall-clock time for each image, spread over the parts that have iterations by what they cost in
+            evaluations; ``None`` for no limit. A part ends with the step that it is in when its time is over.
+
+    Raises:
+        ValueError: Not even one iteration of each part fits; one sentence with the least that does.
+    """
+    chain = list(projectors)
+    if evaluations is not None:
+        chain = shorten(chain, evaluations)
+    if seconds is None:
+        return chain
+    whole = sum(projector.cost for projector in chain if iterates(projector))
+    return [one.timed(seconds * one.cost / whole) if iterates(one) else one for one in chain]
+
+
+def shorten(chain: list[AbstractProjector], evaluations: int) -> list[AbstractProjector]:
+    """The chain cut by the largest share with which it costs at most ``evaluations``."""
+    if sum(projector.cost for projector in chain) <= evaluations:
+        return chain
+    low, high = 0.0, 1.0
+    for _ in range(HALVINGS):
+        share = (low + high) / 2
+        fits = sum(projector.scaled(share).cost for projector in chain) <= evaluations
+        low, high = (share, high) if fits else (low, share)
+    least = sum(projector.scaled(2.0**-HALVINGS).cost for projector in chain)
+    if least > evaluations:
+        raise ValueError(
+            f"budget.evaluations: {evaluations} is too little for this method, whose shortest form takes {least} for an "
+            "image; raise it, or choose another method"
+        )
+    return [projector.scaled(low) for projector in chain]
+
+
+def iterates(projector: AbstractProjector) -> bool:
+    """Whether a projector can be made shorter."""
+    return projector.scaled(0.5) is not projector

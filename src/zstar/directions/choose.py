@@ -1,0 +1,49 @@
+"""The directions that a configuration names, found."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zstar.config import build, offer
+from zstar.directions.base import AbstractDirection
+from zstar.signatures import resolve
+from zstar.spaces.base import AbstractSpace
+
+
+def make_annotation(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """The annotation, under its name, if a finder or something that is measured has a use for it."""
+    chosen = {name: node for group in ("direction", "editability") for name, node in (plain.get(group) or {}).items()}
+    users = [name for name, node in chosen.items() if asks(node)]
+    if users and plain.get("annotation") is None:
+        raise ValueError(f"annotation: nothing is chosen and {users[0]} needs it; choose e.g. annotation=annotator")
+    return {"annotation": build(plain["annotation"])} if users else {}
+
+
+def asks(node: Mapping[str, Any]) -> bool:
+    """Whether what a node builds needs an annotation."""
+    return "annotation" in inspect.signature(resolve(node["_target_"])).parameters
+
+
+def find_directions(
+    nodes: Mapping[str, Any], space: AbstractSpace, objects: Mapping[str, Any], only: Sequence[str] | None = None
+) -> dict[str, AbstractDirection]:
+    """Whatever the chosen finders find, by name, which the finder's comes before where several find one of a name.
+
+    Arguments:
+        nodes: The group ``direction`` of a configuration.
+        space: Where directions are sought that have no space of their own.
+        objects: What finders may ask for by name, as :func:`make_annotation` gives it.
+        only: Names of those that are wanted; all if not given.
+    """
+    every = [
+        (finder, name, direction)
+        for finder, node in nodes.items()
+        for name, direction in offer(node, **objects).find(space).items()
+    ]
+    names = [name for _, name, _ in every]
+    found = {f"{f}-{name}" if names.count(name) > 1 else name: direction for f, name, direction in every}
+    if only is None:
+        return found
+    if unknown := [name for name in only if name not in found]:
+        raise ValueError(f"only: no direction is called '{unknown[0]}'; these were found: {', '.join(found)}")
+    return {name: found[name] for name in only}
