@@ -153,12 +153,7 @@ panel.addEventListener("keydown", (event) => {
 addEventListener("hashchange", route);
 for (const host of all("a[data-tiles]")) {
   const kinds = host.dataset.tiles.split(" ");
-  host.style.aspectRatio = `${kinds.length * board.tile[0]} / ${board.tile[1]}`; // keeps its place until it is painted
-  const seen = new IntersectionObserver(([entry]) => {
-    if (!entry.isIntersecting) return;
-    seen.disconnect();
-    host.append(...kinds.map((kind) => tile(kind, rowOf.get(host.dataset.of), host.dataset.image)));
-  }, { rootMargin: "400px" });
-  seen.observe(host);
+  host.style.aspectRatio = `${kinds.length * board.tile[0]} / ${board.tile[1]}`;
+  host.append(...kinds.map((kind) => tile(kind, rowOf.get(host.dataset.of), host.dataset.image)));
 }
 route();

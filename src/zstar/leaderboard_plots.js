@@ -66,7 +66,7 @@ function placeLabels(entries, { x0, x1, y0, y1 }) {
   const taken = entries.map(({ px, py }) => [px - 6, py - 6, px + 6, py + 6]);
   for (const { text, px, py, wanted } of entries) {
     const [wide, high] = [text.getComputedTextLength() + 4, 13];
-    const spots = [[px + 9, py + 4, "start"], [px - 9, py + 4, "end"], [px, py - 10, "middle"], [px, py + 18, "middle"], [px + 8, py - 8, "start"], [px + 8, py + 15, "start"], [px - 8, py - 8, "end"]];
+    const spots = [[px + 9, py + 4, "start"], [px - 9, py + 4, "end"], [px, py - 10, "middle"], [px, py + 18, "middle"], [px + 5, py - 11, "start"], [px + 5, py + 19, "start"], [px - 5, py - 11, "end"]];
     const boxes = spots.map(([x, y, anchor]) => {
       const left = anchor === "start" ? x : anchor === "end" ? x - wide : x - wide / 2;
       return [left, y - high + 3, left + wide, y + 3];
