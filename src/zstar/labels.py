@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.path import Path
-from matplotlib.transforms import Bbox
 
 RADII = (7.0, 12.0, 18.0, 26.0, 36.0, 48.0, 64.0, 84.0, 110.0, 140.0)  # points, near ones first
-ANGLES = tuple(np.deg2rad([0, 45, -45, 180, 135, -135, 90, -90, 22, -22, 158, -158, 68, -68, 112, -112]))
+ANGLES = tuple(np.deg2rad([0, 45, -45, 180, 135, -135, 90, -90, 22, -22, 158, -158, 68, -68, 112, -112]).tolist())
+BESIDE = 6  # so many of the radii are tried for a spot that covers no line either
 NEAR = 13.0  # a label that is farther from its point than this gets a line to it
+
+Boxes = Float[np.ndarray, "k 4"]  # left, bottom, right, top, in pixels
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ def place_labels(
     points: Sequence[tuple[float, float]],
     lines: Sequence[Path] = (),
     size: float = 8.5,
-) -> int:
+) -> list[str]:
     """Write each label near its point, where it covers neither another label nor any of ``points``.
 
     Arguments:
@@ -39,68 +42,61 @@ def place_labels(
         lines: What stays visible too if there is room beside it.
 
     Returns:
-        How many labels found a place.
+        The texts that found no place.
     """
     figure = axes.figure
-    renderer = figure.canvas.get_renderer()
-    inside, scale = axes.get_window_extent(renderer), figure.dpi / 72
-    marks = [_around(axes.transData.transform(point), 4.5 * scale) for point in points]
-    taken: list[Bbox] = []
-    courses = [_around(spot, 2.0 * scale) for line in lines for spot in _along(axes.transData.transform(line.vertices))]
-    placed = 0
+    renderer, scale = figure.canvas.get_renderer(), figure.dpi / 72
+    inside = axes.get_window_extent(renderer).extents + np.array([2.0, 2.0, -2.0, -2.0])
+    taken = _around(axes.transData.transform(np.array(points, dtype=float).reshape(-1, 2)), 4.5 * scale)
+    spots = [_along(axes.transData.transform(line.vertices)) for line in lines]
+    courses = _around(np.concatenate([*spots, np.zeros((0, 2))]), 2.0 * scale)
+    missing = []
     for label in labels:
         probe = axes.text(0, 0, label.text, fontsize=size)
         extent = probe.get_window_extent(renderer)
         probe.remove()
         centre = axes.transData.transform((label.x, label.y))
-        spot = _spot(centre, extent.width, extent.height, scale, inside, [*marks, *taken], courses)
-        if spot is None:
+        near = _candidates(centre, float(extent.width), float(extent.height), scale)
+        within = (near[:, :2] >= inside[:2]).all(axis=1) & (near[:, 2:] <= inside[2:]).all(axis=1)
+        free = within & ~_touched(near, taken)
+        beside = free & ~_touched(near, courses) & (np.arange(len(near)) < BESIDE * len(ANGLES))
+        chosen = np.flatnonzero(beside if beside.any() else free)
+        if not len(chosen):
+            missing.append(label.text)
             continue
-        box, radius = spot
+        box, radius = near[chosen[0]], RADII[int(chosen[0]) // len(ANGLES)]
         line = {"arrowstyle": "-", "color": label.color, "lw": 0.6, "alpha": 0.7, "shrinkA": 0, "shrinkB": 3}
+        middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
         axes.annotate(
-            label.text, (label.x, label.y), ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2), textcoords="figure pixels",
-            ha="center", va="center", fontsize=size, color=label.color, annotation_clip=False,
-            arrowprops=line if radius > NEAR else None,
+            label.text, (label.x, label.y), middle, textcoords="figure pixels", ha="center", va="center", fontsize=size,
+            color=label.color, annotation_clip=False, arrowprops=line if radius > NEAR else None,
         )  # fmt: skip
-        taken.append(Bbox.from_extents(box.x0 - 2, box.y0 - 1, box.x1 + 2, box.y1 + 1))
-        placed += 1
-    return placed
+        taken = np.concatenate([taken, box[None] + np.array([-2.0, -1.0, 2.0, 1.0])])
+    return missing
 
 
-def _spot(
-    centre: np.ndarray,
-    width: float,
-    height: float,
-    scale: float,
-    inside: Bbox,
-    taken: Sequence[Bbox],
-    courses: Sequence[Bbox],
-) -> tuple[Bbox, float] | None:
-    """The nearest free box of that size beside a point, and its distance in points."""
-    places = [(radius, angle, near) for near in (RADII[:6], RADII) for radius in near for angle in ANGLES]
-    for radius, angle, near in places:  # first a spot nearby that covers no line either
-        avoided = taken if near is RADII else [*taken, *courses]
-        across, up = np.cos(angle), np.sin(angle)
-        x = centre[0] + radius * scale * across + (across - 1) / 2 * width
-        y = centre[1] + radius * scale * up + (up - 1) / 2 * height
-        box = Bbox.from_bounds(x, y, width, height)
-        within = box.x0 >= inside.x0 + 2 and box.x1 <= inside.x1 - 2 and box.y0 >= inside.y0 + 2
-        if within and box.y1 <= inside.y1 - 2 and not any(_touch(box, other) for other in avoided):
-            return box, radius
-    return None
+def _candidates(centre: Float[np.ndarray, " 2"], width: float, height: float, scale: float) -> Boxes:
+    """Boxes of a size around a point, the near ones first."""
+    radius, angle = (part.ravel() for part in np.meshgrid(RADII, ANGLES, indexing="ij"))
+    left = centre[0] + radius * scale * np.cos(angle) + (np.cos(angle) - 1) / 2 * width
+    bottom = centre[1] + radius * scale * np.sin(angle) + (np.sin(angle) - 1) / 2 * height
+    return np.stack([left, bottom, left + width, bottom + height], axis=1)
 
 
-def _along(corners: np.ndarray) -> np.ndarray:
+def _touched(boxes: Boxes, others: Float[np.ndarray, "m 4"]) -> np.ndarray:
+    """Which boxes overlap any of the others."""
+    low = (boxes[:, None, :2] < others[None, :, 2:]).all(axis=2)
+    high = (boxes[:, None, 2:] > others[None, :, :2]).all(axis=2)
+    return (low & high).any(axis=1)
+
+
+def _along(corners: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "m 2"]:
     """Spots on a line, a few pixels apart."""
-    parts = zip(corners[:-1], corners[1:], strict=True)
-    counts = [(a, b, max(2, int(np.hypot(*(b - a)) / 4))) for a, b in parts]
-    return np.concatenate([np.linspace(a, b, n) for a, b, n in counts]) if counts else np.zeros((0, 2))
+    parts = list(zip(corners[:-1], corners[1:], strict=True))
+    counts = [max(2, int(np.hypot(*(b - a)) / 4)) for a, b in parts]
+    spots = [np.linspace(a, b, count) for (a, b), count in zip(parts, counts, strict=True)]
+    return np.concatenate([*spots, np.zeros((0, 2))])
 
 
-def _touch(a: Bbox, b: Bbox) -> bool:
-    return a.x0 < b.x1 and b.x0 < a.x1 and a.y0 < b.y1 and b.y0 < a.y1
-
-
-def _around(centre: np.ndarray, radius: float) -> Bbox:
-    return Bbox.from_extents(centre[0] - radius, centre[1] - radius, centre[0] + radius, centre[1] + radius)
+def _around(centres: Float[np.ndarray, "k 2"], radius: float) -> Boxes:
+    return np.concatenate([centres - radius, centres + radius], axis=1)
