@@ -46,8 +46,8 @@ def shorten(chain: list[AbstractProjector], evaluations: int) -> list[AbstractPr
     least = sum(projector.scaled(2.0**-HALVINGS).cost for projector in chain)
     if least > evaluations:
         raise ValueError(
-            f"budget.evaluations: {evaluations} is too little for this method, whose shortest form takes {least} for an "
-            "image; raise it, or choose another method"
+            f"budget.evaluations: {evaluations} is too little for this method, whose shortest form takes {least} for "
+            "an image; raise it, or choose another method"
         )
     return [projector.scaled(low) for projector in chain]
 

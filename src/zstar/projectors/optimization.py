@@ -68,7 +68,7 @@ class Optimization(AbstractProjector):
         return self.steps + 1 + (self.keep_best and self.steps > 0)
 
     def scaled(self, share: float) -> "Optimization":
-        """Fewer steps, with the ramps of the step size and the decay of the exploration at the same fractions of them."""
+        """Fewer steps, with ramps and exploration at the same fractions of them."""
         fewer = copy(self)
         fewer.steps = min(self.steps, max(1, int(self.steps * share)))
         return fewer

@@ -20,8 +20,8 @@ class Z(AbstractSpace):
     Arguments:
         constraint: ``"none"``; ``"clamp"`` keeps each coordinate in [−limit, limit], for truncated priors; ``"prior"``
             keeps it where the prior is, which for a uniform one is [−1, 1] and for a normal one everywhere;
-            ``"sphere"`` keeps the norm where nearly all of a d-dimensional prior lies, at √d for a normal one and √(d/3)
-            for a uniform one (PULSE, Menon et al., 2020, https://arxiv.org/abs/2003.03808).
+            ``"sphere"`` keeps the norm where nearly all of a d-dimensional prior lies, at √d for a normal one and
+            √(d/3) for a uniform one (PULSE, Menon et al., 2020, https://arxiv.org/abs/2003.03808).
         limit: Bound of ``"clamp"``; unused otherwise.
     """
 
