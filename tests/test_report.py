@@ -136,6 +136,8 @@ def test_a_small_run_shows_every_image_once_and_passes_over_those_without_pictur
 
 
 def test_the_start_of_the_last_projector_stands_beside_what_became_of_it(run: Folder) -> None:
+    named = run(24, started=True, method="a_name", projectors=["enc<b>der", "optimization"])
+    assert 'alt="enc&lt;b&gt;der"' in (text := write_report(named).read_text()) and 'alt="optimization"' in text
     page = write_report(run(24, started=True, method="enc<b>der+optimization")).read_text()
     assert re.findall(r'alt="([^"]+)"', page)[:4] == ["target", "enc&lt;b&gt;der", "optimization", "difference"]
     assert page.count('alt="enc&lt;b&gt;der"') == page.count('alt="target"') == 32

@@ -21,7 +21,7 @@ from zstar.statistics import decimals, show
 
 FAILURES_SHOWN = 200
 OPTIONAL = dict.fromkeys(
-    ["commit", "dirty", "failed", "metrics", "notices", "seconds", "skipped_metrics", "steps", "version"]
+    ["commit", "dirty", "failed", "metrics", "notices", "projectors", "seconds", "skipped_metrics", "steps", "version"]
 )
 
 
@@ -44,6 +44,7 @@ def write_report(folder: str | Path, result: Mapping[str, Any] | None = None) ->
     failed, facts = result["failed"] or {}, result["metrics"] or {}
     table = summarize(values, failed)
     curves = trajectories(results)
+    chain = result["projectors"] or result["method"].split("+")
     leading = next((row for row in table.to_dicts() if row["metric"] == "psnr"), next(iter(table.to_dicts()), None))
     config = folder / "config.yaml"
     page = template("report.html.jinja").render(
@@ -51,7 +52,8 @@ def write_report(folder: str | Path, result: Mapping[str, Any] | None = None) ->
         total=len({*values["image"], *failed}),
         leading=leading and numbers(leading, facts),
         rows=[numbers(row, facts) for row in table.to_dicts()],
-        start=result["method"].split("+")[-2] if table["start"].is_not_null().any() else "",
+        projectors=chain,
+        start=chain[-2] if table["start"].is_not_null().any() else "",
         sections=pictures(folder, values, failed, leading["metric"], facts) if leading else [],
         distributions=list(distributions(values, table, failed)),
         curves=curves,
