@@ -547,7 +547,7 @@ def test_the_printed_table_fits_and_names_what_it_leaves_out(full: Path) -> None
         print_board(board, Console(file=out, width=width))
         assert max(map(len, out.getvalue().splitlines())) <= width and "…" not in out.getvalue()
         assert "perceptual" in out.getvalue().split("Not shown")[0]  # what it is sorted by
-        assert ("Not shown" in out.getvalue()) == (width < 160)
+        assert ("Not shown" in out.getvalue()) == (width < 160), width
     assert "index.html" not in out.getvalue()
 
 

@@ -156,6 +156,8 @@ def curves_figure(board: Board, cost: str) -> Figure | None:
         axes.set_title(name, fontsize=9, color=_dark(color), loc="left")
     for axes in grid[len(last) :]:
         axes.remove()
+    for axes in grid[max(len(last) - count, 0) : len(last)]:
+        axes.tick_params(labelbottom=True)  # the lowest of its column
     values = [v for name in last.values() for v in board["curves"][name]["low"] + board["curves"][name]["high"]]
     _spread(grid[0], values, "lower")
     _logarithmic(grid[0], [x for name in last.values() for x in board["curves"][name][cost][1:]])

@@ -113,10 +113,10 @@ def print_board(board: Board, console: Console | None = None) -> None:
     names = [metric["name"] for metric in board["metrics"]]
     order = sorted(names, key=lambda name: (name != board["sort"], FIRST.index(name) if name in FIRST else len(FIRST)))
     counts = ["n", "seeds", *(key for key in ("failures", "excluded") if any(row[key] for row in board["rows"]))]
-    widths = {metric["name"]: _width(board, metric) + 1 for metric in board["metrics"]}
+    widths = {metric["name"]: _width(board, metric) + 2 for metric in board["metrics"]}
     names_wide, spaces_wide = (max(len(row[key]) for row in board["rows"]) for key in ("id", "space"))
     names_wide = min(names_wide, max(24, console.width // 4))  # longer ones are folded
-    room = console.width - names_wide - max(spaces_wide, 5) - 2 - sum(max(len(name), 4) + 1 for name in counts)
+    room = console.width - names_wide - max(spaces_wide, 5) - 4 - sum(max(len(name), 4) + 2 for name in counts)
     shown: list[str] = []
     for name in order:
         if sum(widths[kept] for kept in [*shown, name]) <= room or not shown:
@@ -176,11 +176,11 @@ def heading(metric: Mapping[str, str]) -> str:
 
 
 def cell(row: Mapping[str, Any], metric: Mapping[str, str]) -> tuple[str, str, str]:
-    """Mean, interval in brackets (empty where there is none), and mark of a row's metric."""
+    """Mean, interval in brackets (empty where there is none, or no spread), and mark of a row's metric."""
     entry = row["values"][metric["name"]]
     places = decimals(entry["mean"], entry["low"], entry["high"])
     low, high = (show(entry[name], places) for name in ("low", "high"))
-    known = entry["low"] is not None and entry["high"] is not None
+    known = entry["low"] is not None and entry["high"] is not None and entry["low"] < entry["high"]
     return show(entry["mean"], places), f"[{low}, {high}]" if known else "", MARKS.get(entry["verdict"], "")
 
 
