@@ -12,9 +12,15 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
+from zstar.config import offer
 from zstar.data.base import AbstractData
+from zstar.data.cottages import Cottages
+from zstar.data.edited import Edited
 from zstar.data.folder import Folder
 from zstar.data.samples import Samples
+from zstar.edits.blur import Blur
+from zstar.edits.hue import Hue
+from zstar.edits.shift import Shift
 from zstar.generators.base import AbstractGenerator, Noise
 
 NAMES = ["a.jpg", "a.png", "b/c.PNG", "b/d e.webp", "ü.png"]  # in the order of their ids
@@ -223,12 +229,14 @@ def test_samples_of_a_space_that_the_generator_lacks_name_the_ones_it_has() -> N
 
 
 def test_both_are_built_from_their_files(photos: Path, composed: object) -> None:
-    from zstar.config import offer
+    from zstar.config import offer, to_plain
+    from zstar.shards import take_shard
 
     generator = Tiny()
-    folder = offer(composed("invert", "data=folder", f"data.path={photos}").data, generator=generator)
+    words = (["data=folder", f"data.path={photos}"], ["data=samples", "data.count=3"])
+    nodes = [take_shard(to_plain(composed("invert", *chosen)))[0]["data"] for chosen in words]
+    folder, samples = (offer(node, generator=generator) for node in nodes)
     assert folder.read([0]).images.shape == (1, 1, 8, 8)
-    samples = offer(composed("invert", "data=samples", "data.count=3").data, generator=generator)
     assert len(samples) == 3
 
 
@@ -240,3 +248,28 @@ def test_real_cats_from_their_archive(shared: Path) -> None:
     assert sorted(sizes) == [75, 204]
     batch = Folder(str(archives[0]), resolution=64, count=8).read(range(8))
     assert not batch.failed and batch.images.std() > 0.1
+
+
+def test_edited_images_are_those_of_another_set_after_an_edit(composed: object) -> None:
+    cfg = composed("invert", "data=edited", "data.data.count=3", "data.data.resolution=16", "data.alpha=90")
+    data = offer(cfg.data)
+    batch, before = data.read([2, 0]), Cottages(3, resolution=16).read([2, 0])
+    turned, _ = Hue(-180, 180)(before.images, torch.full((2,), 90.0))
+    assert batch.ids == before.ids and len(data) == 3 and "masks" not in batch.extras
+    torch.testing.assert_close(batch.images, turned.clamp(-1, 1))
+    other = [offer(composed("invert", "data=edited", "data.data.resolution=16", word).data) for word in
+             ("data.alpha=90", "data.data.count=3", "data.alpha=0")]  # fmt: skip
+    assert len({one.fingerprint() for one in [data, *other]}) == 4
+    kept, held = data.split(2)
+    assert kept.alpha == held.alpha == 90 and held.read([0]).ids[0].startswith("validation")
+
+
+def test_pixels_that_an_edit_invents_carry_no_loss() -> None:
+    batch = Edited(Cottages(2, resolution=16), Shift("x"), 0.5).read(range(2))
+    assert batch.extras["weights"].shape == (2, 1, 16, 16) and 0 < batch.extras["weights"].mean() < 1
+    assert "weights" not in Edited(Cottages(2, resolution=16), Hue(), 30.0).read(range(2)).extras
+
+
+def test_an_edit_has_its_limits() -> None:
+    with pytest.raises(ValueError, match="data.alpha: -1.0 is beyond what the edit can do; keep it within 0.0 to inf"):
+        Edited(Cottages(2, resolution=16), Blur(), -1.0)

@@ -151,9 +151,9 @@ def test_a_killed_run_goes_on_and_ends_the_same(composed: Callable[..., Any], tm
 def test_finished_batches_are_not_projected_again(
     composed: Callable[..., Any], tmp_path: Path, monkeypatch: Any
 ) -> None:
-    import zstar.projection
+    import zstar.batches
 
-    real, seen = zstar.projection.project_with_start, []
+    real, seen = zstar.batches.project_with_start, []
 
     def counting(problem: Any, projectors: Any, targets: Any, callbacks: Any) -> tuple[Inversion, Inversion | None]:
         seen.append(targets.ids[0])
@@ -161,7 +161,7 @@ def test_finished_batches_are_not_projected_again(
             raise KeyboardInterrupt
         return real(problem, projectors, targets, callbacks)
 
-    monkeypatch.setattr(zstar.projection, "project_with_start", counting)
+    monkeypatch.setattr(zstar.batches, "project_with_start", counting)
     words = [*BEST_FIRST, "data.count=8", "batch_size=2", "steps=2"]
     with pytest.raises(KeyboardInterrupt):
         tiny_run(composed, tmp_path, *words)

@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from zstar.signatures import UnknownTarget, Unreadable, annotations, fits, in_yaml, nearest, resolve, show
 
 MULTI_SELECT = ("loss", "regularizer", "adversary", "projector", "metric", "edit", "direction", "editability")
+SHARD = ("shard", "shards")  # of data: the program's part of any data set, which no class of them knows
 RESERVED = ("_target_", "_args_", "_partial_", "_convert_", "_recursive_")
 
 
@@ -81,7 +82,8 @@ def _check_node(key: str, node: dict[str, Any]) -> Iterator[str]:
     positional = node.get("_args_") or []
     if len(positional) > len(named) and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
         yield f"{key}._args_: {name} takes at most {len(named)} arguments, not {len(positional)}"
-    given = dict(zip(named, positional, strict=False)) | {k: v for k, v in node.items() if k not in RESERVED}
+    ours = (*RESERVED, *SHARD) if key == "data" else RESERVED
+    given = dict(zip(named, positional, strict=False)) | {k: v for k, v in node.items() if k not in ours}
     yield from _check_arguments(key, target, name, given, node.get("_partial_", False))
 
 

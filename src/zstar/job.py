@@ -25,6 +25,7 @@ from zstar.projectors.base import AbstractProjector
 from zstar.protocol import protocol_hash, require_judges, require_protocol
 from zstar.runs import config_hash
 from zstar.settings import Invert
+from zstar.shards import take_shard
 from zstar.signatures import resolve
 from zstar.spaces.base import AbstractSpace
 
@@ -62,7 +63,7 @@ class Job:
 def make_job(cfg: Mapping[str, Any]) -> Job:
     """Check a composed config and build everything in it; each component gets what its signature asks for."""
     check(cfg, Invert)
-    plain = to_plain(cfg)
+    plain, _ = take_shard(to_plain(cfg))
     device = pick_device(plain["device"])
     generator = build(plain["generator"]).to(device)
     if not generator.trained:

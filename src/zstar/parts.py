@@ -1,6 +1,7 @@
 """Finished batches on disk: what makes a killed run go on, and any number of images fit in constant memory."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -79,9 +80,11 @@ class Parts:
 
     def clear(self) -> None:
         """Remove the parts of a run whose results are joined."""
-        for path in sorted(self.folder.iterdir()):
-            path.unlink()
-        self.folder.rmdir()
+        shutil.rmtree(self.folder, ignore_errors=True)  # which a shard that came late may be looking at
+
+    def lock(self, index: int) -> Path:
+        """The file that is locked by who works on batch ``index``."""
+        return self.folder / f".{index:06d}.lock"
 
     def _path(self, index: int) -> Path:
         return self.folder / f"{index:06d}.safetensors"

@@ -10,29 +10,21 @@ from typing import Any
 import polars as pl
 from omegaconf import OmegaConf
 
+from zstar.batches import project_once, project_shard
 from zstar.checkpoints import read_card
 from zstar.config import to_plain
-from zstar.data.base import Batch
-from zstar.images import write_png
-from zstar.job import Job, make_job
+from zstar.job import Job, label, make_job
+from zstar.locks import LeftToAnother, hold
 from zstar.loggers.base import AbstractLogger
-from zstar.measuring import bytes_per_image, measure, measure_edits, write_features
-from zstar.objective import Targets
-from zstar.parts import Parts, long_rows, start_rows
+from zstar.measuring import bytes_per_image, write_features
+from zstar.parts import Parts
 from zstar.progress import Display
-from zstar.projectors.base import project_with_start
 from zstar.records import log_result
 from zstar.report import write_report
-from zstar.results import RESULTS_SCHEMA, TRAJECTORY, print_table, summarize
+from zstar.results import TRAJECTORY, print_table, summarize
 from zstar.running import run_in
-from zstar.runs import (
-    commit,
-    machine,
-    record_result,
-    safe_name,
-    versions,
-    write_atomic,
-)
+from zstar.runs import commit, finished, machine, record_result, versions, write_atomic
+from zstar.shards import take_shard
 
 Watch = Callable[[pl.DataFrame], None]
 
@@ -46,19 +38,29 @@ def run(cfg: Mapping[str, Any], wait: bool = False, watch: Watch | None = None) 
         watch: Sees the results of each batch, in order, and may end the run by raising ``Stopped``.
 
     Returns:
-        The content of ``result.json``, with the run's folder under ``folder``.
+        The content of ``result.json``, with the run's folder under ``folder`` and, under ``skipped``, whether it had
+        finished before; without the content for a shard that leaves others to be done.
 
     Raises:
-        LeftToAnother: Another process is doing this run.
+        LeftToAnother: Another process is doing this run, or some of this shard of it.
     """
-    job = make_job(cfg)
-    plain = {**to_plain(cfg), "seed": job.labels.seed}
+    plain, shard = take_shard(to_plain(cfg))
+    job = make_job(plain)
+    plain["seed"] = job.labels.seed
     name = plain["name"] or f"{job.labels.space}_{job.labels.method}_seed{job.labels.seed}"
     folder = Path(plain["output"]) / f"{name}_{job.key}"
-    return run_in(
-        folder, job.key, plain, "invert", name, lambda logger: carry_out(job, folder, plain, logger, watch),
-        group=job.labels.protocol_hash, notices=job.notices, wait=wait,
-    )  # fmt: skip
+    if shard.index is not None and not finished(folder, job.key) and not project_shard(job, shard, folder):
+        return {"folder": str(folder), "skipped": False}
+    try:
+        return run_in(
+            folder, job.key, plain, "invert", name, lambda logger: carry_out(job, folder, plain, logger, watch),
+            group=job.labels.protocol_hash, notices=job.notices, wait=wait,
+        )  # fmt: skip
+    except LeftToAnother:
+        if shard.index is None:
+            raise
+    print(f"{shard}: done; another process joins all of them: {folder}")
+    return {"folder": str(folder), "skipped": False}
 
 
 def carry_out(
@@ -69,10 +71,8 @@ def carry_out(
     parts = Parts(folder, job.key)
     with Display(job.batches, len(job.data)) as display:
         for index in range(job.batches):
-            if not parts.done(index):
-                first = index * job.batch_size
-                batch = job.data.read(range(first, min(first + job.batch_size, len(job.data))))
-                project_batch(job, index, batch, parts, folder, display)
+            with hold(parts.lock(index), wait=True):  # a shard may be at work on it
+                project_once(job, index, parts, folder, display)
             display.batch_done(index)
             if watch is not None:
                 watch(parts.rows(index))
@@ -102,32 +102,6 @@ def carry_out(
     return result
 
 
-def project_batch(job: Job, index: int, batch: Batch, parts: Parts, folder: Path, display: Display) -> None:
-    """Project one batch, write its pictures, and store it as finished."""
-    if not batch.ids:
-        parts.write(index, None, pl.DataFrame(schema=RESULTS_SCHEMA), batch.failed)
-        return
-    weights = batch.extras.get("weights")
-    targets = Targets(batch.images.to(job.device), batch.ids, None if weights is None else weights.to(job.device))
-    job.generator.require_size(targets.images)
-    inversion, start = project_with_start(job.problem, job.projectors, targets, [display.callback])
-    pictures = {"targets": targets.images, "reconstructions": inversion.image}
-    values = measure(job.metrics, inversion.image, targets.images)
-    values |= measure_edits(job.editability, job.directions, job.generator, inversion)
-    rows = [long_rows(job.labels, inversion, values)]
-    if start is not None:
-        pictures["starts"] = start.image
-        rows.append(start_rows(job.labels, start, measure(job.metrics, start.image, targets.images)))
-    failed = dict(batch.failed)
-    for name, status in zip(inversion.ids, inversion.status, strict=True):
-        if status == "diverged":
-            failed[name] = "diverged: the loss is not finite; lower optimizer.lr"
-    for kind, images in pictures.items():
-        for name, image in zip(batch.ids, images, strict=True):
-            write_png(folder / kind / f"{safe_name(name)}.png", image)
-    parts.write(index, inversion, pl.concat(rows), failed)
-
-
 def command() -> str:
     """The command line of this process, ready to be typed again."""
     program = Path(sys.argv[0]).name
@@ -143,6 +117,7 @@ def describe(job: Job, plain: dict[str, Any], finals: pl.DataFrame, failures: di
         "protocol_hash": job.labels.protocol_hash,
         "command": command(),
         "method": job.labels.method,
+        "projectors": list(map(label, job.projectors)),
         "space": job.labels.space,
         "seed": job.labels.seed,
         "stochastic": job.stochastic,
