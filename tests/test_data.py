@@ -12,6 +12,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
+from zstar.checking import SHARD
 from zstar.config import offer
 from zstar.data.base import AbstractData
 from zstar.data.cottages import Cottages
@@ -251,14 +252,16 @@ def test_real_cats_from_their_archive(shared: Path) -> None:
 
 
 def test_edited_images_are_those_of_another_set_after_an_edit(composed: object) -> None:
-    cfg = composed("invert", "data=edited", "data.data.count=3", "data.data.resolution=16", "data.alpha=90")
-    data = offer(cfg.data)
+    def make(*words: str) -> AbstractData:
+        cfg = composed("invert", "data=edited", "data.data.resolution=16", *words)
+        return offer({key: value for key, value in cfg.data.items() if key not in SHARD})
+
+    data = make("data.data.count=3", "data.alpha=90")
     batch, before = data.read([2, 0]), Cottages(3, resolution=16).read([2, 0])
     turned, _ = Hue(-180, 180)(before.images, torch.full((2,), 90.0))
     assert batch.ids == before.ids and len(data) == 3 and "masks" not in batch.extras
     torch.testing.assert_close(batch.images, turned.clamp(-1, 1))
-    other = [offer(composed("invert", "data=edited", "data.data.resolution=16", word).data) for word in
-             ("data.alpha=90", "data.data.count=3", "data.alpha=0")]  # fmt: skip
+    other = [make(word) for word in ("data.alpha=90", "data.data.count=3", "data.alpha=0")]
     assert len({one.fingerprint() for one in [data, *other]}) == 4
     kept, held = data.split(2)
     assert kept.alpha == held.alpha == 90 and held.read([0]).ids[0].startswith("validation")

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# The runs behind README.md, from the root of the project. Cells that are finished are skipped, so it can be killed and
+# called again, by several processes at once.
+#   experiments/leaderboard/encoders.sh && experiments/leaderboard/run.sh cottages
+#   VGG=vgg_normalised_conv3_1.pth CATS=grumpyB_204.tar DCGAN=G_iter6400.pkl CATS_ENCODER=weights.safetensors \
+#     experiments/leaderboard/run.sh grumpy
+#   VGG=vgg_normalised_conv3_1.pth FACES=images_89x109.tar VAE=celeba_vae64_z32.pth experiments/leaderboard/run.sh celeba
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+python=${PYTHON:-.venv/bin/python}
+world=$1
+case $world in
+  cottages)
+    words=(--config-dir experiments/leaderboard/conf) ;;
+  grumpy)
+    export PYTHONPATH=examples/grumpy${PYTHONPATH:+:$PYTHONPATH}
+    words=(--config-dir examples/grumpy/conf generator.checkpoint="$DCGAN" data.path="$CATS" encoder=trained
+      encoder.checkpoint="$CATS_ENCODER" metric.perceptual.network.checkpoint="$VGG") ;;
+  celeba)
+    export PYTHONPATH=examples/celeba_vae${PYTHONPATH:+:$PYTHONPATH}
+    words=(--config-dir examples/celeba_vae/conf generator.checkpoint="$VAE" data.path="$FACES" encoder=celeba_vae
+      encoder.checkpoint="$VAE" metric.perceptual.network.checkpoint="$VGG") ;;
+esac
+
+"$python" invert.py "${words[@]}" -m "method=${METHODS:-glob(*)}" protocol="$world" logger=none \
+  output="outputs/leaderboard/$world" || echo "some cells failed; they are listed with the results"
+"$python" -m zstar.benchmark "outputs/leaderboard/$world" --output "experiments/leaderboard/$world" --baseline stylegan2

@@ -1,0 +1,57 @@
+"""Images of another data set, edited."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from zstar.data.base import AbstractData, Batch
+from zstar.edits.base import AbstractEdit
+
+
+class Edited(AbstractData):
+    """The images of ``data`` after ``edit`` with the strength ``alpha``: targets that a generator of ``data`` has
+    no latents for, and what they were made from.
+
+    The choice to see what a projection makes of images from outside of its generator's domain, without having to find
+    such images; or how well it undoes an edit. The masks of valid pixels, where the edit had to invent some, come as the
+    weights of the losses.
+
+    Arguments:
+        data: The images.
+        edit: What is done to them.
+        alpha: How strongly, in the unit of the edit; the same for all.
+    """
+
+    def __init__(self, data: AbstractData, edit: AbstractEdit, alpha: float) -> None:
+        least, most = edit.limits
+        if not least <= alpha <= most:
+            raise ValueError(f"data.alpha: {alpha} is beyond what the edit can do; keep it within {least} to {most}")
+        self.data, self.edit, self.alpha, self.block = data, edit, float(alpha), data.block
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def read(self, indices: Sequence[int]) -> Batch:
+        batch = self.data.read(indices)
+        if not batch.ids:
+            return batch
+        images, valid = self.edit(batch.images, torch.full((len(batch.ids),), self.alpha))
+        given = batch.extras.get("weights")
+        extras = {name: value for name, value in batch.extras.items() if name == "factors"}  # masks may have moved
+        if given is not None or not valid.all():
+            extras["weights"] = valid if given is None else valid * given
+        return replace(batch, images=images.clamp(-1, 1), extras=extras)
+
+    def fingerprint(self) -> str:
+        """A hash of the images and of what is done to them, seen on the first of them."""
+        digest = hashlib.sha256(f"{self.data.fingerprint()} {type(self.edit).__name__} {self.alpha}".encode())
+        first = self.read(range(min(2, len(self)))).images
+        digest.update(((first + 1) * 127.5).round().to(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+    def split(self, count: int) -> tuple["Edited", "Edited | None"]:
+        """Both parts of the images, edited alike."""
+        kept, held = self.data.split(count)
+        return Edited(kept, self.edit, self.alpha), held and Edited(held, self.edit, self.alpha)
