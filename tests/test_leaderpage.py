@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from zstar.leaderpage import chosen, write_page
+from zstar.leadertable import budget, budgets
 from zstar.sprites import LADDER, pack
 
 HOSTILE = "a\"b'</script><script>document.title='broken'</script><img src=x onerror=alert(1)>&amp; ürüm"
@@ -370,3 +371,12 @@ def test_a_finger_asks_before_it_opens(opened: Callable[..., Any]) -> None:
     assert page.locator("#tip").is_visible() and not page.locator("#panel").is_visible()
     dot.tap()
     assert page.locator("#panel").is_visible()
+
+
+def test_a_row_that_no_budget_limits_stands_under_each_of_them() -> None:
+    row = {"variant": "budget.evaluations=50|150"}
+    assert budget(row) == "50 or 150 evaluations" and budgets(row) == ["50 evaluations", "150 evaluations"]
+    assert budget({"variant": "budget.seconds=2.5"}) == "2.5 s" and budgets({"variant": "budget.seconds=2.5"}) == [
+        "2.5 s"
+    ]
+    assert budgets({"variant": ""}) == [""]

@@ -100,7 +100,7 @@ function filter() {
   for (const line of body.children) {
     const row = rowOf.get(line.dataset.row);
     const text = [row.id, row.method, row.space, row.budget].join(" ").toLowerCase();
-    const kept = words.every((word) => text.includes(word)) && (!space || row.space === space) && (!budget || row.budget === budget);
+    const kept = words.every((word) => text.includes(word)) && (!space || row.space === space) && (!budget || row.budgets.includes(budget));
     line.hidden = !kept;
     if (kept) shown.add(row.id);
   }

@@ -92,7 +92,7 @@ def make_board(rows: list[Row], choices: Choices) -> dict[str, Any]:
     objective, note = shared_objective(rows)
     protocol = _protocol(rows, facts, images)
     board = {
-        "title": " – ".join(filter(None, ["Projection methods", protocol["name"], protocol["track"]])),
+        "title": " – ".join(filter(None, ["Projection methods", protocol["name"], _words(protocol["track"])])),
         "protocol": protocol,
         "baseline": base.id,
         "sort": sort,
@@ -170,7 +170,8 @@ def _protocol(rows: Sequence[Row], facts: Sequence[Mapping[str, str]], images: S
     """What is the same for all rows, in words."""
     run = rows[0].runs[0]
     said = run.result.get("protocol") or {}
-    budgets = sorted({str(b) for row in rows for r in [*row.runs, *row.also] if (b := _budget(r))})
+    spent = {b for row in rows for r in [*row.runs, *row.also] if (b := _budget(r))}
+    budgets = sorted(spent, key=lambda text: (text.partition(" ")[2], float(text.partition(" ")[0])))
     return {
         "hash": run.result["protocol_hash"],
         "name": said.get("name"),
@@ -183,6 +184,10 @@ def _protocol(rows: Sequence[Row], facts: Sequence[Mapping[str, str]], images: S
         "seeds": len({run.seed for row in rows for run in row.runs}),
         "budgets": budgets,
     }
+
+
+def _words(track: str | None) -> str:
+    return (track or "").replace("_", " ")
 
 
 def _budget(run: Run) -> str:

@@ -20,10 +20,19 @@ def quality_metrics(board: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def budget(row: Mapping[str, Any]) -> str:
-    """The variant of a row in words: ``budget.evaluations=120`` is ``120 evaluations``."""
+    """The variant of a row in words: ``budget.evaluations=120`` is ``120 evaluations``, and ``budget.evaluations=50|150``,
+    of a row that neither budget limits, ``50 or 150 evaluations``."""
     text = str(row.get("variant") or "")
-    text = re.sub(r"budget\.evaluations=(\d+)", r"\1 evaluations", text)
-    return re.sub(r"budget\.seconds=([\d.]+)", r"\1 s", text)
+    for key, unit in (("evaluations", "evaluations"), ("seconds", "s")):
+        text = re.sub(rf"budget\.{key}=([\d.|]+)", lambda m, unit=unit: f"{m[1].replace('|', ' or ')} {unit}", text)
+    return text
+
+
+def budgets(row: Mapping[str, Any]) -> list[str]:
+    """Each of the budgets of a row in words."""
+    whole = budget(row)
+    *first, last = whole.split(" or ")
+    return [f"{number} {last.partition(' ')[2]}" for number in first] + [last] if first else [whole]
 
 
 def headings(board: Mapping[str, Any]) -> list[dict[str, str]]:
