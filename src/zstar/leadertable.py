@@ -20,8 +20,8 @@ def quality_metrics(board: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def budget(row: Mapping[str, Any]) -> str:
-    """The variant of a row in words: ``budget.evaluations=120`` is ``120 evaluations``, and ``budget.evaluations=50|150``,
-    of a row that neither budget limits, ``50 or 150 evaluations``."""
+    """The variant of a row in words: ``budget.evaluations=120`` is ``120 evaluations``, and
+    ``budget.evaluations=50|150``, of a row that neither budget limits, ``50 or 150 evaluations``."""
     text = str(row.get("variant") or "")
     for key, unit in (("evaluations", "evaluations"), ("seconds", "s")):
         text = re.sub(rf"budget\.{key}=([\d.|]+)", lambda m, unit=unit: f"{m[1].replace('|', ' or ')} {unit}", text)

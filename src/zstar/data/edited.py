@@ -15,8 +15,8 @@ class Edited(AbstractData):
     no latents for, and what they were made from.
 
     The choice to see what a projection makes of images from outside of its generator's domain, without having to find
-    such images; or how well it undoes an edit. The masks of valid pixels, where the edit had to invent some, come as the
-    weights of the losses.
+    such images; or how well it undoes an edit. The masks of valid pixels, where the edit had to invent some, come as
+    the weights of the losses.
 
     Arguments:
         data: The images.
