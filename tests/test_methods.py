@@ -37,7 +37,7 @@ NODES = {
     "resnet": (Z, {"_target_": "zstar.encoders.resnet.ResNet", "_partial_": True, **SIZES, "hidden": 16}),
 }  # fmt: skip
 ENCODERS = {
-    "psp": "psp", "e4e": "psp", "idinvert": "psp", "restyle": "restyle",
+    "psp": "psp", "hybrid": "psp", "e4e": "psp", "idinvert": "psp", "restyle": "restyle",
     "igan_hybrid": "resnet", "igan_network": "resnet",
 }  # fmt: skip
 BUDGETS = {
@@ -77,7 +77,7 @@ def test_the_list_of_methods_is_complete() -> None:
     """Optimisation in three spaces, the published optimisers, and the inverting networks."""
     assert METHODS.keys() >= {
         "adam_z", "adam_w", "adam_w_plus", "stylegan2", "image2stylegan", "igan", "igan_network", "igan_hybrid", "ii2s",
-        "pix2latent_adam", "pix2latent_cma", "basin_cma", "pulse", "idinvert", "psp", "e4e", "restyle",
+        "pix2latent_adam", "pix2latent_cma", "basin_cma", "pulse", "idinvert", "psp", "e4e", "restyle", "hybrid",
     }  # fmt: skip
 
 
