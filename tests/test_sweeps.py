@@ -11,10 +11,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from omegaconf import OmegaConf
 
 from zstar.checkpoints import save_weights
 from zstar.cli import invert
@@ -201,6 +204,29 @@ def test_a_key_that_no_cell_has_ends_the_sweep_at_once(
     said = capsys.readouterr()
     assert said.err.startswith("error: stesp: the config has no key 'stesp'; did you mean 'steps'?")
     assert not list(tmp_path.glob("outputs/invert")) and "sweep" not in said.out
+
+
+def test_a_choice_that_does_not_exist_ends_the_sweep_before_its_first_cell(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    words = [word for word in words if word != "projector=[mean]"]
+    assert sweep([*words, "seed=0,1", "projector=[mean],[optimisation]"], monkeypatch) == 2
+    assert "optimisation" in capsys.readouterr().err
+    assert not list(tmp_path.glob("outputs/invert"))
+
+
+def test_of_many_values_only_new_choices_and_keys_are_composed_ahead() -> None:
+    composed: list[list[str]] = []
+    loader = SimpleNamespace(
+        get_group_options=lambda group, **place: ["a", "b"] if group == "method" else [],
+        load_sweep_config=lambda config, overrides: composed.append(overrides),
+    )
+    config = OmegaConf.create({"hydra": {"job": {"config_name": "invert"}, "overrides": {"hydra": []}}})
+    sweeper = BasicSweeper(max_batch_size=None)
+    sweeper.hydra_context, sweeper.config = SimpleNamespace(config_loader=loader), config
+    cells = [[f"method={method}", f"seed={seed}"] for method in "ab" for seed in range(50)] + [["method=b", "+x.y=1"]]
+    sweeper.validate_batch_is_legal(cells)
+    assert composed == [["method=a", "seed=0"], ["method=b", "seed=0"], ["method=b", "+x.y=1"]]
 
 
 def test_a_cell_at_work_elsewhere_is_left_to_it(

@@ -1,10 +1,12 @@
 """HTML pages that need nothing else: the templates, and how numbers are put into words there."""
 
 import math
+from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 
+@cache  # the files of a package don't change while it runs, and reading one takes longer than filling it in
 def template(name: str) -> Template:
     """A template of this package; names come from files and are escaped, drawings are made here and marked as safe."""
     environment = Environment(

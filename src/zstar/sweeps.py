@@ -15,6 +15,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, MissingConfigException
 from hydra.experimental.callback import Callback
+from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from zstar.config import to_plain
@@ -67,6 +68,29 @@ def let_cells_fail() -> None:
             return cfg
 
     ConfigLoaderImpl.load_sweep_config = compose_or_say_why
+    Sweeper.validate_batch_is_legal = validate_what_is_new
+
+
+def validate_what_is_new(self: Sweeper, batch: Sequence[Sequence[str]]) -> None:
+    """Compose, before the first cell, those cells with a choice or a key that no cell before them has.
+
+    Hydra composes all of them, each a second time when its turn comes, which takes longer than many a cell: a value
+    beside another of the same key fails no composition.
+    """
+    loader, choices, known = self.hydra_context.config_loader, {}, set()
+    place = {"config_name": self.config.hydra.job.config_name, "overrides": list(self.config.hydra.overrides.hydra)}
+
+    def word(override: str) -> str:
+        key = override.partition("=")[0]
+        if key not in choices:
+            choices[key] = bool(loader.get_group_options(key.lstrip("+~").partition("@")[0], **place))
+        return override if choices[key] else key
+
+    for overrides in batch:
+        words = {word(override) for override in overrides}
+        if not words <= known:
+            loader.load_sweep_config(self.config, list(overrides))
+            known |= words
 
 
 def require_possible(cfg: Mapping[str, Any]) -> None:
