@@ -22,6 +22,6 @@ case $world in
       encoder.checkpoint="$VAE" metric.perceptual.network.checkpoint="$VGG") ;;
 esac
 
-"$python" invert.py "${words[@]}" -m "method=${METHODS:-glob(*)}" protocol="$world" logger=none \
+"$python" invert.py -m "${words[@]}" "method=${METHODS:-glob(*)}" protocol="$world" logger=none \
   output="outputs/leaderboard/$world" || echo "some cells failed; they are listed with the results"
 "$python" -m zstar.benchmark "outputs/leaderboard/$world" --output "experiments/leaderboard/$world" --baseline stylegan2
