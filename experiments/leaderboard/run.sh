@@ -9,8 +9,10 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 python=${PYTHON:-.venv/bin/python}
 world=$1
+baseline=adam_z
 case $world in
   cottages)
+    baseline=stylegan2
     words=(--config-dir experiments/leaderboard/conf) ;;
   grumpy)
     export PYTHONPATH=examples/grumpy${PYTHONPATH:+:$PYTHONPATH}
@@ -24,4 +26,4 @@ esac
 
 "$python" invert.py -m "${words[@]}" "method=${METHODS:-glob(*)}" protocol="$world" logger=none \
   output="outputs/leaderboard/$world" || echo "some cells failed; they are listed with the results"
-"$python" -m zstar.benchmark "outputs/leaderboard/$world" --output "experiments/leaderboard/$world" --baseline stylegan2
+"$python" -m zstar.benchmark "outputs/leaderboard/$world" --output "experiments/leaderboard/$world" --baseline $baseline
