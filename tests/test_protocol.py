@@ -15,6 +15,7 @@ import yaml
 from zstar.checkpoints import load_weights, read_card, save_weights
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.job import make_job
+from zstar.loggers.none import NoLogger
 from zstar.projection import run
 from zstar.protocol import network
 
@@ -164,3 +165,13 @@ def test_editability_is_measured_of_each_image(composed: Any, tmp_path: Path) ->
     assert set(rows["metric"]) == {"leakage", "leakage_reached"} and rows.height == 6
     values = rows.filter(pl.col("metric") == "leakage")["value"]
     assert values.n_unique() == 3 and 0 < values.min() and values.max() < 0.2
+
+
+def test_runs_are_grouped_by_protocol_and_tagged_with_it_and_their_method(
+    composed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, Any] = {}
+    monkeypatch.setattr(NoLogger, "start", lambda self, folder, plain, **facts: told.update(facts))
+    result = run(composed("invert", *WORDS, "label=mine", "tags=[paper]", f"output={tmp_path}"))
+    protocol = result["protocol_hash"]
+    assert told["group"] == protocol and told["tags"] == ["paper", "mine", protocol]

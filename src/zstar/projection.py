@@ -47,6 +47,7 @@ def run(cfg: Mapping[str, Any], wait: bool = False, watch: Watch | None = None) 
     plain, shard = take_shard(to_plain(cfg))
     job = make_job(plain)
     plain["seed"] = job.labels.seed
+    plain["tags"] = [*plain["tags"], job.labels.method, job.labels.protocol_hash]
     name = plain["name"] or f"{job.labels.space}_{job.labels.method}_seed{job.labels.seed}"
     folder = Path(plain["output"]) / f"{name}_{job.key}"
     if shard.index is not None and not finished(folder, job.key) and not project_shard(job, shard, folder):
