@@ -26,16 +26,22 @@ from zstar.optimizers.adam import Adam
 from zstar.spaces.w import W
 
 COLUMNS = ("batch", "ms per image-step", "image-steps/s", "against batch 1", "G", "loss", "elsewhere")
-COLUMNS += ("G's GFLOP/s", "of the convolution rate")
+COLUMNS += ("G's GFLOP/s", "of the convolution rate", "step's GFLOP/s", "of the matrix-product rate")
+BATCHES = (1, 8, 32, 128)
 
 
-def median_seconds(work: Callable[[], object], repeats: int = 15) -> float:
-    """Median wall-clock seconds of ``work`` after two rounds of warm-up."""
+def clock() -> float:
+    """Seconds: of the processor where there is one thread, so that what else runs on the machine is not in them."""
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
+
+
+def median_seconds(work: Callable[[], object], repeats: int = 7) -> float:
+    """Median seconds of ``work`` after two rounds of warm-up."""
     times = []
     for index in range(repeats + 2):
-        began = time.perf_counter()
+        began = clock()
         work()
-        times.append(time.perf_counter() - began)
+        times.append(clock() - began)
         if index < 2:
             times.clear()
     return statistics.median(times)
@@ -66,7 +72,7 @@ def machine_rates() -> dict[str, float]:
 
 
 def measure(generator: StyleGAN2, losses: dict[str, torch.nn.Module], batch: int, steps: int) -> dict[str, float]:
-    """Milliseconds per image and step at one batch size: all, G, losses; and G's GFLOP/s."""
+    """Milliseconds per image and step at one batch size: all, G, losses; GFLOP/s of G and of all."""
     problem = Problem(W(generator, prior_samples=1000), losses, {}, Adam(lr=0.1))
     read = Cottages(count=batch).read(range(batch))
     objective = Objective(problem, Targets(read.images, read.ids))
@@ -83,37 +89,49 @@ def measure(generator: StyleGAN2, losses: dict[str, torch.nn.Module], batch: int
         torch.autograd.grad(total, image)
 
     minimize(objective, start, {}, 3)
-    began = time.perf_counter()
+    began = clock()
     minimize(objective, start, {}, steps)
-    whole = (time.perf_counter() - began) / steps / batch * 1e3
+    whole = (clock() - began) / steps / batch * 1e3
     g, loss = (median_seconds(work) / batch * 1e3 for work in (only_g, only_loss))
-    return {"all": whole, "G": g, "loss": loss, "rate": count_flops(only_g) / batch / (g * 1e-3) / 1e9}
+    work = count_flops(only_g) / batch
+    step = (work + count_flops(only_loss) / batch) / (whole * 1e-3) / 1e9
+    return {"all": whole, "G": g, "loss": loss, "rate": work / (g * 1e-3) / 1e9, "step rate": step}
+
+
+def row(batch: int, m: dict[str, float], rates: dict[str, float], first: float) -> str:
+    """A line of the table, with shares of the machine's rates beside it."""
+    rest = m["all"] - m["G"] - m["loss"]
+    shares = " | ".join(f"{100 * part / m['all']:.0f} %" for part in (m["G"], m["loss"], rest))
+    of_convolution = 100 * m["rate"] / rates["3×3 convolution"]
+    of_product = 100 * m["step rate"] / rates["matrix product"]
+    return (
+        f"| {batch} | {m['all']:.2f} | {1e3 / m['all']:.0f} | {first / m['all']:.2f} | {shares} | {m['rate']:.0f} | "
+        f"{of_convolution:.0f} % | {m['step rate']:.0f} | {of_product:.0f} % |"
+    )
 
 
 def main() -> None:
-    """Measure and print Markdown."""
+    """Measure and print Markdown; the machine's rates are taken before and after each row, whatever else it does."""
     generator = StyleGAN2(checkpoint="cottages64")
-    perceptual = Perceptual(AnnotatorFeatures("annotator64"))
+    perceptual = Perceptual(AnnotatorFeatures("annotator64"), weight=0.05)
     choices = {"pixel": {"pixel": Pixel()}, "pixel + perceptual": {"pixel": Pixel(), "perceptual": perceptual}}
-    print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}\n")
-    rates = machine_rates()
-    for name, rate in rates.items():
-        print(f"* {name}: {rate:.0f} GFLOP/s")
+    print(f"{platform.machine()}, {torch.get_num_threads()} thread(s), torch {torch.__version__}\n")
+    seen = [machine_rates()]
     for name, losses in choices.items():
         print(f"\nLoss: {name}\n")
         print(f"| {' | '.join(COLUMNS)} |")
         print("|" + "---|" * len(COLUMNS))
-        first = None
-        for batch in (1, 8, 32):
+        first = 0.0
+        for batch in BATCHES:
             m = measure(generator, losses, batch, steps=max(6, 60 // batch))
+            seen.append(machine_rates())
             first = first or m["all"]
-            rest = m["all"] - m["G"] - m["loss"]
-            shares = " | ".join(f"{100 * part / m['all']:.0f} %" for part in (m["G"], m["loss"], rest))
-            share = m["rate"] / rates["3×3 convolution"]
-            print(
-                f"| {batch} | {m['all']:.2f} | {1e3 / m['all']:.0f} | {first / m['all']:.2f} | {shares} | "
-                f"{m['rate']:.0f} | {100 * share:.0f} % |"
-            )
+            rates = {key: (seen[-2][key] + seen[-1][key]) / 2 for key in seen[-1]}
+            print(row(batch, m, rates, first), flush=True)
+    print()
+    for name in seen[0]:
+        values = [rates[name] for rates in seen]
+        print(f"* {name}: {statistics.median(values):.0f} GFLOP/s ({min(values):.0f} to {max(values):.0f} in this run)")
 
 
 if __name__ == "__main__":

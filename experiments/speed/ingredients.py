@@ -1,0 +1,82 @@
+"""What each ingredient does to the time of a step: a table of TIME_TO_QUALITY.md.
+
+    OMP_NUM_THREADS=1 python experiments/speed/ingredients.py
+
+Everything is run in turn, round by round, in this one process. The time of a step is that of a run of 2k steps less
+that of one of k, so that what is done once per image is not in it; ratios are medians over rounds of the ratio within a
+round. Times are seconds of the processor, which are those of the clock where nothing else runs.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from contestants import METHODS, Bench, Method
+from projector_as_published import project
+from torch import Tensor
+
+from zstar.data.cottages import Cottages
+from zstar.runs import machine
+
+Run = Callable[[int], object]
+
+
+def seconds(run: Run, steps: int) -> float:
+    """Seconds of one step of ``run``."""
+    times = []
+    for count in (steps, 2 * steps):
+        began = time.process_time()
+        run(count)
+        times.append(time.process_time() - began)
+    return (times[1] - times[0]) / steps
+
+
+def contestants(images: Tensor) -> dict[str, tuple[Run, int]]:
+    """Name → what is run, and for how many images at once."""
+    fast, plain, forgetful = Bench(), Bench(plain=True), Bench(forgetful=True)
+    found: dict[str, tuple[Run, int]] = {}
+
+    def published(steps: int) -> None:
+        project(plain.generator, plain.see, plain.distance, images[:1], lambda done, image: None, steps)
+
+    def add(name: str, bench: Bench, batch: int, method: Method = METHODS["w"]) -> None:
+        found[name] = (lambda steps: bench.solve(method, images[:batch], steps)), batch
+
+    found["published loop, noise maps, NCHW, batch 1"] = published, 1
+    add("zstar's loop, noise maps, NCHW, batch 1", plain, 1, METHODS["w_published"])
+    add("without noise maps and exploration, NCHW, batch 1", plain, 1)
+    add("channels last, batch 1", fast, 1)
+    add("channels last, batch 8", fast, 8)
+    add("channels last, batch 32", fast, 32)
+    add("NCHW, batch 32", plain, 32)
+    add("channels last, batch 32, with noise maps and exploration", fast, 32, METHODS["w_published"])
+    add("channels last, batch 32, target features at every step", forgetful, 32)
+    add("channels last, batch 32, L-BFGS", fast, 32, METHODS["w_lbfgs"])
+    add("channels last, batch 32, in w_plus", fast, 32, METHODS["w_plus"])
+    return found
+
+
+def main() -> None:
+    """Measure and print Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    given = parser.parse_args()
+    runs = contestants(Cottages(count=32).read(range(32)).images)
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(given.rounds + 1):
+        for name, (run, batch) in runs.items():
+            took = seconds(run, max(2, 12 // batch)) / batch
+            if turn:  # the first round warms up
+                times[name].append(took)
+    print(f"\n{machine()['cpu']}, {torch.get_num_threads()} thread(s), torch {torch.__version__}\n")
+    print("| what is run | ms per image-step | of the published loop's |\n|---|---|---|")
+    base = times[next(iter(times))]
+    for name, values in times.items():
+        ratio = statistics.median(a / b for a, b in zip(values, base, strict=True))
+        print(f"| {name} | {1e3 * statistics.median(values):.1f} | {ratio:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
