@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 python=${PYTHON:-.venv/bin/python}
-common=(logger=none output=outputs/projection)
+common=(logger=none output=outputs/projection metric.perceptual.checkpoint=annotator64)
 
 # Round trip: images that the generator made from known latents.
 "$python" invert.py experiment=round_trip name=samples "${common[@]}"
