@@ -79,6 +79,9 @@ LAYERS = [
         "report",
         "loggers",
         "running",
+        "budget",
+        "protocol",
+        "measuring",
         "shards",
         "job",
         "batches",
@@ -89,6 +92,7 @@ LAYERS = [
         "sheets",
         "sprites",
         "leadertable",
+        "leaderwords",
         "leaderpage",
         "editjob",
         "editpictures",
@@ -213,7 +217,7 @@ def test_installed_wheel_finds_its_configs_from_any_folder(tmp_path: Path) -> No
     shown = subprocess.run([str(home / "bin" / "python"), "-c", where], cwd=tmp_path, capture_output=True, text=True)
     assert str(ROOT) not in shown.stdout and str(home) in shown.stdout, shown.stdout + shown.stderr
     tracked = subprocess.run(
-        ["git", "ls-files", "src/zstar/weights", "conf"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", "src/zstar", "conf"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
     for name in tracked:
         assert (site / "zstar" / name.removeprefix("src/zstar/")).is_file(), f"{name} is not in the wheel"

@@ -97,10 +97,12 @@ def make_job(cfg: Mapping[str, Any]) -> Job:
     protocol = protocol_hash(plain, data_hash, generator_hash)
     labels = Labels(protocol, plain["label"] or "+".join(map(label, projectors)), space.name, seed)
     network = {} if encoder is None else {"encoder": encoder.fingerprint()}
+    idle = () if editability else ("annotation", "direction")  # nothing looks at them
+    asked = {key: value for key, value in plain.items() if key not in idle}
     identity = {"data": data_hash, "generator": generator_hash} | network
     return Job(
         data, generator, problem, projectors, metrics, skipped, plain["batch_size"], device, labels,
-        config_hash({**plain, "seed": seed, "identity": identity}), notices, directions, editability, stochastic,
+        config_hash({**asked, "seed": seed, "identity": identity}), notices, directions, editability, stochastic,
     )  # fmt: skip
 
 
