@@ -1,0 +1,29 @@
+"""The short table of README.md, of the rows of one budget.
+
+python experiments/leaderboard/table.py experiments/leaderboard/cottages/leaderboard.json 150
+"""
+
+import json
+import sys
+from pathlib import Path
+
+MARKS = {"better": " ▲", "worse": " ▼", "same": " =", "baseline": "", "none": ""}
+PLACES = {"psnr": 2, "perceptual": 4, "leakage": 4}
+
+
+def main() -> None:
+    """A row per method: those of the budget, and those that no budget limits."""
+    board, budget = json.loads(Path(sys.argv[1]).read_text()), sys.argv[2]
+    for row in board["rows"]:
+        if budget not in row["variant"].replace("budget.evaluations=", "").split("|"):
+            continue
+        cells = [f"`{row['method']}`", row["space"], str(row["seeds"])]
+        for name in (name for name in PLACES if name in row["values"]):
+            value, places = row["values"][name], PLACES[name]
+            ends = f"[{value['low']:.{places}f}, {value['high']:.{places}f}]"
+            cells.append(f"{value['mean']:.{places}f} {ends}{MARKS[value['verdict']]}")
+        print(f"| {' | '.join([*cells, format(row['values']['evaluations']['mean'], '.0f')])} |")
+
+
+if __name__ == "__main__":
+    main()
