@@ -4,11 +4,11 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 python=${PYTHON:-.venv/bin/python}
-for method in adam_z adam_w adam_w_plus; do
+for method in adam_z adam_w adam_w_plus image2stylegan; do
   "$python" -m zstar.tune experiments/tuning/rate.yaml --name "$method" --trials 10 --metric psnr method=$method \
     'loss=[pixel,perceptual]' 'metric=[psnr,perceptual]' budget.evaluations=50 data.count=16
 done
-for method in adam_z adam_w adam_w_plus; do
+for method in adam_z adam_w adam_w_plus image2stylegan; do
   words=(method=$method protocol=cottages budget.evaluations=50 'metric=[mse,psnr,perceptual]' 'editability=[]' logger=none
     output=outputs/tuning)
   "$python" invert.py "${words[@]}"

@@ -29,7 +29,7 @@ def main() -> None:
         + " |"
     )
     print("|" + "---|" * (2 + 3 * len(METRICS)))
-    defaults = {"adam_z": 0.05, "adam_w": 0.1, "adam_w_plus": 0.01}
+    defaults = {"adam_z": 0.05, "adam_w": 0.1, "adam_w_plus": 0.01, "image2stylegan": 0.01}
     found, tests = [], []
     for method, rate in defaults.items():
         mine = {run.config["optimizer"]["lr"]: run for run in runs if run.result["method"] == method}
