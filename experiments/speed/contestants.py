@@ -32,6 +32,7 @@ from zstar.spaces.w_plus import WPlus
 WEIGHT = 0.05  # of the features beside the squared error, as in conf/loss/perceptual.yaml
 PLAIN = torch.contiguous_format
 GRID = (0, 5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 150, 200, 300)  # lengths of the runs that are tried
+COARSE = (0, 25, 50, 75, 100, 200, 300)
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,12 @@ class Method:
     optimizer: Callable[[], AbstractOptimizer] = Adam
     as_published: bool = False  # with noise maps and exploration
     patience: int | None = None
-    grid: tuple[int, ...] = GRID
+    grid: tuple[int, ...] = COARSE
 
 
 METHODS = {
-    "default": Method("encoder + optimization in w_plus, the default", "w_plus", "encoder"),
-    "w_plus": Method("mean + optimization in w_plus", "w_plus"),
+    "default": Method("encoder + optimization in w_plus, the default", "w_plus", "encoder", grid=GRID),
+    "w_plus": Method("mean + optimization in w_plus", "w_plus", grid=GRID),
     "w_encoder": Method("encoder + optimization in w", "w", "encoder"),
     "w": Method("mean + optimization in w"),
     "w_published": Method("the published method in w, in zstar's loop", as_published=True),

@@ -26,8 +26,8 @@ from torch import Tensor
 from zstar.data.cottages import Cottages
 from zstar.runs import machine, write_json
 
-LONG = 8  # steps of a run above which its time is computed from shorter ones
-BEYOND = 2  # points of the grid behind the one that was good enough, for the figure
+LONG = 4  # steps of a run above which its time is computed from shorter ones
+BEYOND = 1  # points of the grid behind the one that was good enough, for the figure
 COLUMNS = ("method", "steps", "PSNR, dB", "perceptual", "CPU s per image", "of the baseline's", "times faster")
 
 
@@ -51,7 +51,7 @@ def mean(runs: list[dict[str, Any]], place: int) -> dict[str, float]:
     return {key: statistics.fmean(run["points"][place][key] for run in runs) for key in runs[0]["points"][place]}
 
 
-def find_quality(folder: Path, count: int, steps: int) -> dict[str, Any]:
+def find_quality(folder: Path, count: int, steps: int, only: list[str]) -> dict[str, Any]:
     """What the baseline ends with, and how many steps each method takes to get there; read if it is known."""
     path = folder / f"quality_{count}_{steps}.json"
     found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {"baseline": [], "methods": {}}
@@ -62,9 +62,8 @@ def find_quality(folder: Path, count: int, steps: int) -> dict[str, Any]:
         write_json(path, found)
         print(f"image {i}: {found['baseline'][-1]['points'][-1]}", flush=True)
     wanted, bench = mean(found["baseline"], -1), Bench()
-    for key, method in METHODS.items():
-        if key in found["methods"]:
-            continue
+    for key in [key for key in only if key not in found["methods"]]:
+        method = METHODS[key]
         points: list[dict[str, float]] = []
         for place, steps_here in enumerate(method.grid):
             result = bench.solve(method, images, steps_here)
@@ -150,7 +149,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("outputs/speed"))
     parser.add_argument("--figure", type=Path, default=Path(__file__).with_name("time_to_quality.png"))
     given = parser.parse_args()
-    found = find_quality(given.folder, given.images, given.steps)
+    found = find_quality(given.folder, given.images, given.steps, given.methods)
     times = take_times(found, given.batch, given.rounds, given.steps, given.methods)
     write_json(given.folder / f"times_{given.images}_{given.steps}.json", times)
     print(f"\n{machine()['cpu']}, {torch.get_num_threads()} thread(s), torch {torch.__version__}\n")
