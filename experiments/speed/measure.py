@@ -85,7 +85,8 @@ def measure(generator: StyleGAN2, losses: dict[str, torch.nn.Module], batch: int
         torch.autograd.grad(generator.synthesize(w, "w"), w, ones)
 
     def only_loss() -> None:
-        total = sum(loss.compare(loss.features(image), objective.features[n]).sum() for n, loss in losses.items())
+        seen = image.clone()  # the flop counter refuses gradients that go straight to a leaf
+        total = sum(loss.compare(loss.features(seen), objective.features[n]).sum() for n, loss in losses.items())
         torch.autograd.grad(total, image)
 
     minimize(objective, start, {}, 3)
