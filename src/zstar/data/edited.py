@@ -1,13 +1,14 @@
 """Images of another data set, edited."""
 
 import hashlib
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from zstar.data.base import AbstractData, Batch
-from zstar.edits.base import AbstractEdit
 
 
 class Edited(AbstractData):
@@ -20,12 +21,15 @@ class Edited(AbstractData):
 
     Arguments:
         data: The images.
-        edit: What is done to them.
+        edit: What is done to them, one of ``zstar.edits`` or any function of images and strengths that gives the edited
+            images and their valid pixels.
         alpha: How strongly, in the unit of the edit; the same for all.
     """
 
-    def __init__(self, data: AbstractData, edit: AbstractEdit, alpha: float) -> None:
-        least, most = edit.limits
+    def __init__(
+        self, data: AbstractData, edit: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], alpha: float
+    ) -> None:
+        least, most = getattr(edit, "limits", (-math.inf, math.inf))
         if not least <= alpha <= most:
             raise ValueError(f"data.alpha: {alpha} is beyond what the edit can do; keep it within {least} to {most}")
         self.data, self.edit, self.alpha, self.block = data, edit, float(alpha), data.block
