@@ -266,7 +266,11 @@ def test_to_plain_names_the_missing_key() -> None:
         ("train", "name=a/b", "name: train expects str (the name of one folder, without / and \\) | None, not 'a/b'"),
         ("invert", "name=..", "name: invert expects str (the name of one folder, without / and \\) | None, not '..'"),
         ("invert", "+batchsize=1", "batchsize: invert has no key 'batchsize'; did you mean 'batch_size'?"),
-        ("invert", "+callbacks.foo=1", "callbacks: invert has no key 'callbacks'; choose one of batch_size, data, "),
+        (
+            "invert",
+            "+callbacks.foo=1",
+            "callbacks: invert has no key 'callbacks'; choose one of annotation, batch_size, ",
+        ),
         ("train", "+callbacks.foo=1", "callbacks.foo: callbacks has no key 'foo'; choose one of checkpoint_minutes, "),
         ("train", "callbacks.samples_every=-1", "callbacks.samples_every: callbacks expects int (0 or more), not -1"),
         ("train", "callbacks=3", "callbacks: train expects Callbacks, not 3"),
@@ -289,7 +293,7 @@ def test_keys_at_the_top_have_a_schema_too(composed: Any, primary: str, word: st
 def test_settings_are_the_keys_of_their_primary(composed: Any, primary: str) -> None:
     cfg = composed(primary)
     check(cfg, SETTINGS[primary])
-    optional = {"regularizer", *MULTI_SELECT}
+    optional = {"regularizer", "protocol", *MULTI_SELECT}
     assert set(cfg) | optional == {field.name for field in fields(SETTINGS[primary])} | optional
 
 

@@ -133,7 +133,7 @@ def test_a_run_leaves_everything_behind_and_is_not_done_twice(
     result, folder = finish(asked)
     names = {"warm": "warm", "roof+dome": next((folder / "edited").glob("roof*.safetensors")).stem, "tint": "tint"}
     assert {path.name for path in folder.iterdir()} == {
-        "config.yaml", "directions.safetensors", "directions.json", "strips", "sheets", "edited", "animations",
+        ".lock", "config.yaml", "directions.safetensors", "directions.json", "strips", "sheets", "edited", "animations",
         "results.parquet", "report.html", "result.json", "log",
     }  # fmt: skip
     strengths = {"warm": [-2, 0, 2], "roof+dome": [0, 0.5, 1], "tint": [-1, 0, 3]}

@@ -103,7 +103,9 @@ def test_launchers_of_our_own_have_settings_that_the_plugins_take() -> None:
         content = yaml.safe_load(path.read_text())
         module, _, name = content["_target_"].rpartition(".")
         assert module.startswith("hydra_plugins.")
-        if importlib.util.find_spec(module.split(".")[0]) and importlib.util.find_spec(module):
+        parts = module.split(".")
+        parents = (".".join(parts[:length]) for length in range(1, len(parts) + 1))
+        if all(importlib.util.find_spec(parent) for parent in parents):
             launcher = getattr(importlib.import_module(module), name)
             launcher(**{key: value for key, value in content.items() if key != "_target_"})
 

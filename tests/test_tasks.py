@@ -80,7 +80,7 @@ def test_finished_and_foreign_folders(tmp_path: Path, composed: Callable[..., Di
     cfg = composed("train", *GENERATOR, "task.steps=1")
     first = fit(cfg, tmp_path)
     written = (tmp_path / "checkpoint.pt").stat().st_mtime_ns
-    assert fit(cfg, tmp_path) == json.loads(json.dumps(first)) | {"status": "finished"}
+    assert fit(cfg, tmp_path) == json.loads(json.dumps(first)) | {"status": "finished", "skipped": True}
     assert (tmp_path / "checkpoint.pt").stat().st_mtime_ns == written
     with pytest.raises(ValueError, match="choose another name or output"):
         fit(composed("train", *GENERATOR, "task.steps=2"), tmp_path)
