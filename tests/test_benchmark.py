@@ -160,6 +160,9 @@ def test_a_budget_is_named_by_its_number_and_other_settings_by_their_key(tmp_pat
     assert ids_of(board) == [*wanted, "adam@w,optimizer.lr=0.1", "adam@z", "stylegan2@50"]
     texts = {row["id"]: row["variant"] for row in board["rows"]}
     assert texts["stylegan2@150"] == "budget.evaluations=150,budget.seconds=none"
+    told = {row["id"]: row["budgets"] for row in board["rows"]}
+    assert told["stylegan2@unlimited"] == ["no limit"] and told["stylegan2@2.5s"] == ["2.5 seconds"]
+    assert told["adam@z"] == []  # nothing to tell: its only row has the budget that the other one of its method has
     assert texts["adam@w,optimizer.lr=0.1"] == "optimizer.lr=0.1" and texts["adam@z"] == ""
     assert board["protocol"]["budgets"] == ["50 evaluations", "150 evaluations", "2.5 seconds"]
 
@@ -200,6 +203,7 @@ def test_a_budget_that_limited_nobody_is_no_row_of_its_own(tmp_path: Path) -> No
     assert sorted(ids_of(board)) == ["adam@150", "adam@50", "e4e"]
     row = next(row for row in board["rows"] if row["method"] == "e4e")
     assert row["variant"] == "budget.evaluations=50|150" and len(row["folders"]) == 2
+    assert row["budgets"] == ["50 evaluations", "150 evaluations"] and row["settings"] == ""
     assert row["values"]["seconds"]["mean"] == 50.0  # of the smaller budget
 
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from zstar.leaderpage import chosen, write_page
-from zstar.leadertable import budget, budgets
+from zstar.leadertable import budget
 from zstar.sprites import LADDER, pack
 
 HOSTILE = "a\"b'</script><script>document.title='broken'</script><img src=x onerror=alert(1)>&amp; ürüm"
@@ -49,7 +49,8 @@ def planted(methods: tuple[str, ...] = METHODS, images: list[str] = IMAGES) -> d
             {
                 "id": f"{method}@{100 + 100 * (k % 2)}",
                 "method": method,
-                "variant": f"budget.evaluations={100 + 100 * (k % 2)}",
+                "budgets": [f"{100 + 100 * (k % 2)} evaluations"],
+                "settings": "",
                 "space": "w",
                 "seeds": 3,
                 "n": len(images),
@@ -374,10 +375,14 @@ def test_a_finger_asks_before_it_opens(opened: Callable[..., Any]) -> None:
     assert page.locator("#panel").is_visible()
 
 
-def test_a_row_that_no_budget_limits_stands_under_each_of_them() -> None:
-    row = {"variant": "budget.evaluations=50|150"}
-    assert budget(row) == "50 or 150 evaluations" and budgets(row) == ["50 evaluations", "150 evaluations"]
-    assert budget({"variant": "budget.seconds=2.5"}) == "2.5 s" and budgets({"variant": "budget.seconds=2.5"}) == [
-        "2.5 s"
-    ]
-    assert budgets({"variant": ""}) == [""]
+@pytest.mark.parametrize(
+    ("budgets", "settings", "words"),
+    [
+        (["50 evaluations", "150 evaluations"], "", "50 or 150 evaluations"),
+        (["50 evaluations", "no limit"], "", "50 evaluations or no limit"),
+        (["2.5 seconds"], "optimizer.lr=0.05", "2.5 seconds, optimizer.lr=0.05"),
+        ([], "", ""),
+    ],
+)
+def test_what_tells_a_row_from_the_others_of_its_method(budgets: list[str], settings: str, words: str) -> None:
+    assert budget({"budgets": budgets, "settings": settings}) == words

@@ -9,10 +9,11 @@ import numpy as np
 
 from zstar.cells import Found, Run
 from zstar.columns import JUDGES, KID, columns, quality
-from zstar.rows import Row, make_rows, variant_of
+from zstar.rows import Row, make_rows
 from zstar.sets import Sets, network_of
 from zstar.standing import Entry, Sampling, compare, compare_sets, gallery, pareto
 from zstar.trajectories import curve, shared_objective
+from zstar.variants import BUDGET, written
 
 BASELINES = ("stylegan2", "mean+optimization")  # what is compared with if nobody says: the first that is there
 
@@ -92,7 +93,9 @@ def make_board(rows: list[Row], choices: Choices) -> dict[str, Any]:
     objective, note = shared_objective(rows)
     protocol = _protocol(rows, facts, images)
     board = {
-        "title": " – ".join(filter(None, ["Projection methods", protocol["name"], _words(protocol["track"])])),
+        "title": " – ".join(
+            filter(None, ["Projection methods", protocol["name"], (protocol["track"] or "").replace("_", " ")])
+        ),
         "protocol": protocol,
         "baseline": base.id,
         "sort": sort,
@@ -129,7 +132,9 @@ def _entry(row: Row, values: Mapping[str, Entry], close: Sequence[str]) -> dict[
     return {
         "id": row.id,
         "method": row.method,
-        "variant": variant_of(row),
+        "variant": written(row.variant),
+        "budgets": _budgets(row),
+        "settings": written({key: value for key, value in row.variant.items() if key not in BUDGET}),
         "space": row.space,
         "seeds": len(row.runs),
         "n": max((len(of) for of in row.values.values()), default=0),
@@ -186,8 +191,11 @@ def _protocol(rows: Sequence[Row], facts: Sequence[Mapping[str, str]], images: S
     }
 
 
-def _words(track: str | None) -> str:
-    return (track or "").replace("_", " ")
+def _budgets(row: Row) -> list[str]:
+    """The budgets that a row stands for; none where all rows of its method have the same."""
+    if not any(key in BUDGET for key in row.variant):
+        return []
+    return list(dict.fromkeys(_budget(run) or "no limit" for run in [*row.runs, *row.also]))
 
 
 def _budget(run: Run) -> str:

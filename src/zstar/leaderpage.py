@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from zstar.leadertable import COSTS, budget, budgets, headings, level, quality_metrics, rows
+from zstar.leadertable import COSTS, budget, headings, level, quality_metrics, rows
 from zstar.leaderwords import distinct, facts, gallery, reason, stored
 from zstar.pages import template
 from zstar.runs import write_atomic
@@ -19,6 +19,7 @@ from zstar.sprites import BUDGET, COLUMNS, Atlas, pack
 WHOLE = 128  # up to so many images, a page shows all
 FIRST, WORST = 64, 8
 GAIN = 4
+SENT = ("id", "method", "space", "seeds", "n", "failures", "excluded", "values", "budgets")  # of a row, to the script
 SCRIPTS = ("leaderboard.js", "leaderboard_axes.js", "leaderboard_plots.js", "leaderboard_panels.js")
 
 
@@ -59,7 +60,7 @@ def write_page(
         rows=rows(board),
         baseline=board.get("baseline"),
         spaces=distinct(row.get("space") for row in board["rows"]),
-        budgets=distinct(name for row in board["rows"] for name in budgets(row)),
+        budgets=distinct(name for row in board["rows"] for name in row["budgets"]),
         gallery=gallery(board),
         pictured=[name for name in union if name in groups[0]],
         rule=rule,
@@ -123,8 +124,8 @@ def _payload(board: Mapping[str, Any], union: Sequence[str], atlas: Atlas) -> di
     known = []
     for row, sheet in zip(board["rows"], sheets[1:], strict=True):
         per = {name: [of.get(image) for image in union] for name, of in (row.get("per_image") or {}).items()}
-        kept = {key: row.get(key) for key in ("id", "method", "space", "seeds", "n", "failures", "excluded", "values")}
-        known.append({**kept, "budget": budget(row), "budgets": budgets(row), "per": per, "sheet": sheet})
+        kept = {key: row.get(key) for key in SENT}
+        known.append({**kept, "budget": budget(row), "per": per, "sheet": sheet})
     keys = ("name", "title", "unit", "better", "network")
     return {
         "metrics": [{key: metric.get(key, "") for key in keys} for metric in board["metrics"]],

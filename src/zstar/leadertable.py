@@ -1,8 +1,7 @@
 """The table of a leaderboard in words: what stands in each cell, and what a cell says when it is asked."""
 
 import math
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zstar.statistics import decimals, show
@@ -20,19 +19,17 @@ def quality_metrics(board: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def budget(row: Mapping[str, Any]) -> str:
-    """The variant of a row in words: ``budget.evaluations=120`` is ``120 evaluations``, and
-    ``budget.evaluations=50|150``, of a row that neither budget limits, ``50 or 150 evaluations``."""
-    text = str(row.get("variant") or "")
-    for key, unit in (("evaluations", "evaluations"), ("seconds", "s")):
-        text = re.sub(rf"budget\.{key}=([\d.|]+)", lambda m, unit=unit: f"{m[1].replace('|', ' or ')} {unit}", text)
-    return text
+    """What tells a row from the others of its method, in words: ``120 evaluations``; ``50 or 150 evaluations`` of a row
+    that neither budget limits; and settings that differ besides."""
+    return ", ".join(filter(None, (listed(row["budgets"], " or "), row["settings"])))
 
 
-def budgets(row: Mapping[str, Any]) -> list[str]:
-    """Each of the budgets of a row in words."""
-    whole = budget(row)
-    *first, last = whole.split(" or ")
-    return [f"{number} {last.partition(' ')[2]}" for number in first] + [last] if first else [whole]
+def listed(budgets: Sequence[str], between: str = ", ") -> str:
+    """``120, 500 evaluations`` for budgets of one kind."""
+    kinds = {text.partition(" ")[2] for text in budgets}
+    if len(kinds) != 1:
+        return between.join(budgets)
+    return f"{between.join(text.partition(' ')[0] for text in budgets)} {kinds.pop()}"
 
 
 def headings(board: Mapping[str, Any]) -> list[dict[str, str]]:

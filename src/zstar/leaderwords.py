@@ -2,10 +2,10 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from zstar.leadertable import budget
+from zstar.leadertable import listed
 from zstar.sprites import Atlas
 
 HASH = re.compile(r"[0-9a-f]{32,}")  # of a file; twelve digits of it are told
@@ -16,7 +16,8 @@ def facts(board: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the protocol fixes, in words: the known entries first, then whatever else it names."""
     protocol = {"title": None, "budgets": None} | dict(board["protocol"])
     first = ("name", "track", "hash", "data", "generator", "networks", "images", "seeds", "budgets")
-    protocol["budgets"] = protocol["budgets"] or _listed(distinct(budget(row) for row in board["rows"]))
+    named = distinct(name for row in board["rows"] for name in row["budgets"])
+    protocol["budgets"] = protocol["budgets"] or listed(named)
     order = [*first, *(key for key in protocol if key not in first)]
     told = [(key.replace("_", " "), _words(protocol.get(key))) for key in order]
     return [(key, text) for key, text in told if text]
@@ -44,14 +45,6 @@ def distinct(values: Iterable[str | None]) -> list[str]:
     """What occurs, with the numbers in it in the order of their size."""
     found = {value for value in values if value}
     return sorted(found, key=lambda text: [(float(part or "inf"), rest) for part, rest in NUMBERS.findall(text)])
-
-
-def _listed(budgets: Sequence[str]) -> str:
-    """``120, 500 evaluations`` for budgets of one kind."""
-    kinds = {text.partition(" ")[2] for text in budgets}
-    if len(kinds) != 1:
-        return ", ".join(budgets)
-    return f"{', '.join(text.partition(' ')[0] for text in budgets)} {kinds.pop()}".strip()
 
 
 def gallery(board: Mapping[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:

@@ -10,7 +10,7 @@ import polars as pl
 
 from zstar.cells import Run, lost
 from zstar.results import FAILED
-from zstar.variants import BUDGET, flatten, short, variants, written
+from zstar.variants import BUDGET, flatten, short, variants
 
 ALSO = {"leakage_reached": "reached"}  # what runs call a column of the board
 PerImage = dict[str, dict[str, float]]  # metric → image → value
@@ -126,11 +126,6 @@ def make_rows(runs: Iterable[Run]) -> list[Row]:
         if sum(row.id == other.id for other in rows) > 1:
             row.id += f"#{row.runs[0].settings}"
     return rows
-
-
-def variant_of(row: Row) -> str:
-    """The variant of a row in words; empty where its method has no other row in its space."""
-    return written(row.variant)
 
 
 def _unlimited(rows: list[Row]) -> list[Row]:
