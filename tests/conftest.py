@@ -76,6 +76,22 @@ def tiny() -> torch.nn.Module:
 
 
 @pytest.fixture(scope="session")
+def store_generator() -> Callable[..., None]:
+    """``store_generator(path)`` writes a file of weights of the least StyleGAN2, or of the one that is given."""
+    from zstar.checkpoints import save_weights
+    from zstar.generators.stylegan2 import StyleGAN2
+
+    def store(path: Path, generator: StyleGAN2 | None = None) -> None:
+        if generator is None:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                generator = StyleGAN2(resolution=16, z_dim=8, w_dim=8, num_mapping_layers=1, channel_max=8)
+        save_weights(path, generator.state_dict(), {"kind": "generator", "settings": generator.settings})
+
+    return store
+
+
+@pytest.fixture(scope="session")
 def moco_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of MoCo v2 as its authors write it, with random weights and with what is of no use for features."""
     from torchvision.models import resnet50

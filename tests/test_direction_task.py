@@ -228,8 +228,10 @@ def test_steps_back_lead_back_where_that_is_asked_for(tmp_path: Path, cfg: Calla
     assert 0 < strayed[1] < 0.3 and strayed[1] < 0.7 * strayed[0]
 
 
-def test_rows_of_w_plus(tmp_path: Path, cfg: Callable[..., DictConfig], tiny: Any) -> None:
-    save_weights(tmp_path / "tiny.safetensors", tiny.state_dict(), {"kind": "generator", "settings": tiny.settings})
+def test_rows_of_w_plus(
+    tmp_path: Path, cfg: Callable[..., DictConfig], tiny: Any, store_generator: Callable[..., None]
+) -> None:
+    store_generator(tmp_path / "tiny.safetensors", tiny)
     words = ["generator=stylegan2", f"generator.checkpoint={tmp_path / 'tiny.safetensors'}", "space=w_plus"]
     words += ["walk.rows=[0,3]", "task.steps=40", "callbacks.samples_every=20"]
     result = fit(cfg(*words), tmp_path / "run")

@@ -54,12 +54,12 @@ CELL = 16 * 3  # small pictures are shown at three times their size
 
 
 @pytest.fixture(scope="module", autouse=True)
-def files(tiny: StyleGAN2) -> Iterator[None]:
+def files(tiny: StyleGAN2, store_generator: Callable[..., None]) -> Iterator[None]:
     """The small generator and another one, directions of it in three spaces, and a saved inversion."""
     torch.manual_seed(0)
-    save_weights(TINY, tiny.state_dict(), {"kind": "generator", "settings": tiny.settings})
+    store_generator(TINY, tiny)
     other = StyleGAN2(resolution=16, z_dim=16, w_dim=16, num_mapping_layers=2, channel_max=16)
-    save_weights(OTHER, other.state_dict(), {"kind": "generator", "settings": other.settings})
+    store_generator(OTHER, other)
     found = {
         "warm": Linear("w", torch.randn(16), Label("warmer light", "σ", -2, 2, {"method": "made up"})),
         "roof+dome": Linear("w_plus", torch.randn(6, 16), Label(low=0, high=1)),

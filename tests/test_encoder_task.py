@@ -15,12 +15,10 @@ import torch
 from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
-from zstar.checkpoints import save_weights
 from zstar.data.base import AbstractData, Batch
 from zstar.data.cottages import Cottages
 from zstar.data.samples import Samples
 from zstar.data.stream import Stream
-from zstar.generators.stylegan2 import StyleGAN2
 from zstar.images import write_png
 from zstar.inverter import Inverter, load_inverter
 from zstar.tasks.encoder import EncoderTask
@@ -42,11 +40,9 @@ RESTYLE = ["space=w_plus", "encoder=restyle", "encoder.passes=2", *(f"encoder.{w
 
 
 @pytest.fixture(scope="module", autouse=True)
-def tiny_checkpoint() -> Iterator[None]:
+def tiny_checkpoint(store_generator: Callable[..., None]) -> Iterator[None]:
     """The fixed generator, in a file: there is nothing to invert in an untrained one."""
-    torch.manual_seed(0)
-    generator = StyleGAN2(resolution=16, z_dim=8, w_dim=8, num_mapping_layers=1, channel_max=8)
-    save_weights(CHECKPOINT, generator.state_dict(), {"kind": "generator", "settings": generator.settings})
+    store_generator(CHECKPOINT)
     yield
     shutil.rmtree(CHECKPOINT.parent)
 

@@ -17,10 +17,9 @@ import pytest
 import torch
 from PIL import Image
 
-from zstar.checkpoints import load_weights, read_card, save_weights
+from zstar.checkpoints import load_weights, read_card
 from zstar.cli import invert
 from zstar.config import build
-from zstar.generators.stylegan2 import StyleGAN2
 from zstar.images import read_image, to_uint8
 from zstar.inversion import Inversion
 from zstar.projection import run
@@ -40,11 +39,9 @@ BEST_FIRST = ["projector=[best_of,optimization]", "projector.best_of.candidates=
 
 
 @pytest.fixture(scope="module", autouse=True)
-def tiny_checkpoint() -> Iterator[None]:
+def tiny_checkpoint(store_generator: Callable[..., None]) -> Iterator[None]:
     """The generator of all runs here, in a file: projection refuses untrained networks."""
-    torch.manual_seed(0)
-    generator = StyleGAN2(resolution=16, z_dim=8, w_dim=8, num_mapping_layers=1, channel_max=8)
-    save_weights(CHECKPOINT, generator.state_dict(), {"kind": "generator", "settings": generator.settings})
+    store_generator(CHECKPOINT)
     yield
     shutil.rmtree(CHECKPOINT.parent)
 

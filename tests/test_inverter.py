@@ -276,10 +276,9 @@ TRAINED = ["encoder=trained", f"encoder.checkpoint={FOLDER}/encoder.safetensors"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def files(tiny: StyleGAN2) -> Iterator[None]:
+def files(tiny: StyleGAN2, store_generator: Callable[..., None]) -> Iterator[None]:
     """A generator and an encoder for it."""
-    settings = {"kind": "generator", "settings": tiny.settings}
-    save_weights(FOLDER / "tiny.safetensors", tiny.state_dict(), settings)
+    store_generator(FOLDER / "tiny.safetensors", tiny)
     write("resnet", W(tiny, prior_samples=200), FOLDER / "encoder.safetensors")
     yield
     shutil.rmtree(FOLDER)

@@ -48,9 +48,9 @@ BUDGETS = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def files(tiny: StyleGAN2) -> Iterator[None]:
+def files(tiny: StyleGAN2, store_generator: Callable[..., None]) -> Iterator[None]:
     """A generator, and encoders for it, in files."""
-    save_weights(FOLDER / "tiny.safetensors", tiny.state_dict(), {"kind": "generator", "settings": tiny.settings})
+    store_generator(FOLDER / "tiny.safetensors", tiny)
     for name, (kind, node) in NODES.items():
         space: AbstractSpace = kind(tiny, prior_samples=100)
         sizes = {"resolution": tiny.resolution, "channels": tiny.channels}

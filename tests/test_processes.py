@@ -13,8 +13,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from zstar.checkpoints import load_weights, save_weights
-from zstar.generators.stylegan2 import StyleGAN2
+from zstar.checkpoints import load_weights
 from zstar.tasks.fit import fit
 
 ROOT = Path(__file__).parents[1]
@@ -72,13 +71,9 @@ class Recorded(AbstractData):
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_generator: Callable[..., None]) -> Path:
     """A working directory with a generator, a data set of one's own, and the configuration for it."""
-    torch.manual_seed(0)
-    generator = StyleGAN2(resolution=16, z_dim=8, w_dim=8, num_mapping_layers=1, channel_max=8)
-    save_weights(
-        tmp_path / "tiny.safetensors", generator.state_dict(), {"kind": "generator", "settings": generator.settings}
-    )
+    store_generator(tmp_path / "tiny.safetensors")
     (tmp_path / "recorded.py").write_text(RECORDED)
     (tmp_path / "mine" / "data").mkdir(parents=True)
     (tmp_path / "mine" / "data" / "recorded.yaml").write_text("_target_: recorded.Recorded\n")

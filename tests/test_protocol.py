@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from zstar.checkpoints import load_weights, read_card, save_weights
+from zstar.checkpoints import load_weights, read_card
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.job import make_job
 from zstar.loggers.none import NoLogger
@@ -33,8 +33,8 @@ FREE = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def files(tiny: StyleGAN2) -> Iterator[None]:
-    save_weights(FOLDER / "tiny.safetensors", tiny.state_dict(), {"kind": "generator", "settings": tiny.settings})
+def files(tiny: StyleGAN2, store_generator: Callable[..., None]) -> Iterator[None]:
+    store_generator(FOLDER / "tiny.safetensors", tiny)
     yield
     shutil.rmtree(FOLDER)
 

@@ -20,9 +20,7 @@ import torch
 from hydra._internal.core_plugins import basic_sweeper
 from omegaconf import OmegaConf
 
-from zstar.checkpoints import save_weights
 from zstar.cli import invert
-from zstar.generators.stylegan2 import StyleGAN2
 from zstar.images import write_png
 from zstar.locks import LeftToAnother, hold
 from zstar.running import run_in
@@ -69,13 +67,9 @@ class Counted(AbstractData):
 
 
 @pytest.fixture
-def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_generator: Callable[..., None]) -> list[str]:
     """The command line of a sweep of tiny cells, which count in ``log`` what they read; its folder is the current."""
-    torch.manual_seed(0)
-    generator = StyleGAN2(resolution=16, z_dim=8, w_dim=8, num_mapping_layers=1, channel_max=8)
-    save_weights(
-        tmp_path / "g.safetensors", generator.state_dict(), {"kind": "generator", "settings": generator.settings}
-    )
+    store_generator(tmp_path / "g.safetensors")
     (tmp_path / "counted.py").write_text(COUNTED)
     (tmp_path / "conf" / "data").mkdir(parents=True)
     (tmp_path / "conf" / "data" / "counted.yaml").write_text(
