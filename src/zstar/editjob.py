@@ -114,11 +114,7 @@ def make_edit_job(cfg: Mapping[str, Any]) -> EditJob:
 def make_generator(plain: Mapping[str, Any]) -> AbstractGenerator:
     """The generator on the device that is asked for; one with random weights is refused."""
     generator = build(plain["generator"]).to(pick_device(plain["device"]))
-    if not generator.trained:
-        raise ValueError(
-            "generator.checkpoint: without one the weights are random and there is nothing to edit; set it to a file "
-            "of weights, or choose generator=cottages"
-        )
+    generator.require_trained("there is nothing to edit")
     return generator
 
 

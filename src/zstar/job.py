@@ -66,11 +66,7 @@ def make_job(cfg: Mapping[str, Any]) -> Job:
     plain, _ = take_shard(to_plain(cfg))
     device = pick_device(plain["device"])
     generator = build(plain["generator"]).to(device)
-    if not generator.trained:
-        raise ValueError(
-            "generator.checkpoint: without one the weights are random and images are projected into noise; "
-            "set it to a file of weights, or choose generator=cottages"
-        )
+    generator.require_trained("images are projected into noise")
     data = offer(plain["data"], generator=generator)
     space = build(plain["space"], generator=generator)
     losses = {name: build(node).to(device) for name, node in (plain.get("loss") or {}).items()}

@@ -69,6 +69,14 @@ class AbstractGenerator(nn.Module, ABC):
             )
         return tuple(self.spaces[space])
 
+    def require_trained(self, consequence: str) -> None:
+        """Refuse random weights; ``consequence`` says what they would come to: ``there is nothing to edit``."""
+        if not self.trained:
+            raise ValueError(
+                f"generator.checkpoint: without one the weights are random and {consequence}; set it to a file of "
+                "weights, or choose generator=cottages"
+            )
+
     def require_size(self, images: Float[Tensor, "b c h w"]) -> None:
         """Refuse images of another size or number of channels than those that G makes."""
         made, sizes = (self.channels, self.resolution, self.resolution), tuple(images.shape[1:])

@@ -79,11 +79,7 @@ class DirectionTask(AbstractTask):
     def compose(cls, cfg: DictConfig) -> "DirectionTask":
         """The task that a composed configuration describes."""
         generator = build(cfg.generator)
-        if not generator.trained:
-            raise ValueError(
-                "generator.checkpoint: without one the weights are random and there is nothing to steer; set it to a "
-                "file of weights, or choose generator=cottages"
-            )
+        generator.require_trained("there is nothing to steer")
         return build(cfg.task, **build_parts(cfg, generator))
 
     def on_fit_start(self) -> None:

@@ -125,11 +125,7 @@ class EncoderTask(AbstractTask):
     def compose(cls, cfg: DictConfig) -> "EncoderTask":
         """The task that a composed configuration describes."""
         generator = build(cfg.generator)
-        if not generator.trained:
-            raise ValueError(
-                "generator.checkpoint: without one the weights are random and there is nothing to invert; set it to a "
-                "file of weights, or choose generator=cottages"
-            )
+        generator.require_trained("there is nothing to invert")
         space = build(cfg.space, generator=generator)
         metrics = make_metrics(cfg.get("metric") or {}, torch.device("cpu"))[0]
         if sets := [name for name, metric in metrics.items() if isinstance(metric, AbstractSetMetric)]:
