@@ -32,7 +32,7 @@ from zstar.spaces.w_plus import WPlus
 WEIGHT = 0.05  # of the features beside the squared error, as in conf/loss/perceptual.yaml
 PLAIN = torch.contiguous_format
 GRID = (0, 5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 150, 200, 300)  # lengths of the runs that are tried
-COARSE = (0, 25, 50, 75, 100, 200, 300)
+COARSE = (0, 25, 50, 75, 100, 200, 300, 500, 1000)
 
 
 @dataclass(frozen=True)

@@ -50,11 +50,12 @@ class AbstractSpace(ABC):
         total = square = torch.zeros((), dtype=torch.float64)
         while left:
             with torch.no_grad():
-                chunk = self.sample(min(left, 1000), rng).double()
+                chunk = _without_copies(self.sample(min(left, 1000), rng)).double()
             total, square = total + chunk.sum(dim=0), square + chunk.square().sum(dim=0)
             left, count = left - len(chunk), count + len(chunk)
         mean = total / count
-        return mean.float(), (square / count - mean.square()).clamp_min(0).mean().sqrt().item()
+        spread = (square / count - mean.square()).clamp_min(0).mean().sqrt().item()
+        return mean.float().expand(self.shape).contiguous(), spread
 
     @property
     def mean(self) -> Float[Tensor, "..."]:
@@ -65,3 +66,11 @@ class AbstractSpace(ABC):
     def spread(self) -> float:
         """Root mean squared distance of a prior sample from the mean, per coordinate."""
         return self._moments[1]
+
+
+def _without_copies(latent: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
+    """Where all rows are one row in memory, as those of a code of w in w_plus, that one: their moments are the same."""
+    for dim, stride in enumerate(latent.stride()[1:], start=1):
+        if stride == 0:
+            latent = latent.narrow(dim, 0, 1)
+    return latent
