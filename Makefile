@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+RAY := .venv/.ray
 
 export WANDB_SILENT ?= true
 # Freed memory is kept for the next step instead of being returned to the system: a fifth faster on the CPU.
@@ -24,7 +25,7 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest
 
-test-slow: $(READY)
+test-slow: $(READY) $(RAY)
 	$(BIN)/python -m pytest -m slow
 
 lint: $(READY)
@@ -44,4 +45,10 @@ $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv -c constraints.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[dev,tensorboard]' -c constraints.txt
+	@touch $@
+
+# Without the launcher's own requirements: it asks for an older cloudpickle than joblib does, and works with the newer one.
+$(RAY): $(READY)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python ray -c constraints.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps hydra-ray-launcher -c constraints.txt
 	@touch $@

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from zstar.config import build
 from zstar.images import to_unit
 from zstar.metrics.base import AbstractMetric
+from zstar.metrics.kid import KID
 from zstar.metrics.lpips import LPIPS
 from zstar.metrics.ms_ssim import MSSSIM
 from zstar.metrics.mse import MSE
@@ -151,6 +152,8 @@ def test_perceptual_distance_by_hand_and_the_name_of_its_network() -> None:
     assert Perceptual(network=network)(*pair(channels=1)).shape == (3,)
     with pytest.raises(ValueError, match="metric.perceptual.checkpoint: .*'no_such'"):
         Perceptual("no_such")
+    with pytest.raises(ValueError, match="metric.kid.checkpoint: .*'no_such'"):
+        KID("no_such")
 
 
 def test_lpips_without_its_backbone_is_left_out_with_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,11 +20,14 @@ import torch
 from hydra._internal.core_plugins import basic_sweeper
 from omegaconf import OmegaConf
 
+from zstar.cells import find_runs
 from zstar.cli import invert
 from zstar.images import write_png
+from zstar.leaderboard import Choices, make_boards
 from zstar.locks import LeftToAnother, hold
 from zstar.running import run_in
 from zstar.runs import clear_partial, record_result
+from zstar.standing import Sampling
 from zstar.sweeps import distinct
 
 ROOT = Path(__file__).parents[1]
@@ -252,21 +255,36 @@ def wait_for(condition: Callable[[], bool], seconds: float = 100) -> None:
         time.sleep(0.02)
 
 
-def test_a_killed_sweep_goes_on_with_the_same_command(
+def standings(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """The rows of the leaderboard of each protocol, without what differs from one run to the next."""
+    boards = [board for board, _ in make_boards(find_runs([folder]), Choices(sampling=Sampling(draws=100)))]
+    for row in [row for board in boards for row in board["rows"]]:
+        for timed in (row["values"], row["per_image"]):
+            del timed["seconds"]
+        del row["folders"]
+    return {board["protocol"]["hash"]: board["rows"] for board in boards}
+
+
+def test_a_killed_sweep_goes_on_with_the_same_command_to_the_same_leaderboard(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words += ["data.seed=range(0,4)", "data.seconds=0.3"]
+    words[words.index("projector=[mean]")] = "projector=[mean],[best_of]"
+    words += ["data.seed=0,1", "data.seconds=0.3"]
     environment = ENVIRONMENT | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{tmp_path}"}
     command = [sys.executable, str(ROOT / "invert.py"), *words]
     victim = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
-    wait_for(lambda: len(results(tmp_path)) == 2 and len(counts(tmp_path)) == 3)
+    wait_for(lambda: len(results(tmp_path)) == 2 and counts(tmp_path).total() == 3)
     victim.send_signal(signal.SIGKILL)
     victim.wait()
     finished = results(tmp_path)
     assert sweep(words, monkeypatch) == 0
     after = results(tmp_path)
     assert len(after) == 4 and {path: after[path] for path in finished} == finished
-    assert [counts(tmp_path)[str(seed)] for seed in range(4)] == [1, 1, 2, 1]
+    assert counts(tmp_path) == {"0": 3, "1": 2}  # the cell that was killed began twice
+    assert sweep([*words, f"output={tmp_path}/whole"], monkeypatch) == 0
+    resumed = standings(tmp_path / "outputs")
+    assert resumed == standings(tmp_path / "whole")
+    assert [sorted(row["id"] for row in rows) for rows in resumed.values()] == [["best_of", "mean"]] * 2
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 # The runs behind README.md, from the root of the project. Cells that are finished are skipped, so it can be killed and
 # called again, by several processes at once.
 #   experiments/leaderboard/encoders.sh && experiments/leaderboard/run.sh cottages
+#   experiments/leaderboard/run.sh round_trip budget.evaluations=50 seed=0  # and turned: what follows goes to invert.py
 #   VGG=vgg_normalised_conv3_1.pth CATS=grumpyB_204.tar DCGAN=G_iter6400.pkl CATS_ENCODER=weights.safetensors \
 #     experiments/leaderboard/run.sh grumpy
 #   VGG=vgg_normalised_conv3_1.pth FACES=images_89x109.tar VAE=celeba_vae64_z32.pth experiments/leaderboard/run.sh celeba
@@ -9,9 +10,10 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 python=${PYTHON:-.venv/bin/python}
 world=$1
+shift
 baseline=adam_z
 case $world in
-  cottages)
+  cottages | round_trip | turned)
     baseline=stylegan2
     words=(--config-dir experiments/leaderboard/conf) ;;
   grumpy)
@@ -25,5 +27,5 @@ case $world in
 esac
 
 "$python" invert.py -m "${words[@]}" "method=${METHODS:-glob(*)}" protocol="$world" logger=none \
-  output="outputs/leaderboard/$world" || echo "some cells failed; they are listed with the results"
+  output="outputs/leaderboard/$world" "$@" || echo "some cells failed; they are listed with the results"
 "$python" -m zstar.benchmark "outputs/leaderboard/$world" --output "experiments/leaderboard/$world" --baseline $baseline

@@ -37,7 +37,7 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         words = ["-m", f"data.first=range(0,{cells})", *WORDS, f"output={folder}/runs", f"hydra.sweep.dir={folder}/all"]
-        seen = follow(words, folder, "all/cells/*.json", folder / "log.txt")
+        seen = follow(words, folder, "all/cells/[0-9]*.json", folder / "log.txt")
         marks = seen.marks
         assert len(marks) == cells, f"{len(marks)} cells have ended; see {folder}/log.txt"
         tenth = max(1, (cells - 1) // 10)

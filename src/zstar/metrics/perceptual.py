@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zstar.annotators.load import load_annotator
 from zstar.losses.networks import as_rgb
 from zstar.losses.perceptual import Perceptual as Distance
 from zstar.metrics.base import AbstractMetric
+from zstar.metrics.judge import load_judge
 
 
 class Perceptual(AbstractMetric):
@@ -35,7 +35,7 @@ class Perceptual(AbstractMetric):
         layers: Sequence[int] | Sequence[str] | None = None,
     ) -> None:
         if network is None:
-            network, self.network = self._annotator(checkpoint), checkpoint
+            network, self.network = load_judge(checkpoint, "perceptual"), checkpoint
         else:
             self.network = type(network).__name__
         try:
@@ -45,10 +45,3 @@ class Perceptual(AbstractMetric):
 
     def __call__(self, image: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
         return self.distance.to(image.device)(as_rgb(image.clamp(-1, 1)), as_rgb(target.clamp(-1, 1)))
-
-    @staticmethod
-    def _annotator(checkpoint: str) -> nn.Module:
-        try:
-            return load_annotator(checkpoint)[0]
-        except ValueError as error:
-            raise ValueError(f"metric.perceptual.checkpoint: {error}") from None
