@@ -46,10 +46,11 @@ class Method:
     as_published: bool = False  # with noise maps and exploration
     patience: int | None = None
     grid: tuple[int, ...] = COARSE
+    beyond: int = 1  # points of the grid behind the one that was good enough, for the figure
 
 
 METHODS = {
-    "default": Method("encoder + optimization in w_plus, the default", "w_plus", "encoder", grid=GRID),
+    "default": Method("encoder + optimization in w_plus, the default", "w_plus", "encoder", beyond=4),
     "w_plus": Method("mean + optimization in w_plus", "w_plus", grid=GRID),
     "w_encoder": Method("encoder + optimization in w", "w", "encoder"),
     "w": Method("mean + optimization in w"),

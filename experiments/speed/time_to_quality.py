@@ -27,7 +27,6 @@ from zstar.data.cottages import Cottages
 from zstar.runs import machine, write_json
 
 LONG = 4  # steps of a run above which its time is computed from shorter ones
-BEYOND = 1  # points of the grid behind the one that was good enough, for the figure
 COLUMNS = ("method", "steps", "PSNR, dB", "perceptual", "CPU s per image", "of the baseline's", "times faster")
 
 
@@ -69,7 +68,7 @@ def find_quality(folder: Path, count: int, steps: int, only: list[str]) -> dict[
             result = bench.solve(method, images, steps_here)
             points.append({"steps": steps_here, "evaluations": result.evaluations.double().mean().item()})
             points[-1] |= judges(result.image, images)
-            behind = place - BEYOND
+            behind = place - method.beyond
             if behind >= 0 and any(reached(point, wanted) for point in points[: behind + 1]):
                 break
         found["methods"][key] = points
