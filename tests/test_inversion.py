@@ -133,14 +133,14 @@ def test_the_shipped_generator_treats_a_batch_as_its_images(optimizer: AbstractO
     problem = problem_of(generator, WPlus, optimizer=optimizer)
     start = problem.space.start(1).double()
     generator.double()
-    batch = Cottages(count=8).read(range(8))
+    batch = Cottages(count=4).read(range(4))
     targets = Targets(batch.images.double(), batch.ids)
 
     def final(wanted: Targets) -> Tensor:
-        return minimize(Objective(problem, wanted), start.repeat(len(wanted.ids), 1, 1), {}, steps=25).loss
+        return minimize(Objective(problem, wanted), start.repeat(len(wanted.ids), 1, 1), {}, steps=12).loss
 
     together = final(targets)
-    for index in (0, 3, 6):
+    for index in (0, 3):
         torch.testing.assert_close(final(part(targets, index)), together[index : index + 1], rtol=1e-3, atol=0)
 
 

@@ -18,6 +18,7 @@ from zstar.projectors.base import project
 CONF = Path(__file__).parents[1] / "conf"
 SPACES = sorted(path.stem for path in (CONF / "space").glob("*.yaml"))
 PROJECTORS = sorted(path.stem for path in (CONF / "projector").glob("*.yaml"))
+SHORT = {"best_of": ["candidates=5"], "cma": ["generations=4"], "basin_cma": ["generations=2", "steps=3"]}
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +97,8 @@ def test_every_projector_works_in_every_space_and_never_makes_it_worse(
 ) -> None:
     problem = Problem(space_of(space, generators, composed), {"pixel": Pixel()}, {}, Adam(lr=0.05))
     targets = Targets(torch.rand(3, 3, 16, 16) * 2 - 1, ["a", "b", "c"])
-    words = ["steps=4", "projector.best_of.candidates=5"] if name == "best_of" else ["steps=4"]
-    node = composed("invert", f"projector=[{name}]", *words).projector[name]
+    words = [f"projector.{name}.{word}" for word in SHORT.get(name, [])]
+    node = composed("invert", f"projector=[{name}]", "steps=4", *words).projector[name]
     projector, mean = (
         offer(node, problem=problem, encoder=guess(problem.space)),
         build({"_target_": "zstar.projectors.mean.Mean"}, problem=problem),
