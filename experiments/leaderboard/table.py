@@ -15,14 +15,15 @@ def main() -> None:
     """A row per method: those of the budget, and those that no budget limits."""
     board, budget = json.loads(Path(sys.argv[1]).read_text()), sys.argv[2]
     for row in board["rows"]:
-        if budget not in row["variant"].replace("budget.evaluations=", "").split("|"):
+        if f"{budget} evaluations" not in row["budgets"]:
             continue
         cells = [f"`{row['method']}`", row["space"], str(row["seeds"])]
         for name in (name for name in PLACES if name in row["values"]):
             value, places = row["values"][name], PLACES[name]
             ends = f"[{value['low']:.{places}f}, {value['high']:.{places}f}]"
             cells.append(f"{value['mean']:.{places}f} {ends}{MARKS[value['verdict']]}")
-        print(f"| {' | '.join([*cells, format(row['values']['evaluations']['mean'], '.0f')])} |")
+        cost = [f"{row['values']['evaluations']['mean']:.0f}", f"{row['values']['seconds']['mean']:.2g}"]
+        print(f"| {' | '.join([*cells, *cost])} |")
 
 
 if __name__ == "__main__":
