@@ -15,7 +15,7 @@ def main() -> None:
     """A row per method: those of the budget, and those that no budget limits."""
     board, budget = json.loads(Path(sys.argv[1]).read_text()), sys.argv[2]
     for row in board["rows"]:
-        if f"{budget} evaluations" not in row["budgets"]:
+        if row["budgets"] and f"{budget} evaluations" not in row["budgets"]:
             continue
         cells = [f"`{row['method']}`", row["space"], str(row["seeds"])]
         for name in (name for name in PLACES if name in row["values"]):
