@@ -21,15 +21,15 @@ def quality_metrics(board: Mapping[str, Any]) -> list[dict[str, Any]]:
 def budget(row: Mapping[str, Any]) -> str:
     """What tells a row from the others of its method, in words: ``120 evaluations``; ``50 or 150 evaluations`` of a row
     that neither budget limits; and settings that differ besides."""
-    return ", ".join(filter(None, (listed(row["budgets"], " or "), row["settings"])))
+    return ", ".join(filter(None, (_either(row["budgets"]), row["settings"])))
 
 
-def listed(budgets: Sequence[str], between: str = ", ") -> str:
-    """``120, 500 evaluations`` for budgets of one kind."""
+def _either(budgets: Sequence[str]) -> str:
+    """``50 or 150 evaluations`` for budgets of one kind."""
     kinds = {text.partition(" ")[2] for text in budgets}
     if len(kinds) != 1:
-        return between.join(budgets)
-    return f"{between.join(text.partition(' ')[0] for text in budgets)} {kinds.pop()}"
+        return " or ".join(budgets)
+    return f"{' or '.join(text.partition(' ')[0] for text in budgets)} {kinds.pop()}"
 
 
 def headings(board: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from zstar.leadertable import listed
 from zstar.sprites import Atlas
 
 HASH = re.compile(r"[0-9a-f]{32,}")  # of a file; twelve digits of it are told
@@ -14,10 +13,8 @@ NUMBERS = re.compile(r"(\d+(?:\.\d+)?)|(\D+)")
 
 def facts(board: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the protocol fixes, in words: the known entries first, then whatever else it names."""
-    protocol = {"title": None, "budgets": None} | dict(board["protocol"])
+    protocol = board["protocol"]
     first = ("name", "track", "hash", "data", "generator", "networks", "images", "seeds", "budgets")
-    named = distinct(name for row in board["rows"] for name in row["budgets"])
-    protocol["budgets"] = protocol["budgets"] or listed(named)
     order = [*first, *(key for key in protocol if key not in first)]
     told = [(key.replace("_", " "), _words(protocol.get(key))) for key in order]
     return [(key, text) for key, text in told if text]
