@@ -23,7 +23,8 @@ from zstar.spaces.w import W
 CONF = Path(__file__).parents[1] / "conf"
 PRIMARIES = sorted(path.stem for path in CONF.glob("*.yaml"))
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml") if path.parent != CONF)
-OPTIONS = [path for path in FILES if path.parts[0] not in ("hydra", "search")]  # of launchers and searches: not a job's
+NO_OPTIONS = {"hydra", "search", "shared"}  # of launchers and searches, or parts of options: not a job's
+OPTIONS = [path for path in FILES if not NO_OPTIONS & set(path.parts)]
 RECIPES = [path for path in OPTIONS if path.parts[0] in ("method", "experiment", "protocol")]
 FLOOR = 20
 SETTINGS = {"invert": Invert, "train": Train, "edit": Edit}

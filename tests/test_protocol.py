@@ -20,6 +20,7 @@ from zstar.projection import run
 from zstar.protocol import network
 
 CONF = Path(__file__).parents[1] / "conf"
+PROTOCOLS = sorted(path.stem for path in (CONF / "protocol").glob("*.yaml"))
 FOLDER = Path(tempfile.mkdtemp(prefix="zstar-"))
 WORDS = [
     "generator=stylegan2", f"generator.checkpoint={FOLDER}/tiny.safetensors", "space.prior_samples=100",
@@ -118,16 +119,22 @@ def test_names_of_networks_are_those_that_metrics_report() -> None:
     assert (names["vgg19"], names["squeezenet11"]) == ("VGG19Conv3", "SqueezeNet11")
 
 
-@pytest.mark.parametrize("path", sorted((CONF / "protocol").glob("*.yaml")), ids=lambda path: path.stem)
-def test_a_protocol_is_frozen_and_its_pins_hold(path: Path, composed: Any) -> None:
-    content = yaml.safe_load(path.read_text())
-    assert content["protocol"]["name"] == path.stem
-    job = make_job(composed("invert", f"protocol={path.stem}", "method=adam_z", "logger=none"))
-    pins = content["protocol"]
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_protocol_is_frozen_and_its_pins_hold(protocol: str, composed: Any) -> None:
+    words = (f"protocol={protocol}", "method=adam_z", "logger=none")
+    job, pins = make_job(composed("invert", *words)), composed("invert", *words).protocol
+    assert pins["name"] == protocol
     assert pins["data"] == job.data.fingerprint() and pins["generator"] == job.generator.fingerprint()
-    sweep = content["hydra"]["sweeper"]["params"]
+    sweep = composed("invert", *words, return_hydra_config=True).hydra.sweeper.params
     assert sweep["seed"] == ",".join(map(str, pins["seeds"]))
     assert sweep["budget.evaluations"] == ",".join(map(str, pins["evaluations"]))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_under_a_protocol_all_methods_minimise_the_same(protocol: str, composed: Any) -> None:
+    methods = [path.stem for path in (CONF / "method").glob("*.yaml")]
+    losses = [composed("invert", f"protocol={protocol}", f"method={method}").loss for method in methods]
+    assert methods and all(loss == losses[0] for loss in losses), dict(zip(methods, losses, strict=True))
 
 
 def test_a_run_leaves_what_a_benchmark_needs(composed: Any, tmp_path: Path) -> None:
