@@ -14,12 +14,13 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 from rich.console import Console
 from safetensors.numpy import save_file
 
 from zstar import benchmark
-from zstar.boardfigures import strip
+from zstar.boardfigures import curves_figure, strip
 from zstar.boardtables import as_latex, as_markdown, print_board, tex
 from zstar.cells import find_runs
 from zstar.comparison import holm, mean_interval, sign_flip
@@ -89,7 +90,8 @@ def plant(
             rows += [row(i, metric, 2.0 if metric == "seconds" else 100.0) for i in IDS]
     rows += [row(i, "failed", None) for i in failed]
     for image, track in (losses or {}).items():
-        rows += [row(image, "loss/total", v, step, 2.0 * step / 10) for step, v in enumerate(track)]
+        for metric, share in (("loss/total", 1.0), ("loss/pixel", 0.5)):
+            rows += [row(image, metric, share * v, step, 2.0 * step / 10) for step, v in enumerate(track)]
     pl.DataFrame(rows, schema=RESULTS_SCHEMA).write_parquet(folder / "results.parquet")
     (folder / "config.yaml").write_text(yaml.safe_dump(plain, sort_keys=False))
     told = {"config_hash": f"{hash(str(folder)) % 16**12:012x}", "protocol_hash": protocol, "method": method}
@@ -384,9 +386,33 @@ def test_losses_are_called_comparable_only_where_they_are(tmp_path: Path) -> Non
     plant(tmp_path, "a", {"psnr": [20.0]}, losses=losses)
     plant(tmp_path, "b", {"psnr": [20.0]}, losses=losses)
     assert "the same loss" in board_of(tmp_path)["curves_note"]
-    plant(tmp_path, "c", {"psnr": [20.0]}, losses=losses, loss__pixel__weight=2.0)
+    plant(tmp_path, "c", {"psnr": [20.0]}, losses=losses, regularizer__p_norm={"weight": 1.0})
     board = board_of(tmp_path)
-    assert "a loss of its own" in board["curves_note"]
+    assert board["curves_note"].startswith("All methods minimise the same losses, and some a regularizer besides")
+    assert board["curves"]["a"]["metric"] == "loss/pixel" and board["curves"]["a"]["median"][-1] == 1.0
+    plant(tmp_path, "d", {"psnr": [20.0]}, losses=losses, loss__lpips={"weight": 1.0})
+    board = board_of(tmp_path)
+    assert board["curves_note"].startswith("Methods minimise different losses; shown is the loss 'pixel'")
+    plant(tmp_path, "e", {"psnr": [20.0]}, losses=losses, loss__pixel__weight=2.0)
+    board = board_of(tmp_path)
+    assert "a loss of its own" in board["curves_note"] and board["curves"]["a"]["metric"] == "loss/total"
+
+
+@pytest.mark.parametrize(("least", "most"), [(0.9, 1.0), (0.5, 4.0), (0.02, 3.0), (1e-4, 3e4)])
+def test_axes_have_numbers_however_far_they_reach(full: Path, least: float, most: float) -> None:
+    board = json.loads((full / "leaderboard.json").read_text())
+    board["curves_note"] = 5 * "Curves compare a method with itself. "
+    for curve in board["curves"].values():
+        for name in ("low", "median", "high"):
+            curve[name] = np.geomspace(most, least, len(curve[name])).tolist()
+    figure = curves_figure(board, "evaluations")
+    FigureCanvasAgg(figure).draw()
+    first = figure.axes[0]
+    low, high = first.get_ylim()
+    shown = [t.get_text() for t in first.get_yticklabels() if low <= t.get_position()[1] <= high and t.get_text()]
+    assert 2 <= len(shown) <= 12 and len(set(shown)) == len(shown), shown
+    box = figure._suptitle.get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.x1, "the title fits the figure"
 
 
 # What is not a finished run

@@ -13,6 +13,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -254,20 +255,29 @@ def _logarithmic(axes: Axes, values: Sequence[float]) -> None:
         axes.set_xlim(left=-0.3 * min(positive))
     else:
         axes.set_xscale("log")
-        ratio = max(positive) / min(positive)
-        subs = (1.0,) if ratio > 100 else (1.0, 2.0, 5.0) if ratio > 5 else tuple(np.arange(1.0, 10.0, 0.5).tolist())
-        axes.xaxis.set_major_locator(LogLocator(subs=subs))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_major_locator(_round_numbers(positive))
+    _plain_numbers(axes.xaxis)
 
 
 def _spread(axes: Axes, values: Sequence[float], better: str) -> None:
     """Distances from the target differ by factors: a logarithmic axis where they do so a lot."""
     if better == "lower" and min(values) > 0 and max(values) / min(values) > 5:
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_locator(_round_numbers(values))
+        _plain_numbers(axes.yaxis)
+
+
+def _round_numbers(values: Sequence[float]) -> LogLocator:
+    """Where a logarithmic axis has its numbers: the fewer of a decade, the more decades there are."""
+    ratio = max(values) / min(values)
+    if ratio > 100:
+        return LogLocator(subs=(1.0,))
+    return LogLocator(subs=(1.0, 2.0, 5.0) if ratio > 5 else np.arange(1.0, 10.0, 0.5).tolist())
+
+
+def _plain_numbers(axis: Axis) -> None:
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
@@ -307,5 +317,5 @@ def _title(figure: Figure, board: Board, text: str) -> None:
     protocol = board["protocol"]
     where = " ".join(filter(None, [protocol["name"] or "protocol", protocol["track"], protocol["hash"]]))
     counts = f"{protocol['images']} images, {protocol['seeds']} seed(s), {100 * board['level']:g} % intervals"
-    lines = [f"{where}: {counts}", *textwrap.wrap(text, 120)]
+    lines = [f"{where}: {counts}", *textwrap.wrap(text, 108)]
     figure.suptitle("\n".join(lines), fontsize=9, ha="left", x=0.01)

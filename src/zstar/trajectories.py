@@ -11,29 +11,25 @@ from zstar.cells import Run, lost
 from zstar.rows import Row
 
 POINTS = 60
-TOTAL, PIXEL = "loss/total", "loss/pixel"
+TOTAL = "loss/total"
 
 
 def shared_objective(rows: Sequence[Row]) -> tuple[str, str]:
     """The trajectory to show, and what may be read from it.
 
-    Losses are comparable where they are the same: the total where all rows minimise the same, the pixel loss where all
-    have the same one, else each method's own total.
+    Losses are comparable where they are the same: the total where all rows minimise the same, else the first loss that
+    all have with the same settings, else each method's own total.
     """
-
-    def same(*path: str) -> bool:
-        found = []
-        for row in rows:
-            node: Any = row.runs[0].config
-            for name in path:
-                node = (node or {}).get(name)
-            found.append(node)
-        return bool(found) and all(node == found[0] for node in found)
-
-    if same("loss") and same("regularizer"):
-        return TOTAL, "All methods minimise the same loss."
-    if same("loss", "pixel") and rows[0].runs[0].config["loss"].get("pixel"):
-        return PIXEL, "Methods minimise different losses; their pixel loss is the same and is shown."
+    losses, regularizers = ([row.runs[0].config.get(part) or {} for row in rows] for part in ("loss", "regularizer"))
+    if all(same == losses[0] for same in losses):
+        if all(same == regularizers[0] for same in regularizers):
+            return TOTAL, "All methods minimise the same loss."
+        words = "All methods minimise the same losses, and some a regularizer besides"
+    else:
+        words = "Methods minimise different losses"
+    for name, settings in losses[0].items():
+        if all(of.get(name) == settings for of in losses):
+            return f"loss/{name}", f"{words}; shown is the loss '{name}', which is the same for all."
     return TOTAL, "Each method minimises a loss of its own: curves compare a method with itself, not with others."
 
 
