@@ -23,7 +23,7 @@ demo: $(READY)
 	$(BIN)/python invert.py
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
 test-slow: $(READY) $(RAY)
 	$(BIN)/python -m pytest -m slow

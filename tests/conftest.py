@@ -9,7 +9,11 @@ from typing import Any
 from jaxtyping import install_import_hook
 
 install_import_hook("zstar", "typecheck.typechecker")  # before anything imports zstar
+cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+THREADS = max(1, min(2, cores // workers))  # of each worker, and of the programs that its tests start
 os.environ |= {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "HYDRA_FULL_ERROR": "1", "CUDA_VISIBLE_DEVICES": ""}
+os.environ["OMP_NUM_THREADS"] = str(THREADS)
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
@@ -17,7 +21,7 @@ from hydra import compose, initialize_config_dir  # noqa: E402
 from omegaconf import DictConfig  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
-torch.set_num_threads(min(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
+torch.set_num_threads(THREADS)
 
 
 @pytest.fixture(autouse=True)

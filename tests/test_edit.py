@@ -405,7 +405,9 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("words", "sentence"), MISTAKES, ids=lambda value: value[0] if isinstance(value, list) else "")
+@pytest.mark.parametrize(
+    ("words", "sentence"), MISTAKES, ids=[words[0].replace(str(ROOT), "") for words, _ in MISTAKES]
+)
 def test_mistakes_are_one_sentence_before_anything_is_projected(
     words: list[str],
     sentence: str,

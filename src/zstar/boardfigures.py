@@ -255,7 +255,7 @@ def _logarithmic(axes: Axes, values: Sequence[float]) -> None:
         axes.set_xlim(left=-0.3 * min(positive))
     else:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(_round_numbers(positive))
+        axes.xaxis.set_major_locator(_round_numbers(positive, 1e2))
     _plain_numbers(axes.xaxis)
 
 
@@ -263,14 +263,14 @@ def _spread(axes: Axes, values: Sequence[float], better: str) -> None:
     """Distances from the target differ by factors: a logarithmic axis where they do so a lot."""
     if better == "lower" and min(values) > 0 and max(values) / min(values) > 5:
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(_round_numbers(values))
+        axes.yaxis.set_major_locator(_round_numbers(values, 1e4))
         _plain_numbers(axes.yaxis)
 
 
-def _round_numbers(values: Sequence[float]) -> LogLocator:
-    """Where a logarithmic axis has its numbers: the fewer of a decade, the more decades there are."""
+def _round_numbers(values: Sequence[float], room: float) -> LogLocator:
+    """Where a logarithmic axis has its numbers; beyond a ratio of ``room`` it has but one for a decade."""
     ratio = max(values) / min(values)
-    if ratio > 100:
+    if ratio > room:
         return LogLocator(subs=(1.0,))
     return LogLocator(subs=(1.0, 2.0, 5.0) if ratio > 5 else np.arange(1.0, 10.0, 0.5).tolist())
 
