@@ -25,7 +25,7 @@ PRIMARIES = sorted(path.stem for path in CONF.glob("*.yaml"))
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml") if path.parent != CONF)
 NO_OPTIONS = {"hydra", "search", "shared"}  # of launchers and searches, or parts of options: not a job's
 OPTIONS = [path for path in FILES if not NO_OPTIONS & set(path.parts)]
-RECIPES = [path for path in OPTIONS if path.parts[0] in ("method", "experiment", "protocol")]
+RECIPES = [path for path in OPTIONS if path.parts[0] in ("method", "experiment", "protocol", "sweep")]
 FLOOR = 20
 SETTINGS = {"invert": Invert, "train": Train, "edit": Edit}
 

@@ -369,12 +369,16 @@ def test_waiting_is_measured(tmp_path: Path, cfg: Callable[..., DictConfig], mon
     assert 0 <= quick < slow and 0.3 < slow <= 1
 
 
-def test_a_training_prints_its_progress_and_nothing_else(
+def test_a_training_prints_its_progress_and_where_the_weights_are_and_nothing_else(
     tmp_path: Path, cfg: Callable[..., DictConfig], capfd: pytest.CaptureFixture, recwarn: pytest.WarningsRecorder
 ) -> None:
     fit(cfg(), tmp_path)
     out, err = capfd.readouterr()
-    assert not out and "20/20" in err and not err.replace("\r", "\n").strip().split("\n")[0].strip().startswith("/")
+    assert (
+        out == f"weights: {tmp_path}/weights.safetensors\n"
+        and "20/20" in err
+        and not err.replace("\r", "\n").strip().split("\n")[0].strip().startswith("/")
+    )
     assert all("step" in line for line in err.replace("\r", "\n").split("\n") if line.strip())
     assert not [str(w.message) for w in recwarn if "eval mode" in str(w.message) or "LeafSpec" in str(w.message)]
 

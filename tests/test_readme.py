@@ -107,8 +107,8 @@ def test_command_composes_and_checks(
         assert Path(extra).is_dir(), f"there is no folder {extra}"
         folders.append(ROOT / extra)
         search = [f"hydra.searchpath=[file://{(ROOT / extra).resolve()}]"]
-    if not {"-m", "--multirun"} & options.keys():
-        assert not [o.input_line for o in overrides if o.is_sweep_override()], "a sweep needs -m"
+    if not {"-m", "--multirun"} & options.keys() and not any(o.key_or_group == "sweep" for o in overrides):
+        assert not [o.input_line for o in overrides if o.is_sweep_override()], "a sweep needs -m, or sweep=[…]"
     jobs = list(itertools.product(*(_choices(override, folders) for override in overrides)))
     assert jobs
     for job in [*jobs[:12], jobs[-1]]:

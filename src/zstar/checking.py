@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from zstar.signatures import UnknownTarget, Unreadable, annotations, fits, in_yaml, nearest, resolve, show
 
-MULTI_SELECT = ("loss", "regularizer", "adversary", "projector", "metric", "edit", "direction", "editability")
+MULTI_SELECT = ("loss", "regularizer", "adversary", "projector", "metric", "edit", "direction", "editability", "sweep")
 SHARD = ("shard", "shards")  # of data: the program's part of any data set, which no class of them knows
 RESERVED = ("_target_", "_args_", "_partial_", "_convert_", "_recursive_")
 

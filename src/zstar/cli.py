@@ -126,7 +126,7 @@ def train(cfg: DictConfig) -> Mapping[str, Any]:
     from zstar.tasks.fit import fit  # imported late, so that --help answers at once
 
     name = cfg.name or cfg.task._target_.rsplit(".", 1)[-1].removesuffix("Task").lower()
-    return fit(cfg, Path(cfg.output) / name)
+    return fit(cfg, Path(cfg.output) / name, apart=HydraConfig.get().mode is RunMode.MULTIRUN)
 
 
 @entry("invert", Invert)

@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch.utils.data import DataLoader
 from zstar.checkpoints import save_weights
 from zstar.config import MULTI_SELECT, build, check, offer, to_plain
 from zstar.data.stream import Stream
+from zstar.locks import hold
 from zstar.loggers.base import AbstractLogger
 from zstar.loggers.none import NoLogger
 from zstar.runs import clear_partial, commit, config_hash, finished, machine, record_failure, record_result, versions
@@ -32,14 +34,23 @@ NAMED = 10  # broken images that are named on the screen
 UNHASHED = ("trainer", "callbacks")  # how a training is carried out and watched, not what it computes
 
 
-def fit(cfg: DictConfig, folder: Path) -> dict[str, Any]:
+def fit(cfg: DictConfig, folder: Path, apart: bool = False) -> dict[str, Any]:
     """Train as ``cfg`` says, in ``folder``; asked for again, go on where it stopped or return what it had found.
 
     Writes ``checkpoint.pt``, ``samples/*.png``, ``weights.safetensors`` with its card ``weights.json``, what else the
     task keeps, in the same way, and ``result.json``.
 
+    Arguments:
+        apart: Whether the hash of the configuration goes into the folder's name, as other trainings have it as well:
+            the cells of a sweep.
+
+    Returns:
+        The content of ``result.json``, with the training's folder under ``folder`` and, under ``skipped``, whether it
+        had finished before.
+
     Raises:
         ValueError: The configuration is wrong, or ``folder`` holds a training of another one.
+        LeftToAnother: Another process is at work in ``folder``.
     """
     check(cfg, Train)
     kind: type[AbstractTask] = resolve(cfg.task._target_)
@@ -53,10 +64,20 @@ def fit(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     hashed = {name: value for name, value in plain.items() if name not in UNHASHED}
     first = is_first()  # of several processes one reads, writes and logs, and all compute
     key = config_hash(hashed | {"precision": plain["trainer"].get("precision")})
-    if (result := finished(folder, key)) is not None:
-        if first:
-            print(f"{folder}: finished already; choose another output folder to train again")
-        return {**result, "skipped": True}
+    if apart:
+        folder = folder.with_name(f"{folder.name}_{key}")
+    with hold(folder / ".lock") if first else nullcontext():
+        if (result := finished(folder, key)) is None:
+            return _watched(cfg, kind, plain, key, folder, first) | {"folder": str(folder), "skipped": False}
+    if first:
+        print(f"{folder}: finished already; choose another output folder to train again")
+    return {**result, "folder": str(folder), "skipped": True}
+
+
+def _watched(
+    cfg: DictConfig, kind: type[AbstractTask], plain: dict[str, Any], key: str, folder: Path, first: bool
+) -> dict[str, Any]:
+    """Train with a logger that hears how it ends, and a record in ``folder`` of what failed."""
     if first:
         clear_partial(folder)
     state = _previous(folder / "checkpoint.pt", key) if first else {}
@@ -143,6 +164,7 @@ def _fit(
     result = {"config_hash": key, **facts, "scores": scores.final, "failed": failed}
     result["card"] = export(scores.final)
     record_result(folder, result)
+    print(f"weights: {folder}/weights.safetensors")
     for name, reason in list(failed.items())[:NAMED]:
         print(f"left out: {name}: {reason}")
     if len(failed) > NAMED:
