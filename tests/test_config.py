@@ -41,8 +41,9 @@ def _with(composed: Any, option: Path) -> Iterator[tuple[str, DictConfig]]:
     """Each primary config that has the group of ``option``, with it chosen; recipes need fit one primary only."""
     group, name = option.parent.as_posix(), option.stem
     homes = [primary for primary in PRIMARIES if group in _groups(composed, primary)]
+    homes = homes or (PRIMARIES if option in RECIPES else PRIMARIES[:1])  # a list that is empty names no group
     errors = []
-    for primary in homes or PRIMARIES[:1]:
+    for primary in homes:
         key = _groups(composed, primary).get(group, f"+{group}")
         chosen = f"[{name}]" if group in MULTI_SELECT else name
         try:
@@ -51,7 +52,7 @@ def _with(composed: Any, option: Path) -> Iterator[tuple[str, DictConfig]]:
             if option not in RECIPES:
                 raise
             errors.append(error)
-    if errors and len(errors) == len(homes):
+    if len(errors) == len(homes):
         raise errors[0]
 
 
