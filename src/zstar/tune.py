@@ -90,6 +90,8 @@ def tune(arguments: Sequence[str] | None = None) -> None:
     try:
         if taken := [word for word in said.overrides if word.startswith(("experiment=", "output=", "name="))]:
             raise ValueError(f"{taken[0]}: the search says this itself; leave it out, or write its settings one by one")
+        if grids := [word for word in said.overrides if word.startswith("sweep=")]:
+            raise ValueError(f"{grids[0]}: a search makes one trial after another and no grid; leave it out")
         tuning = Tuning(folder, read_space(said.search), said.overrides, said.metric, said.seed)
         tuning.run(said.trials)
         conclude(tuning, said.overrides)
