@@ -148,8 +148,9 @@ def given(name: str, node: Mapping[str, Any], encoder: Inverter | None) -> dict[
     place = inspect.signature(resolve(node["_target_"])).parameters.get("encoder")
     if place is not None and encoder is None and place.default is place.empty:
         raise ValueError(
-            f"encoder: {name} needs one and none ships for this generator and space; train one (train.py task=encoder) "
-            "and set encoder=trained encoder.checkpoint=<file>, or choose others, such as projector=[mean,optimization]"
+            f"encoder: {name} needs one, and none is chosen or none ships for this generator and space; train one "
+            "(train.py task=encoder) and set encoder=trained encoder.checkpoint=<file>, or choose others, such as "
+            "projector=[mean,optimization]"
         )
     return {} if place is None or encoder is None else {"encoder": encoder}
 
