@@ -66,9 +66,10 @@ def fit(cfg: DictConfig, folder: Path, apart: bool = False) -> dict[str, Any]:
     key = config_hash(hashed | {"precision": plain["trainer"].get("precision")})
     if apart:
         folder = folder.with_name(f"{folder.name}_{key}")
-    with hold(folder / ".lock") if first else nullcontext():
-        if (result := finished(folder, key)) is None:
-            return _watched(cfg, kind, plain, key, folder, first) | {"folder": str(folder), "skipped": False}
+    if (result := finished(folder, key)) is None:
+        with hold(folder / ".lock") if first else nullcontext():
+            if (result := finished(folder, key)) is None:  # no process that held it until now has done it
+                return _watched(cfg, kind, plain, key, folder, first) | {"folder": str(folder), "skipped": False}
     if first:
         print(f"{folder}: finished already; choose another output folder to train again")
     return {**result, "folder": str(folder), "skipped": True}
