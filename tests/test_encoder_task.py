@@ -369,7 +369,7 @@ def test_waiting_is_measured(tmp_path: Path, cfg: Callable[..., DictConfig], mon
     assert 0 <= quick < slow and 0.3 < slow <= 1
 
 
-def test_a_training_prints_its_progress_and_where_the_weights_are_and_nothing_else(
+def test_a_training_prints_its_progress_and_nothing_else(
     tmp_path: Path, cfg: Callable[..., DictConfig], capfd: pytest.CaptureFixture, recwarn: pytest.WarningsRecorder
 ) -> None:
     fit(cfg(), tmp_path)

@@ -165,7 +165,6 @@ def _fit(
     result = {"config_hash": key, **facts, "scores": scores.final, "failed": failed}
     result["card"] = export(scores.final)
     record_result(folder, result)
-    print(f"weights: {folder}/weights.safetensors")
     for name, reason in list(failed.items())[:NAMED]:
         print(f"left out: {name}: {reason}")
     if len(failed) > NAMED:
