@@ -374,11 +374,7 @@ def test_a_training_prints_its_progress_and_nothing_else(
 ) -> None:
     fit(cfg(), tmp_path)
     out, err = capfd.readouterr()
-    assert (
-        out == f"weights: {tmp_path}/weights.safetensors\n"
-        and "20/20" in err
-        and not err.replace("\r", "\n").strip().split("\n")[0].strip().startswith("/")
-    )
+    assert not out and "20/20" in err and not err.replace("\r", "\n").strip().split("\n")[0].strip().startswith("/")
     assert all("step" in line for line in err.replace("\r", "\n").split("\n") if line.strip())
     assert not [str(w.message) for w in recwarn if "eval mode" in str(w.message) or "LeafSpec" in str(w.message)]
 
