@@ -332,7 +332,8 @@ def test_a_method_that_is_about_an_encoder_is_an_error_without_one(
     kept = TINY if "method" not in words[0] else [word for word in TINY if not word.startswith("space=")]
     with pytest.raises(ValueError) as error:
         make_job(composed("invert", *kept, *words))
-    assert re.match(r"encoder: \w+ needs one, and none is chosen or none ships for this gen", str(error.value))
+    reason = r"encoder: \w+ needs one, and none is chosen or none ships for this generator and space; train"
+    assert re.match(reason, str(error.value))
     assert [type(p).__name__ for p in make_job(composed("invert", *TINY, "projector=[mean]")).projectors] == ["Mean"]
 
 
