@@ -228,6 +228,23 @@ def test_the_nearer_side_is_taken_and_gaps_do_no_harm(painter: Module) -> None:
     torch.testing.assert_close(found.after[0, 0], found.before[0, 0] + 0.2 * -found.alpha[0])
 
 
+def test_one_reader_is_never_given_the_answer_of_another(painter: Module) -> None:
+    class Steep(Reader):
+        """Sees each change so many times as large."""
+
+        def __init__(self, times: float) -> None:
+            super().__init__()
+            self.times = times
+
+        def score(self, images: Tensor) -> Tensor:
+            return super().score(images) * self.times
+
+    walked = walk(painter, [1.0, 0.0, 0.0], torch.tensor([[-4.0, 0.0, 0.0]]))
+    for turn in range(60):  # no reader outlives its turn, so that sooner or later one lies where another has been
+        times = 1 + turn / 100
+        assert match(walked, Steep(times), "left", 0.3).alpha.item() == pytest.approx(6 / times, abs=1e-3)
+
+
 class Places(nn.Module):
     """Sees the sun in the upper left quarter, and sky elsewhere."""
 

@@ -72,9 +72,9 @@ def match(walked: Walked, scorer: AbstractScorer, factor: str, effect: float) ->
     again, the answer is remembered.
     """
     key = (id(scorer), factor, effect)
-    if key not in walked.memory:
-        walked.memory[key] = _match(walked, scorer, scorer.names.index(factor), effect)
-    return walked.memory[key]
+    if key not in walked.memory:  # the scorer is kept with its answer, so that no other object gets its id
+        walked.memory[key] = scorer, _match(walked, scorer, scorer.names.index(factor), effect)
+    return walked.memory[key][1]
 
 
 @torch.no_grad()
