@@ -80,10 +80,14 @@ def test_primary_composes_and_checks(composed: Any, primary: str) -> None:
 @pytest.mark.parametrize("option", OPTIONS, ids=str)
 def test_option_composes_and_checks(composed: Any, option: Path) -> None:
     asked = str(OmegaConf.load(CONF / option))
+    values = yaml.safe_load((CONF / option).read_text()) or {}
+    own = {key: value for key, value in values.items() if key not in ("defaults", "hydra")}  # what a program gets
     for primary, cfg in _with(composed, option):
         # A value that the file itself leaves to the user is the only thing that may be missing.
         problems = [p for p in _problems(cfg) if not ("has no value" in p and "???" in asked)]
         assert not problems, f"{primary} with {option}:\n" + "\n".join(problems)
+        for key, value in _scalars(own) if option in RECIPES else ():
+            assert OmegaConf.select(cfg, key) == value, f"what {option} sets does not survive: {key}"
 
 
 @pytest.mark.parametrize("option", [path for path in OPTIONS if path not in RECIPES], ids=str)
@@ -103,19 +107,6 @@ def _plant(node: Any) -> Iterator[dict[str, Any]]:
         if "_target_" in node:
             node["tpyo"] = 1
             yield node
-
-
-@pytest.mark.parametrize("option", RECIPES, ids=str)
-def test_scalars_of_a_recipe_survive(composed: Any, option: Path) -> None:
-    values = yaml.safe_load((CONF / option).read_text()) or {}
-    values.pop("defaults", None)
-    values.pop("hydra", None)  # which is no part of what a program gets
-    fits = 0
-    for _, cfg in _with(composed, option):
-        fits += 1
-        for key, value in _scalars(values):
-            assert OmegaConf.select(cfg, key) == value, key
-    assert fits
 
 
 def _scalars(values: Any, key: str = "") -> Iterator[tuple[str, Any]]:

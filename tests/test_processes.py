@@ -111,6 +111,7 @@ def same_weights(one: str, two: str) -> None:
         torch.testing.assert_close(a[name].float(), b[name].float(), atol=2e-3, rtol=2e-3)
 
 
+@pytest.mark.slow
 def test_two_processes_compute_what_one_computes(place: Path, composed: Callable[..., DictConfig]) -> None:
     words = ["task.steps=8"]
     done = command_line(*ENCODER, *TWO, *words, "data=recorded", "output=out")
