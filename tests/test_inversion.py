@@ -99,7 +99,7 @@ def test_a_batch_is_exactly_its_images_under_every_loss(
     node = composed("invert", f"loss=[{name}]", *extra).loss[name]
     # For these small pictures a network of faces has nearly one vector, and steps would amplify its rounding.
     problem = problem_of(tiny, losses={name: build(node)}, lr=0.003 if name == "identity" else 0.03)
-    targets = targets_of(tiny, 3)
+    targets = targets_of(tiny, 8)
     single_runs_agree(problem, lambda p: [Mean(p), Optimization(p, steps=6, explore=0.02)], targets)
 
 
@@ -111,7 +111,7 @@ def test_a_batch_is_exactly_its_images_under_every_regularizer(
     space = WPlus(tiny, prior_samples=500)
     regularizer = offer(node, space=space, encoder=guess(space))
     problem = Problem(space, {"pixel": Pixel()}, {name: regularizer}, Adam(lr=0.03), noise="optimize")
-    targets = targets_of(tiny, 3)
+    targets = targets_of(tiny, 8)
     single_runs_agree(problem, lambda p: [Random(p), Optimization(p, steps=6)], targets)
 
 
@@ -120,7 +120,7 @@ def test_a_batch_is_exactly_its_images_under_every_optimizer(
     tiny: StyleGAN2, optimizer: str, composed: Callable[..., Any]
 ) -> None:
     problem = problem_of(tiny, optimizer=build(composed("invert", f"optimizer={optimizer}").optimizer))
-    targets = targets_of(tiny, 3)
+    targets = targets_of(tiny, 8)
     single_runs_agree(
         problem, lambda p: [BestOf(p, candidates=20, chunk=7), Optimization(p, steps=6, patience=3)], targets
     )

@@ -71,10 +71,10 @@ def match(walked: Walked, scorer: AbstractScorer, factor: str, effect: float) ->
     is taken to the side on which the attribute gets farther away from the end of its scale that it is nearer to. Asked
     again, the answer is remembered.
     """
-    key = (id(scorer), factor, effect)
-    if key not in walked.memory:  # the scorer is kept with its answer, so that no other object gets its id
-        walked.memory[key] = scorer, _match(walked, scorer, scorer.names.index(factor), effect)
-    return walked.memory[key][1]
+    key = (scorer, factor, effect)  # not the scorer's id, which another may have once it is gone
+    if key not in walked.memory:
+        walked.memory[key] = _match(walked, scorer, scorer.names.index(factor), effect)
+    return walked.memory[key]
 
 
 @torch.no_grad()
