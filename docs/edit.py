@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 from hydra import compose, initialize_config_dir
 
-from zstar.editing import run
-from zstar.images import grid, read_image, write_png
+from zstar.data.reading import read_image
+from zstar.editing.run import run
+from zstar.images import grid, write_png
 
 HERE = Path(__file__).parent
 ROWS = {"season": (0, 1, 4), "time_of_day": (2, 3, 5)}

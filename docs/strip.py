@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from hydra import compose, initialize_config_module
 
-from zstar.images import read_image
-from zstar.projection import run
-from zstar.report import write_montage
-from zstar.runs import safe_name
+from zstar.data.reading import read_image
+from zstar.projection.run import run
+from zstar.reports.projection import write_montage
+from zstar.runs.folder import safe_name
 
 COUNT = 12
 

@@ -82,7 +82,7 @@ def tiny() -> torch.nn.Module:
 @pytest.fixture(scope="session")
 def store_generator() -> Callable[..., None]:
     """``store_generator(path)`` writes a file of weights of the least StyleGAN2, or of the one that is given."""
-    from zstar.checkpoints import save_weights
+    from zstar.checkpoints.io import save_weights
     from zstar.generators.stylegan2 import StyleGAN2
 
     def store(path: Path, generator: StyleGAN2 | None = None) -> None:
@@ -117,7 +117,7 @@ def moco_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def guess() -> Callable[..., Any]:
     """``guess(space, source)``: an inverter for ``space`` by one random layer, whose latents are of ``source``."""
     from zstar.encoders.base import AbstractEncoder
-    from zstar.inverter import Inverter
+    from zstar.encoders.inverter import Inverter
 
     class Guess(AbstractEncoder):
         def __init__(self, *sizes: Any) -> None:

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 from torch.nn import functional as F
 
-from zstar.checkpoints import load_weights, save_weights
+from zstar.checkpoints.io import load_weights, save_weights
 from zstar.discriminators.latent import Latent
 from zstar.discriminators.stylegan2 import StyleGAN2 as ImageDiscriminator
 from zstar.encoders.psp import PSP

@@ -10,7 +10,8 @@ from zstar.annotations.annotator import Annotator
 from zstar.annotations.classifier import Classifier
 from zstar.annotations.labels import Labels
 from zstar.annotations.tables import match, read_labels
-from zstar.config import build, check
+from zstar.config.build import build
+from zstar.config.check import check
 from zstar.generators.base import AbstractGenerator
 from zstar.inversion import Inversion
 from zstar.spaces.style import Style

@@ -12,7 +12,7 @@ from zstar.annotators.load import fold, load_annotator
 from zstar.annotators.resnet import ResNet
 from zstar.annotators.unet import UNet
 from zstar.annotators.vocabulary import Meaning, Vocabulary
-from zstar.checkpoints import save_weights
+from zstar.checkpoints.io import save_weights
 from zstar.data.cottage_vocabulary import cottage_vocabulary
 from zstar.data.cottages import CLASSES, FACTORS, Cottages
 

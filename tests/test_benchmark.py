@@ -19,17 +19,17 @@ from PIL import Image
 from rich.console import Console
 from safetensors.numpy import save_file
 
-from zstar import benchmark
-from zstar.boardfigures import curves_figure, strip
-from zstar.boardtables import as_latex, as_markdown, print_board, tex
-from zstar.cells import find_runs
-from zstar.comparison import holm, mean_interval, sign_flip
-from zstar.kernel_distance import kernel_distance
-from zstar.leaderboard import Choices, make_board, make_boards
-from zstar.results import RESULTS_SCHEMA
-from zstar.rows import make_rows
-from zstar.standing import Sampling, pareto
-from zstar.variants import flatten, variants
+import zstar.benchmark.__main__ as benchmark
+from zstar.benchmark.compare import Sampling, pareto
+from zstar.benchmark.discover import find_runs
+from zstar.benchmark.figures import curves_figure, strip
+from zstar.benchmark.leaderboard import Choices, make_board, make_boards
+from zstar.benchmark.rows import make_rows
+from zstar.benchmark.tables import as_latex, as_markdown, print_board, tex
+from zstar.benchmark.variants import flatten, variants
+from zstar.runs.results import RESULTS_SCHEMA
+from zstar.stats.comparison import holm, mean_interval, sign_flip
+from zstar.stats.kernel_distance import kernel_distance
 
 IDS = [f"test-{i:06d}" for i in range(16)]
 QUICK = Sampling(draws=400)
@@ -646,14 +646,15 @@ def test_what_no_choice_can_be_is_refused(words: list[str], capsys: pytest.Captu
 
 
 def test_the_command_starts_without_torch(root: Path) -> None:
-    code = "import sys, zstar.benchmark, zstar.boardfigures; print('torch' in sys.modules, 'wandb' in sys.modules)"
+    code = "import sys, zstar.benchmark.__main__, zstar.benchmark.figures\n"
+    code += "print('torch' in sys.modules, 'wandb' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], cwd=root / "src", capture_output=True, text=True, check=True)
     assert shown.stdout.split() == ["False", "False"]
 
 
 @pytest.mark.slow
 def test_a_summary_run_goes_to_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from zstar import boardrecord
+    from zstar.benchmark import wandb_report
 
     calls: list[tuple[str, Any]] = []
 
@@ -661,7 +662,7 @@ def test_a_summary_run_goes_to_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyP
         def __getattr__(self, name: str) -> Callable[..., None]:
             return lambda *args, **kwargs: calls.append((name, kwargs or args))
 
-    monkeypatch.setattr(boardrecord, "WandB", Recorder)
+    monkeypatch.setattr(wandb_report, "WandB", Recorder)
     paint(plant(tmp_path, "a", {"psnr": [20.0]}), IDS[:1])
     plant(tmp_path, "b", {"psnr": [22.0]}, losses={IDS[0]: [3.0, 2.0, 1.0]})
     assert benchmark.main([str(tmp_path), "--wandb", "--draws", "200"]) == 0

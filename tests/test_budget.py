@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from zstar.budget import fit, iterates
-from zstar.config import offer
+from zstar.config.build import offer
 from zstar.inversion import minimize
 from zstar.losses.pixel import Pixel
 from zstar.objective import Objective, Problem, Targets
 from zstar.optimizers.adam import Adam
 from zstar.optimizers.lbfgs import LBFGS
+from zstar.projection.budget import fit, iterates
 from zstar.projectors.base import AbstractProjector, project
 from zstar.spaces.z import Z
 

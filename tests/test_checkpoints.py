@@ -21,7 +21,8 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 import zstar
-from zstar.checkpoints import (
+from zstar.checkpoints.convert import convert
+from zstar.checkpoints.io import (
     load_generator_checkpoint,
     load_into,
     load_weights,
@@ -30,13 +31,12 @@ from zstar.checkpoints import (
     save_weights,
     shipped,
 )
-from zstar.convert import convert
+from zstar.checkpoints.pickle_machine import read_pickle
+from zstar.checkpoints.pickle_values import Record
+from zstar.checkpoints.stylegan2_ada import record_settings
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.losses.lpips import LPIPS
 from zstar.losses.networks import read_state
-from zstar.pickled_values import Record
-from zstar.restricted_pickle import read_pickle
-from zstar.stylegan2_files import record_settings
 
 
 class Reduce:
@@ -233,7 +233,7 @@ def hostile_to_torch() -> dict[str, bytes]:
 
 READER = """
 import json, os, resource, sys
-from zstar.checkpoints import load_generator_checkpoint
+from zstar.checkpoints.io import load_generator_checkpoint
 for path in sys.argv[1:]:
     if not (child := os.fork()):
         resource.setrlimit(resource.RLIMIT_CPU, (10, 10))

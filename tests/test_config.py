@@ -12,12 +12,13 @@ import yaml
 from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 
-from zstar.config import MULTI_SELECT, ConfigError, build, check, offer, to_plain
-from zstar.job import make_job
+from zstar.config.build import build, offer, to_plain
+from zstar.config.check import MULTI_SELECT, ConfigError, check
+from zstar.config.constraints import POSITIVE, Within, require
+from zstar.config.schema import Edit, Invert, Train
 from zstar.losses.pixel import Pixel
-from zstar.ranges import POSITIVE, Within, require
+from zstar.projection.job import make_job
 from zstar.regularizers.latent_norm import LatentNorm
-from zstar.settings import Edit, Invert, Train
 from zstar.spaces.w import W
 
 CONF = Path(__file__).parents[1] / "conf"

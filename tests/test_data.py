@@ -12,8 +12,8 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
-from zstar.checking import SHARD
-from zstar.config import offer
+from zstar.config.build import offer
+from zstar.config.check import SHARD
 from zstar.data.base import AbstractData
 from zstar.data.cottages import Cottages
 from zstar.data.edited import Edited
@@ -230,8 +230,8 @@ def test_samples_of_a_space_that_the_generator_lacks_name_the_ones_it_has() -> N
 
 
 def test_both_are_built_from_their_files(photos: Path, composed: object) -> None:
-    from zstar.config import offer, to_plain
-    from zstar.shards import take_shard
+    from zstar.config.build import offer, to_plain
+    from zstar.projection.shards import take_shard
 
     generator = Tiny()
     words = (["data=folder", f"data.path={photos}"], ["data=samples", "data.count=3"])

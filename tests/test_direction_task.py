@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from zstar.checkpoints import save_weights
+from zstar.checkpoints.io import save_weights
 from zstar.directions.library import load_directions
 from zstar.edits.blur import Blur
 from zstar.edits.brightness import Brightness

@@ -11,7 +11,8 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from zstar.annotations.base import AbstractAnnotation, Annotated
-from zstar.config import build, check, offer
+from zstar.config.build import build, offer
+from zstar.config.check import check
 from zstar.directions.attribute import Attribute
 from zstar.directions.file import File
 from zstar.directions.ganspace import GANSpace

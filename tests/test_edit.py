@@ -21,22 +21,24 @@ from omegaconf import DictConfig
 from PIL import Image
 from torch import Tensor
 
-from zstar import editjob, projection
-from zstar.animation import there_and_back, write_gif, write_mp4
-from zstar.checkpoints import load_weights, read_card, save_weights
+from zstar.checkpoints.io import load_weights, read_card, save_weights
 from zstar.cli import edit
+from zstar.data.reading import read_image
 from zstar.directions.apply import apply
 from zstar.directions.base import Label
 from zstar.directions.library import load_directions, save_directions
 from zstar.directions.linear import Linear
 from zstar.editability.base import AbstractEditability, Walked
-from zstar.editing import measure, run
-from zstar.editpictures import between
-from zstar.editreport import write_edit_report
+from zstar.editing import job as editjob
+from zstar.editing.layouts import Sheet, make_sheets
+from zstar.editing.pictures import between
+from zstar.editing.run import measure, run
+from zstar.editing.video import there_and_back, write_gif, write_mp4
 from zstar.generators.stylegan2 import StyleGAN2
-from zstar.images import read_image, to_uint8
+from zstar.images import to_uint8
 from zstar.inversion import Inversion
-from zstar.sheets import Sheet, make_sheets
+from zstar.projection import run as projection
+from zstar.reports.editing import write_edit_report
 
 ROOT = Path(tempfile.mkdtemp(prefix="zstar-"))
 TINY, OTHER, FOUND = ROOT / "tiny.safetensors", ROOT / "other.safetensors", ROOT / "found.safetensors"
@@ -372,7 +374,7 @@ def test_a_run_is_in_wandb(cfg: Callable[..., DictConfig], request: pytest.Fixtu
 def test_a_run_that_failed_is_done_again(cfg: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch) -> None:
     words = [*FROM_SAVED, "video=false", "frames=2", "logger=csv"]
     with monkeypatch.context() as patch:
-        patch.setattr("zstar.editing.write_edit_report", lambda *_: 1 / 0)
+        patch.setattr("zstar.editing.run.write_edit_report", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             finish(cfg(*words))
     (failed,) = Path(cfg().output).glob("*/failed.txt")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from zstar.annotations.annotator import Annotator
 from zstar.annotations.base import AbstractAnnotation, AbstractScorer, Annotated
-from zstar.config import offer
+from zstar.config.build import offer
 from zstar.directions.base import AbstractDirection, Label
 from zstar.directions.linear import Linear
 from zstar.editability.base import Walked

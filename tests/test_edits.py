@@ -14,7 +14,8 @@ from scipy.ndimage import convolve1d, gaussian_filter, rotate, zoom
 from scipy.special import ive
 from torch import Tensor
 
-from zstar.config import ConfigError, build, check
+from zstar.config.build import build
+from zstar.config.check import ConfigError, check
 from zstar.data.cottages import FACTORS, Cottages, render, sample_factors
 from zstar.edits.base import AbstractEdit
 from zstar.edits.blur import Blur

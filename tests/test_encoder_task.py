@@ -19,8 +19,8 @@ from zstar.data.base import AbstractData, Batch
 from zstar.data.cottages import Cottages
 from zstar.data.samples import Samples
 from zstar.data.stream import Stream
+from zstar.encoders.inverter import Inverter, load_inverter
 from zstar.images import write_png
-from zstar.inverter import Inverter, load_inverter
 from zstar.tasks.encoder import EncoderTask
 from zstar.tasks.fit import fit
 from zstar.tasks.reconstruction import measure, reconstruct

@@ -8,7 +8,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from zstar.config import build
+from zstar.config.build import build
 from zstar.encoders.base import AbstractEncoder
 from zstar.encoders.psp import PSP
 from zstar.encoders.resnet import ResNet

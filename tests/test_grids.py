@@ -13,9 +13,9 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from zstar.cli import invert, train
-from zstar.config import check
-from zstar.locks import hold
-from zstar.settings import Edit, Invert, Train
+from zstar.config.check import check
+from zstar.config.schema import Edit, Invert, Train
+from zstar.runs.locks import hold
 
 CONF = Path(__file__).parents[1] / "conf"
 GRIDS = sorted(path.stem for path in (CONF / "sweep").glob("*.yaml"))

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from zstar.config import build, offer
+from zstar.config.build import build, offer
 from zstar.data.cottages import Cottages
+from zstar.encoders.inverter import Inverter
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.inversion import Inversion, minimize
-from zstar.inverter import Inverter
 from zstar.losses.pixel import Pixel
 from zstar.objective import Objective, Problem, Targets
 from zstar.optimizers.adam import Adam

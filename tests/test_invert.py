@@ -17,12 +17,13 @@ import pytest
 import torch
 from PIL import Image
 
-from zstar.checkpoints import load_weights, read_card
+from zstar.checkpoints.io import load_weights, read_card
 from zstar.cli import invert
-from zstar.config import build
-from zstar.images import read_image, to_uint8
+from zstar.config.build import build
+from zstar.data.reading import read_image
+from zstar.images import to_uint8
 from zstar.inversion import Inversion
-from zstar.projection import run
+from zstar.projection.run import run
 
 ROOT = Path(__file__).parents[1]
 CHECKPOINT = Path(tempfile.mkdtemp(prefix="zstar-")) / "tiny.safetensors"
@@ -148,9 +149,9 @@ def test_a_killed_run_goes_on_and_ends_the_same(composed: Callable[..., Any], tm
 def test_finished_batches_are_not_projected_again(
     composed: Callable[..., Any], tmp_path: Path, monkeypatch: Any
 ) -> None:
-    import zstar.batches
+    import zstar.projection.batches
 
-    real, seen = zstar.batches.project_with_start, []
+    real, seen = zstar.projection.batches.project_with_start, []
 
     def counting(problem: Any, projectors: Any, targets: Any, callbacks: Any) -> tuple[Inversion, Inversion | None]:
         seen.append(targets.ids[0])
@@ -158,7 +159,7 @@ def test_finished_batches_are_not_projected_again(
             raise KeyboardInterrupt
         return real(problem, projectors, targets, callbacks)
 
-    monkeypatch.setattr(zstar.batches, "project_with_start", counting)
+    monkeypatch.setattr(zstar.projection.batches, "project_with_start", counting)
     words = [*BEST_FIRST, "data.count=8", "batch_size=2", "steps=2"]
     with pytest.raises(KeyboardInterrupt):
         tiny_run(composed, tmp_path, *words)

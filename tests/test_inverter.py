@@ -12,17 +12,18 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from zstar import checkpoints, inverter
-from zstar.checkpoints import save_weights
+from zstar.checkpoints import io
+from zstar.checkpoints.io import save_weights
 from zstar.data.cottages import Cottages
+from zstar.encoders import inverter
+from zstar.encoders.inverter import Inverter, find_inverter, load_inverter
 from zstar.encoders.psp import PSP
 from zstar.encoders.resnet import ResNet
 from zstar.encoders.restyle import ReStyle
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.stylegan2 import StyleGAN2
-from zstar.inverter import Inverter, find_inverter, load_inverter
-from zstar.job import make_job
-from zstar.projection import run
+from zstar.projection.job import make_job
+from zstar.projection.run import run
 from zstar.spaces.base import AbstractSpace
 from zstar.spaces.style import Style
 from zstar.spaces.w import W
@@ -151,7 +152,7 @@ def test_the_shipped_one_is_found_by_its_generator(
     write("resnet", W(tiny, prior_samples=200), tmp_path / "small.safetensors")
     write("psp", WPlus(tiny, prior_samples=200), tmp_path / "tall.safetensors")
     save_weights(tmp_path / "thing.safetensors", {"a": torch.zeros(1)}, {"kind": "annotator"})
-    monkeypatch.setattr(checkpoints, "all_shipped", lambda: sorted(tmp_path.glob("*.safetensors")))
+    monkeypatch.setattr(io, "all_shipped", lambda: sorted(tmp_path.glob("*.safetensors")))
     assert find_inverter(Style(tiny, prior_samples=200)).name == "tall"
     assert find_inverter(WPlus(tiny, prior_samples=200)).name == "tall"
     assert find_inverter(W(tiny, prior_samples=200)).name == "small"
@@ -188,7 +189,7 @@ ITERATED = NODES["restyle"]
         (ITERATED | {"passes": 10**9}, "encoder.passes: 1000000000 is not possible"),
         (WRITE, OBJECT),
         (NETWORK | {"_target_": "os.system"}, OBJECT),
-        (NETWORK | {"_target_": "zstar.inverter.load_inverter"}, OBJECT),
+        (NETWORK | {"_target_": "zstar.encoders.inverter.load_inverter"}, OBJECT),
         (NETWORK | {"_target_": "zstar.encoders.base.AbstractEncoder"}, OBJECT),
         (NETWORK | {"_target_": "zstar.encoders.trunk.Trunk"}, OBJECT),
         (NETWORK | {"_target_": "zstar.encoders...annotators.resnet.ResNet"}, OBJECT),
@@ -289,7 +290,7 @@ def test_projector_encoder_is_the_network_alone(
 ) -> None:
     result = run(composed("invert", *TINY, *TRAINED, "projector=[encoder]", f"output={tmp_path}"))
     assert result["method"] == "encoder"
-    latents = checkpoints.load_weights(Path(result["folder"]) / "latents.safetensors")
+    latents = io.load_weights(Path(result["folder"]) / "latents.safetensors")
     space = W(tiny, prior_samples=200)
     images = Cottages(3, resolution=16).read(range(3)).images
     (expected,) = load_inverter(FOLDER / "encoder.safetensors")(space, images)
@@ -311,7 +312,7 @@ def test_without_an_encoder_the_default_starts_at_the_mean_and_says_so(
     assert "encoder: none ships for this generator in w, so the projection starts at the prior's mean" in said
     assert "python train.py task=encoder space=w" in said and result["method"] == "mean+optimization"
     named = run(composed("invert", *TINY, "projector=[mean,optimization]", f"output={tmp_path}/named"))
-    one, two = (checkpoints.load_weights(Path(r["folder"]) / "latents.safetensors")["latent"] for r in (result, named))
+    one, two = (io.load_weights(Path(r["folder"]) / "latents.safetensors")["latent"] for r in (result, named))
     assert torch.equal(one, two)
 
 
@@ -372,8 +373,8 @@ def test_other_weights_are_another_run(composed: Callable[..., Any], tiny: Abstr
     again = make_job(composed("invert", *TINY, *TRAINED)).key
     weights, path = FOLDER / "encoder.safetensors", FOLDER / "encoder.bak"
     shutil.copy(weights, path)
-    state = checkpoints.load_weights(weights)
-    save_weights(weights, state | {"spread": state["spread"] * 2}, checkpoints.read_card(weights))
+    state = io.load_weights(weights)
+    save_weights(weights, state | {"spread": state["spread"] * 2}, io.read_card(weights))
     changed = make_job(composed("invert", *TINY, *TRAINED)).key
     shutil.move(path, weights)
     assert key == again != changed

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zstar.leaderpage import chosen, write_page
-from zstar.leadertable import budget
-from zstar.sprites import LADDER, pack
+from zstar.benchmark.page import chosen, write_page
+from zstar.benchmark.page_table import budget
+from zstar.benchmark.sprites import LADDER, pack
 
 HOSTILE = "a\"b'</script><script>document.title='broken'</script><img src=x onerror=alert(1)>&amp; ürüm"
 METHODS = ("stylegan2", HOSTILE, "encoder", "igan")

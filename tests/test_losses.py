@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import resnet50
 
-from zstar.config import build
+from zstar.config.build import build
 from zstar.data.folder import Folder
 from zstar.losses.base import AbstractLoss
 from zstar.losses.embedding import Embedding

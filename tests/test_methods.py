@@ -10,13 +10,13 @@ import pytest
 import torch
 import yaml
 
-from zstar.checkpoints import save_weights
-from zstar.config import build
+from zstar.checkpoints.io import save_weights
+from zstar.config.build import build
 from zstar.data.cottages import Cottages
 from zstar.generators.stylegan2 import StyleGAN2
-from zstar.job import make_job
 from zstar.losses.downscaled import Downscaled
 from zstar.objective import Targets
+from zstar.projection.job import make_job
 from zstar.projectors.base import project
 from zstar.spaces.base import AbstractSpace
 from zstar.spaces.w_plus import WPlus

@@ -9,7 +9,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
-from zstar.config import build
+from zstar.config.build import build
 from zstar.images import to_unit
 from zstar.metrics.base import AbstractMetric
 from zstar.metrics.kid import KID

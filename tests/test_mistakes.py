@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from zstar.cli import invert, train
-from zstar.mistakes import complain, explain
+from zstar.config.messages import complain, explain
 
 ROOT = Path(__file__).parents[1]
 QUICK = ["data.count=1", "steps=1", "loss=[pixel]", "metric=[mse]", "space.prior_samples=10", "logger=none"]

@@ -10,15 +10,16 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
-from zstar.checkpoints import load_into, load_weights, save_weights
-from zstar.config import build, check, offer
+from zstar.checkpoints.io import load_into, load_weights, save_weights
+from zstar.config.build import build, offer
+from zstar.config.check import check
+from zstar.config.schema import Train
+from zstar.encoders.inverter import load_inverter, own_inverter
 from zstar.encoders.module import Module as OwnEncoder
 from zstar.generators.module import Module as OwnGenerator
 from zstar.images import write_png
-from zstar.inverter import load_inverter, own_inverter
-from zstar.job import make_job
-from zstar.projection import run
-from zstar.settings import Train
+from zstar.projection.job import make_job
+from zstar.projection.run import run
 from zstar.spaces.w_plus import WPlus
 from zstar.spaces.z import Z
 from zstar.tasks.fit import fit
@@ -72,7 +73,7 @@ def faces(n: int = 3) -> torch.Tensor:
 
 def test_a_network_of_ones_own_from_yaml(generator: OwnGenerator, saved: str) -> None:
     node = {
-        "_target_": "zstar.inverter.own_inverter",
+        "_target_": "zstar.encoders.inverter.own_inverter",
         "network": {"_target_": f"{__name__}.Encoder"},
         "checkpoint": saved,
         "checkpoint_key": "encoder",

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from zstar.config import build, check
+from zstar.config.build import build
+from zstar.config.check import check
 from zstar.generators.module import Module
 from zstar.generators.pixels import Pixels
 

@@ -10,7 +10,7 @@ import yaml
 from scipy.optimize import minimize, rosen, rosen_der
 from torch import Tensor
 
-from zstar.config import build
+from zstar.config.build import build
 from zstar.optimizers.adam import Adam
 from zstar.optimizers.base import AbstractOptimizer
 from zstar.optimizers.lbfgs import LBFGS

@@ -13,7 +13,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from zstar.checkpoints import load_weights
+from zstar.checkpoints.io import load_weights
 from zstar.tasks.fit import fit
 
 ROOT = Path(__file__).parents[1]

@@ -12,12 +12,12 @@ import pytest
 import torch
 import yaml
 
-from zstar.checkpoints import load_weights, read_card
+from zstar.benchmark.protocol import network
+from zstar.checkpoints.io import load_weights, read_card
 from zstar.generators.stylegan2 import StyleGAN2
-from zstar.job import make_job
 from zstar.loggers.none import NoLogger
-from zstar.projection import run
-from zstar.protocol import network
+from zstar.projection.job import make_job
+from zstar.projection.run import run
 
 CONF = Path(__file__).parents[1] / "conf"
 PROTOCOLS = sorted(path.stem for path in (CONF / "protocol").glob("*.yaml"))

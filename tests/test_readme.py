@@ -11,7 +11,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 
-from zstar.config import check
+from zstar.config.check import check
 
 ROOT = Path(__file__).parents[1]
 PAGES = [

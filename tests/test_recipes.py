@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from zstar.config import check
-from zstar.settings import Invert, Train
+from zstar.config.check import check
+from zstar.config.schema import Invert, Train
 
 CONF = Path(__file__).parents[1] / "conf"
 RECIPES = sorted([*CONF.glob("experiment/*.yaml"), *CONF.glob("method/*.yaml"), *CONF.glob("protocol/*.yaml")])

@@ -10,9 +10,9 @@ import yaml
 from torch import Tensor
 from torch.nn import functional as F
 
-from zstar.config import offer
+from zstar.config.build import offer
+from zstar.encoders.inverter import Inverter
 from zstar.generators.base import AbstractGenerator, Noise
-from zstar.inverter import Inverter
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.regularizers.delta_norm import DeltaNorm
 from zstar.regularizers.in_domain import InDomain

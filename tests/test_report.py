@@ -11,13 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from zstar import charts
-from zstar.gallery import sections
 from zstar.images import to_uint8, write_png
-from zstar.pages import duration
-from zstar.report import write_montage, write_report
-from zstar.results import RESULTS_SCHEMA
-from zstar.runs import commit, machine, record_result, safe_name, versions
+from zstar.reports import charts
+from zstar.reports.gallery import sections
+from zstar.reports.pages import duration
+from zstar.reports.projection import write_montage, write_report
+from zstar.runs.folder import commit, machine, record_result, safe_name, versions
+from zstar.runs.results import RESULTS_SCHEMA
 
 HOSTILE = "<script>alert('1')</script>\" onload=\"x.png"
 Folder = Callable[..., Path]

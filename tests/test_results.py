@@ -10,8 +10,10 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from zstar.results import RESULTS_SCHEMA, failure_rows, print_table, summarize
-from zstar.statistics import bootstrap_interval, decimals, show
+from zstar.reports.numbers import decimals, show
+from zstar.reports.terminal import print_table
+from zstar.runs.results import RESULTS_SCHEMA, failure_rows, summarize
+from zstar.stats.bootstrap import bootstrap_interval
 
 LABELS = {"protocol_hash": "abc", "method": "mean+optimization", "space": "w"}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from zstar import runs
+from zstar.runs import folder as runs
 
 PLAIN = {
     "seed": 0,
@@ -25,13 +25,13 @@ def test_a_process_killed_while_writing_leaves_the_old_file(tmp_path: Path) -> N
     target = runs.write_json(tmp_path / "result.json", {"old": True})
     program = (
         "import os, signal, sys\n"
-        "from zstar.runs import write_atomic\n"
+        "from zstar.runs.folder import write_atomic\n"
         "def writer(path):\n"
         "    path.write_text('{\"new\": tr')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
         "write_atomic(sys.argv[1], writer)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(runs.__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(runs.__file__).parents[2])}
     done = subprocess.run([sys.executable, "-c", program, str(target)], env=environment)
     assert done.returncode == -signal.SIGKILL
     assert json.loads(target.read_text()) == {"old": True}
@@ -122,5 +122,5 @@ def test_provenance_is_plain_and_says_the_commit_in_a_checkout() -> None:
     assert record["versions"]["zstar"] == record["commit"]["version"]
     assert {"python", "torch", "numpy"} <= set(record["versions"])
     assert record["machine"]["cpu"] and record["machine"]["cores"] >= 1
-    if (Path(runs.__file__).parents[2] / ".git").exists():
+    if (Path(runs.__file__).parents[3] / ".git").exists():
         assert len(record["commit"]["commit"]) == 40 and isinstance(record["commit"]["dirty"], bool)

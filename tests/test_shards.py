@@ -9,12 +9,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-import zstar.batches
-from zstar.checkpoints import load_weights, read_card
+import zstar.projection.batches
+from zstar.checkpoints.io import load_weights, read_card
 from zstar.cli import invert
-from zstar.locks import LeftToAnother, hold
-from zstar.projection import run
-from zstar.shards import Shard, take_shard
+from zstar.projection.run import run
+from zstar.projection.shards import Shard, take_shard
+from zstar.runs.locks import LeftToAnother, hold
 
 WORDS = ["generator=pixels", "generator.resolution=16", "space=pixels", "data.resolution=16", "data.count=9"]
 WORDS += ["batch_size=2", "steps=2", "loss=[pixel]", "metric=[psnr]", "logger=none", "projector=[optimization]"]
@@ -23,7 +23,7 @@ WORDS += ["batch_size=2", "steps=2", "loss=[pixel]", "metric=[psnr]", "logger=no
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The first image of each batch that is projected, in order; ``stop`` among them ends with an error."""
-    real, seen = zstar.batches.project_with_start, []
+    real, seen = zstar.projection.batches.project_with_start, []
 
     def counting(problem: Any, projectors: Any, targets: Any, callbacks: Any) -> Any:
         seen.append(targets.ids[0])
@@ -31,7 +31,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             raise KeyboardInterrupt
         return real(problem, projectors, targets, callbacks)
 
-    monkeypatch.setattr(zstar.batches, "project_with_start", counting)
+    monkeypatch.setattr(zstar.projection.batches, "project_with_start", counting)
     return seen
 
 

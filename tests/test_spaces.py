@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from zstar.config import build, offer
+from zstar.config.build import build, offer
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.losses.pixel import Pixel

@@ -8,9 +8,9 @@ import pytest
 import torch
 from scipy import stats
 
-from zstar.comparison import holm, mean_interval, mean_intervals, sign_flip, sign_flips
-from zstar.kernel_distance import kernel_distance
 from zstar.metrics.distribution import squared_mmd
+from zstar.stats.comparison import holm, mean_interval, mean_intervals, sign_flip, sign_flips
+from zstar.stats.kernel_distance import kernel_distance
 
 SIMULATIONS, IMAGES, SEEDS = 200, 64, 3
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from zstar.checkpoints import load_weights
+from zstar.checkpoints.io import load_weights
 from zstar.data.cottages import Cottages
 from zstar.directions.library import load_directions
 from zstar.generators.base import AbstractGenerator

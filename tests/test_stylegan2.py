@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from zstar.checkpoints import save_weights
+from zstar.checkpoints.io import save_weights
 from zstar.generators.stylegan2 import CHAIN, StyleGAN2
 
 

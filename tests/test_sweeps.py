@@ -20,21 +20,21 @@ import torch
 from hydra._internal.core_plugins import basic_sweeper
 from omegaconf import OmegaConf
 
-from zstar.cells import find_runs
+from zstar.benchmark.compare import Sampling
+from zstar.benchmark.discover import find_runs
+from zstar.benchmark.leaderboard import Choices, make_boards
 from zstar.cli import invert
 from zstar.images import write_png
-from zstar.leaderboard import Choices, make_boards
-from zstar.locks import LeftToAnother, hold
-from zstar.running import run_in
-from zstar.runs import clear_partial, record_result
-from zstar.standing import Sampling
-from zstar.sweeps import distinct
+from zstar.runs.folder import clear_partial, record_result
+from zstar.runs.lifecycle import run_in
+from zstar.runs.locks import LeftToAnother, hold
+from zstar.runs.sweeps import distinct
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "src")}
 HOLDER = """
 import pathlib, sys, time
-from zstar.locks import hold
+from zstar.runs.locks import hold
 with hold(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

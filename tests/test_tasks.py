@@ -9,7 +9,7 @@ import torch
 from omegaconf import DictConfig
 
 from zstar.annotators.load import load_annotator
-from zstar.checkpoints import load_weights
+from zstar.checkpoints.io import load_weights
 from zstar.data.cottages import Cottages
 from zstar.data.stream import Stream
 from zstar.generators.base import AbstractGenerator

@@ -9,20 +9,20 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from zstar import tuning
-from zstar.config import check
-from zstar.running import Stopped
-from zstar.search import Choice, Range, read_space
-from zstar.settings import Invert
+from zstar.config.check import check
+from zstar.config.schema import Invert
+from zstar.runs.lifecycle import Stopped
+from zstar.tune import study
+from zstar.tune.search_space import Choice, Range, read_space
 
 optuna = pytest.importorskip("optuna", reason="searches need Optuna: pip install 'zstar[tune]'")
-tune = pytest.importorskip("zstar.tune").tune
+tune = pytest.importorskip("zstar.tune.__main__").tune
 
 ROOT = Path(__file__).parents[1]
 
 
 def fake_run(asked: list[float], planted: Mapping[int, Exception] | None = None) -> Callable[..., dict[str, Any]]:
-    """Stands for ``zstar.projection.run``: psnr is best at a learning rate of 0.1, and so after the first images."""
+    """Stands for ``zstar.projection.run.run``: psnr is best at a rate of 0.1, and so after the first images."""
 
     def run(cfg: Any, wait: bool, watch: Callable[[pl.DataFrame], None]) -> dict[str, Any]:
         assert wait and cfg.output.startswith("outputs/tune/") and cfg.data.split == "validation"
@@ -49,8 +49,8 @@ def test_it_finds_the_best_and_goes_on(
     space: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, composed: Callable[..., Any]
 ) -> None:
     asked: list[float] = []
-    monkeypatch.setattr(tuning, "run", fake_run(asked))
-    monkeypatch.setattr("zstar.tune.ENOUGH", 100)  # the forest that says what matters takes its time
+    monkeypatch.setattr(study, "run", fake_run(asked))
+    monkeypatch.setattr("zstar.tune.__main__.ENOUGH", 100)  # the forest that says what matters takes its time
     words = [space, "data.count=3", "--metric", "psnr"]
     tune([*words, "--trials", "6"])
     assert len(asked) == len(set(asked)) == 6
@@ -73,7 +73,7 @@ def test_a_trial_that_was_killed_is_made_again_and_a_failing_one_is_not(
 ) -> None:
     asked: list[float] = []
     planted = {2: KeyboardInterrupt(), 4: ValueError("optimizer.lr: too much; take less")}
-    monkeypatch.setattr(tuning, "run", fake_run(asked, planted))
+    monkeypatch.setattr(study, "run", fake_run(asked, planted))
     with pytest.raises(KeyboardInterrupt):
         tune([space, "--trials", "4"])
     tune([space, "--trials", "4"])
@@ -84,9 +84,9 @@ def test_a_trial_that_was_killed_is_made_again_and_a_failing_one_is_not(
 
 
 def test_a_running_trial_of_a_live_process_is_its_own(space: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tuning, "run", fake_run([]))
-    one, two = (tuning.Tuning(Path("outputs/tune/lr"), read_space(space), [], "psnr") for _ in range(2))
-    from zstar.locks import hold
+    monkeypatch.setattr(study, "run", fake_run([]))
+    one, two = (study.Tuning(Path("outputs/tune/lr"), read_space(space), [], "psnr") for _ in range(2))
+    from zstar.runs.locks import hold
 
     with hold(one.folder / ".workers" / one.worker):
         assert one.next(2).number == 0
@@ -102,8 +102,8 @@ def test_images_that_diverge_are_no_success(space: str, monkeypatch: pytest.Monk
         "images": 2,
         "summary": {"psnr": {"mean": 99}},
     }
-    monkeypatch.setattr(tuning, "run", lambda *_, **__: result)
-    one = tuning.Tuning(Path("outputs/tune/lr"), read_space(space), [], "psnr")
+    monkeypatch.setattr(study, "run", lambda *_, **__: result)
+    one = study.Tuning(Path("outputs/tune/lr"), read_space(space), [], "psnr")
     one.run(1)
     assert one.counts() == {"fail": 1}
 
@@ -158,7 +158,7 @@ def test_wrong_commands(words: list[str], sentence: str, space: str, capsys: pyt
 def test_a_study_keeps_to_what_it_searches(
     space: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr(tuning, "run", fake_run([]))
+    monkeypatch.setattr(study, "run", fake_run([]))
     tune([space, "--trials", "1"])
     with pytest.raises(SystemExit):
         tune([space, "--trials", "1", "data.count=5"])
@@ -178,7 +178,7 @@ def test_shipped_search_spaces_fit_the_configuration(path: Path, composed: Calla
 
 
 def test_a_run_that_is_stopped_has_not_failed_and_goes_on(composed: Callable[..., Any], tmp_path: Path) -> None:
-    from zstar.projection import run
+    from zstar.projection.run import run
 
     words = ["generator=pixels", "space=pixels", "data.resolution=16", "data.count=4", "batch_size=2", "steps=1"]
     words += ["loss=[pixel]", "metric=[psnr]", "logger=none", "projector=[optimization]", f"output={tmp_path}"]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from zstar.annotations.annotator import Annotator
-from zstar.config import offer
+from zstar.config.build import offer
 from zstar.directions.attribute import Attribute
 from zstar.directions.base import AbstractDirection
 from zstar.directions.ganspace import GANSpace
@@ -32,7 +32,7 @@ from zstar.editability.reading import match, read
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.metrics.distribution import kid, pooled
 from zstar.spaces.w import W
-from zstar.statistics import bootstrap_interval
+from zstar.stats.bootstrap import bootstrap_interval
 
 HERE = Path(__file__).parent
 FACTORS = {"season": "season", "time_of_day": "time_of_day", "house_x": "house_x", "roof_hue": "roof_hue"}

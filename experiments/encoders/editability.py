@@ -16,8 +16,8 @@ from torch import Tensor
 
 from zstar.annotators.load import load_annotator
 from zstar.data.cottages import Cottages
+from zstar.encoders.inverter import load_inverter
 from zstar.generators.stylegan2 import StyleGAN2
-from zstar.inverter import load_inverter
 from zstar.metrics.distribution import kid, pooled
 from zstar.regularizers.spread import Spread
 from zstar.spaces.w_plus import WPlus

@@ -20,10 +20,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch.utils.data import DataLoader
 
-from zstar.config import build
+from zstar.config.build import build
 from zstar.data.stream import Stream
-from zstar.inverter import Inverter
-from zstar.runs import machine
+from zstar.encoders.inverter import Inverter
+from zstar.runs.folder import machine
 from zstar.tasks.callbacks import Waiting
 from zstar.tasks.encoder import EncoderTask
 from zstar.tasks.quiet import quiet

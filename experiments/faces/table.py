@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from zstar.checkpoints import load_weights, read_card
+from zstar.checkpoints.io import load_weights, read_card
 
 
 def main() -> None:

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from zstar.encoders.inverter import find_inverter
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.inversion import Callback, Inversion
-from zstar.inverter import find_inverter
 from zstar.losses.base import AbstractLoss
 from zstar.losses.networks import AnnotatorFeatures
 from zstar.losses.perceptual import Perceptual

@@ -18,7 +18,7 @@ from projector_as_published import project
 from torch import Tensor
 
 from zstar.data.cottages import Cottages
-from zstar.runs import machine
+from zstar.runs.folder import machine
 
 Run = Callable[[int], object]
 

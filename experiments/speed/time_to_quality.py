@@ -24,7 +24,7 @@ from projector_as_published import STEPS, project
 from torch import Tensor
 
 from zstar.data.cottages import Cottages
-from zstar.runs import machine, write_json
+from zstar.runs.folder import machine, write_json
 
 LONG = 4  # steps of a run above which its time is computed from shorter ones
 COLUMNS = ("method", "steps", "PSNR, dB", "perceptual", "CPU s per image", "of the baseline's", "times faster")

@@ -13,7 +13,7 @@ from torch import Tensor
 from torchvision.utils import save_image
 
 from zstar.annotators.load import load_annotator
-from zstar.config import build
+from zstar.config.build import build
 from zstar.data.cottages import Cottages
 from zstar.directions.library import load_directions
 from zstar.generators.stylegan2 import StyleGAN2

@@ -23,7 +23,7 @@ from zstar.images import grid, write_png
 from zstar.inversion import Inversion
 from zstar.losses.networks import AnnotatorFeatures
 from zstar.metrics.distribution import kid, pooled
-from zstar.statistics import bootstrap_interval
+from zstar.stats.bootstrap import bootstrap_interval
 
 HERE = Path(__file__).parent
 EDITS = {"season": "season", "time_of_day": "time_of_day", "is_chapel": "chapel"}  # factor → direction

@@ -7,9 +7,9 @@ import sys
 
 import numpy as np
 
-from zstar.cells import Run, find_runs
-from zstar.comparison import holm, mean_interval, sign_flip
-from zstar.results import FAILED
+from zstar.benchmark.discover import Run, find_runs
+from zstar.runs.results import FAILED
+from zstar.stats.comparison import holm, mean_interval, sign_flip
 
 METRICS = ("psnr", "perceptual")
 

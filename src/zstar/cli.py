@@ -15,11 +15,19 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from zstar.config import check
-from zstar.locks import LeftToAnother
-from zstar.mistakes import complain, explain
-from zstar.settings import Edit, Invert, Train
-from zstar.sweeps import Cells, end_cell, failure_file, let_cells_fail, record_failed_cell, require_possible, sum_up
+from zstar.config.check import check
+from zstar.config.messages import complain, explain
+from zstar.config.schema import Edit, Invert, Train
+from zstar.runs.locks import LeftToAnother
+from zstar.runs.sweeps import (
+    Cells,
+    end_cell,
+    failure_file,
+    let_cells_fail,
+    record_failed_cell,
+    require_possible,
+    sum_up,
+)
 
 let_cells_fail()  # also in the processes of a launcher, which import this module with the job
 
@@ -132,7 +140,7 @@ def train(cfg: DictConfig) -> Mapping[str, Any]:
 @entry("invert", Invert)
 def invert(cfg: DictConfig) -> Mapping[str, Any]:
     """Project images: ``python invert.py space=w``."""
-    from zstar.projection import run
+    from zstar.projection.run import run
 
     return run(cfg)
 
@@ -140,6 +148,6 @@ def invert(cfg: DictConfig) -> Mapping[str, Any]:
 @entry("edit", Edit)
 def edit(cfg: DictConfig) -> Mapping[str, Any]:
     """Edit projected images: ``python edit.py only=[season]``."""
-    from zstar.editing import run
+    from zstar.editing.run import run
 
     return run(cfg)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from zstar.checkpoints import load_weights, read_card, save_weights
+from zstar.checkpoints.io import load_weights, read_card, save_weights
 from zstar.generators.base import AbstractGenerator
 from zstar.objective import Objective, Terms
 from zstar.regularizers.noise_maps import normalize_noise_

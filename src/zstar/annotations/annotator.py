@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from zstar.annotations.base import AbstractScorer, Annotated
 from zstar.annotations.sampled import ScoredSamples
 from zstar.annotators.load import load_annotator
-from zstar.ranges import Within, require
+from zstar.config.constraints import Within, require
 from zstar.spaces.base import AbstractSpace
 
 

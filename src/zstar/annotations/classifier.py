@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zstar import checkpoints
 from zstar.annotations.base import AbstractScorer, Annotated
 from zstar.annotations.sampled import ScoredSamples
-from zstar.ranges import Within, require
+from zstar.checkpoints import io
+from zstar.config.constraints import Within, require
 from zstar.spaces.base import AbstractSpace
 
 
@@ -59,8 +59,8 @@ class Classifier(AbstractScorer):
             if not isinstance(network, nn.Module):
                 wrong = f"annotation.classifier.checkpoint: {checkpoint} can't be loaded into a function"
                 raise ValueError(f"{wrong}; set it to null, or name a torch.nn.Module")
-            path = checkpoints.resolve(checkpoint)
-            checkpoints.load_into(network, checkpoints.load_weights(path, checkpoint_key), path)
+            path = io.resolve(checkpoint)
+            io.load_into(network, io.load_weights(path, checkpoint_key), path)
         self.network, self.names, self.checkpoint = network, tuple(names), checkpoint
         self.low, self.high = (float(value) for value in input_range)
         self.samples = ScoredSamples(count, seed, batch)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from zstar.annotations.base import AbstractAnnotation, Annotated
 from zstar.annotations.tables import match, read_labels
-from zstar.checkpoints import read_card
+from zstar.checkpoints.io import read_card
 from zstar.generators.base import AbstractGenerator
 from zstar.inversion import Inversion
 from zstar.spaces.base import AbstractSpace

@@ -1,6 +1,6 @@
 """Finished annotators: from a file of weights and its card to a frozen network and its vocabulary.
 
-The network is the one that the card names, within the limits of ``zstar.cards``.
+The network is the one that the card names, within the limits of ``zstar.checkpoints.cards``.
 """
 
 from pathlib import Path
@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from zstar import cards, checkpoints
 from zstar.annotators.base import AbstractAnnotator
 from zstar.annotators.vocabulary import Meaning, Vocabulary
-from zstar.signatures import annotations, fits
+from zstar.checkpoints import cards, io
+from zstar.config.signatures import annotations, fits
 
 
 def load_annotator(path_or_name: str | Path) -> tuple[AbstractAnnotator, Vocabulary]:
@@ -27,11 +27,11 @@ def load_annotator(path_or_name: str | Path) -> tuple[AbstractAnnotator, Vocabul
         ValueError: The card is missing, is not that of an annotator, or asks for something else than a class of this
             package with plain values; one sentence with its path.
     """
-    path = checkpoints.resolve(path_or_name)
-    card = checkpoints.read_card(path)
+    path = io.resolve(path_or_name)
+    card = io.read_card(path)
     if card.get("kind") != "annotator":
         raise ValueError(f"annotator: {path} is no annotator by its card; choose a file that task=annotator exported")
-    weights = checkpoints.load_weights(path)
+    weights = io.load_weights(path)
     try:
         vocabulary = _vocabulary(card)
         kind, arguments = cards.network(card.get("network"), AbstractAnnotator, ("classes", "factors"))
@@ -40,10 +40,10 @@ def load_annotator(path_or_name: str | Path) -> tuple[AbstractAnnotator, Vocabul
             empty = kind(**arguments)
     except Exception as error:  # a constructor can fail in any way at values that nobody meant for it
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"annotator: the card {checkpoints.card_path(path)} cannot be used: {reason}") from None
-    checkpoints.compare(empty, weights, path)
+        raise ValueError(f"annotator: the card {io.card_path(path)} cannot be used: {reason}") from None
+    io.compare(empty, weights, path)
     network = kind(**arguments)
-    checkpoints.load_into(network, weights, path)
+    io.load_into(network, weights, path)
     fold(network.eval())
     return network.to(memory_format=torch.channels_last).requires_grad_(False), vocabulary
 

@@ -13,10 +13,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.data.base import AbstractData, Batch
+from zstar.data.decoding import SUFFIXES, BadImage
+from zstar.data.reading import Fit, read_image
 from zstar.data.subset import hold_out
-from zstar.decoding import SUFFIXES
 from zstar.generators.base import AbstractGenerator
-from zstar.images import BadImage, Fit, read_image, to_unit
+from zstar.images import to_unit
 
 READERS = 4
 MAX_BYTES = 2_000_000_000
@@ -51,9 +52,9 @@ class Folder(AbstractData):
     """The images in a folder and all folders below it, or in an uncompressed ``.tar``: for photos of one's own.
 
     An image's id is its path below the folder with ``/`` between the parts and with its suffix (``cats/a.png``); the
-    order is that of the ids. What counts as an image is said by the suffix (:data:`zstar.decoding.SUFFIXES`); hidden
-    files and folders and ``__MACOSX`` are passed over, links to folders not followed. What the formats become, and how
-    they are scaled, is said at :func:`zstar.images.read_image`. A file that can't be read comes back in
+    order is that of the ids. What counts as an image is said by the suffix (:data:`zstar.data.decoding.SUFFIXES`);
+    hidden files and folders and ``__MACOSX`` are passed over, links to folders not followed. What the formats become,
+    and how they are scaled, is said at :func:`zstar.data.reading.read_image`. A file that can't be read comes back in
     ``Batch.failed``. Archives are read in place, never unpacked; members whose names lead out of them are refused.
 
     Arguments:

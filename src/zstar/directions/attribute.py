@@ -8,10 +8,10 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from zstar.annotations.base import AbstractAnnotation, Annotated
+from zstar.config.constraints import Within, require
 from zstar.directions.base import AbstractFinder, Label
 from zstar.directions.exemplars import Exemplars, chosen, exemplars, flat
 from zstar.directions.linear import Linear, in_units_of_prior
-from zstar.ranges import Within, require
 from zstar.spaces.base import AbstractSpace
 
 KEY, FOLDS = "direction.attribute", 3

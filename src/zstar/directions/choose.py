@@ -4,9 +4,9 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zstar.config import build, offer
+from zstar.config.build import build, offer
+from zstar.config.signatures import resolve
 from zstar.directions.base import AbstractDirection
-from zstar.signatures import resolve
 from zstar.spaces.base import AbstractSpace
 
 

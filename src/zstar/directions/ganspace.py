@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from zstar.config.constraints import Within, require
 from zstar.directions.base import AbstractFinder, Label
 from zstar.directions.linear import Linear
 from zstar.directions.principal import StreamedCovariance, in_rows, in_units_of, signed, sorted_eigenvectors
-from zstar.ranges import Within, require
 from zstar.spaces.base import AbstractSpace
 
 KEY, WIDEST, CHUNK = "direction.ganspace", 4096, {False: 10_000, True: 32}

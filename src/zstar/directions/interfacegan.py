@@ -10,10 +10,10 @@ from sklearn.svm import SVC
 from torch import Tensor
 
 from zstar.annotations.base import AbstractAnnotation, Annotated
+from zstar.config.constraints import POSITIVE, Within, require
 from zstar.directions.base import AbstractFinder, Label
 from zstar.directions.exemplars import Exemplars, chosen, exemplars, flat
 from zstar.directions.linear import Linear, in_units_of_prior
-from zstar.ranges import POSITIVE, Within, require
 from zstar.spaces.base import AbstractSpace
 
 KEY, TRAINED = "direction.interfacegan", 0.7

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zstar import cards, checkpoints
+from zstar.checkpoints import cards, io
+from zstar.config.signatures import annotations, fits
 from zstar.directions.base import AbstractDirection, Label
 from zstar.generators.base import AbstractGenerator
-from zstar.signatures import annotations, fits
 
 
 def pack_directions(
@@ -37,7 +37,7 @@ def save_directions(
 ) -> None:
     """Write ``path`` (safetensors) and its card; ``facts`` go onto the card as they are."""
     tensors, card = pack_directions(directions, generator)
-    checkpoints.save_weights(path, tensors, card | facts)
+    io.save_weights(path, tensors, card | facts)
 
 
 def load_directions(path: str | Path, generator: AbstractGenerator) -> dict[str, AbstractDirection]:
@@ -51,8 +51,8 @@ def load_directions(path: str | Path, generator: AbstractGenerator) -> dict[str,
         ValueError: The card is missing, is not one of directions, is that of another generator, or can't be used; one
             sentence with the path.
     """
-    file = checkpoints.resolve(path)
-    card = checkpoints.read_card(file)
+    file = io.resolve(path)
+    card = io.read_card(file)
     if card.get("kind") != "directions":
         raise ValueError(f"direction: {file} holds no directions by its card; choose a file that zstar has written")
     here = generator.fingerprint()
@@ -61,7 +61,7 @@ def load_directions(path: str | Path, generator: AbstractGenerator) -> dict[str,
             f"direction: {file} is for the generator {str(card.get('generator'))[:12]}…, and this one is {here[:12]}…; "
             "choose that generator, or directions of this one"
         )
-    tensors, found = checkpoints.load_weights(file), {}
+    tensors, found = io.load_weights(file), {}
     try:
         for name, said in card["directions"].items():
             own = {key[len(name) + 1 :]: value for key, value in tensors.items() if key.rpartition("/")[0] == name}
@@ -69,7 +69,7 @@ def load_directions(path: str | Path, generator: AbstractGenerator) -> dict[str,
     except Exception as error:  # a card can say anything
         reason = f"it has no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
         reason = reason.splitlines()[0]
-        raise ValueError(f"direction: the card {checkpoints.card_path(file)} cannot be used: {reason}") from None
+        raise ValueError(f"direction: the card {io.card_path(file)} cannot be used: {reason}") from None
     return found
 
 

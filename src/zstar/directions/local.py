@@ -7,12 +7,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from zstar.annotations.labels import latents_file, read_latents
+from zstar.config.constraints import Within, require
 from zstar.directions.base import AbstractFinder, Label
 from zstar.directions.catalogue import Regions, catalogue
 from zstar.directions.regions import KEY, by_class, by_cluster
 from zstar.directions.towards import Towards
 from zstar.generators.stylegan2 import StyleGAN2
-from zstar.ranges import Within, require
 from zstar.spaces.base import AbstractSpace
 
 

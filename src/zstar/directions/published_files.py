@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zstar.weight_files import read_value
+from zstar.checkpoints.formats import read_value
 
 KEY = "direction.published"
 COMPONENTS = (("comp", "std"), ("lat_comp", "lat_stdev"), ("X_comp", "X_stdev"))  # in the order of preference

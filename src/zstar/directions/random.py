@@ -4,9 +4,9 @@ from typing import Literal
 
 import torch
 
+from zstar.config.constraints import Within, require
 from zstar.directions.base import AbstractFinder, Label
 from zstar.directions.linear import Linear, in_units_of_prior
-from zstar.ranges import Within, require
 from zstar.spaces.base import AbstractSpace
 
 

@@ -8,11 +8,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from zstar.config.constraints import Within, require
 from zstar.directions.base import AbstractFinder, Label
 from zstar.directions.linear import Linear
 from zstar.directions.principal import in_rows, in_units_of, sorted_eigenvectors
 from zstar.generators.stylegan2 import StyleGAN2
-from zstar.ranges import Within, require
 from zstar.spaces.base import AbstractSpace
 
 KEY = "direction.sefa"

@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from zstar.annotators.base import AbstractAnnotator
 from zstar.annotators.load import load_annotator
+from zstar.config.constraints import Within, require
 from zstar.discriminators.base import AbstractDiscriminator
 from zstar.discriminators.spectral import SpectralConv
-from zstar.ranges import Within, require
 
 
 def head(source: int, width: int, halvings: int) -> nn.Sequential:

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from zstar.config.constraints import POSITIVE, Within, require
 from zstar.discriminators.base import AbstractDiscriminator
-from zstar.ranges import POSITIVE, Within, require
 
 
 class EqualConv(nn.Module):

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from zstar.directions.apply import apply
 from zstar.editability.base import AbstractEditability, Walked
-from zstar.inverter import find_inverter
+from zstar.encoders.inverter import find_inverter
 from zstar.spaces.w_plus import WPlus
 
 

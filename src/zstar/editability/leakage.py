@@ -5,9 +5,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.annotations.base import AbstractAnnotation
+from zstar.config.constraints import POSITIVE, require
 from zstar.editability.base import AbstractEditability, Walked
 from zstar.editability.reading import find_factor, match, require_scorer
-from zstar.ranges import POSITIVE, require
 
 
 class Leakage(AbstractEditability):

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from zstar.annotations.annotator import Annotator
 from zstar.annotations.base import AbstractAnnotation
+from zstar.config.constraints import POSITIVE, require
 from zstar.editability.base import AbstractEditability, Walked
 from zstar.editability.reading import find_factor, match, require_scorer
 from zstar.losses.base import AbstractLoss
-from zstar.ranges import POSITIVE, require
 
 
 class Locality(AbstractEditability):

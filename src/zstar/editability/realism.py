@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from zstar.config.constraints import Within, require
 from zstar.editability.base import AbstractEditability, Walked
 from zstar.metrics.distribution import kid, pooled
-from zstar.ranges import Within, require
 
 
 class Realism(AbstractEditability):

@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.config.constraints import Within, require
 from zstar.editability.base import AbstractEditability, Walked
 from zstar.losses.base import AbstractLoss
-from zstar.ranges import Within, require
 
 
 class Smoothness(AbstractEditability):

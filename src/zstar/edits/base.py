@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zstar.ranges import Within
+from zstar.config.constraints import Within
 
 
 class AbstractEdit(ABC):

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zstar.ranges import Within, require
+from zstar.config.constraints import Within, require
 
 
 class AbstractEncoder(nn.Module, ABC):

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from zstar.config.constraints import POSITIVE, Within, require
 from zstar.encoders.base import AbstractEncoder
-from zstar.ranges import POSITIVE, Within, require
 
 
 class IGAN(AbstractEncoder):

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zstar import checkpoints
+from zstar.checkpoints import io
 from zstar.encoders.base import AbstractEncoder
 
 
@@ -51,8 +51,8 @@ class Module(AbstractEncoder):
         self.network, self.output = network, output
         self.low, self.high = (float(value) for value in input_range)
         if checkpoint is not None:
-            path = checkpoints.resolve(checkpoint)
-            checkpoints.load_into(network, checkpoints.load_weights(path, checkpoint_key), path)
+            path = io.resolve(checkpoint)
+            io.load_into(network, io.load_weights(path, checkpoint_key), path)
         self.eval().requires_grad_(False)
         self._try()
 

@@ -8,9 +8,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from zstar.config.constraints import Within, require
 from zstar.encoders.base import AbstractEncoder
 from zstar.encoders.trunk import Trunk
-from zstar.ranges import Within, require
 
 # pSp gives rows 1–3 of 18 to the coarse map, 4–7 to the middle one, the others to the fine one.
 COARSE, MIDDLE = 3 / 18, 7 / 18

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from zstar.config.constraints import Within, require
 from zstar.encoders.base import AbstractEncoder
 from zstar.encoders.trunk import Trunk
-from zstar.ranges import Within, require
 
 
 class ResNet(AbstractEncoder):

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.config.constraints import Within, require
 from zstar.encoders.base import AbstractEncoder
-from zstar.ranges import Within, require
 
 
 class ReStyle(AbstractEncoder):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zstar.annotators.resnet import Residual
-from zstar.ranges import Within, require
+from zstar.config.constraints import Within, require
 
 SMALLEST = 4
 

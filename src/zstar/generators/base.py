@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zstar import checkpoints
+from zstar.checkpoints import io
 
 Noise = str | dict[str, Tensor]
 
@@ -123,4 +123,4 @@ class AbstractGenerator(nn.Module, ABC):
 
     def fingerprint(self) -> str:
         """SHA-256 of the weights (names, shapes, values): tells two generators apart in cards and tables."""
-        return checkpoints.fingerprint(self)
+        return io.fingerprint(self)

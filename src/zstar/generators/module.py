@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zstar import checkpoints
+from zstar.checkpoints import io
 from zstar.generators.base import AbstractGenerator, Noise
 
 
@@ -50,8 +50,8 @@ class Module(AbstractGenerator):
             raise ValueError(f"generator.output_range: {list(output_range)} is no range; give e.g. [-1, 1] or [0, 1]")
         self.network = network
         if checkpoint is not None:
-            path = checkpoints.resolve(checkpoint)
-            checkpoints.load_into(network, checkpoints.load_weights(path, checkpoint_key), path)
+            path = io.resolve(checkpoint)
+            io.load_into(network, io.load_weights(path, checkpoint_key), path)
         self.prior = prior
         self.low, self.high = (float(value) for value in output_range)
         self.spaces = {"z": tuple(latent_shape)}

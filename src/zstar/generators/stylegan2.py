@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zstar import checkpoints
+from zstar.checkpoints import io
+from zstar.config.constraints import POSITIVE, Within, require
 from zstar.generators.base import AbstractGenerator, Noise
 from zstar.generators.stylegan2_networks import ARCHITECTURES, MappingNetwork, SynthesisNetwork
-from zstar.ranges import POSITIVE, Within, require
 
 CHAIN = ("z", "w", "w_plus", "style")
 
@@ -65,7 +65,7 @@ class StyleGAN2(AbstractGenerator):
         fir = torch.outer(fir, fir) / fir.sum().square()
         widths = {2**i: min(channel_base // 2**i, channel_max) for i in range(2, resolution.bit_length())}
         if checkpoint is not None:
-            weights, settings = checkpoints.load_generator_checkpoint(checkpoints.resolve(checkpoint))
+            weights, settings = io.load_generator_checkpoint(io.resolve(checkpoint))
             widths, channels, z_dim, w_dim = (settings[key] for key in ("widths", "channels", "z_dim", "w_dim"))
             num_mapping_layers, architecture, c_dim = (
                 settings[key] for key in ("num_mapping_layers", "architecture", "c_dim")
@@ -94,7 +94,7 @@ class StyleGAN2(AbstractGenerator):
         self.synthesis.to(memory_format=torch.channels_last)
         self.trained = weights is not None
         if weights is not None:
-            checkpoints.load_into(self, weights, checkpoint)
+            io.load_into(self, weights, checkpoint)
         self.register_buffer("label", self._one_hot(label), persistent=False)
         self.num_ws = self.synthesis.num_ws
         self.style_sizes = self.synthesis.style_sizes

@@ -59,9 +59,3 @@ class AbstractLogger(ABC):
     @abstractmethod
     def finish(self, failed: bool = False) -> None:
         """Close the record, marked as failed or not. Without ``start``, and a second time, it does nothing."""
-
-    def lightning(self) -> list[Any]:
-        """Lightning loggers for a trainer (``Trainer(logger=…)``) that write to this same record."""
-        from zstar.loggers.lightning import Forward  # Lightning takes seconds to import and projection can do without
-
-        return [Forward(self)]

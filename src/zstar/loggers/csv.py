@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zstar.images import write_png
 from zstar.loggers.base import AbstractLogger, Cell, Job
-from zstar.runs import safe_name, write_json
+from zstar.runs.folder import safe_name, write_json
 
 
 class CSV(AbstractLogger):

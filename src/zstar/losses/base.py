@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zstar.ranges import Within
+from zstar.config.constraints import Within
 
 
 class AbstractLoss(nn.Module, ABC):

@@ -4,8 +4,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from zstar.config.constraints import Within, require
 from zstar.losses.base import AbstractLoss, spatial_mean
-from zstar.ranges import Within, require
 
 
 class Downscaled(AbstractLoss):

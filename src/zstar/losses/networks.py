@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zstar.annotators.load import load_annotator
-from zstar.checkpoints import load_weights
+from zstar.checkpoints.io import load_weights
 
 SMALLEST = 64
 
@@ -40,7 +40,7 @@ def unit_length(features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
 
 
 def read_state(checkpoint: str | None, key: str, wanted: str) -> dict[str, Tensor]:
-    """The tensors in a file of any kind that ``zstar.checkpoints`` reads, without executing anything in it.
+    """The tensors in a file of any kind that ``zstar.checkpoints.io`` reads, without executing anything in it.
 
     Raises:
         ValueError: One sentence with ``key``, the reason, and ``wanted``, what the file should be.

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from zstar.config import build
+from zstar.config.build import build
 from zstar.metrics.base import AbstractMetric, AbstractSetMetric
 
 Metrics = dict[str, AbstractMetric | AbstractSetMetric]

@@ -4,11 +4,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zstar.kernel_distance import kernel_distance
 from zstar.losses.networks import as_rgb
 from zstar.metrics.base import AbstractSetMetric
 from zstar.metrics.distribution import Estimate, pooled
 from zstar.metrics.judge import load_judge
+from zstar.stats.kernel_distance import kernel_distance
 
 
 class KID(AbstractSetMetric):

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from zstar.config.constraints import POSITIVE, require
 from zstar.optimizers.base import AbstractOptimizer, Objective, value_and_gradient
 from zstar.optimizers.schedule import ramp
-from zstar.ranges import POSITIVE, require
 
 
 @dataclass

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from zstar.config.constraints import POSITIVE, Within, require
 from zstar.optimizers.base import AbstractOptimizer, Objective, value_and_gradient
-from zstar.ranges import POSITIVE, Within, require
 
 ARMIJO = 1e-4
 

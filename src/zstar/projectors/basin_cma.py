@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from zstar.callbacks import BestSoFar
+from zstar.config.constraints import Within, require
 from zstar.inversion import Callback, Inversion, choose, minimize
 from zstar.objective import Objective, Problem
 from zstar.projectors.base import AbstractProjector
 from zstar.projectors.evolution import Search, evolve, population
-from zstar.ranges import Within, require
 
 
 class BasinCMA(AbstractProjector):

@@ -7,10 +7,10 @@ from copy import copy
 import torch
 from torch import Tensor
 
+from zstar.config.constraints import Within, require
 from zstar.inversion import Callback, Inversion, clock
 from zstar.objective import Objective, Problem
 from zstar.projectors.base import AbstractProjector, better
-from zstar.ranges import Within, require
 
 
 class BestOf(AbstractProjector):

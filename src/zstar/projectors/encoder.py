@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import torch
 
+from zstar.config.constraints import Within, require
+from zstar.encoders.inverter import Inverter
 from zstar.inversion import Callback, Inversion, clock
-from zstar.inverter import Inverter
 from zstar.objective import Objective, Problem
 from zstar.projectors.base import AbstractProjector, better
-from zstar.ranges import Within, require
 
 
 class Encoder(AbstractProjector):

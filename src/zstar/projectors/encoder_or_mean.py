@@ -1,6 +1,6 @@
 """The start of the default chain: an inverting network where there is one."""
 
-from zstar.inverter import Inverter
+from zstar.encoders.inverter import Inverter
 from zstar.objective import Problem
 from zstar.projectors.base import AbstractProjector
 from zstar.projectors.encoder import Encoder

@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from zstar.config.constraints import POSITIVE, Within, require
 from zstar.inversion import Callback, Inversion, Step, clock, conclude
 from zstar.objective import Objective, Problem, Terms
 from zstar.projectors.base import winners
-from zstar.ranges import POSITIVE, Within, require
 
 Evaluate = Callable[[Objective, Tensor, dict[str, Tensor]], Inversion]
 WORST = torch.finfo(torch.float32).max  # stands for values that are not finite, which can't be ranked

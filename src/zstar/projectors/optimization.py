@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from zstar.callbacks import BestSoFar, EarlyStop
+from zstar.config.constraints import Within, require
 from zstar.inversion import Callback, Inversion, clock, minimize
 from zstar.objective import Objective, Problem
 from zstar.optimizers.schedule import noise_scale
 from zstar.projectors.base import AbstractProjector, winners
-from zstar.ranges import Within, require
 
 
 class Optimization(AbstractProjector):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from jaxtyping import Float
 from torch import Tensor
 
-from zstar.ranges import Within
+from zstar.config.constraints import Within
 from zstar.spaces.base import AbstractSpace
 
 

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.config.constraints import Within, require
 from zstar.generators.base import AbstractGenerator, Noise
-from zstar.ranges import Within, require
 
 
 class AbstractSpace(ABC):

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.config.constraints import POSITIVE, require
 from zstar.generators.base import AbstractGenerator
-from zstar.ranges import POSITIVE, require
 from zstar.spaces.base import AbstractSpace
 
 

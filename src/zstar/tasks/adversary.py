@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from zstar.config.constraints import POSITIVE, Within, require
 from zstar.discriminators.base import AbstractDiscriminator
-from zstar.ranges import POSITIVE, Within, require
 from zstar.spaces.base import AbstractSpace
 from zstar.tasks.pool import Pool, Share
 

@@ -10,10 +10,10 @@ from torch.nn import functional as F
 
 from zstar.annotators.base import AbstractAnnotator
 from zstar.annotators.vocabulary import Vocabulary
-from zstar.config import build, to_plain
+from zstar.config.build import build, to_plain
+from zstar.config.constraints import POSITIVE, Within, require
 from zstar.data.base import AbstractData
 from zstar.data.cottage_vocabulary import cottage_vocabulary
-from zstar.ranges import POSITIVE, Within, require
 from zstar.tasks.base import AbstractTask
 
 

@@ -10,8 +10,8 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from zstar.config.constraints import Within, require
 from zstar.data.base import AbstractData
-from zstar.ranges import Within, require
 
 Part = nn.Module | Optimizer
 

@@ -11,7 +11,7 @@ from torchvision.utils import save_image
 from tqdm import tqdm
 
 from zstar.data.base import AbstractData
-from zstar.runs import write_atomic
+from zstar.runs.folder import write_atomic
 from zstar.tasks.base import AbstractTask
 
 

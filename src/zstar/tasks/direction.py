@@ -9,13 +9,13 @@ from jaxtyping import Float
 from omegaconf import DictConfig
 from torch import Tensor
 
-from zstar.config import build
+from zstar.config.build import build
+from zstar.config.constraints import Within, require
 from zstar.data.base import AbstractData
 from zstar.directions.base import AbstractDirection, Label
 from zstar.directions.library import pack_directions
 from zstar.edits.base import AbstractEdit
 from zstar.losses.base import AbstractLoss
-from zstar.ranges import Within, require
 from zstar.spaces.base import AbstractSpace
 from zstar.tasks.base import AbstractTask, rng_at
 from zstar.tasks.steering import Best, build_parts, measure, strips

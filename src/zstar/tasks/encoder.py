@@ -11,15 +11,15 @@ from jaxtyping import Float
 from omegaconf import DictConfig
 from torch import Tensor
 
-from zstar.config import build, offer, to_plain
+from zstar.config.build import build, offer, to_plain
+from zstar.config.constraints import POSITIVE, Within, require
 from zstar.data.base import AbstractData
 from zstar.data.samples import HELD_OUT, Samples
 from zstar.encoders.base import AbstractEncoder
-from zstar.inverter import Inverter
+from zstar.encoders.inverter import Inverter
 from zstar.losses.base import AbstractLoss
 from zstar.metrics.available import make_metrics
 from zstar.metrics.base import AbstractMetric, AbstractSetMetric
-from zstar.ranges import POSITIVE, Within, require
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.spaces.base import AbstractSpace
 from zstar.tasks.adversary import AbstractAdversary

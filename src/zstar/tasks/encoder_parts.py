@@ -4,11 +4,11 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from zstar.config import Config, build, offer
+from zstar.config.build import Config, build, offer
+from zstar.config.signatures import resolve
 from zstar.encoders.base import AbstractEncoder
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.regularizers.noise_maps import NoiseMaps
-from zstar.signatures import resolve
 from zstar.spaces.base import AbstractSpace
 
 ONE = "choose one that can be trained, such as encoder=psp"

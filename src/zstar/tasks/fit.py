@@ -13,15 +13,26 @@ import torch
 from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
-from zstar.checkpoints import save_weights
-from zstar.config import MULTI_SELECT, build, check, offer, to_plain
+from zstar.checkpoints.io import save_weights
+from zstar.config.build import build, offer, to_plain
+from zstar.config.check import MULTI_SELECT, check
+from zstar.config.schema import Train
+from zstar.config.signatures import resolve
 from zstar.data.stream import Stream
-from zstar.locks import hold
 from zstar.loggers.base import AbstractLogger
+from zstar.loggers.lightning import Forward
 from zstar.loggers.none import NoLogger
-from zstar.runs import clear_partial, commit, config_hash, finished, machine, record_failure, record_result, versions
-from zstar.settings import Train
-from zstar.signatures import resolve
+from zstar.runs.folder import (
+    clear_partial,
+    commit,
+    config_hash,
+    finished,
+    machine,
+    record_failure,
+    record_result,
+    versions,
+)
+from zstar.runs.locks import hold
 from zstar.tasks.base import AbstractTask
 from zstar.tasks.callbacks import Checkpoints, Progress, Samples, Scores, Snapshots, Waiting
 from zstar.tasks.processes import check_processes, is_first
@@ -148,7 +159,7 @@ def _fit(
     first = is_first()
     trainer: pl.Trainer = build(
         cfg.trainer,
-        logger=logger.lightning(),
+        logger=[Forward(logger)],
         callbacks=[together, *(watchers if first else [])],
         default_root_dir=folder,
     )

@@ -10,13 +10,13 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from zstar.annotators.load import load_annotator
-from zstar.config import build, offer
+from zstar.config.build import build, offer
+from zstar.config.constraints import POSITIVE, Within, require
+from zstar.config.signatures import resolve
 from zstar.data.base import AbstractData
 from zstar.data.samples import Samples
 from zstar.discriminators.base import AbstractDiscriminator
 from zstar.generators.stylegan2 import StyleGAN2
-from zstar.ranges import POSITIVE, Within, require
-from zstar.signatures import resolve
 from zstar.tasks.base import AbstractTask
 from zstar.tasks.sampling import draw, follow, path_lengths
 from zstar.tasks.score import score

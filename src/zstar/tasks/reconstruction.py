@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.data.base import AbstractData
-from zstar.inverter import Inverter
+from zstar.encoders.inverter import Inverter
 from zstar.metrics.base import AbstractMetric
 from zstar.spaces.base import AbstractSpace
 

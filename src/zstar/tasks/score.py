@@ -16,7 +16,7 @@ from torch import Tensor
 from zstar.annotators.base import AbstractAnnotator
 from zstar.annotators.load import load_annotator
 from zstar.annotators.vocabulary import Vocabulary
-from zstar.checkpoints import load_weights, read_card, resolve, save_weights
+from zstar.checkpoints.io import load_weights, read_card, resolve, save_weights
 from zstar.data.base import AbstractData
 from zstar.data.cottages import Cottages, world_hash
 from zstar.generators.base import AbstractGenerator

@@ -9,13 +9,13 @@ from jaxtyping import Float
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from zstar.config import build
+from zstar.config.build import build
+from zstar.config.constraints import POSITIVE, Within, require
 from zstar.directions.base import Label
 from zstar.directions.library import pack_directions
 from zstar.edits.base import AbstractEdit
 from zstar.generators.base import AbstractGenerator
 from zstar.losses.base import AbstractLoss
-from zstar.ranges import POSITIVE, Within, require
 from zstar.spaces.base import AbstractSpace
 from zstar.tasks.sampling import follow
 from zstar.tasks.steering import Curve, build_parts, measure, strips

@@ -12,11 +12,11 @@ from jaxtyping import Float
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from zstar.config import build, offer, to_plain
+from zstar.config.build import build, offer, to_plain
 from zstar.edits.base import AbstractEdit
 from zstar.generators.base import AbstractGenerator
 from zstar.losses.base import AbstractLoss
-from zstar.statistics import bootstrap_interval
+from zstar.stats.bootstrap import bootstrap_interval
 from zstar.walks.base import AbstractWalk
 
 Walk = Callable[[Tensor, Tensor], Tensor]  # latents and strengths → latents

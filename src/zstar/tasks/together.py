@@ -13,8 +13,8 @@ from subprocess import Popen
 import pytorch_lightning as pl
 from torch.distributed import TCPStore, all_gather_object
 
+from zstar.config.messages import complain
 from zstar.data.stream import Stream
-from zstar.mistakes import complain
 from zstar.tasks.base import AbstractTask
 
 LAUNCHED = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what Lightning sets for children

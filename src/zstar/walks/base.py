@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from zstar.config.constraints import POSITIVE, require
 from zstar.directions.base import AbstractDirection, Label
 from zstar.edits.base import AbstractEdit
-from zstar.ranges import POSITIVE, require
 from zstar.spaces.base import AbstractSpace
 
 

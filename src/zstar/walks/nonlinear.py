@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.config.constraints import Within, require
 from zstar.directions.base import Label
 from zstar.directions.nonlinear import Nonlinear, Step
 from zstar.edits.base import AbstractEdit
-from zstar.ranges import Within, require
 from zstar.spaces.base import AbstractSpace
 from zstar.walks.base import AbstractWalk, open_rows
 

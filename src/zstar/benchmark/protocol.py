@@ -1,0 +1,102 @@
+"""A frozen protocol: what has to be equal for two results to stand in one table, and who may judge them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from zstar.runs.folder import config_hash
+
+MEASURES = ("metric", "editability", "direction", "annotation")
+PLACES = ("path", "checkpoint", "backbone", "inversion")  # where a file lies says nothing of what is in it
+
+
+def protocol_hash(plain: Mapping[str, Any], data: str, generator: str) -> str:
+    """Twelve hex digits for images, generator, measures, and what the protocol of the configuration, if any, demands.
+
+    Arguments:
+        plain: The composed configuration.
+        data, generator: Their fingerprints; that of the data covers how images are brought to size.
+    """
+    measures = {group: unplaced(plain.get(group)) for group in MEASURES}
+    if not plain.get("editability"):
+        measures |= dict.fromkeys(("direction", "annotation"))  # which nothing looks at then
+    return config_hash({**measures, "protocol": plain.get("protocol"), "identity": [data, generator]})
+
+
+def unplaced(node: Any) -> Any:
+    """A node in which paths are names of files."""
+    if isinstance(node, list):
+        return [unplaced(entry) for entry in node]
+    if not isinstance(node, Mapping):
+        return node
+    return {
+        key: Path(value).name if key in PLACES and isinstance(value, str) else unplaced(value)
+        for key, value in node.items()
+    }
+
+
+def require_protocol(plain: Mapping[str, Any], data: str, generator: str, stochastic: bool) -> None:
+    """Refuse a run that its protocol does not allow.
+
+    Raises:
+        ValueError: The images or the generator are others than the protocol is about, or the seed or the budget is none
+            of those that it asks for; one sentence with the key.
+    """
+    protocol = plain.get("protocol")
+    if protocol is None:
+        return
+    name = protocol["name"]
+    for key, found in (("data", data), ("generator", generator)):
+        wanted = protocol[key]
+        if wanted is not None and wanted != found:
+            raise ValueError(
+                f"{key}: the protocol '{name}' is about the one with the hash {wanted[:12]}…, and this one has "
+                f"{found[:12]}…; leave {key} as the protocol sets it, or make a protocol of your own"
+            )
+    if stochastic and protocol["seeds"] and plain["seed"] not in protocol["seeds"]:
+        raise ValueError(f"seed: the protocol '{name}' has the seeds {listed(protocol['seeds'])}; choose one of them")
+    for key in ("evaluations", "seconds"):
+        allowed, chosen = protocol[key], plain["budget"][key]
+        if allowed and chosen is not None and chosen not in allowed:
+            raise ValueError(
+                f"budget.{key}: the protocol '{name}' has the budgets {listed(allowed)}; choose one of them"
+            )
+
+
+def listed(values: list[Any]) -> str:
+    """Values with commas between them."""
+    return ", ".join(map(str, values))
+
+
+def require_judges(
+    metrics: Mapping[str, Any], losses: Mapping[str, Any], training: Mapping[str, Any], name: str
+) -> None:
+    """Refuse measures by a network whose judgement a method has minimised.
+
+    Arguments:
+        metrics: Name → metric, built.
+        losses: The group ``loss`` of the configuration.
+        training: The group ``loss`` that the inverting network, if there is one, was trained with.
+        name: Of the protocol.
+
+    Raises:
+        ValueError: A metric and a loss are of the same network.
+    """
+    minimised = {network(node): f"loss.{key}" for key, node in losses.items()}
+    minimised = {network(node): f"the encoder's training (loss.{key})" for key, node in training.items()} | minimised
+    for key, metric in metrics.items():
+        judge = metric.network
+        if judge and judge in minimised:
+            raise ValueError(
+                f"metric.{key}: the network {judge} judges what {minimised[judge]} minimises, which the protocol "
+                f"'{name}' does not allow; give one of them another network"
+            )
+
+
+def network(node: Mapping[str, Any]) -> str:
+    """What metrics call the network of a loss; empty for a loss without one."""
+    inner = node.get("network")
+    if not isinstance(inner, Mapping):
+        return str(node.get("net") or "")
+    kind = str(inner["_target_"]).rpartition(".")[2]
+    return Path(str(inner["checkpoint"])).stem if kind == "AnnotatorFeatures" else kind

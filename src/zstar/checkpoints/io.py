@@ -1,0 +1,147 @@
+"""Weights, read and written without executing anything in them.
+
+Read are safetensors, state dicts of torch, pickles of StyleGAN2-ADA and checkpoints of rosinality/stylegan2-pytorch;
+written are safetensors with a JSON card beside them.
+"""
+
+import hashlib
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from zstar.checkpoints import rosinality, stylegan2_ada
+from zstar.checkpoints.formats import read_content, select
+from zstar.checkpoints.pickle_values import Record
+from zstar.runs.folder import write_atomic, write_json
+
+
+def shipped(name: str) -> Path:
+    """The file of weights called ``name`` that ships with the package; an unknown name lists what does."""
+    files = {path.stem: path for path in all_shipped()}
+    path = files.get(name.removesuffix(".safetensors"))
+    if path is None:
+        known = ", ".join(files) or "none"
+        raise ValueError(f"checkpoint: no file and no shipped weights are called '{name}'; shipped are: {known}")
+    return path
+
+
+def all_shipped() -> list[Path]:
+    """The files of weights that ship with the package, by name."""
+    return sorted(Path(str(resources.files("zstar") / "weights")).glob("*.safetensors"))
+
+
+def resolve(path_or_name: str | Path) -> Path:
+    """A file as it is, anything else as the name of shipped weights."""
+    path = Path(path_or_name).expanduser()
+    return path if path.is_file() else shipped(str(path_or_name))
+
+
+def card_path(path: str | Path) -> Path:
+    """Where the JSON card of a file of weights is, if it has one."""
+    return Path(path).with_suffix(".json")
+
+
+def read_card(path: str | Path) -> dict[str, Any]:
+    """The JSON card beside a file of weights, a mapping; empty where there is none."""
+    card = card_path(path)
+    try:
+        content = json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {}
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"checkpoint: the card {card} is no JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"checkpoint: the card {card} holds a {type(content).__name__}; a card is a mapping")
+    return content
+
+
+def save_weights(path: str | Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
+    """Write safetensors and a JSON card beside it, each under a temporary name first; the card comes last."""
+    path = Path(path)
+    # Copies, because safetensors refuses tensors that share their memory.
+    plain = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
+    write_atomic(path, lambda file: save_file(plain, file))
+    write_json(card_path(path), card)
+
+
+def fingerprint(module: nn.Module) -> str:
+    """SHA-256 of a network's weights (names, shapes, values)."""
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(f"{name}{tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def load_weights(path: str | Path, key: str | None = None) -> dict[str, Tensor]:
+    """Tensors by name, on the CPU.
+
+    Arguments:
+        path: A file of any kind that this module reads.
+        key: Which of several state dicts in the file, such as ``state_dict``; by default the one that is usual for a
+            generator.
+
+    Raises:
+        ValueError: One sentence with the path: the file is missing, empty, damaged, of another kind, asks for code to
+            be run, or holds no state dict of this key.
+    """
+    return select(read_content(Path(path)), key, path)[1]
+
+
+def load_generator_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """A StyleGAN2 generator: its state dict under the official names, and what its constructor needs to know.
+
+    A card may say what no shape tells, ``conv_clamp`` and ``mapping_lr_multiplier``; sizes come from the tensors.
+
+    Raises:
+        ValueError: As ``load_weights``, or the weights are those of another network, or the card says something else.
+    """
+    content = read_content(Path(path))
+    key, weights = select(content, None, path)
+    record = content.get(key)
+    try:
+        if rosinality.is_rosinality(weights):
+            weights = rosinality.to_official(weights, content.get("latent_avg"))
+        if absent := stylegan2_ada.absent(weights):
+            raise ValueError(f"it has no '{absent}'; a network of your own is read by generator=module")
+        arguments = stylegan2_ada.sizes(weights)
+        if isinstance(record, Record):
+            return weights, arguments | stylegan2_ada.record_settings(record)
+    except Exception as error:  # tensors of unexpected shapes can fail anywhere
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"checkpoint: {path} holds no StyleGAN2 that can be used ({reason})") from None
+    card = read_card(path)
+    try:
+        return weights, arguments | stylegan2_ada.settings(card.get("settings", {}))
+    except ValueError as error:
+        raise ValueError(f"checkpoint: the card {card_path(path)} cannot be used ({error})") from None
+
+
+def compare(module: nn.Module, weights: dict[str, Tensor], origin: object) -> None:
+    """Refuse a state dict that does not fit, without loading it.
+
+    Raises:
+        ValueError: One sentence with the first name that is missing, left over or of another shape.
+    """
+    wanted = module.state_dict()
+    kind = type(module).__name__
+    for name, value in wanted.items():
+        if name not in weights and name.split(".")[-1] == "num_batches_tracked":
+            continue  # a counter that files older than PyTorch 0.4.1 lack; in eval() nothing depends on it
+        if name not in weights:
+            raise ValueError(f"checkpoint: {origin} lacks '{name}' {tuple(value.shape)} of {kind}")
+        if weights[name].shape != value.shape:
+            theirs, ours = tuple(weights[name].shape), tuple(value.shape)
+            raise ValueError(f"checkpoint: '{name}' is {theirs} in {origin}, but {ours} in {kind}")
+    for name in weights:
+        if name not in wanted:
+            raise ValueError(f"checkpoint: {origin} has '{name}', which {kind} has not")
+
+
+def load_into(module: nn.Module, weights: dict[str, Tensor], origin: object) -> None:
+    """Load a state dict, or refuse it as ``compare`` does."""
+    compare(module, weights, origin)
+    module.load_state_dict(weights)

@@ -1,0 +1,156 @@
+"""All that is wrong with a configuration, found by reading it beside the signatures that it is for."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import is_dataclass
+from typing import Annotated, Any, get_args, get_origin
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from zstar.config.signatures import (
+    UnknownTarget,
+    Unreadable,
+    annotations,
+    fits,
+    in_yaml,
+    nearest,
+    resolve,
+    show,
+)
+
+MULTI_SELECT = ("loss", "regularizer", "adversary", "projector", "metric", "edit", "direction", "editability", "sweep")
+SHARD = ("shard", "shards")  # of data: the program's part of any data set, which no class of them knows
+RESERVED = ("_target_", "_args_", "_partial_", "_convert_", "_recursive_")
+
+Config = DictConfig | Mapping[str, Any]
+
+
+class ConfigError(ValueError):
+    """What is wrong with a configuration: one line per problem, each with its key and, where there is one, the fix."""
+
+
+def check(cfg: Config, settings: type | None = None) -> None:
+    """Compare every ``_target_`` node with the signature of its target, without building anything.
+
+    Arguments:
+        cfg: A composed configuration, or any part of one.
+        settings: A dataclass, such as ``zstar.config.schema.Invert``, that says which keys ``cfg`` itself has.
+
+    Errors: one ``ConfigError`` with all problems: unknown targets and keys, unknown or missing arguments, values of the
+    wrong type, values still ``???``, and entries of a multi-select group that have values but were not chosen.
+    """
+    problems = find_problems(cfg if OmegaConf.is_config(cfg) else OmegaConf.create(cfg), settings)
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def find_problems(cfg: DictConfig | ListConfig, settings: type | None = None) -> list[str]:
+    """One sentence per problem, each with its key and, where there is one, the fix; ``settings`` as in ``check``."""
+    problems: list[str] = []
+    plain = _read(cfg, "", problems)
+    if settings is not None:
+        problems += _check_arguments("", settings, settings.__name__.lower(), plain)
+    for group in MULTI_SELECT:
+        problems += _orphans(group, plain.get(group))
+    for key, node in _nodes(plain, ""):
+        problems += _check_node(key, node)
+    return problems
+
+
+def _read(node: Any, key: str, problems: list[str]) -> Any:
+    """Plain, resolved containers; values that can't be read are reported and replaced by ``Unreadable``."""
+    if not isinstance(node, DictConfig | ListConfig) or node._is_none():
+        return node
+    plain: dict[Any, Any] = {}
+    for name in list(node) if isinstance(node, DictConfig) else range(len(node)):
+        path = _join(key, name)
+        plain[name] = Unreadable
+        if OmegaConf.is_missing(node, name):
+            problems.append(f"{path}: has no value; set {path}=…")
+            continue
+        try:
+            plain[name] = _read(node[name], path, problems)
+        except OmegaConfBaseException as error:
+            problems.append(f"{path}: {str(error).splitlines()[0]}")
+    return plain if isinstance(node, DictConfig) else list(plain.values())
+
+
+def _nodes(value: Any, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every mapping with a ``_target_``, with its key, parents first."""
+    if isinstance(value, Mapping) and "_target_" in value:
+        yield key, value
+    children = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for name, child in children:
+        yield from _nodes(child, _join(key, name))
+
+
+def _orphans(group: str, entries: Any) -> Iterator[str]:
+    """Entries of a multi-select group that a method or the command line gave values to, but nobody chose."""
+    if not isinstance(entries, Mapping) or "_target_" in entries:
+        return
+    chosen = [name for name, entry in entries.items() if isinstance(entry, Mapping) and "_target_" in entry]
+    for name in entries:
+        if name not in chosen and entries[name] is not None:
+            choice = ",".join([*chosen, name])
+            yield f"{group}.{name}: '{name}' has values but was not chosen; add it: {group}=[{choice}], or drop them"
+
+
+def _check_node(key: str, node: dict[str, Any]) -> Iterator[str]:
+    try:
+        target = resolve(node["_target_"])
+        parameters = inspect.signature(target).parameters.values()
+    except UnknownTarget as error:
+        yield f"{key}._target_: {error}"
+        return
+    except (TypeError, ValueError):  # built-in functions without a signature: nothing to compare with
+        return
+    name = getattr(target, "__name__", node["_target_"])
+    if inspect.isabstract(target):
+        yield f"{key}._target_: {name} is abstract; choose one of the classes derived from it"
+    named = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    positional = node.get("_args_") or []
+    if len(positional) > len(named) and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        yield f"{key}._args_: {name} takes at most {len(named)} arguments, not {len(positional)}"
+    ours = (*RESERVED, *SHARD) if key == "data" else RESERVED
+    given = dict(zip(named, positional, strict=False)) | {k: v for k, v in node.items() if k not in ours}
+    yield from _check_arguments(key, target, name, given, node.get("_partial_", False))
+
+
+def _check_arguments(
+    key: str, target: Callable[..., Any], name: str, given: Mapping[str, Any], partial: bool = False
+) -> Iterator[str]:
+    """Compare what is given under ``key`` with the signature of ``target``; dataclasses nest below the settings."""
+    parameters, hints = inspect.signature(target).parameters.values(), annotations(target)
+    named = {p.name: p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    word = "key" if is_dataclass(target) else "argument"
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        for unknown in [argument for argument in given if argument not in named]:
+            yield f"{_join(key, unknown)}: {name} has no {word} '{unknown}'; {nearest(unknown, named)}"
+    for argument, parameter in named.items():
+        path, hint = _join(key, argument), hints.get(argument, parameter.annotation)
+        if argument not in given:
+            if parameter.default is parameter.empty and not partial:
+                yield from _missing(key, argument, name, hint)
+        elif not key and (inner := _dataclass(hint)) and isinstance(given[argument], Mapping):
+            yield from _check_arguments(path, inner, argument, given[argument])
+        elif not fits(given[argument], hint):
+            yield f"{path}: {name} expects {show(hint)}, not {given[argument]!r}"
+
+
+def _dataclass(hint: Any) -> type | None:
+    """The dataclass that an annotation is, or that is one of its choices."""
+    choices = (hint, *get_args(hint))  # which hold ranges too, objects that are no types
+    return next((choice for choice in choices if isinstance(choice, type) and is_dataclass(choice)), None)
+
+
+def _missing(key: str, argument: str, name: str, hint: Any) -> Iterator[str]:
+    path, example = _join(key, argument), get_args(hint)[1] if get_origin(hint) is Annotated else None
+    if not key and isinstance(example, str):
+        yield f"{path}: nothing is chosen and {name} needs it; choose e.g. {path}={example}"
+    elif not key or in_yaml(hint):
+        yield f"{path}: {name} needs this argument ({show(hint)}); set {path}=…"
+
+
+def _join(key: str, name: object) -> str:
+    return f"{key}.{name}" if key else str(name)

@@ -1,0 +1,185 @@
+"""An editing run, built from its composed config: which images, which directions, how far."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from zstar.checkpoints.io import read_card
+from zstar.config.build import build, offer, to_plain
+from zstar.config.check import check
+from zstar.config.schema import Edit, Invert
+from zstar.data.reading import read_image
+from zstar.directions.apply import apply, choose_strengths, require_way
+from zstar.directions.base import AbstractDirection
+from zstar.directions.choose import find_directions, make_annotation
+from zstar.editability.base import AbstractEditability
+from zstar.editing.layouts import Combination, Sheet, choose_pairs, make_sheets
+from zstar.generators.base import AbstractGenerator
+from zstar.inversion import Inversion
+from zstar.projection import run as projection
+from zstar.projection.job import pick_device
+from zstar.runs.folder import config_hash, safe_name
+
+ASKED = ("combine", "interpolation", "frames", "video", "editability", "measured")  # what changes what is written
+
+
+@dataclass(frozen=True)
+class EditJob:
+    """An editing run: projected images, directions, and what is to be shown and measured of them.
+
+    Attributes:
+        inversion: The projected images.
+        left_out: Names of those whose projection diverged; they are not in ``inversion``.
+        source: The file that they come from.
+        directions: Name → direction.
+        sheets: What is shown.
+        strengths: The strengths of each direction.
+        pairs: Images to interpolate between, by their places.
+        editability: What is measured.
+        key: Hash of all that the result depends on.
+    """
+
+    generator: AbstractGenerator
+    inversion: Inversion
+    left_out: list[str]
+    source: Path
+    directions: dict[str, AbstractDirection]
+    sheets: list[Sheet]
+    strengths: dict[str, list[float]]
+    pairs: list[tuple[int, int]]
+    editability: dict[str, AbstractEditability]
+    key: str
+
+    @torch.no_grad()
+    def render(self, part: slice, combination: Combination) -> Float[Tensor, "b c h w"]:
+        """The images of ``part``, moved, with the noise that belongs to them, clamped to [−1, 1]."""
+        inversion, (latent, space) = self.inversion, self.move(part, combination)
+        noise: Any = {name: maps[part] for name, maps in inversion.noise.items()} or inversion.noise_mode
+        return self.generator.synthesize(latent, space, noise).clamp(-1, 1)
+
+    @torch.no_grad()
+    def move(self, part: slice, combination: Combination) -> tuple[Float[Tensor, "b ..."], str]:
+        """z₁ = z₀ + Δz for the images of ``part``, and the space that it is in."""
+        latent = self.inversion.latent[part]
+        order = list(self.generator.spaces)  # from the richest there is no way back to the others
+        steps = [(self.directions[name], torch.full((len(latent),), alpha)) for name, alpha in combination]
+        steps.sort(key=lambda step: order.index(step[0].space))
+        return apply(self.generator, latent, self.inversion.space, steps)
+
+    def target(self, name: str) -> Float[Tensor, "c h w"] | None:
+        """The picture that was projected, where the run that did it has kept it."""
+        path = self.source.parent / "targets" / f"{safe_name(name)}.png"
+        return read_image(path, self.generator.resolution, self.generator.channels) if path.is_file() else None
+
+
+def make_edit_job(cfg: Mapping[str, Any]) -> EditJob:
+    """Check a composed config, project the images if they are not projected yet, and find the directions."""
+    check(cfg, Edit)
+    plain = to_plain(cfg)
+    if not plain.get("direction") and plain["interpolation"] is None:
+        raise ValueError("direction: the list is empty and nothing is to be done; choose e.g. direction=[shipped]")
+    generator = make_generator(plain)
+    source = find_saved(plain["inversion"])
+    inversion, left_out = (None, []) if source is None else load_inversion(source, generator)
+    objects = make_annotation(plain)
+    editability = {name: offer(node, **objects) for name, node in (plain.get("editability") or {}).items()}
+    nodes = plain.get("direction") or {}
+    sought = build(plain["search"], generator=generator) if nodes else None
+    directions = {} if sought is None else find_directions(nodes, sought, objects, plain["only"])
+    if not directions and plain["interpolation"] is None:
+        raise ValueError("only: no direction is left and nothing is to be done; choose some, or only=null for all")
+    strengths = choose_strengths(directions, plain["strengths"], plain["beyond"])
+    sheets = make_sheets(strengths, plain["combine"])
+    space = build(plain["space"], generator=generator).name if inversion is None else inversion.space
+    for direction in directions.values():
+        require_way(generator, space, direction.space)
+    if plain["interpolation"] == "w_plus":
+        require_way(generator, space, "w_plus")
+    if source is None or inversion is None:
+        source = project(plain)
+        inversion, left_out = load_inversion(source, generator)
+    pairs = choose_pairs(plain["pairs"], len(inversion.ids)) if plain["interpolation"] else []
+    asked = {name: plain.get(name) for name in ASKED} | {"annotation": plain.get("annotation") if objects else None}
+    packed = {name: [one.space, vars(one.label), one.pack()[1], digest(one)] for name, one in directions.items()}
+    latents = [generator.fingerprint(), inversion.pack()[1], digest(inversion)]
+    key = config_hash(asked | {"strengths": strengths, "pairs": pairs, "directions": packed, "latents": latents})
+    return EditJob(generator, inversion, left_out, source, directions, sheets, strengths, pairs, editability, key)
+
+
+def make_generator(plain: Mapping[str, Any]) -> AbstractGenerator:
+    """The generator on the device that is asked for; one with random weights is refused."""
+    generator = build(plain["generator"]).to(pick_device(plain["device"]))
+    generator.require_trained("there is nothing to edit")
+    return generator
+
+
+def find_saved(said: str | None) -> Path | None:
+    """The file of latents that ``inversion`` names, by itself or by its folder."""
+    if said is None:
+        return None
+    path = Path(said).expanduser()
+    path = path / "latents.safetensors" if path.is_dir() else path
+    if not path.is_file():
+        raise ValueError(f"inversion: there is no {path}; give the folder of a finished run of invert.py")
+    return path
+
+
+def project(plain: Mapping[str, Any]) -> Path:
+    """The latents of the images of ``data``: those of the projection that the settings describe, done now unless it is
+    finished."""
+    here = ("direction", "annotation", "editability")  # done and measured by the edit, not by the projection
+    own = {field.name: plain[field.name] for field in fields(Invert) if field.name in plain and field.name not in here}
+    silent = {"_target_": "zstar.loggers.none.NoLogger"}
+    result = projection.run(own | {"logger": silent, "output": plain["projections"], "name": None}, wait=True)
+    return Path(result["folder"]) / "latents.safetensors"
+
+
+def load_inversion(path: Path, generator: AbstractGenerator) -> tuple[Inversion, list[str]]:
+    """The latents in a file, on the generator's device, and the names of the images that are left out because their
+    projection diverged; latents of another generator are refused."""
+    card, here = read_card(path), generator.fingerprint()
+    if card.get("kind") == "inversion" and not card.get("ids"):
+        raise ValueError(f"inversion: {path} holds no images; result.json beside it says why")
+    inversion, said = Inversion.load(path), card.get("generator")
+    if said is not None and said != here:
+        raise ValueError(
+            f"inversion: {path} is of the generator {said[:12]}…, and this one is {here[:12]}…; choose that generator, "
+            "or inversion=null to project anew"
+        )
+    found = [inversion.latent, *inversion.noise.values()]
+    sound = torch.stack([tensor.flatten(1).isfinite().all(dim=1) for tensor in found]).all(dim=0).tolist()
+    kept = [i for i, status in enumerate(inversion.status) if sound[i] and status != "diverged"]
+    if not kept:
+        raise ValueError(f"inversion: all images in {path} diverged; project them again with a lower optimizer.lr")
+    left_out = [name for i, name in enumerate(inversion.ids) if i not in set(kept)]
+    return select(inversion, kept, next(generator.parameters()).device), left_out
+
+
+def select(inversion: Inversion, rows: list[int], device: torch.device) -> Inversion:
+    """Some of the images, on a device."""
+    return replace(
+        inversion,
+        ids=[inversion.ids[row] for row in rows],
+        status=[inversion.status[row] for row in rows],
+        latent=inversion.latent[rows].to(device),
+        noise={name: maps[rows].to(device) for name, maps in inversion.noise.items()},
+        **{name: getattr(inversion, name)[rows] for name in ("loss", "evaluations", "seconds")},
+        image=None if inversion.image is None else inversion.image[rows],
+        history={name: values[rows] for name, values in inversion.history.items()},
+    )
+
+
+def digest(thing: AbstractDirection | Inversion) -> str:
+    """A hash of the tensors in a direction or an inversion."""
+    tensors, _ = thing.pack()
+    found = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        if name != "seconds":  # which differ where nothing else does
+            found.update(f"{name}{tuple(value.shape)}".encode() + value.cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()

@@ -1,0 +1,199 @@
+"""Trained inverting networks: an encoder with the space and the generator that it belongs to."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from zstar.checkpoints import cards, io
+from zstar.config.constraints import Within, require
+from zstar.encoders.base import AbstractEncoder
+from zstar.encoders.module import Module
+from zstar.spaces.base import AbstractSpace
+
+MOST_ROWS = 1024  # of a latent; a file that asks for more would keep the machine busy with building heads
+SUPPLIED = ("resolution", "channels", "shape", "mean", "spread")
+NEAREST = ("w_plus", "w")  # the only way down: a mean of rows
+
+
+@dataclass(frozen=True)
+class Inverter:
+    """E with its place: x → v, in the space and for the generator that it was trained for.
+
+    Attributes:
+        network: The encoder, in ``eval()`` and without gradient to its weights.
+        space: Name of the space of its latents.
+        generator: Fingerprint of the generator; ``None`` for a network of one's own, of which nobody knows.
+        name: How the configuration called it, for messages.
+        close: What is done to the latents of each pass: while an encoder is trained, rows may be closed.
+        training: The losses that it was trained with, as its configuration had them; empty where nobody knows.
+    """
+
+    network: AbstractEncoder
+    space: str
+    generator: str | None = None
+    name: str = "encoder"
+    close: Callable[[Tensor], Tensor] = lambda latent: latent
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(
+        self, space: AbstractSpace, images: Float[Tensor, "b c h w"], passes: int | None = None
+    ) -> list[Tensor]:
+        """The latents of images in [−1, 1] after each pass, in ``space``; differentiable with respect to the images.
+
+        Where the network's own space is poorer (z → w → w_plus → style), its latents are lifted. Latents of w_plus
+        come to w as the mean of their rows, the nearest point that w has.
+        """
+        network, generator = self.network, space.generator
+        passes = passes or network.passes
+        if passes > 1 and not network.looks_back:
+            kind = type(network).__name__
+            raise ValueError(
+                f"projector.encoder.passes: {kind} finds in {passes} passes what it finds in 1; set it to 1"
+            )
+        latent, found = network.mean.to(images.device).expand(len(images), *network.shape), []
+        for _ in range(passes):
+            seen = generator.synthesize(latent, self.space) if network.looks_back else None
+            latent = self.close(network(images, latent, seen))
+            found.append(latent)
+        if (self.space, space.name) == NEAREST:
+            found = [latent.mean(dim=1) for latent in found]
+        elif self.space != space.name:
+            found = [generator.lift(latent, self.space, space.name) for latent in found]
+        return [space.constrain(latent) for latent in found]
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights."""
+        return io.fingerprint(self.network)
+
+    def misfit(self, space: AbstractSpace) -> str | None:
+        """Why this network can't serve ``space``, or ``None`` if it can."""
+        generator = space.generator
+        sizes = (generator.channels, generator.resolution)
+        if self.generator is not None and self.generator != generator.fingerprint():
+            return f"{self.name} was trained for another generator"
+        if (self.network.channels, self.network.resolution) != sizes:
+            return (
+                f"{self.name} sees {self.network.channels}×{self.network.resolution}×{self.network.resolution} images"
+            )
+        names = list(generator.spaces)
+        downwards = self.space in names and names.index(self.space) > names.index(space.name)
+        if self.space not in names or (downwards and (self.space, space.name) != NEAREST):
+            return f"{self.name} gives latents of {self.space}, which are no latents of {space.name}"
+        if self.network.shape != generator.shape(self.space):
+            return f"{self.name} gives latents of shape {self.network.shape}"
+        return None
+
+    def fitted(self, space: AbstractSpace) -> "Inverter":
+        """This network; an error that says why, where it can't serve ``space``."""
+        if reason := self.misfit(space):
+            train = f"python train.py task=encoder space={space.name}"
+            raise ValueError(
+                f"encoder: {reason}; train one for this generator with {train}, or choose projector=[mean,optimization]"
+            )
+        return self
+
+
+def load_inverter(
+    checkpoint: str | Path, network: Callable[..., AbstractEncoder] | None = None, space: AbstractSpace | None = None
+) -> Inverter:
+    """An encoder that ``task=encoder`` exported, frozen.
+
+    Arguments:
+        checkpoint: A safetensors file with its JSON card beside it, or the name of a shipped one.
+        network: A node with ``_partial_: true`` for an encoder class of one's own; a card can name classes of this
+            package only.
+        space: What it is to serve; ``None`` leaves that open.
+
+    Raises:
+        ValueError: The card is missing or not that of an encoder, asks for something that it may not, or the encoder
+            does not fit ``space``; one sentence with the path.
+    """
+    path = io.resolve(checkpoint)
+    card = io.read_card(path)
+    if card.get("kind") != "encoder":
+        raise ValueError(f"encoder: {path} is no encoder by its card; choose a file that task=encoder exported")
+    weights = io.load_weights(path)
+    try:
+        sizes = _sizes(card, weights)
+        if network is None:
+            kind, settings = cards.network(card.get("network"), AbstractEncoder, SUPPLIED)
+        else:
+            kind, settings = network, {}
+        with torch.device("meta"):  # sizes on a card may be of any size, so they take no memory until the weights fit
+            empty = kind(**settings, **sizes)
+    except Exception as error:  # a constructor can fail in any way at values that nobody meant for it
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"encoder: the card {io.card_path(path)} cannot be used: {reason}") from None
+    io.compare(empty, weights, path)
+    made = kind(**settings, **sizes)
+    io.load_into(made, weights, path)
+    made.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    settings = card.get("config")
+    losses = settings.get("loss") if isinstance(settings, dict) else None
+    known = {n: node for n, node in losses.items() if isinstance(node, dict)} if isinstance(losses, dict) else {}
+    inverter = Inverter(made, card["space"], card["generator"], Path(checkpoint).stem, training=known)
+    return inverter if space is None else inverter.fitted(space)
+
+
+def find_inverter(space: AbstractSpace) -> Inverter | None:
+    """The shipped encoder for this generator and space, of several that of this space, else of the richest; or none."""
+    fingerprint, found = None, []
+    for path in io.all_shipped():
+        card = io.read_card(path)
+        if card.get("kind") == "encoder":
+            fingerprint = fingerprint or space.generator.fingerprint()
+            if card.get("generator") == fingerprint:
+                inverter = load_inverter(path)
+                found += [] if inverter.misfit(space) else [inverter]
+    order = list(space.generator.spaces)
+    return max(found, key=lambda one: (one.space == space.name, order.index(one.space)), default=None)
+
+
+def own_inverter(
+    space: AbstractSpace,
+    network: nn.Module,
+    latents: str = "z",
+    checkpoint: str | None = None,
+    checkpoint_key: str | None = None,
+    input_range: Sequence[float] = (-1.0, 1.0),
+    output: int | str | None = None,
+) -> Inverter:
+    """An encoder that this package has not trained: the one that came with the generator, or one of your own.
+
+    Arguments:
+        space: What it is to serve.
+        latents: The space of the generator that its latents are in; they are lifted where ``space`` is a richer one.
+        network, checkpoint, checkpoint_key, input_range, output: As for :class:`zstar.encoders.module.Module`.
+
+    Raises:
+        ValueError: There is no such space, or the network does not fit the generator; one sentence with the key.
+    """
+    generator = space.generator
+    if latents not in generator.spaces:
+        choice = ", ".join(generator.spaces)
+        raise ValueError(f"encoder.latents: the generator has no space '{latents}'; choose one of {choice}")
+    sizes = (generator.resolution, generator.channels, generator.shape(latents))
+    made = Module(*sizes, network, checkpoint, checkpoint_key, input_range, output)
+    return Inverter(made, latents, None, type(network).__name__).fitted(space)
+
+
+def _sizes(card: dict[str, Any], weights: dict[str, Tensor]) -> dict[str, Any]:
+    """What the program gives to an encoder's constructor, from the card and the buffers."""
+    sizes = {name: card.get(name) for name in ("resolution", "channels")}
+    for name, value in sizes.items():
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f"{name} is {repr(value)[:40]} and must be a whole number")
+        require("encoder", Within(1, 2**16), **{name: value})
+    if not isinstance(card.get("space"), str) or not isinstance(card.get("generator"), str):
+        raise ValueError("space and generator must be names")
+    if "mean" not in weights or "spread" not in weights:
+        raise ValueError("the weights have no mean and spread")
+    mean, spread = weights["mean"], weights["spread"]
+    if not 1 <= mean.ndim <= 3 or not mean.numel() or (mean.ndim == 2 and len(mean) > MOST_ROWS) or spread.ndim:
+        raise ValueError(f"mean {tuple(mean.shape)} and spread {tuple(spread.shape)} are those of no latents")
+    return {**sizes, "shape": tuple(mean.shape), "mean": mean.float(), "spread": float(spread)}

@@ -1,0 +1,84 @@
+"""The batches of a projection: each is projected, measured and stored by one process, whoever else is at work."""
+
+from pathlib import Path
+
+import polars as pl
+
+from zstar.data.base import Batch
+from zstar.images import write_png
+from zstar.objective import Targets
+from zstar.projection.batch_store import Parts, long_rows, start_rows
+from zstar.projection.job import Job
+from zstar.projection.measure import measure, measure_edits
+from zstar.projection.progress import Display
+from zstar.projection.shards import Shard
+from zstar.projectors.base import project_with_start
+from zstar.runs.folder import finished, record_failure, safe_name
+from zstar.runs.locks import LeftToAnother, hold
+from zstar.runs.results import RESULTS_SCHEMA
+
+
+def project_shard(job: Job, shard: Shard, folder: Path) -> bool:
+    """Project the batches of a shard that nobody is at work on; returns whether those of all shards are done.
+
+    Raises:
+        LeftToAnother: Others are at work on some of its batches.
+    """
+    parts, mine = Parts(folder, job.key), shard.batches(job.batches)
+    left: LeftToAnother | None = None
+    try:
+        with Display(len(mine), len(mine) * job.batch_size) as display:
+            for place, index in enumerate(mine):
+                try:
+                    with hold(parts.lock(index)):
+                        project_once(job, index, parts, folder, display)
+                except LeftToAnother:
+                    left = LeftToAnother(folder)
+                display.batch_done(place)
+    except Exception as error:
+        record_failure(folder, error)
+        raise
+    if finished(folder, job.key):
+        parts.clear()
+        return True
+    missing = sum(not parts.done(index) for index in range(job.batches))
+    if missing and left:
+        raise left
+    if missing:
+        print(f"{shard}: done; {missing} of all {job.batches} batches are left to the others: {folder}")
+    return not missing
+
+
+def project_once(job: Job, index: int, parts: Parts, folder: Path, display: Display) -> None:
+    """Project a batch that is held, unless it is done, or joined with the others already."""
+    if parts.done(index) or finished(folder, job.key):
+        return
+    first = index * job.batch_size
+    batch = job.data.read(range(first, min(first + job.batch_size, len(job.data))))
+    project_batch(job, index, batch, parts, folder, display)
+
+
+def project_batch(job: Job, index: int, batch: Batch, parts: Parts, folder: Path, display: Display) -> None:
+    """Project one batch, write its pictures, and store it as finished."""
+    if not batch.ids:
+        parts.write(index, None, pl.DataFrame(schema=RESULTS_SCHEMA), batch.failed)
+        return
+    weights = batch.extras.get("weights")
+    targets = Targets(batch.images.to(job.device), batch.ids, None if weights is None else weights.to(job.device))
+    job.generator.require_size(targets.images)
+    inversion, start = project_with_start(job.problem, job.projectors, targets, [display.callback])
+    pictures = {"targets": targets.images, "reconstructions": inversion.image}
+    values = measure(job.metrics, inversion.image, targets.images)
+    values |= measure_edits(job.editability, job.directions, job.generator, inversion)
+    rows = [long_rows(job.labels, inversion, values)]
+    if start is not None:
+        pictures["starts"] = start.image
+        rows.append(start_rows(job.labels, start, measure(job.metrics, start.image, targets.images)))
+    failed = dict(batch.failed)
+    for name, status in zip(inversion.ids, inversion.status, strict=True):
+        if status == "diverged":
+            failed[name] = "diverged: the loss is not finite; lower optimizer.lr"
+    for kind, images in pictures.items():
+        for name, image in zip(batch.ids, images, strict=True):
+            write_png(folder / kind / f"{safe_name(name)}.png", image)
+    parts.write(index, inversion, pl.concat(rows), failed)

@@ -1,0 +1,69 @@
+"""What a projection shows and tells its logger: mean trajectories, one grid of pictures, a row per image, a summary."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from zstar.data.reading import read_image
+from zstar.images import grid
+from zstar.loggers.base import AbstractLogger
+from zstar.reports.projection import write_montage
+from zstar.runs.folder import safe_name
+from zstar.runs.results import FAILED, TRAJECTORY
+
+SHOWN = 16  # images in the grid
+TABLED = 256  # images with a picture in the table; the numbers of all are in results.parquet
+
+
+def log_result(
+    logger: AbstractLogger,
+    rows: pl.LazyFrame,
+    finals: pl.DataFrame,
+    result: dict[str, Any],
+    folder: Path,
+    size: tuple[int, int],
+) -> None:
+    """Write ``montage.png`` and send a finished projection to the logger.
+
+    Arguments:
+        logger: A started logger.
+        rows: Everything in ``results.parquet``; trajectories are averaged over the images.
+        finals: All of it but the trajectories.
+        result: The content of ``result.json``.
+        folder: The run's folder.
+        size: Resolution and channels of its images.
+    """
+    means = rows.filter(TRAJECTORY).group_by("step", "metric").agg(pl.col("value").mean()).sort("step").collect()
+    for (step,), part in means.group_by("step", maintain_order=True):
+        logger.metrics(dict(zip(part["metric"], part["value"], strict=True)), int(step))
+    finals = finals.filter((pl.col("metric") != FAILED) & ~pl.col("metric").str.contains("/"))
+    if finals.is_empty():
+        return
+    wide = finals.pivot(on="metric", index="image", values="value", aggregate_function="first")
+    kinds = kinds_of_pictures(folder)
+    shown = [pictures(folder, kinds, name, size) for name in wide["image"].to_list()[:SHOWN]]
+    stacks = [torch.stack(same) for same in zip(*shown, strict=True)]
+    write_montage(folder / "montage.png", *stacks)
+    side_by_side = torch.stack(stacks, dim=1).flatten(0, 1)
+    columns = min(16 // len(kinds) * len(kinds), len(side_by_side))
+    logger.images("reconstructions", grid(side_by_side, columns), int(finals["step"].max() or 0))
+    cells = [
+        [row["image"], *pictures(folder, kinds, row["image"], size), *list(row.values())[1:]]
+        for row in wide[:TABLED].to_dicts()
+    ]
+    logger.table("images", ["image", *(kind.removesuffix("s") for kind in kinds), *wide.columns[1:]], cells)
+    keys = ["mean", "low", "high", *(["start"] if "starts" in kinds else [])]
+    logger.summary({f"{name}/{key}": row[key] for name, row in result["summary"].items() for key in keys})
+
+
+def kinds_of_pictures(folder: Path) -> list[str]:
+    """The folders of a run that hold a picture of each image, in the order in which they are shown."""
+    return [kind for kind in ("targets", "starts", "reconstructions") if (folder / kind).is_dir()]
+
+
+def pictures(folder: Path, kinds: list[str], name: str, size: tuple[int, int]) -> list[Tensor]:
+    """The pictures of an image as the run wrote them, each ``[c, h, w]`` in [−1, 1]."""
+    return [read_image(folder / kind / f"{safe_name(name)}.png", *size) for kind in kinds]

@@ -1,0 +1,99 @@
+"""What is measured of a projection: its images, what can be done with its latents, and what it takes to keep it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from zstar.checkpoints.io import save_weights
+from zstar.data.reading import read_image
+from zstar.directions.base import AbstractDirection
+from zstar.editability.base import AbstractEditability, Walked
+from zstar.generators.base import AbstractGenerator
+from zstar.inversion import Inversion
+from zstar.metrics.base import AbstractMetric, AbstractSetMetric
+from zstar.metrics.distribution import Estimate
+from zstar.runs.folder import safe_name
+
+CHUNK = 64
+
+
+def measure(
+    metrics: Mapping[str, AbstractMetric | AbstractSetMetric], images: Tensor, targets: Tensor
+) -> dict[str, list[float]]:
+    """Value per image of every metric that has one and is defined at this size."""
+    values = {}
+    for name, metric in metrics.items():
+        if isinstance(metric, AbstractSetMetric):
+            continue
+        with torch.no_grad():
+            value = metric(images, targets)
+        if value is not None:
+            values[name] = value.tolist()
+    return values
+
+
+def measure_edits(
+    editability: Mapping[str, AbstractEditability],
+    directions: Mapping[str, AbstractDirection],
+    generator: AbstractGenerator,
+    inversion: Inversion,
+) -> dict[str, list[float]]:
+    """What can be done with the latents: each measure's value per image, its mean over the directions that it is
+    defined for.
+
+    ``<measure>/mean`` is called ``<measure>``, its other values ``<measure>_<value>``. Strengths are left out, which
+    mean something else for each direction, and so are single attributes and numbers of all images together.
+    """
+    found: dict[str, list[Tensor]] = {}
+    noise = inversion.noise or inversion.noise_mode
+    for name, direction in directions.items():
+        ends = [direction.label.low, 0.0, direction.label.high]
+        alphas = torch.tensor(ends, device=inversion.latent.device)
+        walked = Walked(name, direction, generator, inversion.latent, inversion.space, alphas, noise)
+        for one in editability.values():
+            for title, values in one(walked).items():
+                kind, _, value = title.partition("/")
+                if "/" not in value and value != "alpha" and len(values) == len(walked):
+                    found.setdefault(kind if value in ("", "mean") else f"{kind}_{value}", []).append(values)
+    return {name: torch.stack(values).double().nanmean(dim=0).tolist() for name, values in found.items()}
+
+
+def write_features(
+    metrics: Mapping[str, AbstractMetric | AbstractSetMetric],
+    folder: Path,
+    ids: list[str],
+    size: tuple[int, int],
+    device: torch.device,
+) -> dict[str, Estimate]:
+    """Write ``features.safetensors`` from the pictures in a run's folder, if a metric needs them; give its numbers.
+
+    The file holds ``targets`` and ``reconstructions``, ``[n, d]`` each, and its card the names of the images and of the
+    network.
+    """
+    chosen = {name: metric for name, metric in metrics.items() if isinstance(metric, AbstractSetMetric)}
+    numbers = {}
+    for name, metric in chosen.items():
+        vectors = {}
+        for kind in ("targets", "reconstructions"):
+            parts = [ids[first : first + CHUNK] for first in range(0, len(ids), CHUNK)]
+            paths = ([folder / kind / f"{safe_name(image)}.png" for image in part] for part in parts)
+            stacks = (torch.stack([read_image(path, *size) for path in part]).to(device) for part in paths)
+            vectors[kind] = torch.cat([metric.features(stack).cpu() for stack in stacks])
+        card = {"kind": "features", "ids": ids, "network": metric.network, "metric": name}
+        save_weights(folder / "features.safetensors", vectors, card)
+        number = metric(vectors["reconstructions"], vectors["targets"])
+        numbers |= {} if number is None else {name: number}
+    return numbers
+
+
+def bytes_per_image(path: Path, images: int) -> float | None:
+    """What has to be kept of an image to get it again, with the generator at hand: its latent, and its noise maps where
+    they were optimised."""
+    if not images:
+        return None
+    with safe_open(path, "pt") as file:
+        kept = [name for name in file.keys() if name == "latent" or name.startswith("noise/")]  # noqa: SIM118
+        return sum(tensor.numel() * tensor.element_size() for tensor in map(file.get_tensor, kept)) / images

@@ -1,0 +1,66 @@
+"""An editing run's folder → one HTML page with its strips, moving pictures and numbers."""
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from zstar.reports.numbers import decimals, show
+from zstar.reports.pages import template
+from zstar.runs.folder import safe_name, write_atomic
+
+STRIPS = 12  # per direction; the folder has all
+
+
+def write_edit_report(folder: str | Path, result: Mapping[str, Any]) -> Path:
+    """Write ``report.html`` from the pictures in ``folder`` and what ``result.json`` is going to say."""
+    folder = Path(folder)
+    page = template("editing.html.jinja").render(
+        result={"version": None, "commit": None, "dirty": False, "left_out": []} | dict(result),
+        sections=[_section(folder, sheet, result) for sheet in result["sheets"]],
+        paths=[
+            {"name": name, "strip": _uri(folder / "interpolations" / f"{name}.png"),
+             "film": _uri(folder / "interpolations" / f"{name}.gif")}
+            for name in result["interpolations"]
+        ],
+        shown=STRIPS,
+        config=(folder / "config.yaml").read_text(encoding="utf-8"),
+        style="",
+    )  # fmt: skip
+    return write_atomic(folder / "report.html", lambda path: path.write_text(page, encoding="utf-8"))
+
+
+def _section(folder: Path, sheet: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page says of one sheet."""
+    name = safe_name(sheet["name"])
+    parts = [part for part, _ in sheet["combinations"][0]]
+    strengths = ["  ".join(f"{alpha:+.3g}" for _, alpha in steps) for steps in sheet["combinations"]]
+    return {
+        "name": sheet["name"],
+        "directions": {part: result["directions"][part] for part in parts},
+        "strengths": strengths,
+        "film": _uri(folder / "animations" / f"{name}.gif"),
+        "strips": [
+            {"id": image, "uri": _uri(folder / "strips" / name / f"{safe_name(image)}.png")}
+            for image in result["images"][:STRIPS]
+        ],
+        "rows": [
+            {
+                "metric": metric if len(parts) == 1 else f"{part}: {metric}",
+                "single": metric.count("/") > 1,  # one factor of many
+                **_numbers(row),
+            }
+            for part in parts
+            for metric, row in result["scores"].get(part, {}).items()
+        ],
+    }  # fmt: skip
+
+
+def _numbers(row: Mapping[str, float]) -> dict[str, Any]:
+    places = decimals(row["mean"], row["low"], row["high"])
+    return {key: show(row[key], places) for key in ("mean", "low", "high")} | {"n": row["n"]}
+
+
+def _uri(path: Path) -> str:
+    kind = {"gif": "image/gif", "png": "image/png"}[path.suffix[1:]]
+    return f"data:{kind};base64," + base64.b64encode(path.read_bytes()).decode()

@@ -1,0 +1,152 @@
+"""A run folder → one HTML page that needs nothing else: no server, no network, no script."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from zstar.images import grid, write_png
+from zstar.reports import charts
+from zstar.reports.gallery import GAIN, SIZE, Section, sections
+from zstar.reports.numbers import decimals, show
+from zstar.reports.pages import template
+from zstar.runs.folder import write_atomic
+from zstar.runs.results import RESULTS_SCHEMA, START, TRAJECTORY, summarize
+
+FAILURES_SHOWN = 200
+OPTIONAL = dict.fromkeys(
+    ["commit", "dirty", "failed", "metrics", "notices", "projectors", "seconds", "skipped_metrics", "steps", "version"]
+)
+
+
+def write_report(folder: str | Path, result: Mapping[str, Any] | None = None) -> Path:
+    """Write ``report.html`` and ``trajectories.svg`` from what is in a run folder; can be done again at any time.
+
+    Arguments:
+        folder: A run folder with ``results.parquet``, ``config.yaml``, ``targets`` and ``reconstructions``, and with
+            ``starts`` where the last projector of a chain started from what another had found.
+        result: What ``result.json`` says or is going to say; read from the folder if not given. Its key ``metrics``
+            (name → ``{"unit": …, "better": "higher" | "lower"}``) is optional.
+
+    Returns:
+        The path of the report.
+    """
+    folder = Path(folder)
+    result = OPTIONAL | dict(result or json.loads((folder / "result.json").read_text(encoding="utf-8")))
+    results = pl.scan_parquet(folder / "results.parquet")
+    values = results.filter(~TRAJECTORY).collect().select(*RESULTS_SCHEMA)
+    failed, facts = result["failed"] or {}, result["metrics"] or {}
+    table = summarize(values, failed)
+    curves = trajectories(results)
+    chain = result["projectors"] or result["method"].split("+")
+    leading = next((row for row in table.to_dicts() if row["metric"] == "psnr"), next(iter(table.to_dicts()), None))
+    config = folder / "config.yaml"
+    page = template("projection.html.jinja").render(
+        result=result,
+        total=len({*values["image"], *failed}),
+        leading=leading and numbers(leading, facts),
+        rows=[numbers(row, facts) for row in table.to_dicts()],
+        projectors=chain,
+        start=chain[-2] if table["start"].is_not_null().any() else "",
+        sections=pictures(folder, values, failed, leading["metric"], facts) if leading else [],
+        distributions=list(distributions(values, table, failed)),
+        curves=curves,
+        failed=list(failed.items())[:FAILURES_SHOWN],
+        failures=len(failed),
+        gain=GAIN,
+        size=SIZE,
+        style=charts.STYLE,
+        config=config.read_text(encoding="utf-8") if config.is_file() else "",
+    )
+    if curves:
+        drawing = charts.stack([(curve["metric"], curve["svg"]) for curve in curves])
+        write_atomic(folder / "trajectories.svg", lambda path: path.write_text(drawing, encoding="utf-8"))
+    return write_atomic(folder / "report.html", lambda path: path.write_text(page, encoding="utf-8"))
+
+
+def write_montage(
+    path: str | Path,
+    targets: Float[Tensor, "b c h w"],
+    *made: Float[Tensor, "b c h w"],
+    columns: int = 8,
+) -> None:
+    """Write a PNG in which each row of ``columns`` targets has what was made of them below it; images in [−1, 1].
+
+    Small images are enlarged two or three times, pixel by pixel.
+    """
+    columns = min(columns, len(targets))
+    rows = zip(*(images.cpu().split(columns) for images in (targets, *made)), strict=True)
+    blank = targets.new_ones(-len(targets) % columns, *targets.shape[1:]).cpu()  # keeps the last group of rows apart
+    cells = torch.cat([part for group in rows for row in group for part in (row, blank[: columns - len(row)])])
+    factor = max(1, min(3, 192 // max(targets.shape[-2:])))
+    cells = cells.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
+    write_png(path, grid(cells, columns, gap=2 * factor))
+
+
+def numbers(row: Mapping[str, Any], facts: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """A row of a summary with its numbers as text, and the unit and direction of its metric."""
+    places = decimals(row["mean"], row["low"], row["high"])
+    names = ("mean", "low", "high", "median", "p5", "p95", "start", "start_low", "start_high")
+    return {**row, **{name: show(row[name], places) for name in names}, "places": places, **about(row["metric"], facts)}
+
+
+def about(metric: str, facts: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Unit and direction of a metric, as far as they are known."""
+    known = facts.get(metric, {})
+    unit = known.get("unit") or {"psnr": "dB", "seconds": "s"}.get(metric, "")
+    return {"unit": unit, "arrow": {"higher": "↑", "lower": "↓"}.get(known.get("better", ""), "")}
+
+
+def pictures(
+    folder: Path, values: pl.DataFrame, failed: Iterable[str], metric: str, facts: Mapping[str, Mapping[str, str]]
+) -> list[Section]:
+    """The sections with pictures, chosen by ``metric``, for the template."""
+    higher = facts.get(metric, {}).get("better", "higher" if metric == "psnr" else "lower") == "higher"
+    starts = per_image(values, failed, START + metric)
+    return sections(folder, per_image(values, failed, metric), metric, higher, starts)
+
+
+def per_image(values: pl.DataFrame, failed: Iterable[str], metric: str) -> dict[str, float]:
+    """Image → value of a metric, for those that have one and did not fail, in the order of the data set."""
+    kept = values.filter((pl.col("metric") == metric) & ~pl.col("image").is_in(list(failed)))
+    means = kept.group_by("image", maintain_order=True).agg(pl.col("value").mean()).drop_nulls().drop_nans()
+    return dict(means.iter_rows())
+
+
+def distributions(results: pl.DataFrame, table: pl.DataFrame, failed: Iterable[str]) -> Iterable[dict[str, str]]:
+    """A histogram for each metric, or the one value that all images share."""
+    for row in table.to_dicts():
+        values = np.array(list(per_image(results, failed, row["metric"]).values()))
+        finite = values[np.isfinite(values)]
+        note = f"{len(values) - len(finite)} infinite values are not drawn" if len(finite) < len(values) else ""
+        if not len(finite):
+            continue
+        if finite.min() == finite.max():
+            text = show(float(finite[0]), decimals(float(finite[0]), None, None))
+            yield {"metric": row["metric"], "svg": "", "note": f"{text} for every image"}
+            continue
+        label = f"distribution of {row['metric']} over {len(values)} images"
+        svg = charts.histogram(finite, row["mean"], (row["low"], row["high"]), label)
+        yield {"metric": row["metric"], "svg": svg, "note": note}
+
+
+def trajectories(results: pl.LazyFrame) -> list[dict[str, str]]:
+    """A curve over the steps for each ``loss/…``: median, and 5th to 95th percentile over the images at that step."""
+    value, names = pl.col("value"), results.select(pl.col("metric").unique()).collect()["metric"]
+    found = []
+    for name in sorted(name for name in names if name.startswith("loss/")):  # one at a time, to be sparing with memory
+        rows = results.filter((pl.col("metric") == name) & value.is_finite()).select("step", "value")
+        bands = rows.group_by("step").agg(median=value.median(), low=value.quantile(0.05), high=value.quantile(0.95))
+        steps = bands.sort("step").collect(engine="streaming")
+        if steps.height > 1:
+            columns = (steps[column].to_numpy().astype(float) for column in ("step", "median", "low", "high"))
+            title, last, end = name.removeprefix("loss/"), steps["step"][-1], steps["median"][-1]
+            svg = charts.curve(*columns, f"{title} over {last} steps")
+            found.append({"metric": title, "svg": svg, "note": f"median {end:.4g} at step {last}"})
+    return sorted(found, key=lambda entry: entry["metric"] != "total")

@@ -1,0 +1,141 @@
+"""The run folder: what a run writes there, and how a finished, a killed and a failed run are told apart."""
+
+import hashlib
+import json
+import os
+import platform
+import re
+import subprocess
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import zstar
+
+UNHASHED = frozenset({"logger", "hydra", "output", "name", "tags", "group"})  # these choose where results go, not what
+ORDERED = frozenset({"projector"})  # the order of these entries is the order in which they are carried out
+ABANDONED = 3600.0  # seconds after which a half-written file of another machine is nobody's
+PACKAGES = ("torch", "torchvision", "numpy", "pytorch-lightning", "hydra-core", "lpips", "wandb")
+
+
+def write_atomic(path: str | Path, writer: Callable[[Path], object]) -> Path:
+    """Let ``writer`` fill a file beside ``path``, then rename it: whenever the process dies, ``path`` is whole."""
+    (path := Path(path)).parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{platform.node()}.{os.getpid()}.partial{path.suffix}")
+    try:
+        writer(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def write_json(path: str | Path, obj: object) -> Path:
+    """Write plain Python containers as readable JSON, atomically."""
+    text = json.dumps(obj, indent=2, ensure_ascii=False) + "\n"
+    return write_atomic(path, lambda file: file.write_text(text, encoding="utf-8"))
+
+
+def clear_partial(folder: str | Path) -> None:
+    """Delete what killed processes left half-written in ``folder``; what a live one is writing stays."""
+    for leftover in Path(folder).rglob(".*.partial*"):
+        if not _written_now(leftover):
+            leftover.unlink(missing_ok=True)
+
+
+def _written_now(leftover: Path) -> bool:
+    """Whether the process that a half-written file is named by may still be writing it."""
+    *name, process = leftover.name.rpartition(".partial")[0].split(".")
+    if not process.isdigit() or int(process) == os.getpid():
+        return False
+    if not ".".join(name).endswith(f".{platform.node()}"):  # of another machine: nobody writes for an hour on end
+        with suppress(FileNotFoundError):
+            return time.time() - leftover.stat().st_mtime < ABANDONED
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        pass
+    return True
+
+
+def safe_name(identifier: str) -> str:
+    """A file name without extension for an image id: no separators, at most 120 characters, different for every id."""
+    if re.fullmatch(r"(?!.*-[0-9a-f]{12}$)[A-Za-z0-9][A-Za-z0-9._-]{0,99}", identifier):
+        return identifier
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", identifier).strip("._-")[:100]
+    return f"{stem or 'image'}-{hashlib.sha256(identifier.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
+
+
+def config_hash(plain: Mapping[str, Any]) -> str:
+    """Twelve hex digits for all that can change a result; neither ``UNHASHED`` keys, nor order, nor 1 for 1.0 do."""
+    kept = {key: _canonical(value, key in ORDERED) for key, value in plain.items() if key not in UNHASHED}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _canonical(value: Any, ordered: bool = False) -> Any:
+    if isinstance(value, Mapping):
+        entries = {str(key): _canonical(entry) for key, entry in value.items()}
+        return list(entries.items()) if ordered else entries
+    if isinstance(value, list | tuple):
+        return [_canonical(entry) for entry in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def finished(folder: str | Path, wanted: str) -> dict[str, Any] | None:
+    """``result.json`` of a run that has finished in ``folder`` with the config hash ``wanted``, else ``None``."""
+    path = Path(folder) / "result.json"
+    result = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return result if result.get("status") == "finished" and result.get("config_hash") == wanted else None
+
+
+def record_result(folder: str | Path, result: Mapping[str, Any]) -> Path:
+    """Write ``result.json``, the last file of a run: from here on, it counts as finished."""
+    (Path(folder) / "failed.txt").unlink(missing_ok=True)
+    return write_json(Path(folder) / "result.json", {"status": "finished", **result})
+
+
+def record_failure(folder: str | Path, exc: BaseException | str) -> Path:
+    """Write the traceback to ``failed.txt`` and no ``result.json``: asked for again, the run is done again."""
+    text = exc if isinstance(exc, str) else "".join(traceback.format_exception(exc))
+    return write_atomic(Path(folder) / "failed.txt", lambda file: file.write_text(text, encoding="utf-8"))
+
+
+def commit() -> dict[str, Any]:
+    """Version of zstar and, in a git checkout, its ``commit`` and whether files differ from it (``dirty``)."""
+    found: dict[str, Any] = {"version": zstar.__version__}
+    if ((root := Path(__file__).resolve().parents[3]) / ".git").exists():  # git alone finds other projects too
+        with suppress(OSError, subprocess.CalledProcessError):
+            questions = (["rev-parse", "HEAD"], ["status", "--porcelain"])
+            calls = (["git", "-C", root, *words] for words in questions)
+            head, files = (subprocess.check_output(call, text=True, stderr=subprocess.DEVNULL) for call in calls)
+            found |= {"commit": head.strip(), "dirty": bool(files)}
+    return found
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, zstar and the packages that results depend on; absent packages are left out."""
+    found = {"python": platform.python_version(), "zstar": zstar.__version__}
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """Processor, its cores and threads used, system, and the GPU where torch sees one."""
+    import torch  # takes seconds, and those who read runs can do without
+
+    info = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.+)", info.read_text()) if info.is_file() else []
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    found = {"cpu": names[0] if names else platform.machine(), "cores": os.cpu_count(), "gpu": gpu}
+    return {**found, "threads": torch.get_num_threads(), "system": platform.system()}

@@ -1,0 +1,88 @@
+"""What every job with a folder of its own does around its work: have the folder for itself, skip it if it is done, log
+it, record how it failed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from zstar.config.build import build
+from zstar.runs.folder import clear_partial, finished, record_failure
+from zstar.runs.locks import hold
+
+
+class Record(Protocol):
+    """What a run needs of a logger; those of ``zstar.loggers`` have it."""
+
+    def start(
+        self,
+        folder: Path,
+        config: Mapping[str, Any],
+        job: str,
+        name: str,
+        tags: Sequence[str] = (),
+        group: str | None = None,
+    ) -> None:
+        """Open the record of a job."""
+
+    def finish(self, failed: bool = False) -> None:
+        """Close the record, marked as failed or not."""
+
+
+class Stopped(Exception):
+    """Whoever watches a run has seen enough of it: it has not failed, and asked for again it goes on."""
+
+
+def run_in(
+    folder: Path,
+    key: str,
+    plain: Mapping[str, Any],
+    job: str,
+    name: str,
+    work: Callable[[Any], dict[str, Any]],
+    group: str | None = None,
+    notices: Sequence[str] = (),
+    wait: bool = False,
+) -> dict[str, Any]:
+    """Do ``work`` in ``folder``, unless a run with the hash ``key`` has finished there.
+
+    Arguments:
+        plain: The configuration as plain containers, with ``logger`` and ``tags``.
+        job, name, group: What the logger is told.
+        work: Does it, with the logger that is open meanwhile, and returns the content of ``result.json``.
+        notices: What is printed before anything else.
+        wait: Whether a folder that another process is at work in is waited for.
+
+    Returns:
+        The content of ``result.json``, with the run's folder under ``folder`` and, under ``skipped``, whether it had
+        finished before.
+
+    Raises:
+        LeftToAnother: Another process is at work in ``folder``, and it is not to be waited for.
+    """
+    for notice in notices:
+        print(notice)
+    if result := finished(folder, key):
+        return skip(folder, result)
+    with hold(folder / ".lock", wait):
+        if result := finished(folder, key):  # by the process that held it until now
+            return skip(folder, result)
+        clear_partial(folder)
+        logger: Record = build(plain["logger"])
+        failed = True
+        try:
+            logger.start(folder, plain, job=job, name=name, tags=plain["tags"], group=group)
+            result = work(logger)
+            failed = False
+        except BaseException as error:
+            if not isinstance(error, Stopped):
+                record_failure(folder, error)
+            raise
+        finally:
+            logger.finish(failed=failed)
+    return {**result, "folder": str(folder), "skipped": False}
+
+
+def skip(folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run that had finished before comes down to."""
+    print(f"finished already, nothing to do: {folder}/report.html")
+    return {**result, "folder": str(folder), "skipped": True}

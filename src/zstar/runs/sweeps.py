@@ -1,0 +1,159 @@
+"""What became of the cells of a sweep: each says in a file how it ended, and who began the sweep sums up.
+
+Files, because the cells of a launcher run in other processes and on other machines. What failed is kept beside the
+runs, in ``<output>/failed/``, until the same cell succeeds.
+"""
+
+import json
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException, MissingConfigException
+from hydra.experimental.callback import Callback
+from hydra.plugins.sweeper import Sweeper
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from zstar.config.build import to_plain
+from zstar.config.messages import complain, explain
+from zstar.runs.folder import UNHASHED, config_hash, write_json
+
+Outcome = Literal["done", "skipped", "left", "failed"]
+IMPOSSIBLE = "impossible"  # the key that says of a cell why it can't be composed
+WORDS = {"done": "done", "skipped": "finished before", "left": "left to other processes", "failed": "failed"}
+
+
+class Cells(Callback):
+    """Remembers where the cells of the sweep that begins say how they end; ``hydra.callbacks`` of the programs.
+
+    Attributes:
+        folder: Of the sweep that this process has begun, if it has begun one.
+    """
+
+    folder: Path | None = None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Hydra calls it before the first cell, in the process that begins the sweep."""
+        Cells.folder = Path(config.hydra.sweep.dir).absolute() / "cells"
+
+
+def let_cells_fail() -> None:
+    """Make a cell that can't be composed fail as any other does, where Hydra would end the sweep before its first cell.
+
+    What is wrong with every cell still ends it: options that don't exist, and keys that no other choice brings.
+    """
+    load: Callable[..., DictConfig] = ConfigLoaderImpl.load_sweep_config
+    if load.__name__ == "compose_or_say_why":
+        return
+
+    def compose_or_say_why(self: ConfigLoaderImpl, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        try:
+            return load(self, master_config, sweep_overrides)
+        except MissingConfigException:
+            raise
+        except ConfigCompositionException as error:
+            load(self, master_config, [w for w in sweep_overrides if w in list(master_config.hydra.overrides.task)])
+            words: list[str] = []
+            for word in sorted(sweep_overrides, key=lambda word: "." in word.partition("=")[0]):  # choices come first
+                with suppress(ConfigCompositionException):
+                    cfg = load(self, master_config, [*words, word])
+                    words.append(word)
+            with open_dict(cfg):
+                cfg.hydra.overrides.task = sweep_overrides
+                cfg[IMPOSSIBLE] = explain(error, sweep_overrides)
+            return cfg
+
+    ConfigLoaderImpl.load_sweep_config = compose_or_say_why
+    Sweeper.validate_batch_is_legal = validate_what_is_new
+
+
+def validate_what_is_new(self: Sweeper, batch: Sequence[Sequence[str]]) -> None:
+    """Compose, before the first cell, those cells with a choice or a key that no cell before them has.
+
+    Hydra composes all of them, each a second time when its turn comes, which takes longer than many a cell: a value
+    beside another of the same key fails no composition.
+    """
+    loader, choices, known = self.hydra_context.config_loader, {}, set()
+    place = {"config_name": self.config.hydra.job.config_name, "overrides": list(self.config.hydra.overrides.hydra)}
+
+    def word(override: str) -> str:
+        key = override.partition("=")[0]
+        if key not in choices:
+            choices[key] = bool(loader.get_group_options(key.lstrip("+~").partition("@")[0], **place))
+        return override if choices[key] else key
+
+    for overrides in batch:
+        words = {word(override) for override in overrides}
+        if not words <= known:
+            loader.load_sweep_config(self.config, list(overrides))
+            known |= words
+
+
+def require_possible(cfg: Mapping[str, Any]) -> None:
+    """Errors: ``ValueError`` if the overrides of a cell don't fit one another."""
+    if reason := cfg.get(IMPOSSIBLE):
+        raise ValueError(reason)
+
+
+def end_cell(outcome: Outcome, reason: str | None = None) -> None:
+    """Say how the cell of this process ended, if it is one of a sweep."""
+    hydra = HydraConfig.get()
+    path = Path(hydra.sweep.dir) / "cells" / f"{hydra.job.num:06d}.json"
+    write_json(path, {"outcome": outcome, "overrides": list(hydra.overrides.task), "reason": reason})
+
+
+def failure_file(cfg: DictConfig) -> Path:
+    """Where the failure of a cell is kept; it is called by the hash of its configuration or its overrides."""
+    words = [word for word in HydraConfig.get().overrides.task if word.partition("=")[0] not in UNHASHED]
+    plain: Mapping[str, Any] = {"overrides": sorted(words)}
+    if IMPOSSIBLE not in cfg:
+        with suppress(Exception):  # what can't be resolved has no plain form
+            plain = to_plain(cfg)
+    return Path(str(cfg.get("output"))) / "failed" / f"{config_hash(plain)}.json"
+
+
+def record_failed_cell(cfg: DictConfig, error: Exception) -> str:
+    """Keep what failed, with its traceback; returns the reason in one line."""
+    last = traceback.format_exception_only(error)[-1].strip()
+    reason = complain(error, str(cfg.get("output"))) or last
+    path = failure_file(cfg)
+    protocol = cfg.get("protocol")
+    record = {
+        "status": "failed",
+        "label": cfg.get("label"),
+        "overrides": list(HydraConfig.get().overrides.task),
+        "reason": reason,
+        "traceback": None if IMPOSSIBLE in cfg else "".join(traceback.format_exception(error)),
+        "seed": cfg.get("seed"),
+        "protocol": OmegaConf.to_container(protocol) if OmegaConf.is_config(protocol) else protocol,
+        "config_hash": path.stem,
+    }
+    with suppress(OSError):  # where nothing can be written, that is the reason, and the summary says it
+        write_json(path, record)
+    return reason
+
+
+def sum_up(folder: Path) -> bool:
+    """Print how the cells of a sweep ended, with the reason of each failure; returns whether none failed."""
+    cells = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("[0-9]*.json"))]
+    if not cells:
+        print(f"sweep: no cell has said how it ended; {folder} has to be the same folder for all machines")
+        return False
+    ends = [cell["outcome"] for cell in cells]
+    counts = [f"{ends.count(outcome)} {words}" for outcome, words in WORDS.items() if outcome in ends]
+    print(f"sweep: {len(cells)} {'cell' if len(cells) == 1 else 'cells'}: {', '.join(counts)}")
+    for cell, words in zip(cells, distinct([cell["overrides"] for cell in cells]), strict=True):
+        if cell["outcome"] in ("failed", "left"):
+            print(f"{cell['outcome']}: {words}" + (f": {cell['reason']}" if cell["reason"] else ""))
+    return "failed" not in ends
+
+
+def distinct(overrides: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Of the overrides of each cell, those that it does not share with all others; all of them where there are none."""
+    shared = set(overrides[0]).intersection(*overrides[1:])
+    for words in overrides:
+        yield " ".join([word for word in words if word not in shared] or words)

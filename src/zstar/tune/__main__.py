@@ -1,0 +1,104 @@
+"""Search for the best settings of a projection: ``python -m zstar.tune optimizer --trials 30 method=adam_w``.
+
+Each trial is a run of ``invert.py`` on the validation split where the data has one. The same command goes on with the
+search, in several processes at once if it is given several times.
+"""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import optuna
+import yaml
+from hydra.errors import HydraException
+from optuna.trial import TrialState
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from zstar.config.messages import explain
+from zstar.runs.folder import write_atomic
+from zstar.tune.search_space import read_space
+from zstar.tune.study import Tuning
+
+SHOWN = 10  # trials in the table
+ENOUGH = 8  # trials from which something can be said of the importance of a setting
+
+
+def conclude(tuning: Tuning, words: Sequence[str]) -> None:
+    """Print the trials, best first, what matters most, and how to use the best; write it to ``best.yaml``."""
+    done = tuning.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    print("trials:", ", ".join(f"{count} {name}" for name, count in tuning.counts().items()) or "none")
+    if not done:
+        print("no trial has a result; see the errors above")
+        return
+    table = Table("trial", tuning.metric, *tuning.space, box=SIMPLE_HEAD)
+    for trial in sorted(done, key=lambda one: one.value, reverse=tuning.study.direction.name == "MAXIMIZE")[:SHOWN]:
+        table.add_row(str(trial.number), f"{trial.value:.5g}", *(short(trial.params[key]) for key in tuning.space))
+    Console().print(table)
+    if len(tuning.space) > 1 and len(done) >= ENOUGH:
+        shares = optuna.importance.get_param_importances(tuning.study).items()
+        print(f"importance: {', '.join(f'{key} {share:.0%}' for key, share in shares)}")
+    best = tuning.study.best_trial
+    path = tuning.folder / "experiment" / "best.yaml"
+    head = f"# @package _global_\n# {tuning.metric} {best.value:.6g}: trial {best.number} of {tuning.describe()}\n"
+    write_atomic(path, lambda part: part.write_text(head + as_recipe(best.params), encoding="utf-8"))
+    rest = [word for word in words if not word.startswith(("data.split=", "output=", "logger="))]
+    print(f"best: {path}; use it with")
+    print("  " + shlex.join(["python", "invert.py", "--config-dir", str(tuning.folder), "experiment=best", *rest]))
+
+
+def as_recipe(params: Mapping[str, Any]) -> str:
+    """Settings as a file for ``experiment=``: choices of groups first, then values, nested."""
+    values: dict[str, Any] = {}
+    for key, value in params.items():
+        plain = yaml.safe_load(value) if isinstance(value, str) else value
+        if files("zstar.conf").joinpath(key).is_dir():
+            values.setdefault("defaults", []).append({f"override /{key}": plain})
+            continue
+        *parents, name = key.split(".")
+        place = values
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[name] = plain
+    return yaml.safe_dump(values, sort_keys=False)
+
+
+def short(value: Any) -> str:
+    """A value for a table."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def tune(arguments: Sequence[str] | None = None) -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(
+        "python -m zstar.tune", description="Search for the best settings of a projection."
+    )
+    parser.add_argument("search", help="a file of ranges and choices, or the name of one in conf/search")
+    parser.add_argument("overrides", nargs="*", help="as for invert.py, the same for all trials")
+    parser.add_argument("--trials", type=int, default=30, help="in all, with those that the study has already")
+    parser.add_argument("--metric", default="psnr", help="whose mean over the images is to be the best")
+    parser.add_argument("--name", help="of the study; the default is that of the search")
+    parser.add_argument("--seed", type=int, default=0, help="of the choices that the search makes")
+    said = parser.parse_intermixed_args(arguments)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    folder = Path("outputs/tune") / (said.name or Path(said.search).stem)
+    try:
+        if taken := [word for word in said.overrides if word.startswith(("experiment=", "output=", "name="))]:
+            raise ValueError(f"{taken[0]}: the search says this itself; leave it out, or write its settings one by one")
+        if grids := [word for word in said.overrides if word.startswith("sweep=")]:
+            raise ValueError(f"{grids[0]}: a search makes one trial after another and no grid; leave it out")
+        tuning = Tuning(folder, read_space(said.search), said.overrides, said.metric, said.seed)
+        tuning.run(said.trials)
+        conclude(tuning, said.overrides)
+    except (ValueError, HydraException) as error:
+        print(f"error: {explain(error, said.overrides) or error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    tune()

@@ -1,0 +1,110 @@
+"""What a search goes through: which keys, in which ranges, from a YAML file."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from zstar.config.signatures import nearest
+
+FIELDS = ("low", "high", "log", "step")
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from ``low`` to ``high``, both included: whole ones if both are, on a logarithmic scale if ``log``."""
+
+    low: int | float
+    high: int | float
+    log: bool = False
+    step: int | float | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether only whole numbers are meant."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    def suggest(self, trial: Any, key: str) -> str:
+        """A value for the command line, which a trial of Optuna chooses."""
+        if self.whole:
+            return str(trial.suggest_int(key, self.low, self.high, step=int(self.step or 1), log=self.log))
+        return repr(float(trial.suggest_float(key, self.low, self.high, step=self.step, log=self.log)))
+
+    def example(self) -> str:
+        """One of the values, to try the key with."""
+        return str(self.low)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several values, as they stand on a command line."""
+
+    options: tuple[str, ...]
+
+    def suggest(self, trial: Any, key: str) -> str:
+        """As :meth:`Range.suggest`."""
+        return trial.suggest_categorical(key, self.options)
+
+    def example(self) -> str:
+        """As :meth:`Range.example`."""
+        return self.options[0]
+
+
+Space = dict[str, Range | Choice]
+
+
+def read_space(name: str) -> Space:
+    """The search space in the file ``name``, or in the one of that name that ships in ``conf/search``.
+
+    The file maps keys of the configuration to ranges, ``{low: 0.003, high: 0.3, log: true}`` or
+    ``{low: 10, high: 200}``, and to lists of choices, ``[w, w_plus]``, of which a choice may be a list itself.
+
+    Raises:
+        ValueError: There is no such file, or what it says can't be searched.
+    """
+    folder = files("zstar.conf").joinpath("search")
+    path = Path(name) if Path(name).suffix in (".yaml", ".yml") else folder.joinpath(f"{name}.yaml")
+    if not path.is_file():
+        names = [Path(str(entry)).stem for entry in folder.iterdir()]
+        raise ValueError(f"search: there is no '{name}'; {nearest(name, names)}, or give the path of a .yaml file")
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"search: {path} is no YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(found, Mapping) or not found:
+        raise ValueError(f"search: {path} names no key; write lines such as 'optimizer.lr: {{low: 0.003, high: 0.3}}'")
+    return {str(key): _read(f"search: {key}", said) for key, said in found.items()}
+
+
+def _read(key: str, said: Any) -> Range | Choice:
+    if isinstance(said, list):
+        if len(options := dict.fromkeys(map(in_words, said))) < 2:
+            raise ValueError(f"{key}: there is nothing to choose in {said}; give two values or more")
+        return Choice(tuple(options))
+    if not isinstance(said, Mapping):
+        raise ValueError(f"{key}: {said!r} is no range and no list; write {{low: …, high: …}} or [a, b]")
+    if unknown := [field for field in said if field not in FIELDS]:
+        raise ValueError(f"{key}: a range has no '{unknown[0]}'; {nearest(str(unknown[0]), FIELDS)}")
+    low, high, step, log = said.get("low"), said.get("high"), said.get("step"), said.get("log", False)
+    for field, value in (("low", low), ("high", high), *([("step", step)] if step is not None else [])):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            hint = "; YAML reads 1e-3 as text, write 1.0e-3" if isinstance(value, str) else ""
+            raise ValueError(f"{key}: {field} is {value!r} and has to be a number{hint}")
+    if not low < high:
+        raise ValueError(f"{key}: low={low} is not below high={high}; swap them, or leave the key out")
+    if not isinstance(log, bool) or (log and (low <= 0 or step is not None)):
+        raise ValueError(f"{key}: log: {log} needs a low above 0 and no step; choose log: false, or another range")
+    if step is not None and not 0 < step <= high - low:
+        raise ValueError(f"{key}: step={step} does not fit between low={low} and high={high}; choose a smaller one")
+    return Range(low, high, log, step)
+
+
+def in_words(value: Any) -> str:
+    """A value of YAML as it stands on a command line: ``true``, ``null``, ``[mean,optimization]``."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"[{','.join(map(in_words, value))}]"
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,161 @@
+"""A search for the best settings of a projection: a study of Optuna, whose trials are ordinary runs.
+
+The study is a file: whoever opens it goes on with it, several processes at once share it, and a trial whose process was
+killed is made again. A trial that is worse than most were after as many images is not finished.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+from uuid import uuid4
+
+import optuna
+from hydra import compose, initialize_config_module
+from hydra.errors import HydraException
+from optuna.trial import TrialState
+
+from zstar.config.check import check
+from zstar.config.messages import complain, explain
+from zstar.config.schema import Invert
+from zstar.config.signatures import nearest, resolve
+from zstar.metrics.base import AbstractMetric
+from zstar.projection.run import run
+from zstar.runs.lifecycle import Stopped
+from zstar.runs.locks import LeftToAnother, hold
+from zstar.tune.search_space import Space
+
+
+class Tuning:
+    """A study of Optuna over runs of ``invert.py``.
+
+    Arguments:
+        folder: Of the study: ``<folder>.db`` is the study itself, the runs are in the folder.
+        space: What is searched.
+        base: Overrides that all trials share.
+        metric: Name of the metric whose mean over the images is searched for the best.
+        seed: Of the choices that the search makes.
+    """
+
+    def __init__(self, folder: Path, space: Space, base: Sequence[str], metric: str, seed: int = 0) -> None:
+        self.folder, self.space, self.metric, self.seed = folder, space, metric, seed
+        self.base = [*base]
+        cfg = self.compose({key: one.example() for key, one in space.items()})
+        keys = {word.partition("=")[0] for word in base}
+        if "split" in cfg.data and "data.split" not in keys:
+            self.base.append("data.split=validation")
+        elif "split" not in cfg.data and not keys & {"data.first", "data.count"}:
+            print("note: what is searched on should not be what is reported; hold images out by data.first, data.count")
+        self.base += [f"output={folder}", *(["logger=none"] if "logger" not in keys else [])]
+        check(self.compose({key: one.example() for key, one in space.items()}), Invert)
+        self.worker = f"{uuid4().hex}.lock"
+        with hold(folder / ".lock", wait=True):
+            self.study = optuna.create_study(
+                study_name=folder.name,
+                storage=f"sqlite:///{folder}.db",
+                direction=direction(cfg.get("metric") or {}, metric),
+                load_if_exists=True,
+                pruner=optuna.pruners.MedianPruner(),
+            )
+            if (said := self.study.user_attrs.get("searched", self.describe())) != self.describe():
+                raise ValueError(f"name: {folder}.db searches {said}, not {self.describe()}; choose another --name")
+            self.study.set_user_attr("searched", said)
+
+    def describe(self) -> str:
+        """What has to be the same for trials to belong to one study."""
+        return f"{self.metric} by {', '.join(sorted(self.space))} with {' '.join(sorted(self.base))}"
+
+    def compose(self, values: Mapping[str, str]) -> Any:
+        """The configuration of a trial."""
+        with initialize_config_module("zstar.conf", version_base="1.3"):
+            return compose("invert", overrides=[*self.base, *(f"{key}={value}" for key, value in values.items())])
+
+    def counts(self) -> dict[str, int]:
+        """How many trials ended in which way."""
+        killed = self.study.user_attrs.get("killed", [])
+        ends = [one.state.name.lower() for one in self.study.get_trials(deepcopy=False) if one.number not in killed]
+        return {name: ends.count(name) for name in ("complete", "pruned", "fail", "running") if name in ends}
+
+    def run(self, trials: int) -> None:
+        """Make trials until the study has so many; those of processes that died are made again."""
+        with hold(self.folder / ".workers" / self.worker):
+            while (trial := self.next(trials)) is not None:
+                self.carry_out(trial)
+
+    def next(self, trials: int) -> optuna.Trial | None:
+        """The next trial, unless there are enough; one process at a time asks."""
+        with hold(self.folder / ".lock", wait=True):
+            killed: list[int] = self.study.user_attrs.get("killed", [])
+            for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                if self.is_dead(trial.user_attrs.get("worker")):
+                    self.study.set_user_attr("killed", killed := [*killed, trial.number])
+                    self.study.tell(trial.number, state=TrialState.FAIL)
+                    self.study.enqueue_trial(trial.params)
+            every = self.study.get_trials(deepcopy=False)
+            made = [one for one in every if one.state is not TrialState.WAITING and one.number not in killed]
+            if len(made) >= trials:
+                return None
+            self.study.sampler = optuna.samplers.TPESampler(seed=Random(f"{self.seed} {len(made)}").getrandbits(32))
+            trial = self.study.ask()
+            trial.set_user_attr("worker", self.worker)
+            return trial
+
+    def is_dead(self, worker: str | None) -> bool:
+        """Whether the process that a running trial belongs to has ended: nobody holds its lock."""
+        if worker is None:
+            return True
+        try:
+            with hold(self.folder / ".workers" / worker):
+                return True
+        except LeftToAnother:
+            return False
+
+    def carry_out(self, trial: optuna.Trial) -> None:
+        """Run a trial and tell the study what it found; one that can't be run has failed, and the search goes on."""
+        values = {key: one.suggest(trial, key) for key, one in self.space.items()}
+        print(f"trial {trial.number}: {' '.join(f'{key}={value}' for key, value in values.items())}", flush=True)
+        found: list[float] = []
+
+        def watch(rows: Any) -> None:
+            means = rows.filter((rows["metric"] == self.metric) & rows["value"].is_finite())
+            found.extend(means["value"].to_list())
+            if found:
+                trial.report(sum(found) / len(found), len(found))
+                if trial.should_prune():
+                    raise Stopped(f"trial {trial.number}: pruned after {len(found)} images")
+
+        try:
+            result = run(self.compose(values), wait=True, watch=watch)
+            diverged = [name for name, reason in result["failed"].items() if reason.startswith("diverged")]
+            if diverged:  # what is left may well be the easier images
+                raise ValueError(f"{len(diverged)} of {result['images'] + len(diverged)} images diverged")
+        except Stopped as stopped:
+            print(stopped)
+            self.study.tell(trial, state=TrialState.PRUNED)
+        except Exception as error:
+            self.study.tell(trial, state=TrialState.FAIL)
+            print(f"trial {trial.number} failed: {say(error, str(self.folder))}", file=sys.stderr)
+        else:
+            trial.set_user_attr("folder", result["folder"])
+            self.study.tell(trial, result["summary"][self.metric]["mean"])
+
+
+def direction(metrics: Mapping[str, Any], name: str) -> str:
+    """Which way a metric gets better, of those that are measured."""
+    if name not in metrics:
+        raise ValueError(f"metric: '{name}' is not measured; {nearest(name, metrics)}")
+    better = getattr(resolve(metrics[name]["_target_"]), "better", None)
+    if better is None or not issubclass(resolve(metrics[name]["_target_"]), AbstractMetric):
+        raise ValueError(f"metric: '{name}' has no value per image to search by; choose another, such as psnr")
+    return {"higher": "maximize", "lower": "minimize"}[better]
+
+
+def say(error: Exception, output: str) -> str:
+    """What went wrong, in one sentence where it is the input's fault; an error of the program as it is."""
+    if isinstance(error, HydraException):
+        return explain(error) or str(error)
+    sentence = complain(error, output)
+    if sentence is None:
+        raise error
+    return sentence
