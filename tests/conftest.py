@@ -115,9 +115,9 @@ def moco_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def guess() -> Callable[..., Any]:
-    """``guess(space, source)``: an inverter for ``space`` by one random layer, whose latents are of ``source``."""
+    """``guess(space, source)``: an encoder for ``space`` by one random layer, whose latents are of ``source``."""
     from zstar.encoders.base import AbstractEncoder
-    from zstar.encoders.inverter import Inverter
+    from zstar.encoders.trained import TrainedEncoder
 
     class Guess(AbstractEncoder):
         def __init__(self, *sizes: Any) -> None:
@@ -127,12 +127,12 @@ def guess() -> Callable[..., Any]:
         def forward(self, images: torch.Tensor, latent: torch.Tensor, reconstruction: Any = None) -> torch.Tensor:
             return self.place(self.body(images.flatten(1)).view(-1, self.rows, self.width))
 
-    def make(space: Any, source: str | None = None) -> Inverter:
+    def make(space: Any, source: str | None = None) -> TrainedEncoder:
         generator, name = space.generator, source or space.name
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(3)
             mean = torch.zeros(generator.shape(name))
             network = Guess(generator.resolution, generator.channels, tuple(mean.shape), mean, 1.0)
-        return Inverter(network.eval().requires_grad_(False), name)
+        return TrainedEncoder(network.eval().requires_grad_(False), name)
 
     return make

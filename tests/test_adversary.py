@@ -83,7 +83,7 @@ def test_far_off_codes_are_told_from_those_of_the_mapping_network(tiny: StyleGAN
     real, fake = logits(adversary, latents(space, 64, 77)), logits(adversary, far_off(space, 64, 78))
     right = torch.cat([real > 0, fake < 0]).double().mean()
     assert right > 0.95
-    assert adversary.price(far_off(space, 8), images(8)) > 10 * adversary.price(latents(space, 8), images(8))
+    assert adversary.penalty(far_off(space, 8), images(8)) > 10 * adversary.penalty(latents(space, 8), images(8))
 
 
 def test_each_row_is_judged_on_its_own(tiny: StyleGAN2) -> None:
@@ -91,9 +91,9 @@ def test_each_row_is_judged_on_its_own(tiny: StyleGAN2) -> None:
     adversary = LatentAdversary(space, Latent, weight=2.0)
     latent = far_off(space, 3)
     alone = [F.softplus(-logits(adversary, latent[:, row])) for row in range(space.shape[0])]
-    price = adversary.price(latent, images(3))
-    torch.testing.assert_close(price, 2.0 * torch.stack(alone).mean())
-    torch.testing.assert_close(adversary.price(latent.flip(1), images(3)), price)
+    penalty = adversary.penalty(latent, images(3))
+    torch.testing.assert_close(penalty, 2.0 * torch.stack(alone).mean())
+    torch.testing.assert_close(adversary.penalty(latent.flip(1), images(3)), penalty)
 
 
 def test_discriminator_works_in_units_of_the_prior(tiny: StyleGAN2) -> None:
@@ -132,7 +132,7 @@ def test_the_price_reaches_the_encoder_and_learning_reaches_d(tiny: StyleGAN2, k
     weights = list(adversary.discriminator.parameters())
     latent, made = far_off(space, 4).requires_grad_(True), images(4).requires_grad_(True)
     paid = latent if kind == "latent" else made
-    adversary.price(latent, made).backward()
+    adversary.penalty(latent, made).backward()
     assert (paid.grad.flatten(1).abs().sum(dim=1) > 0).all()
     assert all(weight.grad is None and weight.requires_grad for weight in weights)
     latent.grad = made.grad = None
@@ -291,7 +291,7 @@ def test_rows_open_on_schedule(tiny: StyleGAN2) -> None:
     opened = {}
     for step in (0, 9, 10, 14, 15, 19, 20, 25, 1000):
         task.done = step
-        latent, made = reconstruct(task.inverter(), space, images(2))
+        latent, made = reconstruct(task.trained_encoder(), space, images(2))
         same = (latent == latent[:, :1]).all(dim=2).all(dim=0).tolist()
         rows = same[1:].count(False) + 1
         opened[step] = rows
@@ -308,10 +308,10 @@ def test_rows_are_closed_after_each_pass(tiny: StyleGAN2) -> None:
         torch.nn.init.normal_(weight)
     task = EncoderTask(space, encoder, {"pixel": Pixel()}, widen_after=1, widen_every=5)
     task.done = 3
-    latent, network = space.start(2), task.inverter().network
+    latent, network = space.start(2), task.trained_encoder().network
     for _ in range(3):  # as in training
         latent = task.widening.close(network(images(2), latent, space.decode(latent)), 3)
-    torch.testing.assert_close(reconstruct(task.inverter(), space, images(2))[0], latent)
+    torch.testing.assert_close(reconstruct(task.trained_encoder(), space, images(2))[0], latent)
 
 
 @pytest.mark.parametrize(("after", "every", "steps"), [(10, 5, 31), (10, 1, 15), (0, 1, 5), (None, 5, 1)])

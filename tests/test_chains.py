@@ -47,4 +47,4 @@ def test_only_projectors_that_look_find_something_else_for_another_image(tiny: S
     swapped = Targets(targets.images.flip(0), targets.ids)
     for projector in (Mean(problem), Random(problem), BestOf(problem, candidates=20), Optimization(problem, steps=3)):
         one, two = (project(problem, [projector], images).latent for images in (targets, swapped))
-        assert projector.looks is not torch.allclose(one, two), type(projector).__name__
+        assert projector.uses_image is not torch.allclose(one, two), type(projector).__name__

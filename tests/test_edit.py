@@ -28,7 +28,7 @@ from zstar.directions.apply import apply
 from zstar.directions.base import Label
 from zstar.directions.library import load_directions, save_directions
 from zstar.directions.linear import Linear
-from zstar.editability.base import AbstractEditability, Walked
+from zstar.editability.base import AbstractEditability, Traversal
 from zstar.editing import job as editjob
 from zstar.editing.layouts import Sheet, make_sheets
 from zstar.editing.pictures import between
@@ -339,8 +339,8 @@ def test_images_that_diverged_are_left_out(
 class Counted(AbstractEditability):
     """A value for each image, and one for all of them."""
 
-    def __call__(self, walked: Walked) -> dict[str, Tensor]:
-        return {"each": torch.arange(float(len(walked))), "all": torch.tensor([7.0])}
+    def __call__(self, traversal: Traversal) -> dict[str, Tensor]:
+        return {"each": torch.arange(float(len(traversal))), "all": torch.tensor([7.0])}
 
 
 def test_what_is_of_all_images_together_is_of_none(cfg: Callable[..., DictConfig]) -> None:
@@ -355,7 +355,7 @@ def test_what_is_of_all_images_together_is_of_none(cfg: Callable[..., DictConfig
 class Mute(AbstractEditability):
     """Has nothing to say."""
 
-    def __call__(self, walked: Walked) -> dict[str, Tensor]:
+    def __call__(self, traversal: Traversal) -> dict[str, Tensor]:
         return {}
 
 

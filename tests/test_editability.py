@@ -15,7 +15,7 @@ from zstar.annotations.base import AbstractAnnotation, AbstractScorer, Annotated
 from zstar.config.build import offer
 from zstar.directions.base import AbstractDirection, Label
 from zstar.directions.linear import Linear
-from zstar.editability.base import Walked
+from zstar.editability.base import Traversal
 from zstar.editability.cycle import Cycle
 from zstar.editability.effect import Effect, monotone
 from zstar.editability.leakage import Leakage
@@ -80,28 +80,28 @@ def walk(
     high: float = 8.0,
     found: dict[str, Any] | None = None,
     **settings: Any,
-) -> Walked:
+) -> Traversal:
     """Six images near grey, moved along a vector at nine strengths."""
     direction = Linear("z", torch.tensor(vector), Label(low=low, high=high, found=found or {}))
     latent = 0.5 * torch.randn(6, 3, generator=torch.Generator().manual_seed(0)) if latent is None else latent
-    return Walked(name, direction, painter, latent, "z", torch.linspace(low, high, 9), **settings)
+    return Traversal(name, direction, painter, latent, "z", torch.linspace(low, high, 9), **settings)
 
 
 def test_images_are_rendered_at_their_own_strengths(painter: Module) -> None:
-    walked = walk(painter, [1.0, 0.0, 0.0], size=4)
-    assert len(walked) == 6 and torch.equal(walked.before, painter.synthesize(walked.latent, "z"))
-    made = walked.render(torch.tensor([0.0, 1, 2, 3, 4, 50]))
-    wanted = (0.1 * (walked.latent[:, 0] + torch.tensor([0.0, 1, 2, 3, 4, 50]))).clamp(-1, 1)
+    traversal = walk(painter, [1.0, 0.0, 0.0], size=4)
+    assert len(traversal) == 6 and torch.equal(traversal.before, painter.synthesize(traversal.latent, "z"))
+    made = traversal.render(torch.tensor([0.0, 1, 2, 3, 4, 50]))
+    wanted = (0.1 * (traversal.latent[:, 0] + torch.tensor([0.0, 1, 2, 3, 4, 50]))).clamp(-1, 1)
     torch.testing.assert_close(made[:, 0, 0, 0], wanted)
-    assert walked.images.shape == (9, 6, 3, SIZE, SIZE)
-    torch.testing.assert_close(walked.images[4], walked.before)
+    assert traversal.images.shape == (9, 6, 3, SIZE, SIZE)
+    torch.testing.assert_close(traversal.images[4], traversal.before)
 
 
 def test_noise_belongs_to_its_image(tiny: StyleGAN2) -> None:
     latent = tiny.sample(3, torch.Generator().manual_seed(0), space="w")
     noise = {name: torch.randn(3, 1, *size) for name, size in tiny.noise_shapes.items()}
-    walked = Walked("x", Linear("w", torch.ones(16)), tiny, latent, "w", torch.zeros(1), noise, size=2)
-    torch.testing.assert_close(walked.before, tiny.synthesize(latent, "w", noise).clamp(-1, 1), atol=1e-5, rtol=1e-5)
+    traversal = Traversal("x", Linear("w", torch.ones(16)), tiny, latent, "w", torch.zeros(1), noise, size=2)
+    torch.testing.assert_close(traversal.before, tiny.synthesize(latent, "w", noise).clamp(-1, 1), atol=1e-5, rtol=1e-5)
 
 
 def test_effect_is_the_slope_that_was_planted(painter: Module) -> None:
@@ -166,11 +166,11 @@ def test_which_attribute_a_direction_is_for(
 @pytest.mark.parametrize("ratio", [0.0, 0.5, -1.2])
 def test_leakage_at_matched_effect_knows_no_length(painter: Module, ratio: float, length: float) -> None:
     latent = torch.tensor([[-0.1, 0, 0], [0.1, 0, 0], [-1.0, 1, 1], [1.0, 1, -1]])
-    walked = walk(painter, [length, length * ratio, length * 0.3], latent)
-    found = Leakage(Reader(), effect=0.3)(walked)
+    traversal = walk(painter, [length, length * ratio, length * 0.3], latent)
+    found = Leakage(Reader(), effect=0.3)(traversal)
     assert found["leakage/reached"].tolist() == [1] * 4
     # left of grey it is made lighter, right of it darker: there is more room
-    alpha = match(walked, Reader(), "left", 0.3).alpha
+    alpha = match(traversal, Reader(), "left", 0.3).alpha
     torch.testing.assert_close(alpha, torch.tensor([6.0, -6, 6, -6]) / length, atol=1e-3, rtol=1e-3)
     torch.testing.assert_close(found["leakage/alpha"], alpha.abs(), atol=1e-3, rtol=1e-3)
     torch.testing.assert_close(found["leakage/to/right"], torch.full((4,), 0.3 * abs(ratio)), atol=1e-4, rtol=1e-3)
@@ -178,7 +178,7 @@ def test_leakage_at_matched_effect_knows_no_length(painter: Module, ratio: float
         f"leakage/{name}" for name in ("reached", "alpha", "mean", "to/right")
     }  # no shares of classes
     torch.testing.assert_close(found["leakage/mean"], found["leakage/to/right"])
-    both = Leakage(Reader(), effect=0.3, others=["left", "right", "area/below"])(walked)
+    both = Leakage(Reader(), effect=0.3, others=["left", "right", "area/below"])(traversal)
     torch.testing.assert_close(both["leakage/to/area/below"], torch.full((4,), 0.09), atol=1e-4, rtol=1e-3)
     torch.testing.assert_close(both["leakage/mean"], (both["leakage/to/right"] + 0.09) / 2, atol=1e-4, rtol=1e-3)
     small = Leakage(Reader(), effect=0.3)(walk(painter, [length, length * ratio, 0.3], latent, size=3))
@@ -221,9 +221,9 @@ def test_the_nearer_side_is_taken_and_gaps_do_no_harm(painter: Module) -> None:
             return cls()
 
     latent = torch.tensor([[-0.1, 0.0, 0.0]])
-    walked = Walked("left", Square(), painter, latent, "z", torch.linspace(-4, 4, 3))
-    assert match(walked, Reader(), "left", 0.3).alpha.item() == pytest.approx(-1.5, abs=1e-3)
-    found = match(walked, Gap(), "left", 0.3)  # the first strength that can be read at all is enough
+    traversal = Traversal("left", Square(), painter, latent, "z", torch.linspace(-4, 4, 3))
+    assert match(traversal, Reader(), "left", 0.3).alpha.item() == pytest.approx(-1.5, abs=1e-3)
+    found = match(traversal, Gap(), "left", 0.3)  # the first strength that can be read at all is enough
     assert found.reached.item() and -2 <= found.alpha.item() < -1.5
     torch.testing.assert_close(found.after[0, 0], found.before[0, 0] + 0.2 * -found.alpha[0])
 
@@ -239,10 +239,10 @@ def test_one_reader_is_never_given_the_answer_of_another(painter: Module) -> Non
         def score(self, images: Tensor) -> Tensor:
             return super().score(images) * self.times
 
-    walked = walk(painter, [1.0, 0.0, 0.0], torch.tensor([[-4.0, 0.0, 0.0]]))
+    traversal = walk(painter, [1.0, 0.0, 0.0], torch.tensor([[-4.0, 0.0, 0.0]]))
     for turn in range(60):  # no reader outlives its turn, so that sooner or later one lies where another has been
         times = 1 + turn / 100
-        assert match(walked, Steep(times), "left", 0.3).alpha.item() == pytest.approx(6 / times, abs=1e-3)
+        assert match(traversal, Steep(times), "left", 0.3).alpha.item() == pytest.approx(6 / times, abs=1e-3)
 
 
 class Places(nn.Module):
@@ -269,15 +269,15 @@ def annotator(monkeypatch: pytest.MonkeyPatch) -> Annotator:
 
 @pytest.mark.parametrize("spill", [0.0, 0.5, 1.0])
 def test_locality_is_the_share_that_was_planted(painter: Module, annotator: Annotator, spill: float) -> None:
-    walked = walk(painter, [1.0, -spill, 0.0], torch.tensor([[-0.1, 0.0, 0.0], [0.1, 0, 0]]), size=1)
-    found = Locality(annotator, Pixel("l1"), {"left": ["sun"], "right": ["tree"]}, effect=0.3)(walked)
+    traversal = walk(painter, [1.0, -spill, 0.0], torch.tensor([[-0.1, 0.0, 0.0], [0.1, 0, 0]]), size=1)
+    found = Locality(annotator, Pixel("l1"), {"left": ["sun"], "right": ["tree"]}, effect=0.3)(traversal)
     torch.testing.assert_close(found["locality/outside"], torch.full((2,), spill / (1 + spill)), atol=1e-4, rtol=1e-3)
     rest = 0.6 * spill * 64 / (256 - 64)  # a third of what is outside changes
     torch.testing.assert_close(found["locality/background"], torch.full((2,), rest), atol=1e-4, rtol=1e-3)
     torch.testing.assert_close(found["locality/identity"], torch.full((2,), rest), atol=1e-4, rtol=1e-3)
-    elsewhere = Locality(annotator, Pixel("l1"), {"left": ["tree"]}, effect=0.3)(walked)
+    elsewhere = Locality(annotator, Pixel("l1"), {"left": ["tree"]}, effect=0.3)(traversal)
     torch.testing.assert_close(elsewhere["locality/outside"], torch.ones(2))
-    assert Locality(annotator, Pixel(), {"right": ["sun"]})(walked) == {}  # an attribute without a place
+    assert Locality(annotator, Pixel(), {"right": ["sun"]})(traversal) == {}  # an attribute without a place
     far = walk(painter, [0.1, 0.0, 0.0], torch.tensor([[-0.1, 0.0, 0.0]]))
     assert all(values.isnan().all() for values in Locality(annotator, Pixel(), {"left": ["sun"]})(far).values())
 
@@ -294,11 +294,11 @@ def test_an_even_path_is_smooth(painter: Module) -> None:
     even = measure(walk(painter, [1.0, 1.0, 1.0], low=-3.0, high=1.0))
     torch.testing.assert_close(even["smoothness/unevenness"], torch.ones(6), atol=1e-4, rtol=0)
     torch.testing.assert_close(even["smoothness/length"], torch.full((6,), 0.4), atol=1e-5, rtol=0)
-    walked = Walked(
+    traversal = Traversal(
         "x", Cubic("z", torch.ones(3), Label(low=-1, high=1)), painter, torch.zeros(2, 3), "z", torch.ones(1)
     )
     steps = torch.linspace(-1, 1, 9).pow(3).diff()
-    found = measure(walked)
+    found = measure(traversal)
     torch.testing.assert_close(found["smoothness/unevenness"], (steps.max() / steps.mean()).expand(2))
     torch.testing.assert_close(found["smoothness/length"], torch.full((2,), 0.2))
 
@@ -319,27 +319,27 @@ def test_a_perfect_encoder_finds_the_way_back(tiny: StyleGAN2, monkeypatch: pyte
     latent = tiny.sample(5, torch.Generator().manual_seed(0), space="w_plus")
     vector = torch.randn(tiny.shape(space), generator=torch.Generator().manual_seed(1))
     direction = Linear(space, vector, Label(low=-2, high=3))
-    walked = Walked("x", direction, tiny, latent, "w_plus", torch.zeros(1))
+    traversal = Traversal("x", direction, tiny, latent, "w_plus", torch.zeros(1))
     ends = [latent + alpha * vector for alpha in (-2, 3)]
-    monkeypatch.setattr("zstar.editability.cycle.find_inverter", lambda _: Encoder(latent, *ends))
-    found = Cycle(200)(walked)
+    monkeypatch.setattr("zstar.editability.cycle.find_encoder", lambda _: Encoder(latent, *ends))
+    found = Cycle(200)(traversal)
     assert set(found) == {"cycle/low", "cycle/high"}
     torch.testing.assert_close(torch.stack(list(found.values())), torch.zeros(2, 5), atol=1e-5, rtol=0)
-    monkeypatch.setattr("zstar.editability.cycle.find_inverter", lambda _: Encoder(latent))  # blind to the edit
+    monkeypatch.setattr("zstar.editability.cycle.find_encoder", lambda _: Encoder(latent))  # blind to the edit
     length = vector.square().mean().sqrt() / WPlus(tiny, 200).spread
     for name, alpha in (("cycle/low", 2), ("cycle/high", 3)):
-        torch.testing.assert_close(Cycle(200)(walked)[name], (alpha * length).expand(5))
-    one_way = Walked("x", Linear(space, vector, Label(low=0, high=3)), tiny, latent, "w_plus", torch.zeros(1))
+        torch.testing.assert_close(Cycle(200)(traversal)[name], (alpha * length).expand(5))
+    one_way = Traversal("x", Linear(space, vector, Label(low=0, high=3)), tiny, latent, "w_plus", torch.zeros(1))
     assert set(Cycle(200)(one_way)) == {"cycle/high"}
 
 
 def test_without_an_encoder_nothing_is_said(tiny: StyleGAN2, painter: Module, monkeypatch: pytest.MonkeyPatch) -> None:
     latent = tiny.sample(2, torch.Generator().manual_seed(0), space="w")
-    assert Cycle(200)(Walked("x", Linear("w", torch.ones(16)), tiny, latent, "w", torch.zeros(1))) == {}
+    assert Cycle(200)(Traversal("x", Linear("w", torch.ones(16)), tiny, latent, "w", torch.zeros(1))) == {}
     assert Cycle(200)(walk(painter, [1.0, 0, 0])) == {}
-    monkeypatch.setattr("zstar.editability.cycle.find_inverter", lambda _: pytest.fail("nothing leads back from style"))
+    monkeypatch.setattr("zstar.editability.cycle.find_encoder", lambda _: pytest.fail("nothing leads back from style"))
     style = Linear("style", torch.ones(tiny.shape("style")))
-    assert Cycle(200)(Walked("x", style, tiny, latent, "w", torch.zeros(1))) == {}
+    assert Cycle(200)(Traversal("x", style, tiny, latent, "w", torch.zeros(1))) == {}
 
 
 class Maps(nn.Module):
@@ -399,8 +399,8 @@ def test_all_of_them_on_real_cottages(composed: Callable[..., DictConfig]) -> No
     generator, annotator = StyleGAN2(checkpoint="cottages64"), Annotator()
     latent = generator.sample(2, torch.Generator().manual_seed(0), space="w")
     direction = Linear("w", torch.randn(generator.shape("w"), generator=torch.Generator().manual_seed(1)), Label())
-    walked = Walked("roof_hue", direction, generator, latent, "w", torch.linspace(-3, 3, 3))
+    traversal = Traversal("roof_hue", direction, generator, latent, "w", torch.linspace(-3, 3, 3))
     for name, node in cfg.editability.items():
         settings = {"steps": 4} if name == "smoothness" else {}
-        found = offer({**node, **settings}, annotation=annotator)(walked)
+        found = offer({**node, **settings}, annotation=annotator)(traversal)
         assert found and all(values.shape == (2,) and key.startswith(f"{name}/") for key, values in found.items())

@@ -19,7 +19,7 @@ from zstar.data.base import AbstractData, Batch
 from zstar.data.cottages import Cottages
 from zstar.data.samples import Samples
 from zstar.data.stream import Stream
-from zstar.encoders.inverter import Inverter, load_inverter
+from zstar.encoders.trained import TrainedEncoder, load_encoder
 from zstar.images import write_png
 from zstar.tasks.encoder import EncoderTask
 from zstar.tasks.fit import fit
@@ -190,7 +190,7 @@ def test_samples_as_data_are_drawn_where_the_encoder_works(tmp_path: Path, cfg: 
     ("words", "sentence"),
     [
         (["regularizer=[in_domain]"], "regularizer: in_domain needs an encoder that is trained already"),
-        (["regularizer=[noise_maps]"], "regularizer: noise_maps prices noise maps and an encoder gives none"),
+        (["regularizer=[noise_maps]"], "regularizer: noise_maps penalises noise maps and an encoder gives none"),
         (["data=samples", "data.count=16", "task.flip=0.5", "validation=null"], "task.flip: 0.5 mirrors images, but"),
         (["trainer.precision=16-mixed"], "trainer.precision: 16-mixed scales gradients"),
     ],
@@ -242,7 +242,7 @@ def test_rows_open_one_by_one(cfg: Callable[..., DictConfig]) -> None:
         moved = [not torch.equal(old, head[-1].weight) for old, head in zip(before, task.encoder.heads, strict=True)]
         assert moved == [True] * opened + [False] * (rows - opened)
     task.done = 2
-    latent, made = reconstruct(task.inverter(), task.space, images)
+    latent, made = reconstruct(task.trained_encoder(), task.space, images)
     assert torch.equal(latent[:, 2:], latent[:, :1].expand(-1, rows - 2, -1))
     assert not torch.equal(latent[:, 1], latent[:, 0])
     torch.testing.assert_close(made, task.space.decode(latent))
@@ -270,18 +270,18 @@ def test_what_is_exported_finds_the_same_latents(
     task = EncoderTask.compose(cfg(*words))
     task.restore(torch.load(tmp_path / "checkpoint.pt", weights_only=True))
     images = Cottages(5, resolution=16).read(range(5)).images
-    latent, made = reconstruct(task.inverter(), task.space, images)
-    inverter = load_inverter(tmp_path / "weights.safetensors", space=task.space)
-    assert inverter.generator == task.space.generator.fingerprint() and inverter.space == task.space.name
-    found = inverter(task.space, images)
+    latent, made = reconstruct(task.trained_encoder(), task.space, images)
+    encoder = load_encoder(tmp_path / "weights.safetensors", space=task.space)
+    assert encoder.generator == task.space.generator.fingerprint() and encoder.space == task.space.name
+    found = encoder(task.space, images)
     assert len(found) == task.encoder.passes
     assert (latent - task.space.mean).abs().max() > 1e-2
     torch.testing.assert_close(found[-1], latent, atol=1e-5, rtol=1e-5)  # weights are rounded, and these are scored
     torch.testing.assert_close(task.space.decode(found[-1]), made, atol=1e-5, rtol=1e-5)
-    scores = measure(Cottages(8, "validation", 16), inverter, task.space, task.metrics)
+    scores = measure(Cottages(8, "validation", 16), encoder, task.space, task.metrics)
     assert result["scores"]["mse"] == pytest.approx(scores["mse"], rel=1e-6)
     assert scores != measure(
-        Cottages(8, "validation", 16), Inverter(task.mean, task.space.name), task.space, task.metrics
+        Cottages(8, "validation", 16), TrainedEncoder(task.mean, task.space.name), task.space, task.metrics
     )
 
 
@@ -323,7 +323,9 @@ def test_pictures_are_rows_of_images_with_what_is_made_of_them_below(
     images = task.pictures(data)
     assert images.shape == (32, 3, 16, 16) and torch.equal(images[:8], data.read(range(8)).images)
     assert torch.equal(images[16:24], data.read(range(8, 16)).images)
-    torch.testing.assert_close(images[24:], reconstruct(task.inverter(), task.space, data.read(range(8, 16)).images)[1])
+    torch.testing.assert_close(
+        images[24:], reconstruct(task.trained_encoder(), task.space, data.read(range(8, 16)).images)[1]
+    )
     assert task.pictures(None) is None
     assert len(task.pictures(Cottages(3, resolution=16))) == 6
     fit(cfg("task.steps=2", "callbacks.samples_every=1", "callbacks.scores_every=1", "logger=csv"), tmp_path)

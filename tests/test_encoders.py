@@ -62,7 +62,7 @@ def test_any_size_and_any_shape(name: str, shape: tuple[int, ...], resolution: i
     with torch.no_grad():
         latent = network(*seen(network, 1))
     assert latent.shape == (1, *shape) and latent.isfinite().all()
-    assert network.passes >= 1 and (network.looks_back or network.passes == 1)
+    assert network.passes >= 1 and (network.iterative or network.passes == 1)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

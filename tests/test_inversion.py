@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zstar.config.build import build, offer
 from zstar.data.cottages import Cottages
-from zstar.encoders.inverter import Inverter
+from zstar.encoders.trained import TrainedEncoder
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.inversion import Inversion, minimize
 from zstar.losses.pixel import Pixel
@@ -105,7 +105,7 @@ def test_a_batch_is_exactly_its_images_under_every_loss(
 
 @pytest.mark.parametrize("name", REGULARIZERS)
 def test_a_batch_is_exactly_its_images_under_every_regularizer(
-    tiny: StyleGAN2, name: str, composed: Callable[..., Any], guess: Callable[..., Inverter]
+    tiny: StyleGAN2, name: str, composed: Callable[..., Any], guess: Callable[..., TrainedEncoder]
 ) -> None:
     node = composed("invert", f"regularizer=[{name}]").regularizer[name]
     space = WPlus(tiny, prior_samples=500)

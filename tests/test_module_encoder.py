@@ -14,8 +14,8 @@ from zstar.checkpoints.io import load_into, load_weights, save_weights
 from zstar.config.build import build, offer
 from zstar.config.check import check
 from zstar.config.schema import Train
-from zstar.encoders.inverter import load_inverter, own_inverter
 from zstar.encoders.module import Module as OwnEncoder
+from zstar.encoders.trained import load_encoder, own_encoder
 from zstar.generators.module import Module as OwnGenerator
 from zstar.images import write_png
 from zstar.projection.job import make_job
@@ -73,7 +73,7 @@ def faces(n: int = 3) -> torch.Tensor:
 
 def test_a_network_of_ones_own_from_yaml(generator: OwnGenerator, saved: str) -> None:
     node = {
-        "_target_": "zstar.encoders.inverter.own_inverter",
+        "_target_": "zstar.encoders.trained.own_encoder",
         "network": {"_target_": f"{__name__}.Encoder"},
         "checkpoint": saved,
         "checkpoint_key": "encoder",
@@ -82,18 +82,18 @@ def test_a_network_of_ones_own_from_yaml(generator: OwnGenerator, saved: str) ->
     }
     check({"encoder": node})
     space = Z(generator)
-    inverter = offer(node, space=space)
+    encoder = offer(node, space=space)
     images = faces().requires_grad_()
-    (latent,) = inverter(space, images)
+    (latent,) = encoder(space, images)
     reference = Encoder().eval()
     reference.load_state_dict(load_weights(saved, "encoder"))
     assert torch.allclose(latent, reference((images + 1) / 2)[0], atol=1e-6)
     latent.sum().backward()
     assert images.grad.abs().sum() > 0  # the in-domain term needs E's gradient with respect to the image
-    assert not inverter.network.training and not any(value.requires_grad for value in inverter.network.parameters())
-    assert torch.allclose(torch.cat([inverter(space, image[None])[0] for image in images]), latent, atol=1e-6)
+    assert not encoder.network.training and not any(value.requires_grad for value in encoder.network.parameters())
+    assert torch.allclose(torch.cat([encoder(space, image[None])[0] for image in images]), latent, atol=1e-6)
     with pytest.raises(ValueError, match="in 2 passes what it finds in 1"):
-        inverter(space, images, passes=2)
+        encoder(space, images, passes=2)
 
 
 @pytest.mark.parametrize(
@@ -127,19 +127,19 @@ def test_what_does_not_fit_gets_one_sentence(generator: OwnGenerator, saved: str
         ({"latents": "w"}, "encoder.latents: the generator has no space 'w'; choose one of z"),
     ]:
         with pytest.raises(ValueError, match=message) as error:
-            own_inverter(**{"space": Z(generator), "network": Encoder(), "checkpoint": saved, "output": 0, **arguments})
+            own_encoder(**{"space": Z(generator), "network": Encoder(), "checkpoint": saved, "output": 0, **arguments})
         assert "\n" not in str(error.value)
 
 
 def test_its_latents_are_lifted_into_a_richer_space(tiny: Any) -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 16))
     space, images = WPlus(tiny, prior_samples=50), torch.rand(2, 3, 16, 16)
-    (found,) = own_inverter(space, network)(space, images)
+    (found,) = own_encoder(space, network)(space, images)
     assert torch.equal(found, tiny.lift(network(images), "z", "w_plus"))
     rows = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 16 * len(found[0])), nn.Unflatten(1, found.shape[1:]))
-    assert torch.equal(own_inverter(space, rows, "w_plus")(space, images)[0], rows(images))
+    assert torch.equal(own_encoder(space, rows, "w_plus")(space, images)[0], rows(images))
     with pytest.raises(ValueError, match="gives latents of w_plus, which are no latents of z"):
-        own_inverter(Z(tiny), rows, "w_plus")
+        own_encoder(Z(tiny), rows, "w_plus")
 
 
 def test_counters_that_old_files_lack_are_not_missed(tmp_path: Path) -> None:
@@ -180,9 +180,9 @@ def test_projection_by_it_and_from_it(tmp_path: Path, composed: Callable[..., Di
     latents = load_weights(Path(only["folder"]) / "latents.safetensors")["latent"]
     assert torch.allclose(latents, network((images + 1) / 2)[0], atol=1e-6)
     hybrid = run(invert(composed, tmp_path, *own, "projector=[encoder,optimization]", "steps=5"))
-    priced = run(invert(composed, tmp_path, *own, "regularizer=[in_domain]", "steps=5"))
+    penalised = run(invert(composed, tmp_path, *own, "regularizer=[in_domain]", "steps=5"))
     assert hybrid["summary"]["mse"]["mean"] < only["summary"]["mse"]["mean"]
-    assert priced["config_hash"] != hybrid["config_hash"]
+    assert penalised["config_hash"] != hybrid["config_hash"]
 
 
 def folder(own: list[str]) -> dict[str, Any]:
@@ -221,8 +221,8 @@ def test_every_encoder_learns_for_ones_own_generator_and_folder(
     result = fit(cfg, tmp_path / "run")
     assert result["scores"]["mse"] > 0 and result["scores"]["samples/latent_distance"] > 0
     space = build(cfg.space, generator=build(cfg.generator))
-    inverter = load_inverter(tmp_path / "run" / "weights.safetensors", space=space)
-    found = inverter(space, faces())[-1]
+    encoder = load_encoder(tmp_path / "run" / "weights.safetensors", space=space)
+    found = encoder(space, faces())[-1]
     assert found.shape == (3, 5, 1, 1) and found.abs().max() <= 1
     assert space.decode(found).shape == (3, 1, 8, 8)
 
@@ -301,11 +301,11 @@ def test_recipe_of_grumpy_cats(
     fit(composed("train", search, "experiment=grumpy_encoder", *words, *small), tmp_path)
     generator = build(recipe.generator)
     space = build(recipe.space, generator=generator)
-    assert load_inverter(tmp_path / "weights.safetensors", space=space).network.shape == (100, 1, 1)
+    assert load_encoder(tmp_path / "weights.safetensors", space=space).network.shape == (100, 1, 1)
 
 
 def test_a_shipped_file_is_an_own_checkpoint_too(tmp_path: Path, generator: OwnGenerator) -> None:
     network = Encoder("plain")
     save_weights(tmp_path / "own.safetensors", network.state_dict(), {"kind": "encoder"})
-    inverter = own_inverter(Z(generator), Encoder("plain"), checkpoint=str(tmp_path / "own.safetensors"))
-    assert torch.equal(inverter.network.network.mu.weight, network.mu.weight)
+    encoder = own_encoder(Z(generator), Encoder("plain"), checkpoint=str(tmp_path / "own.safetensors"))
+    assert torch.equal(encoder.network.network.mu.weight, network.mu.weight)

@@ -1,4 +1,4 @@
-"""Every regularizer in conf/regularizer prices each image by itself, and each means what it says."""
+"""Every regularizer in conf/regularizer penalises each image by itself, and each means what it says."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from zstar.config.build import offer
-from zstar.encoders.inverter import Inverter
+from zstar.encoders.trained import TrainedEncoder
 from zstar.generators.base import AbstractGenerator, Noise
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.regularizers.delta_norm import DeltaNorm
@@ -68,11 +68,11 @@ def noise_of(n: int, seed: int = 0) -> dict[str, Tensor]:
 
 
 def image_of(latent: Tensor) -> Tensor:
-    """What most prices never look at."""
+    """What most penalties never look at."""
     return torch.zeros(len(latent), 3, 16, 16)
 
 
-def price_of(regularizer: AbstractRegularizer, latent: Tensor, noise: Mapping[str, Tensor] | None = None) -> Tensor:
+def penalty_of(regularizer: AbstractRegularizer, latent: Tensor, noise: Mapping[str, Tensor] | None = None) -> Tensor:
     return regularizer(latent, noise or {}, image_of(latent))
 
 
@@ -81,7 +81,7 @@ def leaves(latent: Tensor, noise: Mapping[str, Tensor]) -> tuple[Tensor, dict[st
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_another_image_of_the_batch_changes_nothing(name: str, guess: Callable[..., Inverter]) -> None:
+def test_another_image_of_the_batch_changes_nothing(name: str, guess: Callable[..., TrainedEncoder]) -> None:
     """Fails for the widespread noise regulariser that takes its means over the whole batch."""
     space = space_of(WPlus)
     node = yaml.safe_load((CONF / f"{name}.yaml").read_text())[name]
@@ -108,54 +108,54 @@ def test_another_image_of_the_batch_changes_nothing(name: str, guess: Callable[.
 @pytest.mark.parametrize("kind", [Z, W, WPlus])
 def test_latent_norm_is_one_for_the_prior(kind: type[AbstractSpace]) -> None:
     space = space_of(kind)
-    price = LatentNorm(space)
+    penalty = LatentNorm(space)
     samples = space.sample(4000, torch.Generator().manual_seed(5))
-    assert price_of(price, samples).mean() == pytest.approx(1, rel=0.05)
-    assert price_of(price, space.mean[None]).item() == pytest.approx(0, abs=1e-6)
+    assert penalty_of(penalty, samples).mean() == pytest.approx(1, rel=0.05)
+    assert penalty_of(penalty, space.mean[None]).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_latent_norm_in_z_is_the_squared_norm() -> None:
     z = torch.randn(5, DIM)
     expected = z.square().mean(dim=1)
-    assert (price_of(LatentNorm(space_of(Z)), z) - expected).abs().max() < 0.1 * expected.max()
+    assert (penalty_of(LatentNorm(space_of(Z)), z) - expected).abs().max() < 0.1 * expected.max()
 
 
 def test_p_norm_is_a_mahalanobis_distance() -> None:
     space = space_of(W)
-    price, samples = PNorm(space), space.sample(4000, torch.Generator().manual_seed(0))
+    penalty, samples = PNorm(space), space.sample(4000, torch.Generator().manual_seed(0))
     v = F.leaky_relu(samples, 5.0)
     assert torch.allclose(gaussianize(samples), v)
     center, precision = v.mean(dim=0), torch.linalg.inv(v.T.double().cov()).float()
     w = torch.randn(7, DIM)
     offset = gaussianize(w) - center
     expected = torch.einsum("bi,ij,bj->b", offset, precision, offset) / DIM
-    torch.testing.assert_close(price_of(price, w), expected, rtol=2e-2, atol=1e-3)
-    fresh = price_of(price, space.sample(4000, torch.Generator().manual_seed(8)))
+    torch.testing.assert_close(penalty_of(penalty, w), expected, rtol=2e-2, atol=1e-3)
+    fresh = penalty_of(penalty, space.sample(4000, torch.Generator().manual_seed(8)))
     assert fresh.mean() == pytest.approx(1, rel=0.05)
     rows = torch.randn(2, ROWS, DIM)
-    by_row = torch.stack([price_of(price, rows[:, row]) for row in range(ROWS)]).mean(dim=0)
-    torch.testing.assert_close(price_of(PNorm(space_of(WPlus)), rows), by_row)
+    by_row = torch.stack([penalty_of(penalty, rows[:, row]) for row in range(ROWS)]).mean(dim=0)
+    torch.testing.assert_close(penalty_of(PNorm(space_of(WPlus)), rows), by_row)
 
 
 def test_spread_is_zero_in_w_and_one_for_independent_rows() -> None:
     space = space_of(WPlus)
-    price, rng = Spread(space), torch.Generator().manual_seed(2)
+    penalty, rng = Spread(space), torch.Generator().manual_seed(2)
     w = space.generator.sample(2000 * ROWS, rng, space="w")
-    assert price_of(price, w[:3, None].expand(-1, ROWS, -1).contiguous()).abs().max() < 1e-9
-    independent = price_of(price, w.view(2000, ROWS, DIM)).mean()
+    assert penalty_of(penalty, w[:3, None].expand(-1, ROWS, -1).contiguous()).abs().max() < 1e-9
+    independent = penalty_of(penalty, w.view(2000, ROWS, DIM)).mean()
     assert independent == pytest.approx((ROWS - 1) / ROWS, rel=0.05)
 
 
 def test_delta_norm_is_the_one_of_e4e_in_units_of_the_prior() -> None:
     space = space_of(WPlus)
-    price, w = DeltaNorm(space), torch.randn(5, ROWS, DIM)
+    penalty, w = DeltaNorm(space), torch.randn(5, ROWS, DIM)
     published = sum(torch.linalg.norm(w[:, row] - w[:, 0], dim=1) for row in range(1, ROWS))
     unit = (ROWS - 1) * DIM**0.5 * space.spread
-    torch.testing.assert_close(price_of(price, w) * unit, published)
+    torch.testing.assert_close(penalty_of(penalty, w) * unit, published)
     nearer = w[:, :1] + 0.01 * (w - w[:, :1])
-    torch.testing.assert_close(price_of(price, nearer), 0.01 * price_of(price, w))
+    torch.testing.assert_close(penalty_of(penalty, nearer), 0.01 * penalty_of(penalty, w))
     rows = space.generator.sample(2000 * ROWS, torch.Generator().manual_seed(2), space="w").view(2000, ROWS, DIM)
-    assert price_of(price, rows).square().mean() == pytest.approx(2, rel=0.3)
+    assert penalty_of(penalty, rows).square().mean() == pytest.approx(2, rel=0.3)
 
 
 def test_delta_norm_has_a_gradient_everywhere() -> None:
@@ -165,39 +165,39 @@ def test_delta_norm_has_a_gradient_everywhere() -> None:
     w[1, 2] += 1e-20
     w[2, 2] += 1.0
     w.requires_grad_()
-    value = price_of(DeltaNorm(space), w)
+    value = penalty_of(DeltaNorm(space), w)
     (gradient,) = torch.autograd.grad(value.sum(), w)
     assert value[0] == 0 and value[2] > 0
     assert gradient.isfinite().all() and (gradient[0] == 0).all() and (gradient[2, [0, 2]] != 0).any(dim=1).all()
 
 
 @pytest.mark.parametrize("source", ["w", "w_plus"])
-def test_in_domain_is_the_distance_to_what_is_found_again(guess: Callable[..., Inverter], source: str) -> None:
+def test_in_domain_is_the_distance_to_what_is_found_again(guess: Callable[..., TrainedEncoder], source: str) -> None:
     space = space_of(WPlus)
     encoder = guess(space, source)
-    price, v, image = InDomain(space, encoder), torch.randn(2, ROWS, DIM), torch.randn(2, 3, 16, 16)
+    penalty, v, image = InDomain(space, encoder), torch.randn(2, ROWS, DIM), torch.randn(2, 3, 16, 16)
     codes = encoder.network.body(image.flatten(1)).view(2, -1, DIM).expand(-1, ROWS, -1)
     expected = (v - codes).square().mean(dim=(1, 2)) / space.spread**2
-    torch.testing.assert_close(price(v, {}, image), expected)
-    assert price(codes, {}, image).abs().max() < 1e-9
+    torch.testing.assert_close(penalty(v, {}, image), expected)
+    assert penalty(codes, {}, image).abs().max() < 1e-9
 
 
-def test_in_domain_pulls_the_latent_and_what_its_picture_shows(guess: Callable[..., Inverter]) -> None:
+def test_in_domain_pulls_the_latent_and_what_its_picture_shows(guess: Callable[..., TrainedEncoder]) -> None:
     space = space_of(W)
-    price, v = InDomain(space, guess(space)), torch.randn(2, DIM).requires_grad_()
+    penalty, v = InDomain(space, guess(space)), torch.randn(2, DIM).requires_grad_()
     image = space.decode(v)
     both, *parts = (
-        torch.autograd.grad(price(latent, {}, picture).sum(), v)[0]
+        torch.autograd.grad(penalty(latent, {}, picture).sum(), v)[0]
         for latent, picture in ((v, space.decode(v)), (v, image.detach()), (v.detach(), image))
     )
     torch.testing.assert_close(both, sum(parts))
     assert all((part != 0).any(dim=1).all() for part in parts)
     step = torch.randn(2, DIM)
-    ahead, behind = (price(v + s * step, {}, space.decode(v + s * step)) for s in (1e-2, -1e-2))
+    ahead, behind = (penalty(v + s * step, {}, space.decode(v + s * step)) for s in (1e-2, -1e-2))
     torch.testing.assert_close((ahead - behind) / 2e-2, (both * step).sum(dim=1), rtol=1e-2, atol=1e-2)
 
 
-def test_in_domain_refuses_an_encoder_of_something_else(guess: Callable[..., Inverter]) -> None:
+def test_in_domain_refuses_an_encoder_of_something_else(guess: Callable[..., TrainedEncoder]) -> None:
     space = space_of(W)
     for encoder in (replace(guess(space), space="style"), replace(guess(space), generator="another")):
         with pytest.raises(ValueError, match=r"^encoder: .*;") as error:
@@ -206,12 +206,12 @@ def test_in_domain_refuses_an_encoder_of_something_else(guess: Callable[..., Inv
 
 
 def test_noise_maps_price_pictures_not_noise() -> None:
-    price = NoiseMaps(space_of(W))
+    penalty = NoiseMaps(space_of(W))
     latent, noise = torch.zeros(2, DIM), noise_of(2)
     ramp = torch.linspace(-1, 1, 16)
     noise["n1"][1, 0] = ramp[:, None] + ramp
     normalize_noise_(list(noise.values()))
-    values = price_of(price, latent, noise)
+    values = penalty_of(penalty, latent, noise)
     assert values[1] > 20 * values[0]
     # one level by hand: neighbours to the right and below, around the edge
     maps = noise["n0"]
@@ -244,4 +244,4 @@ def test_what_does_not_fit_the_space_is_said_at_construction() -> None:
             regularizer(space)
         assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match="noise=optimize"):
-        price_of(NoiseMaps(space_of(W)), torch.zeros(1, DIM))
+        penalty_of(NoiseMaps(space_of(W)), torch.zeros(1, DIM))

@@ -15,7 +15,7 @@ from zstar.generators.base import AbstractGenerator
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.tasks.fit import fit
 from zstar.tasks.generator import GeneratorTask
-from zstar.tasks.steerable import Shown
+from zstar.tasks.steerable import SteeringBatch
 
 RUN = [
     "logger=none", "trainer.accelerator=cpu", "data.resolution=16", "data.count=64", "callbacks.checkpoint_minutes=0",
@@ -47,7 +47,7 @@ def step(task: GeneratorTask) -> dict[str, torch.Tensor]:
     return logs
 
 
-def shown(task: GeneratorTask, at: int = 0) -> tuple[torch.Tensor, Shown]:
+def shown(task: GeneratorTask, at: int = 0) -> tuple[torch.Tensor, SteeringBatch]:
     images = Cottages(8, "train", 16).read(range(8)).images
     return images, task.steering.show(images, torch.Generator().manual_seed(0), at)
 
@@ -79,12 +79,12 @@ def test_in_the_head_start_the_generator_stays(steered: Callable[..., GeneratorT
 
 def test_nothing_invented_is_shown(steered: Callable[..., GeneratorTask]) -> None:
     task = steered("edit=[shift_x]", "task.steering.share=0.5")
-    images, (real, fake, price, _) = shown(task)
+    images, (real, fake, penalty, _) = shown(task)
     hidden = (real == 0).all(dim=1) & (fake == 0).all(dim=1)
     assert torch.equal(real[4:], images[4:]) and not hidden[4:].any()  # half of the batch is shown as it is
     assert hidden[:4].any() and not torch.equal(real[:4], images[:4])
     assert (hidden.all(dim=1) == hidden.any(dim=1)).all()  # a shift hides whole columns, the same in real and fake
-    assert price.requires_grad and price > 0
+    assert penalty.requires_grad and penalty > 0
     torch.nn.init.constant_(task.steering.walks["shift_x"].vector, 2.0)
     other = shown(task)[1].fake
     seen = ~hidden[:4, None]
@@ -106,10 +106,10 @@ def test_edits_take_turns(steered: Callable[..., GeneratorTask]) -> None:
 def test_the_generator_comes_to_do_what_the_edit_does(steered: Callable[..., GeneratorTask], space: str) -> None:
     words = ["edit=[brightness]", f"space={space}", "task.steps=40", "task.batch=8", "task.decay=0"]
     task = steered(*words, "task.path_weight=0", "task.lr=2e-3", "task.steering.lr=0.1")
-    before = shown(task)[1].price  # of the same latents and strengths as afterwards
+    before = shown(task)[1].penalty  # of the same latents and strengths as afterwards
     for _ in range(40):
         step(task)
-    assert shown(task)[1].price < 0.7 * before
+    assert shown(task)[1].penalty < 0.7 * before
     assert task.steering.evaluate(task.generator.eval())["brightness/slope"] > 0.3
 
 

@@ -25,7 +25,7 @@ from zstar.directions.interfacegan import InterFaceGAN
 from zstar.directions.library import load_directions
 from zstar.directions.random import Random
 from zstar.directions.sefa import SeFa
-from zstar.editability.base import Walked
+from zstar.editability.base import Traversal
 from zstar.editability.effect import Effect
 from zstar.editability.leakage import Leakage
 from zstar.editability.reading import match, read
@@ -49,14 +49,14 @@ def spread(values: Tensor) -> str:
     return f"{kept.mean():.3f} [{low:.3f}, {high:.3f}]"
 
 
-def best(candidates: dict[str, AbstractDirection], scorer: Annotator, start: Walked, factor: str) -> str:
+def best(candidates: dict[str, AbstractDirection], scorer: Annotator, start: Traversal, factor: str) -> str:
     """The candidate that changes a factor most beside all others, at ±1 σ."""
     column, others = scorer.names.index(factor), [k for k, name in enumerate(scorer.names) if "/" not in name]
 
     def ratio(direction: AbstractDirection) -> float:
         ones = torch.ones(len(start))
-        walked = Walked("", direction, start.generator, start.latent, start.space, start.alphas)
-        ends = [read(scorer, walked.render(sign * ones), 32) for sign in (-1, 1)]
+        traversal = Traversal("", direction, start.generator, start.latent, start.space, start.alphas)
+        ends = [read(scorer, traversal.render(sign * ones), 32) for sign in (-1, 1)]
         change = (ends[1] - ends[0])[:, others].nanmean(dim=0).abs()
         mine = change[others.index(column)]
         return float(mine / (change.nansum() - mine).clamp_min(1e-6))
@@ -82,7 +82,7 @@ def main() -> None:
     rng = torch.Generator().manual_seed(2026)
     latents, other = space.sample(count.images, rng), space.sample(32, rng)
     alphas = torch.linspace(-1, 1, 7)
-    screen = Walked("", next(iter(pca.values())), generator, other, "w", alphas)
+    screen = Traversal("", next(iter(pca.values())), generator, other, "w", alphas)
     local = offer(places_node() | {"effect": count.effect}, annotation=scorer)
     network = local.identity.network
     real = torch.cat(
@@ -103,11 +103,11 @@ def main() -> None:
             for direction in directions:
                 label = direction.label
                 steps = torch.linspace(label.low, label.high, 7)
-                walked = Walked(factor, direction, generator, latents, "w", steps)
+                traversal = Traversal(factor, direction, generator, latents, "w", steps)
                 for metric in (Effect(scorer, factor), Leakage(scorer, factor, count.effect), local):
-                    for key, values in metric(walked).items():
+                    for key, values in metric(traversal).items():
                         found.setdefault(key, []).append(values)
-                at = match(walked, scorer, factor, count.effect)
+                at = match(traversal, scorer, factor, count.effect)
                 made.append(torch.cat([pooled(network(part)) for part in at.images[at.reached].split(50)]))
             values = {key: torch.cat(parts) for key, parts in found.items()}
             matrix[factor, method] = torch.stack(

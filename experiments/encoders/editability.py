@@ -16,7 +16,7 @@ from torch import Tensor
 
 from zstar.annotators.load import load_annotator
 from zstar.data.cottages import Cottages
-from zstar.encoders.inverter import load_inverter
+from zstar.encoders.trained import load_encoder
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.metrics.distribution import kid, pooled
 from zstar.regularizers.spread import Spread
@@ -82,8 +82,8 @@ def main() -> None:
     columns = ["encoder", "PSNR, dB", "rows apart", "KID halfway", *(f"{name}: reached, leak" for name in EDITS)]
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for path in sys.argv[1:]:
-        inverter = load_inverter(path)
-        latents = torch.cat([inverter(reader.space, part)[-1] for part in images.split(50)])
+        encoder = load_encoder(path)
+        latents = torch.cat([encoder(reader.space, part)[-1] for part in images.split(50)])
         made = torch.cat([reader.space.decode(part).clamp(-1, 1) for part in latents.split(50)])
         psnr = -10 * ((made - images) / 2).square().mean(dim=(1, 2, 3)).log10()
         halfway = kid(real, reader.read((latents + latents.roll(1, dims=0)) / 2)[1], size=100)

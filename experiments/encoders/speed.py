@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 
 from zstar.config.build import build
 from zstar.data.stream import Stream
-from zstar.encoders.inverter import Inverter
+from zstar.encoders.trained import TrainedEncoder
 from zstar.runs.folder import machine
 from zstar.tasks.callbacks import Waiting
 from zstar.tasks.encoder import EncoderTask
@@ -107,9 +107,9 @@ def parts(task: EncoderTask, images: torch.Tensor, cast: Callable[[], AbstractCo
 
 def infer(task: EncoderTask, images: torch.Tensor, cast: Callable[[], AbstractContextManager], repeats: int) -> float:
     """Seconds of finding the latents of a batch, with all passes."""
-    inverter = Inverter(task.encoder.to(DEVICE).eval(), task.space.name)
+    encoder = TrainedEncoder(task.encoder.to(DEVICE).eval(), task.space.name)
     with torch.no_grad(), cast():
-        return seconds(lambda: inverter(task.space, images), repeats)
+        return seconds(lambda: encoder(task.space, images), repeats)
 
 
 def measure(name: str, precision: str, batch: int, steps: int, repeats: int) -> str:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zstar.encoders.inverter import find_inverter
+from zstar.encoders.trained import find_encoder
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.inversion import Callback, Inversion
 from zstar.losses.base import AbstractLoss
@@ -102,7 +102,7 @@ class Bench:
         self.spaces: dict[str, AbstractSpace] = {"w": W(self.generator), "w_plus": WPlus(self.generator)}
         for space in self.spaces.values():
             space.start(1)  # the mean is computed once for all images of a run
-        self.encoders = {name: find_inverter(space) for name, space in self.spaces.items()}
+        self.encoders = {name: find_encoder(space) for name, space in self.spaces.items()}
 
     def see(self, image: Tensor) -> list[Tensor]:
         """What the baseline compares: the picture and its features."""
@@ -117,9 +117,9 @@ class Bench:
     def solve(self, method: Method, images: Tensor, steps: int, watch: Callback | None = None) -> Inversion:
         """Project a batch, from its pixels to its latents and pictures."""
         space = self.spaces[method.space]
-        prices = {"noise_maps": NoiseMaps(space, 1e5)} if method.as_published else {}
+        penalties = {"noise_maps": NoiseMaps(space, 1e5)} if method.as_published else {}
         noise = "optimize" if method.as_published else "const"
-        problem = Problem(space, self.losses, prices, method.optimizer(), noise=noise)
+        problem = Problem(space, self.losses, penalties, method.optimizer(), noise=noise)
         encoder = self.encoders[method.space]
         chain: list[AbstractProjector] = [Mean(problem) if method.start == "mean" else Encoder(problem, encoder)]
         explore = 0.05 if method.as_published else 0.0

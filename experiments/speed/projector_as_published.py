@@ -39,8 +39,8 @@ def project(
         optimizer.param_groups[0]["lr"] = 0.1 * learning_rate(t)
         exploration = torch.randn_like(w) * (0.05 * spread * max(0.0, 1 - t / 0.75) ** 2)
         image = generator.synthesize(w + exploration, "w", noise)
-        price = sum(pattern(part) for part in noise.values())
-        loss = distance(features(image), wanted) + 1e5 * price
+        penalty = sum(pattern(part) for part in noise.values())
+        loss = distance(features(image), wanted) + 1e5 * penalty
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

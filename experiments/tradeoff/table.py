@@ -16,7 +16,7 @@ import torch
 
 from zstar.annotations.annotator import Annotator
 from zstar.directions.library import load_directions
-from zstar.editability.base import Walked
+from zstar.editability.base import Traversal
 from zstar.editability.reading import match
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.images import grid, write_png
@@ -59,14 +59,14 @@ def main() -> None:
         leaks, reached, edited = [], [], []
         for factor, name in EDITS.items():
             steps = torch.linspace(-1, 1, 3)
-            walked = Walked(name, directions[name], generator, found.latent, found.space, steps, found.noise_mode)
-            at = match(walked, scorer, factor, 0.3)
+            traversal = Traversal(name, directions[name], generator, found.latent, found.space, steps, found.noise_mode)
+            at = match(traversal, scorer, factor, 0.3)
             rest = [k for k in others if k != at.column]
             change = (at.after - at.before)[:, rest].abs().where(at.reached[:, None], torch.nan)
             leaks.append(change.nanmean(dim=1))
             reached.append(at.reached.float())
             edited.append(pooled(network(at.images[at.reached])))
-        before = kid(real, pooled(network(walked.before)), size=32).value
+        before = kid(real, pooled(network(traversal.before)), size=32).value
         after = kid(real, torch.cat(edited), size=32).value
         leak, share = interval(torch.stack(leaks).nanmean(dim=0)), torch.cat(reached).mean()
         rows.append({"space": result["space"], "steps": result["steps"], "psnr": psnr, "leak": leak, "kid": after})
@@ -98,15 +98,17 @@ def figure(rows: list[dict]) -> None:
 
 
 def pictures(folder: Path, generator: StyleGAN2, directions: dict) -> None:
-    """One image, a row per space at the largest budget, walked through its day."""
+    """One image, a row per space at the largest budget, traversal through its day."""
     cells, direction = [], directions["time_of_day"]
     for space in SPACES:
         path = max(folder.glob(f"{space}-*/result.json"), key=lambda p: json.loads(p.read_text())["steps"])
         found = Inversion.load(path.parent / "latents.safetensors")
         for image in (0, 1):
             alphas = torch.linspace(direction.label.low, direction.label.high, 7)
-            walked = Walked("", direction, generator, found.latent[image : image + 1], space, alphas, found.noise_mode)
-            cells.append(walked.images[:, 0])
+            traversal = Traversal(
+                "", direction, generator, found.latent[image : image + 1], space, alphas, found.noise_mode
+            )
+            cells.append(traversal.images[:, 0])
     small = torch.cat(cells)
     write_png(HERE / "strips.png", grid(small.repeat_interleave(2, 2).repeat_interleave(2, 3), 7, gap=4))
 

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from zstar.benchmark.compare import Sampling
-from zstar.benchmark.discover import Found, find_runs
+from zstar.benchmark.discover import Discovery, find_runs
 from zstar.benchmark.leaderboard import Choices, make_boards
 from zstar.benchmark.rows import Row
 from zstar.benchmark.tables import print_board, write_tables
@@ -107,7 +107,7 @@ def name_of(board: Mapping[str, Any]) -> str:
     return safe_name("_".join(words))
 
 
-def nothing(folders: Sequence[Path], found: Found) -> str:
+def nothing(folders: Sequence[Path], found: Discovery) -> str:
     """Why there is nothing to show, in a sentence."""
     reasons = [*found.left_out, *found.failed]
     first = f", for example {reasons[0]['cell']}: {reasons[0]['reason']}" if reasons else ""

@@ -117,8 +117,8 @@ def pareto(values: Mapping[str, Mapping[str, Entry]], metric: str, cost: str, be
     points = {name: point for name, point in points.items() if not any(map(math.isnan, point))}
     beaten = {
         name
-        for name, (loss, price) in points.items()
-        if any(a <= loss and b <= price and (a, b) != (loss, price) for a, b in points.values())
+        for name, (loss, cost) in points.items()
+        if any(a <= loss and b <= cost and (a, b) != (loss, cost) for a, b in points.values())
     }
     return [name for name in points if name not in beaten]
 

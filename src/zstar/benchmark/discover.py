@@ -67,7 +67,7 @@ class Run:
 
 
 @dataclass
-class Found:
+class Discovery:
     """Everything below some folders.
 
     Attributes:
@@ -87,12 +87,12 @@ class Unreadable(Exception):
     """A folder that is no finished projection run; the message is the reason in a sentence."""
 
 
-def find_runs(folders: Sequence[str | Path]) -> Found:
+def find_runs(folders: Sequence[str | Path]) -> Discovery:
     """Read all runs below some folders, at any depth; what can't be read is listed and the rest goes on.
 
     A run that is found twice (the same config, seed included) counts once, from the folder that comes first.
     """
-    found, seen, broken, known = Found(), {}, [], set()
+    found, seen, broken, known = Discovery(), {}, [], set()
     for folder in _run_folders(folders):
         try:
             run = read_run(folder)
@@ -179,7 +179,7 @@ def _failure_records(folders: Iterable[str | Path]) -> Iterator[Path]:
     yield from {path.resolve(): path for path in paths}.values()
 
 
-def _add_failure(path: Path, found: Found) -> tuple[Any, ...]:
+def _add_failure(path: Path, found: Discovery) -> tuple[Any, ...]:
     """List a cell that failed, unless it was done since; returns what tells it from others."""
     try:
         record = _read(path, json.loads)

@@ -9,7 +9,7 @@ import numpy as np
 
 from zstar.benchmark.columns import JUDGES, KID, columns, quality
 from zstar.benchmark.compare import Entry, Sampling, compare, compare_sets, gallery, pareto
-from zstar.benchmark.discover import Found, Run
+from zstar.benchmark.discover import Discovery, Run
 from zstar.benchmark.features import Sets, network_of
 from zstar.benchmark.rows import Row, make_rows
 from zstar.benchmark.trajectories import curve, shared_objective
@@ -35,7 +35,7 @@ class Choices:
     sampling: Sampling = field(default_factory=Sampling)
 
 
-def make_boards(found: Found, choices: Choices) -> list[tuple[dict[str, Any], list[Row]]]:
+def make_boards(found: Discovery, choices: Choices) -> list[tuple[dict[str, Any], list[Row]]]:
     """The board of each protocol with its rows, the one with most runs first.
 
     A board is a dict of plain containers, the content of ``leaderboard.json``; not-a-number is ``None`` in it. What

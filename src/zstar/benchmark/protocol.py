@@ -68,7 +68,7 @@ def listed(values: list[Any]) -> str:
     return ", ".join(map(str, values))
 
 
-def require_judges(
+def require_independent_metrics(
     metrics: Mapping[str, Any], losses: Mapping[str, Any], training: Mapping[str, Any], name: str
 ) -> None:
     """Refuse measures by a network whose judgement a method has minimised.

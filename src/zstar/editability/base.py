@@ -16,7 +16,7 @@ from zstar.generators.base import AbstractGenerator, Noise
 
 
 @dataclass(frozen=True)
-class Walked:
+class Traversal:
     """Images and a direction to move them along.
 
     Attributes:
@@ -77,5 +77,5 @@ class AbstractEditability(ABC):
     unit: str = ""
 
     @abstractmethod
-    def __call__(self, walked: Walked) -> dict[str, Float[Tensor, " n"]]:
+    def __call__(self, traversal: Traversal) -> dict[str, Float[Tensor, " n"]]:
         """Name → value per image; not-a-number where it is not defined. Empty if it says nothing of this direction."""

@@ -5,8 +5,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.directions.apply import apply
-from zstar.editability.base import AbstractEditability, Walked
-from zstar.encoders.inverter import find_inverter
+from zstar.editability.base import AbstractEditability, Traversal
+from zstar.encoders.trained import find_encoder
 from zstar.spaces.w_plus import WPlus
 
 
@@ -28,25 +28,25 @@ class Cycle(AbstractEditability):
         self.samples = samples
 
     @torch.no_grad()
-    def __call__(self, walked: Walked) -> dict[str, Float[Tensor, " n"]]:
-        generator = walked.generator
-        if "w_plus" not in generator.spaces or walked.direction.space not in ("w", "w_plus"):
+    def __call__(self, traversal: Traversal) -> dict[str, Float[Tensor, " n"]]:
+        generator = traversal.generator
+        if "w_plus" not in generator.spaces or traversal.direction.space not in ("w", "w_plus"):
             return {}
         space = WPlus(generator, self.samples)
-        inverter = find_inverter(space)
-        if inverter is None:
+        encoder = find_encoder(space)
+        if encoder is None:
             return {}
-        inverter.network.to(walked.latent.device)
+        encoder.network.to(traversal.latent.device)
 
         def encode(images: Tensor) -> Tensor:
-            return torch.cat([inverter(space, part)[-1] for part in images.split(walked.size)])
+            return torch.cat([encoder(space, part)[-1] for part in images.split(traversal.size)])
 
-        start, found = encode(walked.before), {}
-        for name, end in (("low", walked.direction.label.low), ("high", walked.direction.label.high)):
+        start, found = encode(traversal.before), {}
+        for name, end in (("low", traversal.direction.label.low), ("high", traversal.direction.label.high)):
             if end == 0:
                 continue
             alpha = torch.full_like(start[:, 0, 0], end)
-            back, _ = apply(generator, encode(walked.render(alpha)), "w_plus", [(walked.direction, -alpha)])
+            back, _ = apply(generator, encode(traversal.render(alpha)), "w_plus", [(traversal.direction, -alpha)])
             error = ((back - start) / max(space.spread, 1e-12)).square().flatten(1).mean(dim=1).sqrt()
             found[f"cycle/{name}"] = error
         return found

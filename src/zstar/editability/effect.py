@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.annotations.base import AbstractAnnotation
-from zstar.editability.base import AbstractEditability, Walked
+from zstar.editability.base import AbstractEditability, Traversal
 from zstar.editability.reading import find_factor, read, require_scorer
 
 
@@ -24,18 +24,20 @@ class Effect(AbstractEditability):
     def __init__(self, annotation: AbstractAnnotation, factor: str | None = None) -> None:
         self.scorer, self.factor = require_scorer(annotation, "effect", factor), factor
 
-    def __call__(self, walked: Walked) -> dict[str, Float[Tensor, " n"]]:
-        factor = find_factor(walked, self.scorer, self.factor)
-        if factor is None or len(walked.alphas) < 3:
+    def __call__(self, traversal: Traversal) -> dict[str, Float[Tensor, " n"]]:
+        factor = find_factor(traversal, self.scorer, self.factor)
+        if factor is None or len(traversal.alphas) < 3:
             return {}
         column = self.scorer.names.index(factor)
-        values = torch.stack([read(self.scorer, images, walked.size)[:, column] for images in walked.images]).double()
-        x = walked.alphas.double()[:, None]
+        values = torch.stack(
+            [read(self.scorer, images, traversal.size)[:, column] for images in traversal.images]
+        ).double()
+        x = traversal.alphas.double()[:, None]
         x, y = x - x.mean(), values - values.mean(dim=0)
         slope = (x * y).sum(dim=0) / x.square().sum()
         total = y.square().sum(dim=0)
         r2 = 1 - (y - slope * x).square().sum(dim=0) / total.clamp_min(1e-12)
-        way = monotone(walked.alphas, values).where(values.isfinite().all(dim=0), torch.nan)
+        way = monotone(traversal.alphas, values).where(values.isfinite().all(dim=0), torch.nan)
         found = {"slope": slope, "r2": r2.where(total > 1e-9, torch.nan), "monotone": way}
         return {f"effect/{name}": value.float() for name, value in found.items()}
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from zstar.annotations.base import AbstractAnnotation
 from zstar.config.constraints import POSITIVE, require
-from zstar.editability.base import AbstractEditability, Walked
+from zstar.editability.base import AbstractEditability, Traversal
 from zstar.editability.reading import find_factor, match, require_scorer
 
 
@@ -41,11 +41,11 @@ class Leakage(AbstractEditability):
             )
         self.others = names
 
-    def __call__(self, walked: Walked) -> dict[str, Float[Tensor, " n"]]:
-        factor = find_factor(walked, self.scorer, self.factor)
+    def __call__(self, traversal: Traversal) -> dict[str, Float[Tensor, " n"]]:
+        factor = find_factor(traversal, self.scorer, self.factor)
         if factor is None:
             return {}
-        found = match(walked, self.scorer, factor, self.effect)
+        found = match(traversal, self.scorer, factor, self.effect)
         change = (found.after - found.before).abs().where(found.reached[:, None], torch.nan)
         names = [name for name in self.others if name != factor]
         columns = {name: change[:, self.scorer.names.index(name)] for name in names}

@@ -9,7 +9,7 @@ from torch import Tensor
 from zstar.annotations.annotator import Annotator
 from zstar.annotations.base import AbstractAnnotation
 from zstar.config.constraints import POSITIVE, require
-from zstar.editability.base import AbstractEditability, Walked
+from zstar.editability.base import AbstractEditability, Traversal
 from zstar.editability.reading import find_factor, match, require_scorer
 from zstar.losses.base import AbstractLoss
 
@@ -53,17 +53,19 @@ class Locality(AbstractEditability):
                 known = ", ".join(annotation.vocabulary.classes)
                 raise ValueError(f"editability.locality.places.{name}: no class is '{unknown[0]}'; choose from {known}")
 
-    def __call__(self, walked: Walked) -> dict[str, Float[Tensor, " n"]]:
-        factor = find_factor(walked, self.annotator, self.factor)
+    def __call__(self, traversal: Traversal) -> dict[str, Float[Tensor, " n"]]:
+        factor = find_factor(traversal, self.annotator, self.factor)
         if factor not in self.places:
             return {}
-        found = match(walked, self.annotator, factor, self.effect)
-        before, after = walked.before, found.images
-        place = torch.maximum(self.seen(before, factor, walked.size), self.seen(after, factor, walked.size))
+        found = match(traversal, self.annotator, factor, self.effect)
+        before, after = traversal.before, found.images
+        place = torch.maximum(self.seen(before, factor, traversal.size), self.seen(after, factor, traversal.size))
         change = (after - before).abs().mean(dim=1, keepdim=True)
         rest = 1 - place
         with torch.no_grad():
-            pairs = zip(before.split(walked.size), after.split(walked.size), rest.split(walked.size), strict=True)
+            pairs = zip(
+                before.split(traversal.size), after.split(traversal.size), rest.split(traversal.size), strict=True
+            )
             identity = self.identity.to(before.device)
             distance = torch.cat([identity(new, old, weights) for old, new, weights in pairs])
         outside = (change * rest).sum(dim=(1, 2, 3))

@@ -1,4 +1,4 @@
-"""What a scorer reads from images as a direction is walked, and the strength at which it reads a given effect."""
+"""What a scorer reads from images as a direction is traversal, and the strength at which it reads a given effect."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from zstar.annotations.base import AbstractAnnotation, AbstractScorer
-from zstar.editability.base import Walked
+from zstar.editability.base import Traversal
 
 LADDER, REACH = 16, 2.0  # strengths that are tried, and how many times the useful range they go
 
@@ -27,13 +27,17 @@ def require_scorer(annotation: AbstractAnnotation, metric: str, factor: str | No
     return annotation
 
 
-def find_factor(walked: Walked, scorer: AbstractScorer, asked: str | None) -> str | None:
+def find_factor(traversal: Traversal, scorer: AbstractScorer, asked: str | None) -> str | None:
     """The attribute that a direction is meant for: the one asked for, that of the edit it was learned from, or the one
     of its name; ``None`` if the scorer knows nothing of it."""
     if asked is not None:
         return asked
-    edit = walked.direction.label.found.get("edit")
-    named = (edit.get("factor") if isinstance(edit, Mapping) else None, walked.name, walked.name.partition("-")[2])
+    edit = traversal.direction.label.found.get("edit")
+    named = (
+        edit.get("factor") if isinstance(edit, Mapping) else None,
+        traversal.name,
+        traversal.name.partition("-")[2],
+    )
     return next((name for name in named if name in scorer.names), None)
 
 
@@ -44,7 +48,7 @@ def read(scorer: AbstractScorer, images: Float[Tensor, "n c h w"], size: int) ->
 
 
 @dataclass(frozen=True)
-class Matched:
+class EffectMatch:
     """Images moved until the scorer reads the same effect in each of them.
 
     Attributes:
@@ -63,7 +67,7 @@ class Matched:
     column: int
 
 
-def match(walked: Walked, scorer: AbstractScorer, factor: str, effect: float) -> Matched:
+def match(traversal: Traversal, scorer: AbstractScorer, factor: str, effect: float) -> EffectMatch:
     """Move each image until its attribute has changed by ``effect``, in the direction in which there is room for it.
 
     Strengths are tried in even steps from 0 up to twice the useful range, on both sides at once, until every image is
@@ -72,17 +76,17 @@ def match(walked: Walked, scorer: AbstractScorer, factor: str, effect: float) ->
     again, the answer is remembered.
     """
     key = (scorer, factor, effect)  # not the scorer's id, which another may have once it is gone
-    if key not in walked.memory:
-        walked.memory[key] = _match(walked, scorer, scorer.names.index(factor), effect)
-    return walked.memory[key]
+    if key not in traversal.memory:
+        traversal.memory[key] = _match(traversal, scorer, scorer.names.index(factor), effect)
+    return traversal.memory[key]
 
 
 @torch.no_grad()
-def _match(walked: Walked, scorer: AbstractScorer, column: int, effect: float) -> Matched:
-    before = read(scorer, walked.before, walked.size)
+def _match(traversal: Traversal, scorer: AbstractScorer, column: int, effect: float) -> EffectMatch:
+    before = read(scorer, traversal.before, traversal.size)
     wanted = torch.where(before[:, column] < 0.5, effect, -effect)
     alpha = torch.full_like(wanted, torch.nan)
-    ends = [end for end in (walked.direction.label.low, walked.direction.label.high) if end]
+    ends = [end for end in (traversal.direction.label.low, traversal.direction.label.high) if end]
     gains = {end: torch.zeros_like(wanted) for end in ends}
     for rung in range(1, LADDER + 1):
         for end in ends:
@@ -91,7 +95,7 @@ def _match(walked: Walked, scorer: AbstractScorer, column: int, effect: float) -
                 break
             tried = torch.full_like(wanted, REACH * end * rung / LADDER)
             seen = before[:, column].clone()
-            seen[rows] = read(scorer, walked.render(tried, rows), walked.size)[:, column]
+            seen[rows] = read(scorer, traversal.render(tried, rows), traversal.size)[:, column]
             gain = (seen - before[:, column]) / wanted
             share = ((1 - gains[end]) / (gain - gains[end]).clamp_min(1e-6)).clamp(0, 1).nan_to_num(1.0)
             arrived = alpha.isnan() & (gain >= 1)
@@ -99,5 +103,5 @@ def _match(walked: Walked, scorer: AbstractScorer, column: int, effect: float) -
             gains[end] = gain
         if alpha.isfinite().all():
             break
-    images = walked.render(alpha.nan_to_num())
-    return Matched(alpha, images, before, read(scorer, images, walked.size), alpha.isfinite(), column)
+    images = traversal.render(alpha.nan_to_num())
+    return EffectMatch(alpha, images, before, read(scorer, images, traversal.size), alpha.isfinite(), column)

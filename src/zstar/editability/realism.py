@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zstar.config.constraints import Within, require
-from zstar.editability.base import AbstractEditability, Walked
+from zstar.editability.base import AbstractEditability, Traversal
 from zstar.metrics.distribution import kid, pooled
 
 
@@ -27,17 +27,19 @@ class Realism(AbstractEditability):
         self.network, self.samples, self.seed = network, samples, seed
 
     @torch.no_grad()
-    def __call__(self, walked: Walked) -> dict[str, Float[Tensor, " n"]]:
-        if len(walked) < 8:
+    def __call__(self, traversal: Traversal) -> dict[str, Float[Tensor, " n"]]:
+        if len(traversal) < 8:
             return {}
-        rng, space = torch.Generator().manual_seed(self.seed), next(iter(walked.generator.spaces))
-        latents = walked.generator.sample(self.samples, rng).split(walked.size)
-        real = torch.cat([self.see(walked.generator.synthesize(part, space, "const").clamp(-1, 1)) for part in latents])
-        label = walked.direction.label
+        rng, space = torch.Generator().manual_seed(self.seed), next(iter(traversal.generator.spaces))
+        latents = traversal.generator.sample(self.samples, rng).split(traversal.size)
+        real = torch.cat(
+            [self.see(traversal.generator.synthesize(part, space, "const").clamp(-1, 1)) for part in latents]
+        )
+        label = traversal.direction.label
         found = {}
         for name, end in (("before", 0.0), ("low", label.low), ("high", label.high)):
-            images = walked.render(torch.full_like(walked.latent.flatten(1)[:, 0], end))
-            made = torch.cat([self.see(part) for part in images.split(walked.size)])
+            images = traversal.render(torch.full_like(traversal.latent.flatten(1)[:, 0], end))
+            made = torch.cat([self.see(part) for part in images.split(traversal.size)])
             found[f"realism/kid_{name}"] = torch.tensor([kid(real, made, size=100).value])
         return found
 

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.config.constraints import Within, require
-from zstar.editability.base import AbstractEditability, Walked
+from zstar.editability.base import AbstractEditability, Traversal
 from zstar.losses.base import AbstractLoss
 
 
@@ -25,13 +25,13 @@ class Smoothness(AbstractEditability):
         self.distance, self.steps = distance, steps
 
     @torch.no_grad()
-    def __call__(self, walked: Walked) -> dict[str, Float[Tensor, " n"]]:
-        label, found = walked.direction.label, []
+    def __call__(self, traversal: Traversal) -> dict[str, Float[Tensor, " n"]]:
+        label, found = traversal.direction.label, []
         old: Tensor | None = None
         for alpha in torch.linspace(label.low, label.high, self.steps + 1).tolist():
-            new = walked.render(torch.full_like(walked.latent.flatten(1)[:, 0], alpha))
+            new = traversal.render(torch.full_like(traversal.latent.flatten(1)[:, 0], alpha))
             if old is not None:
-                pairs = zip(new.split(walked.size), old.split(walked.size), strict=True)
+                pairs = zip(new.split(traversal.size), old.split(traversal.size), strict=True)
                 distance = self.distance.to(new.device)
                 found.append(torch.cat([distance(a, b) for a, b in pairs]))
             old = new

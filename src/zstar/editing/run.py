@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from zstar.config.build import to_plain
 from zstar.directions.library import save_directions
-from zstar.editability.base import Walked
+from zstar.editability.base import Traversal
 from zstar.editing.job import EditJob, make_edit_job
 from zstar.editing.pictures import animate, draw, interpolate
 from zstar.loggers.base import AbstractLogger
@@ -78,13 +78,13 @@ def measure(job: EditJob, count: int) -> tuple[pl.DataFrame, list[str]]:
     noise: Any = {name: maps[:count] for name, maps in inversion.noise.items()} or inversion.noise_mode
     for name, direction in job.directions.items():
         alphas = torch.tensor(sorted(job.strengths[name]), device=inversion.latent.device)
-        walked = Walked(name, direction, job.generator, inversion.latent[:count], inversion.space, alphas, noise)
+        traversal = Traversal(name, direction, job.generator, inversion.latent[:count], inversion.space, alphas, noise)
         for title, one in job.editability.items():
-            measured = one(walked)
+            measured = one(traversal)
             if not measured:
                 silent.append(f"{title} of {name}")
             for metric, values in measured.items():
-                images = inversion.ids[:count] if len(values) == len(walked) else [None]
+                images = inversion.ids[:count] if len(values) == len(traversal) else [None]
                 pairs = zip(images, values.tolist(), strict=True)
                 rows += [(name, image, metric, value) for image, value in pairs if math.isfinite(value)]
     return pl.DataFrame(rows, schema=SCHEMA, orient="row"), silent

@@ -61,14 +61,14 @@ class AbstractEdit(ABC):
         """What an edit does: as calling it, but that α = 0 may be the identity up to rounding only."""
 
     @abstractmethod
-    def gauge(self, before: Float[Tensor, "b c h w"]) -> Callable[[Tensor], Tensor]:
+    def measure_strength(self, before: Float[Tensor, "b c h w"]) -> Callable[[Tensor], Tensor]:
         """A measure for images that may have come from ``before`` by this edit: images ``[b, c, h, w]`` → how much
         of the edit is in them ``[b]``, in its unit, as far as the pixels tell. What depends on ``before`` alone is
         computed once."""
 
     def achieved(self, before: Float[Tensor, "b c h w"], after: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
         """How much of this edit leads from ``before`` to ``after``."""
-        return self.gauge(before)(after)
+        return self.measure_strength(before)(after)
 
     def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, " n"]:
         """``n`` strengths, uniform over the range."""

@@ -54,7 +54,7 @@ class Factor(AbstractEdit):
         edited = ((images + change) * (1 - anew) + after * anew).clamp(-1, 1)
         return edited, torch.ones_like(images[:, :1])
 
-    def gauge(self, before: Float[Tensor, "b c h w"]) -> Callable[[Tensor], Tensor]:
+    def measure_strength(self, before: Float[Tensor, "b c h w"]) -> Callable[[Tensor], Tensor]:
         column, factor = _column(self.factor), FACTORS[self.factor]
         start = _read(before)[:, column]
         return lambda after: (_read(after)[:, column] - start) / (factor.high - factor.low)

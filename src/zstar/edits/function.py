@@ -44,7 +44,7 @@ class Function(AbstractEdit):
         self._compare("a mask", valid, images[:, :1].shape)
         return edited.to(images.dtype), (valid > SEEN).to(images.dtype)
 
-    def gauge(self, before: Float[Tensor, "b c h w"]) -> Callable[[Tensor], Tensor]:
+    def measure_strength(self, before: Float[Tensor, "b c h w"]) -> Callable[[Tensor], Tensor]:
         return search(self, before)
 
     def _compare(self, what: str, value: object, shape: torch.Size) -> None:

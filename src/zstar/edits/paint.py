@@ -20,7 +20,7 @@ class AbstractPaint(AbstractEdit):
         painted = self.paint(images, alpha.view(-1, 1, 1, 1))
         return painted.clamp(-1, 1), torch.ones_like(images[:, :1])
 
-    def gauge(self, before: Float[Tensor, "b c h w"]) -> Callable[[Tensor], Tensor]:
+    def measure_strength(self, before: Float[Tensor, "b c h w"]) -> Callable[[Tensor], Tensor]:
         return search(self, before)
 
     @abstractmethod

@@ -29,7 +29,7 @@ class AbstractWarp(AbstractEdit):
         moved = homography_warp(seen, self.homography(alpha, width / height), (height, width), align_corners=False)
         return moved[:, :-1], (moved[:, -1:] > SEEN).to(images.dtype)
 
-    def gauge(self, before: Float[Tensor, "b c h w"]) -> Callable[[Tensor], Tensor]:
+    def measure_strength(self, before: Float[Tensor, "b c h w"]) -> Callable[[Tensor], Tensor]:
         return search(self, before)
 
     @abstractmethod

@@ -28,13 +28,13 @@ class AbstractEncoder(nn.Module, ABC):
         rows: Codes in a latent: those of w_plus, else 1.
         width: Coordinates of a code.
         passes: How often the step is taken where nobody says otherwise.
-        looks_back: Whether the step reads v and G(v); if not, a second one finds what the first one found.
+        iterative: Whether the step reads v and G(v); if not, a second one finds what the first one found.
     """
 
     mean: Tensor
     spread: Tensor
     passes: int = 1
-    looks_back: bool = False
+    iterative: bool = False
 
     def __init__(
         self, resolution: int, channels: int, shape: Sequence[int], mean: Float[Tensor, "..."], spread: float

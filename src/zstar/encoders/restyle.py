@@ -23,7 +23,7 @@ class ReStyle(AbstractEncoder):
         passes: How often, in training and afterwards.
     """
 
-    looks_back = True
+    iterative = True
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class ReStyle(AbstractEncoder):
         self.encoder = encoder(
             resolution=resolution, channels=2 * channels, shape=shape, mean=torch.zeros_like(mean), spread=spread
         )
-        if self.encoder.looks_back:
+        if self.encoder.iterative:
             raise ValueError("encoder.encoder: ReStyle can't iterate itself; choose a network of one pass, such as psp")
 
     def forward(

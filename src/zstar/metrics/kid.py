@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from zstar.losses.networks import as_rgb
 from zstar.metrics.base import AbstractSetMetric
 from zstar.metrics.distribution import Estimate, pooled
-from zstar.metrics.judge import load_judge
+from zstar.metrics.network import load_metric_network
 from zstar.stats.kernel_distance import kernel_distance
 
 
@@ -31,7 +31,9 @@ class KID(AbstractSetMetric):
 
     def __init__(self, checkpoint: str = "judge64", network: nn.Module | None = None) -> None:
         self.network = checkpoint if network is None else type(network).__name__
-        self.extract = (load_judge(checkpoint, "kid") if network is None else network).eval().requires_grad_(False)
+        self.extract = (
+            (load_metric_network(checkpoint, "kid") if network is None else network).eval().requires_grad_(False)
+        )
 
     @torch.no_grad()
     def features(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:

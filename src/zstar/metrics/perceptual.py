@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from zstar.losses.networks import as_rgb
 from zstar.losses.perceptual import Perceptual as Distance
 from zstar.metrics.base import AbstractMetric
-from zstar.metrics.judge import load_judge
+from zstar.metrics.network import load_metric_network
 
 
 class Perceptual(AbstractMetric):
@@ -35,7 +35,7 @@ class Perceptual(AbstractMetric):
         layers: Sequence[int] | Sequence[str] | None = None,
     ) -> None:
         if network is None:
-            network, self.network = load_judge(checkpoint, "perceptual"), checkpoint
+            network, self.network = load_metric_network(checkpoint, "perceptual"), checkpoint
         else:
             self.network = type(network).__name__
         try:

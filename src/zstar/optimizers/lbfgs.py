@@ -13,7 +13,7 @@ ARMIJO = 1e-4
 
 
 @dataclass
-class Searches:
+class LBFGSState:
     """Where each image stands; all that ``n`` variables of an image hold is one row.
 
     Attributes:
@@ -73,18 +73,18 @@ class LBFGS(AbstractOptimizer):
         self.history = history
         self.max_line_search = max_line_search
 
-    def start(self, variables: list[Tensor]) -> Searches:
+    def start(self, variables: list[Tensor]) -> LBFGSState:
         """Nothing known: the first step takes the variables as they are."""
         point = _rows(variables)
         zero, ring = point.new_zeros(len(point)), point.new_zeros(self.history, *point.shape)
-        return Searches(
+        return LBFGSState(
             point, zero + torch.inf, torch.zeros_like(point), torch.zeros_like(point),
             refused=zero.long(), boost=zero + 1, moves=ring, turns=ring.clone(), inverse=ring[..., 0].clone(),
             head=zero.long(),
         )  # fmt: skip
 
     def step(
-        self, variables: list[Tensor], state: Searches, objective: Objective, fraction: float
+        self, variables: list[Tensor], state: LBFGSState, objective: Objective, fraction: float
     ) -> tuple[Float[Tensor, " b"], Int[Tensor, " b"]]:
         """One evaluation of each image: take or refuse its point on trial, and put the next one on trial."""
         values, gradients = value_and_gradient(objective, variables)
@@ -113,7 +113,7 @@ class LBFGS(AbstractOptimizer):
         _spread(state.point + state.offset, variables)
         return values, torch.ones_like(values, dtype=torch.long)
 
-    def _remember(self, state: Searches, move: Tensor, turn: Tensor, taken: Tensor) -> Tensor:
+    def _remember(self, state: LBFGSState, move: Tensor, turn: Tensor, taken: Tensor) -> Tensor:
         """Put the pairs with positive curvature into their images' rings, and say which these are."""
         product, images = _dot(move, turn), torch.arange(len(move), device=move.device)
         curved = product > 1e-8 * (_dot(move, move) * _dot(turn, turn)).sqrt()
@@ -124,7 +124,7 @@ class LBFGS(AbstractOptimizer):
         state.head = torch.where(keep, (state.head + 1) % self.history, state.head)
         return curved
 
-    def _direction(self, state: Searches) -> Tensor:
+    def _direction(self, state: LBFGSState) -> Tensor:
         """−H·gradient by the two-loop recursion; along the gradient, with length 1, where there is no history."""
         images = torch.arange(len(state.point), device=state.point.device)
         places = [(state.head - age) % self.history for age in range(1, self.history + 1)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from zstar.benchmark.protocol import protocol_hash, require_judges, require_protocol
+from zstar.benchmark.protocol import protocol_hash, require_independent_metrics, require_protocol
 from zstar.config.build import build, offer, to_plain
 from zstar.config.check import check
 from zstar.config.schema import Invert
@@ -18,7 +18,7 @@ from zstar.directions.apply import require_way
 from zstar.directions.base import AbstractDirection
 from zstar.directions.choose import find_directions, make_annotation
 from zstar.editability.base import AbstractEditability
-from zstar.encoders.inverter import Inverter
+from zstar.encoders.trained import TrainedEncoder
 from zstar.generators.base import AbstractGenerator
 from zstar.metrics.available import make_metrics
 from zstar.metrics.base import AbstractMetric, AbstractSetMetric
@@ -72,8 +72,8 @@ def make_job(cfg: Mapping[str, Any]) -> Job:
     space = build(plain["space"], generator=generator)
     losses = {name: build(node).to(device) for name, node in (plain.get("loss") or {}).items()}
     encoder = make_encoder(plain, space)
-    prices = plain.get("regularizer") or {}
-    regularizers = {name: offer(node, space=space, **given(name, node, encoder)) for name, node in prices.items()}
+    penalties = plain.get("regularizer") or {}
+    regularizers = {name: offer(node, space=space, **given(name, node, encoder)) for name, node in penalties.items()}
     optimizer = build(plain["optimizer"])
     problem = Problem(space, losses, regularizers, optimizer, plain["seed"], plain["noise"])
     projectors = make_projectors(plain, problem, encoder)
@@ -84,7 +84,7 @@ def make_job(cfg: Mapping[str, Any]) -> Job:
     require_protocol(plain, data_hash, generator_hash, stochastic)
     if plain.get("protocol"):
         training = {} if encoder is None else encoder.training
-        require_judges(metrics, plain.get("loss") or {}, training, plain["protocol"]["name"])
+        require_independent_metrics(metrics, plain.get("loss") or {}, training, plain["protocol"]["name"])
     objects = make_annotation(plain)
     editability = {name: offer(node, **objects) for name, node in (plain.get("editability") or {}).items()}
     directions = find_directions(plain.get("direction") or {}, space, objects) if editability else {}
@@ -103,14 +103,18 @@ def make_job(cfg: Mapping[str, Any]) -> Job:
     )  # fmt: skip
 
 
-def make_projectors(plain: Mapping[str, Any], problem: Problem, encoder: Inverter | None) -> list[AbstractProjector]:
+def make_projectors(
+    plain: Mapping[str, Any], problem: Problem, encoder: TrainedEncoder | None
+) -> list[AbstractProjector]:
     """The chain of projectors, within the budget."""
     nodes = plain.get("projector") or {}
     chain = [offer(node, problem=problem, **given(name, node, encoder)) for name, node in nodes.items()]
     return fit(chain, **plain["budget"])
 
 
-def notes(plain: Mapping[str, Any], encoder: Inverter | None, space: AbstractSpace, stochastic: bool) -> Iterator[str]:
+def notes(
+    plain: Mapping[str, Any], encoder: TrainedEncoder | None, space: AbstractSpace, stochastic: bool
+) -> Iterator[str]:
     """What the user should know about a run before it begins."""
     if encoder is None and any(map(asks, (plain.get("projector") or {}).values())):
         yield MEAN.format(space=space.name)
@@ -128,13 +132,13 @@ def asks(node: Mapping[str, Any]) -> bool:
     return "encoder" in inspect.signature(resolve(node["_target_"])).parameters
 
 
-def make_encoder(plain: Mapping[str, Any], space: AbstractSpace) -> Inverter | None:
+def make_encoder(plain: Mapping[str, Any], space: AbstractSpace) -> TrainedEncoder | None:
     """The inverting network of a run, if anything in it has a use for one and there is one."""
     nodes = [*(plain.get("projector") or {}).values(), *(plain.get("regularizer") or {}).values()]
     if plain.get("encoder") is None or not any(map(asks, nodes)):
         return None
     encoder = offer(plain["encoder"], space=space)
-    if encoder is not None and not isinstance(encoder, Inverter):
+    if encoder is not None and not isinstance(encoder, TrainedEncoder):
         raise ValueError(
             "encoder: this is a network without weights, for train.py task=encoder; choose encoder=shipped, or "
             "encoder=trained encoder.checkpoint=<what it exported>"
@@ -144,7 +148,7 @@ def make_encoder(plain: Mapping[str, Any], space: AbstractSpace) -> Inverter | N
     return encoder
 
 
-def given(name: str, node: Mapping[str, Any], encoder: Inverter | None) -> dict[str, Inverter]:
+def given(name: str, node: Mapping[str, Any], encoder: TrainedEncoder | None) -> dict[str, TrainedEncoder]:
     """The inverting network for what has a use for one; an error where there is none and it can't do without."""
     place = inspect.signature(resolve(node["_target_"])).parameters.get("encoder")
     if place is not None and encoder is None and place.default is place.empty:

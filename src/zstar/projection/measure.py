@@ -10,7 +10,7 @@ from torch import Tensor
 from zstar.checkpoints.io import save_weights
 from zstar.data.reading import read_image
 from zstar.directions.base import AbstractDirection
-from zstar.editability.base import AbstractEditability, Walked
+from zstar.editability.base import AbstractEditability, Traversal
 from zstar.generators.base import AbstractGenerator
 from zstar.inversion import Inversion
 from zstar.metrics.base import AbstractMetric, AbstractSetMetric
@@ -52,11 +52,11 @@ def measure_edits(
     for name, direction in directions.items():
         ends = [direction.label.low, 0.0, direction.label.high]
         alphas = torch.tensor(ends, device=inversion.latent.device)
-        walked = Walked(name, direction, generator, inversion.latent, inversion.space, alphas, noise)
+        traversal = Traversal(name, direction, generator, inversion.latent, inversion.space, alphas, noise)
         for one in editability.values():
-            for title, values in one(walked).items():
+            for title, values in one(traversal).items():
                 kind, _, value = title.partition("/")
-                if "/" not in value and value != "alpha" and len(values) == len(walked):
+                if "/" not in value and value != "alpha" and len(values) == len(traversal):
                     found.setdefault(kind if value in ("", "mean") else f"{kind}_{value}", []).append(values)
     return {name: torch.stack(values).double().nanmean(dim=0).tolist() for name, values in found.items()}
 

@@ -26,7 +26,7 @@ class AbstractProjector(ABC):
         problem: The equation without its targets.
     """
 
-    looks: ClassVar[bool] = True
+    uses_image: ClassVar[bool] = True
 
     seconds: float | None = None
 
@@ -108,4 +108,4 @@ def project_with_start(
     for projector in first:
         start = projector(objective, start, callbacks)
     found = last(objective, start, callbacks)
-    return found, start if any(projector.looks for projector in first) else None
+    return found, start if any(projector.uses_image for projector in first) else None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from zstar.config.constraints import Within, require
-from zstar.encoders.inverter import Inverter
+from zstar.encoders.trained import TrainedEncoder
 from zstar.inversion import Callback, Inversion, clock
 from zstar.objective import Objective, Problem
 from zstar.projectors.base import AbstractProjector, better
@@ -23,10 +23,10 @@ class Encoder(AbstractProjector):
         passes: How often it is taken, where it looks back at what it has found (ReStyle); null is as in its training.
     """
 
-    def __init__(self, problem: Problem, encoder: Inverter, passes: int | None = None) -> None:
+    def __init__(self, problem: Problem, encoder: TrainedEncoder, passes: int | None = None) -> None:
         super().__init__(problem)
         require("projector.encoder", Within(1), passes=1 if passes is None else passes)
-        self.encoder = encoder.fitted(problem.space)
+        self.encoder = encoder.require_compatible(problem.space)
         self.passes = passes
 
     @property

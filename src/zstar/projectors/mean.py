@@ -14,7 +14,7 @@ class Mean(AbstractProjector):
     what was found, so there it keeps, image by image, the better of the two.
     """
 
-    looks = False
+    uses_image = False
 
     @property
     def cost(self) -> int:

@@ -15,7 +15,7 @@ class Random(AbstractProjector):
     As a start it shows how much a method depends on where it begins (vary ``seed``); alone it is the lowest baseline.
     """
 
-    looks = False
+    uses_image = False
 
     @property
     def random(self) -> bool:

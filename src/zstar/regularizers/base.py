@@ -11,7 +11,7 @@ from zstar.spaces.base import AbstractSpace
 
 
 class AbstractRegularizer(ABC):
-    """A price on latents or noise maps that are unlikely under the generator's prior.
+    """A penalty on latents or noise maps that are unlikely under the generator's prior.
 
     Arguments:
         space: The space that the latents live in.

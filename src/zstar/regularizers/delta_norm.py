@@ -12,7 +12,7 @@ from zstar.spaces.base import AbstractSpace
 
 
 class DeltaNorm(AbstractRegularizer):
-    """Mean length of Δ_i = w_i − w_0 over the rows i ≥ 1 of a w_plus latent: e4e's price on leaving w.
+    """Mean length of Δ_i = w_i − w_0 over the rows i ≥ 1 of a w_plus latent: e4e's penalty on leaving w.
 
     In units of the prior's spread, as root mean square of coordinates: 0 for a latent of w, about √2 for rows drawn
     independently. e4e (Tov et al. 2021, https://arxiv.org/abs/2102.02766) takes the sum Σ_i ‖Δ_i‖₂ in raw units; for n

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from jaxtyping import Float
 from torch import Tensor
 
-from zstar.encoders.inverter import Inverter
+from zstar.encoders.trained import TrainedEncoder
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.spaces.base import AbstractSpace
 
@@ -28,9 +28,9 @@ class InDomain(AbstractRegularizer):
         weight: μ, the factor of this regularizer in the objective.
     """
 
-    def __init__(self, space: AbstractSpace, encoder: Inverter, weight: float = 1.0) -> None:
+    def __init__(self, space: AbstractSpace, encoder: TrainedEncoder, weight: float = 1.0) -> None:
         super().__init__(space, weight)
-        self.encoder = encoder.fitted(space)
+        self.encoder = encoder.require_compatible(space)
 
     def __call__(
         self, latent: Float[Tensor, "b ..."], noise: Mapping[str, Tensor], image: Float[Tensor, "b c h w"]

@@ -14,11 +14,11 @@ COARSEST = 8
 
 
 class NoiseMaps(AbstractRegularizer):
-    """StyleGAN2's price on noise maps that carry a picture: squared correlation between neighbouring pixels.
+    """StyleGAN2's penalty on noise maps that carry a picture: squared correlation between neighbouring pixels.
 
     Summed over maps, over both directions, and over a pyramid of 2×2 means down to 8×8 (Karras et al. 2020, appendix D,
     https://arxiv.org/abs/1912.04958, with the pyramid of the official projector, which does not rescale). The official
-    weight is 1e5. Choose it whenever noise maps are optimised. Every image is priced by itself.
+    weight is 1e5. Choose it whenever noise maps are optimised. Every image is penalised by itself.
 
     Arguments:
         space: Its generator must have noise maps.

@@ -14,11 +14,11 @@ from zstar.tasks.pool import Pool, Share
 
 
 class AbstractAdversary(nn.Module, ABC):
-    """A discriminator D that learns to tell what an encoder makes from what is real, and a price for being told.
+    """A discriminator D of an encoder's results, and the penalty that it puts on them.
 
     Arguments:
         discriminator: D: a node with ``_partial_: true``.
-        weight: Factor of the price in the encoder's loss.
+        weight: Factor of the penalty in the encoder's loss.
         lr: Learning rate of D's Adam, with β = (0.9, 0.99).
         pool: Old fakes that D is shown again; 0 for none.
 
@@ -51,12 +51,12 @@ class AbstractAdversary(nn.Module, ABC):
     def real(self, images: Float[Tensor, "b c h w"], rng: torch.Generator, share: Share) -> Float[Tensor, "b ..."]:
         """As many real ones; ``images`` are those of the data."""
 
-    def price(self, latent: Float[Tensor, "b ..."], image: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
+    def penalty(self, latent: Float[Tensor, "b ..."], image: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
         """What the encoder pays for latents and images that D sees through; the gradient does not reach D."""
         self.discriminator.requires_grad_(False)
-        price = self.discriminator.generator_loss(self.discriminator(self.judged(latent, image)))
+        penalty = self.discriminator.generator_loss(self.discriminator(self.judged(latent, image)))
         self.discriminator.requires_grad_(True)
-        return self.weight * price
+        return self.weight * penalty
 
     def learn(
         self,
@@ -107,7 +107,7 @@ class LatentAdversary(AbstractAdversary):
     ) -> None:
         rows = space.shape[0] if len(space.shape) == 2 else 1
         mean = space.mean.reshape(rows, -1)[0]  # each row of the prior has the same
-        made = fitted(discriminator, "latents", mean=mean, spread=space.spread)
+        made = make_discriminator(discriminator, "latents", mean=mean, spread=space.spread)
         super().__init__(made, weight, lr, pool, tuple(mean.shape))
         self.space, self.rows = space, rows
 
@@ -146,7 +146,7 @@ class ImageAdversary(AbstractAdversary):
         pool: int = 0,
     ) -> None:
         size, channels = space.generator.resolution, space.generator.channels
-        made = fitted(discriminator, "images", resolution=size, channels=channels)
+        made = make_discriminator(discriminator, "images", resolution=size, channels=channels)
         super().__init__(made, weight, lr, pool, (channels, size, size))
 
     def judged(self, latent: Float[Tensor, "b ..."], image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
@@ -164,7 +164,9 @@ class ImageAdversary(AbstractAdversary):
         return images
 
 
-def fitted(discriminator: Callable[..., AbstractDiscriminator], judges: str, **sizes: object) -> AbstractDiscriminator:
+def make_discriminator(
+    discriminator: Callable[..., AbstractDiscriminator], judges: str, **sizes: object
+) -> AbstractDiscriminator:
     """The discriminator in the sizes of what it is to judge; an error where that is not what it judges."""
     kind = getattr(discriminator, "func", discriminator)
     found = getattr(kind, "judges", None)

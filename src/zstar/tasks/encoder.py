@@ -16,7 +16,7 @@ from zstar.config.constraints import POSITIVE, Within, require
 from zstar.data.base import AbstractData
 from zstar.data.samples import HELD_OUT, Samples
 from zstar.encoders.base import AbstractEncoder
-from zstar.encoders.inverter import Inverter
+from zstar.encoders.trained import TrainedEncoder
 from zstar.losses.base import AbstractLoss
 from zstar.metrics.available import make_metrics
 from zstar.metrics.base import AbstractMetric, AbstractSetMetric
@@ -167,7 +167,7 @@ class EncoderTask(AbstractTask):
                 for name, loss in self.losses.items()
             }
             terms |= {n: reg.weight * reg(latent, {}, made).mean() for n, reg in self.regularizers.items()}
-            terms |= {f"adversary_{n}": a.price(opened, made) for n, a in self.adversaries.items()}
+            terms |= {f"adversary_{n}": a.penalty(opened, made) for n, a in self.adversaries.items()}
             if mixed.latents is not None:
                 off = distance(self.space, latent, mixed.latents)
                 terms["latent"] = self.latent_weight * (off * mixed.known).mean()
@@ -212,18 +212,18 @@ class EncoderTask(AbstractTask):
                 self._origin = latent, self.space.decode(latent)
         return tuple(part.expand(n, *part.shape[1:]) for part in self._origin)
 
-    def inverter(self) -> Inverter:
+    def trained_encoder(self) -> TrainedEncoder:
         """What is exported: the mean encoder with its weights as rounded, and rows open as far as training has come."""
         network = copy.deepcopy(self.mean)
         network.load_state_dict(self._weights())
         close = partial(self.widening.close, step=self.done)
-        return Inverter(network, self.space.name, close=close)
+        return TrainedEncoder(network, self.space.name, close=close)
 
     def evaluate(self, data: AbstractData) -> dict[str, float]:
         """The metrics on held-out images, and on as many samples of G (``samples/…``), whose latents are known."""
-        inverter, count = self.inverter(), min(len(data), 256)
+        encoder, count = self.trained_encoder(), min(len(data), 256)
         drawn = Samples(self.space.generator, count, space=self.space.name, stream=HELD_OUT)
-        found, known = (measure(images, inverter, self.space, self.metrics) for images in (data, drawn))
+        found, known = (measure(images, encoder, self.space, self.metrics) for images in (data, drawn))
         return found | {f"samples/{name}": value for name, value in known.items()}
 
     def export(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -240,4 +240,4 @@ class EncoderTask(AbstractTask):
 
     def pictures(self, data: AbstractData | None) -> Float[Tensor, "n c h w"] | None:
         """Sixteen held-out images, each row of eight with what the encoder makes of it below."""
-        return None if data is None else montage(data, self.inverter(), self.space)
+        return None if data is None else montage(data, self.trained_encoder(), self.space)

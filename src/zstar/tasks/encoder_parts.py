@@ -1,4 +1,4 @@
-"""What an encoder is trained with, from its configuration: the network, and the prices on what it finds."""
+"""What an encoder is trained with, from its configuration: the network, and the penalties on what it finds."""
 
 import inspect
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ def make_network(node: Config, space: AbstractSpace) -> AbstractEncoder:
 
 
 def make_prices(nodes: Mapping[str, Any], space: AbstractSpace) -> dict[str, AbstractRegularizer]:
-    """The regularizers by name; an error for one that an encoder's latents can't be priced by."""
+    """The regularizers by name; an error for one that an encoder's latents can't be penalised by."""
     for name, node in nodes.items():
         target = resolve(node["_target_"])
         if "encoder" in inspect.signature(target).parameters:
@@ -38,6 +38,6 @@ def make_prices(nodes: Mapping[str, Any], space: AbstractSpace) -> dict[str, Abs
             )
         if target is NoiseMaps:
             raise ValueError(
-                f"regularizer: {name} prices noise maps and an encoder gives none; it is for invert.py, remove it here"
+                f"regularizer: {name} penalises noise maps and an encoder gives none; it is for invert.py, remove it"
             )
     return {name: offer(node, space=space) for name, node in nodes.items()}

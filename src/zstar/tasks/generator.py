@@ -139,11 +139,11 @@ class GeneratorTask(AbstractTask):
         rng, judge = self.rng, self.discriminator
         self.generator.require_size(batch["images"])
         self._set_rates()
-        images, price, logs = batch["images"], 0.0, {}
+        images, steering, logs = batch["images"], 0.0, {}
         if self.steering is None:
             fake = draw(self.generator, len(images), rng, self.style_mixing)
         else:
-            images, fake, price, logs = self.steering.show(images, rng, self.done)
+            images, fake, steering, logs = self.steering.show(images, rng, self.done)
         frozen = judge.features(fake)
         with torch.no_grad():
             real = judge.features(images)
@@ -156,7 +156,7 @@ class GeneratorTask(AbstractTask):
         judge.requires_grad_(False)
         wish = judge.generator_loss(judge.judge(frozen))
         learns = self.done >= self.head_start
-        self._step(wish + price, *[self.adam] * learns, *([] if self.steering is None else [self.steering.adam]))
+        self._step(wish + steering, *[self.adam] * learns, *([] if self.steering is None else [self.steering.adam]))
         logs |= {"train/discriminator": loss, "train/generator": wish}
         if learns and self.path_weight and self.done % self.path_every == 0:
             lengths = path_lengths(self.generator, max(1, len(fake) // 4), rng)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.data.base import AbstractData
-from zstar.encoders.inverter import Inverter
+from zstar.encoders.trained import TrainedEncoder
 from zstar.metrics.base import AbstractMetric
 from zstar.spaces.base import AbstractSpace
 
@@ -15,10 +15,12 @@ COLUMNS = 8
 
 
 @torch.no_grad()
-def reconstruct(inverter: Inverter, space: AbstractSpace, images: Float[Tensor, "b c h w"]) -> tuple[Tensor, Tensor]:
+def reconstruct(
+    encoder: TrainedEncoder, space: AbstractSpace, images: Float[Tensor, "b c h w"]
+) -> tuple[Tensor, Tensor]:
     """The latents of images, and what these look like."""
     space.generator.require_size(images)
-    latent = inverter(space, images.to(inverter.network.mean.device))[-1]
+    latent = encoder(space, images.to(encoder.network.mean.device))[-1]
     return latent, space.decode(latent)
 
 
@@ -31,14 +33,18 @@ def distance(
 
 @torch.no_grad()
 def measure(
-    data: AbstractData, inverter: Inverter, space: AbstractSpace, metrics: Mapping[str, AbstractMetric], size: int = 32
+    data: AbstractData,
+    encoder: TrainedEncoder,
+    space: AbstractSpace,
+    metrics: Mapping[str, AbstractMetric],
+    size: int = 32,
 ) -> dict[str, float]:
     """Mean of each metric over a data set, and of the distance to the latents where these are known."""
     values: dict[str, list[Tensor]] = {}
     for batch in data.batches(size):
         if not batch.ids:
             continue
-        latent, made = reconstruct(inverter, space, batch.images)
+        latent, made = reconstruct(encoder, space, batch.images)
         images = batch.images.to(made)
         found = {name: metric(made.clamp(-1, 1), images) for name, metric in metrics.items()}
         if "latent" in batch.extras:
@@ -48,10 +54,10 @@ def measure(
     return {name: torch.cat(parts).double().mean().item() for name, parts in values.items() if parts}
 
 
-def montage(data: AbstractData, inverter: Inverter, space: AbstractSpace) -> Float[Tensor, "n c h w"]:
+def montage(data: AbstractData, encoder: TrainedEncoder, space: AbstractSpace) -> Float[Tensor, "n c h w"]:
     """The first sixteen images, each row of eight with its reconstructions below."""
     images = data.read(range(min(2 * COLUMNS, len(data)))).images
     images = images[: max(1, len(images) // COLUMNS) * COLUMNS]
-    made = reconstruct(inverter, space, images)[1]
+    made = reconstruct(encoder, space, images)[1]
     pairs = zip(images.to(made).split(COLUMNS), made.split(COLUMNS), strict=True)
     return torch.cat([part for pair in pairs for part in pair])

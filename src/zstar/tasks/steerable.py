@@ -25,12 +25,12 @@ HELD_OUT = 64  # latents that the curves are measured on
 SHOWN = 2  # of them in the pictures of each edit
 
 
-class Shown(NamedTuple):
+class SteeringBatch(NamedTuple):
     """What D is to judge, what G pays besides, and what to log."""
 
     real: Float[Tensor, "b c h w"]
     fake: Float[Tensor, "b c h w"]
-    price: Float[Tensor, ""]
+    penalty: Float[Tensor, ""]
     logs: dict[str, Tensor]
 
 
@@ -44,12 +44,12 @@ class Steering(nn.Module):
     A warp has to invent what comes in at the sides, and D would teach G to draw it. Cropping to what is valid for all α
     would hide the sides of every picture, so D sees each edited image behind the mask of its edit. The mask tells α and
     fits the content, therefore a G(z) behind a mask drawn for itself could be told by that alone. D gets G(walk(z, α))
-    behind the same mask instead: what is made by a step of α is judged beside what was edited by α. Both prices then
+    behind the same mask instead: what is made by a step of α is judged beside what was edited by α. Both penalties then
     have one optimum, in which G(z) is distributed as the data are, not as the edited data, which is where this
     departs from the paper. What G draws outside of the mask neither D nor L sees; the other images of the batch, shown
     whole, are all that keeps it in order.
 
-    The walks learn from both prices. edit(G(z), α) is a fixed target, as in the paper's programs.
+    The walks learn from both penalties. edit(G(z), α) is a fixed target, as in the paper's programs.
 
     Arguments:
         space: Where to walk; it holds the generator that is being trained.
@@ -94,7 +94,7 @@ class Steering(nn.Module):
         """What ``task.steering`` of a configuration and its groups describe, for a generator."""
         return build({**cfg.task.steering, "_partial_": False}, **build_parts(cfg, generator))
 
-    def show(self, images: Float[Tensor, "b c h w"], rng: torch.Generator, step: int) -> Shown:
+    def show(self, images: Float[Tensor, "b c h w"], rng: torch.Generator, step: int) -> SteeringBatch:
         """Real images, of which some are edited, and as many fakes with gradient to G and to the walks."""
         device, generator, count = images.device, self.space.generator, max(1, round(self.share * len(images)))
         with torch.autocast(device.type, enabled=False):
@@ -120,8 +120,8 @@ class Steering(nn.Module):
             logs[f"train/{name}"] = sum(
                 loss.weight * loss(made[rows], target, valid).mean() for loss in self.losses.values()
             )
-        price = self.weight * torch.stack(list(logs.values())).mean()
-        return Shown(real * mask, made * mask, price, logs)
+        penalty = self.weight * torch.stack(list(logs.values())).mean()
+        return SteeringBatch(real * mask, made * mask, penalty, logs)
 
     def decode(self, latent: Float[Tensor, "b ..."], noise: dict[str, Tensor]) -> Float[Tensor, "b c h w"]:
         """G(v) for the training; the mapping network is kept out of mixed precision."""

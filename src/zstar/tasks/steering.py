@@ -144,13 +144,13 @@ def measure(
     given, achieved, loss = [], [], []
     for part in latents.split(size):
         before = decode(part).clamp(-1, 1)
-        gauge = edit.gauge(before)
+        measure_strength = edit.measure_strength(before)
         for value in alphas.tolist():
             alpha = torch.full((len(part),), value, device=part.device)
             made, (target, mask) = decode(walk(part, alpha)), edit(before, alpha)
             loss.append(sum(one.weight * one(made, target, mask) for one in losses.values()).cpu())
-            given.append(gauge(target).cpu())
-            achieved.append(gauge(made.clamp(-1, 1)).cpu())
+            given.append(measure_strength(target).cpu())
+            achieved.append(measure_strength(made.clamp(-1, 1)).cpu())
     columns = ([torch.cat(found[i :: len(alphas)]) for i in range(len(alphas))] for found in (given, achieved, loss))
     return Curve(alphas, inside, *(torch.stack(column) for column in columns))
 

@@ -4,7 +4,7 @@ from zstar.annotators.base import AbstractAnnotator
 from zstar.annotators.load import load_annotator
 
 
-def load_judge(checkpoint: str, metric: str) -> AbstractAnnotator:
+def load_metric_network(checkpoint: str, metric: str) -> AbstractAnnotator:
     """The annotator of ``metric.<metric>.checkpoint``; its errors begin with that key."""
     try:
         return load_annotator(checkpoint)[0]

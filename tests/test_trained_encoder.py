@@ -15,11 +15,11 @@ from omegaconf import OmegaConf
 from zstar.checkpoints import io
 from zstar.checkpoints.io import save_weights
 from zstar.data.cottages import Cottages
-from zstar.encoders import inverter
-from zstar.encoders.inverter import Inverter, find_inverter, load_inverter
+from zstar.encoders import trained
 from zstar.encoders.psp import PSP
 from zstar.encoders.resnet import ResNet
 from zstar.encoders.restyle import ReStyle
+from zstar.encoders.trained import TrainedEncoder, find_encoder, load_encoder
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.projection.job import make_job
@@ -84,48 +84,48 @@ def test_what_is_written_is_read(
 ) -> None:
     space = kind(tiny, prior_samples=200)
     network = write(name, space, tmp_path / "mine.safetensors")
-    read = load_inverter(tmp_path / "mine.safetensors", space=space)
+    read = load_encoder(tmp_path / "mine.safetensors", space=space)
     assert (read.space, read.generator, read.name) == (space.name, tiny.fingerprint(), "mine")
     assert not read.network.training and not any(weight.requires_grad for weight in read.network.parameters())
     latents = read(space, images)
     assert len(latents) == network.passes
-    expected = Inverter(network, space.name)(space, images)
-    assert all(map(torch.equal, latents, expected)) and read.fingerprint() == Inverter(network, "").fingerprint()
+    expected = TrainedEncoder(network, space.name)(space, images)
+    assert all(map(torch.equal, latents, expected)) and read.fingerprint() == TrainedEncoder(network, "").fingerprint()
     assert (latents[-1][0] - latents[-1][1]).abs().max() > 1e-4
 
 
 def test_passes_refine_and_only_where_the_network_looks_back(tiny: AbstractGenerator, images: torch.Tensor) -> None:
     space = WPlus(tiny, prior_samples=200)
-    twice = Inverter(build_network("restyle", space), "w_plus")
+    twice = TrainedEncoder(build_network("restyle", space), "w_plus")
     found = twice(space, images, passes=2)
     by_hand = twice.network(images, found[0], space.decode(found[0]))
     torch.testing.assert_close(found[1], by_hand)
     start = space.mean.expand(4, *space.shape)
     torch.testing.assert_close(found[0], twice.network(images, start, space.decode(start)))
     with pytest.raises(ValueError, match=r"projector\.encoder\.passes: PSP finds in 2 passes what it finds in 1"):
-        Inverter(build_network("psp", space), "w_plus")(space, images, passes=2)
+        TrainedEncoder(build_network("psp", space), "w_plus")(space, images, passes=2)
 
 
 def test_gradients_reach_the_images(tiny: AbstractGenerator, images: torch.Tensor) -> None:
     space = WPlus(tiny, prior_samples=200)
     images.requires_grad_(True)
-    Inverter(build_network("restyle", space).requires_grad_(False), "w_plus")(space, images)[-1].sum().backward()
+    TrainedEncoder(build_network("restyle", space).requires_grad_(False), "w_plus")(space, images)[-1].sum().backward()
     assert images.grad.abs().amax(dim=(1, 2, 3)).min() > 0
 
 
 def test_a_poorer_space_is_lifted(tiny: AbstractGenerator, images: torch.Tensor) -> None:
     w = W(tiny, prior_samples=200)
-    inverter = Inverter(build_network("resnet", w), "w", tiny.fingerprint(), "mine")
-    (code,) = inverter(w, images)
+    encoder = TrainedEncoder(build_network("resnet", w), "w", tiny.fingerprint(), "mine")
+    (code,) = encoder(w, images)
     for kind in (WPlus, Style):
         space = kind(tiny, prior_samples=200)
-        (latent,) = inverter.fitted(space)(space, images)
+        (latent,) = encoder.require_compatible(space)(space, images)
         assert latent.shape == (4, *space.shape)
         torch.testing.assert_close(space.decode(latent), w.decode(code), atol=1e-4, rtol=1e-4)
     z = Z(tiny, prior_samples=200)
-    assert inverter.misfit(z) == "mine gives latents of w, which are no latents of z"
+    assert encoder.incompatibility(z) == "mine gives latents of w, which are no latents of z"
     with pytest.raises(ValueError, match="train one for this generator with python train.py task=encoder space=z"):
-        inverter.fitted(z)
+        encoder.require_compatible(z)
 
 
 def test_another_generator_is_refused_by_name(
@@ -133,17 +133,17 @@ def test_another_generator_is_refused_by_name(
 ) -> None:
     write("resnet", W(tiny, prior_samples=200), tmp_path / "mine.safetensors")
     with pytest.raises(ValueError) as error:
-        load_inverter(tmp_path / "mine.safetensors", space=W(other, prior_samples=200))
+        load_encoder(tmp_path / "mine.safetensors", space=W(other, prior_samples=200))
     assert str(error.value) == (
         "encoder: mine was trained for another generator; train one for this generator with python train.py "
         "task=encoder space=w, or choose projector=[mean,optimization]"
     )
     larger = StyleGAN2(resolution=32, z_dim=16, w_dim=16, num_mapping_layers=1, channel_max=8)
-    own = Inverter(build_network("resnet", W(tiny, prior_samples=200)), "w", None, "mine")
-    assert own.misfit(W(other, prior_samples=200)) is None  # a network of one's own belongs to whom one says
-    assert own.misfit(W(larger, prior_samples=200)) == "mine sees 3×16×16 images"
+    own = TrainedEncoder(build_network("resnet", W(tiny, prior_samples=200)), "w", None, "mine")
+    assert own.incompatibility(W(other, prior_samples=200)) is None  # a network of one's own belongs to whom one says
+    assert own.incompatibility(W(larger, prior_samples=200)) == "mine sees 3×16×16 images"
     narrow = StyleGAN2(resolution=16, z_dim=8, w_dim=8, num_mapping_layers=1, channel_max=8)
-    assert own.misfit(W(narrow, prior_samples=200)) == "mine gives latents of shape (16,)"
+    assert own.incompatibility(W(narrow, prior_samples=200)) == "mine gives latents of shape (16,)"
 
 
 def test_the_shipped_one_is_found_by_its_generator(
@@ -153,11 +153,11 @@ def test_the_shipped_one_is_found_by_its_generator(
     write("psp", WPlus(tiny, prior_samples=200), tmp_path / "tall.safetensors")
     save_weights(tmp_path / "thing.safetensors", {"a": torch.zeros(1)}, {"kind": "annotator"})
     monkeypatch.setattr(io, "all_shipped", lambda: sorted(tmp_path.glob("*.safetensors")))
-    assert find_inverter(Style(tiny, prior_samples=200)).name == "tall"
-    assert find_inverter(WPlus(tiny, prior_samples=200)).name == "tall"
-    assert find_inverter(W(tiny, prior_samples=200)).name == "small"
-    assert find_inverter(Z(tiny, prior_samples=200)) is None
-    assert find_inverter(W(other, prior_samples=200)) is None
+    assert find_encoder(Style(tiny, prior_samples=200)).name == "tall"
+    assert find_encoder(WPlus(tiny, prior_samples=200)).name == "tall"
+    assert find_encoder(W(tiny, prior_samples=200)).name == "small"
+    assert find_encoder(Z(tiny, prior_samples=200)) is None
+    assert find_encoder(W(other, prior_samples=200)) is None
 
 
 WRITE = {"_target_": "pathlib.Path.write_text", "self": {"_target_": "pathlib.Path", "_args_": ["@"]}, "data": "x"}
@@ -189,7 +189,7 @@ ITERATED = NODES["restyle"]
         (ITERATED | {"passes": 10**9}, "encoder.passes: 1000000000 is not possible"),
         (WRITE, OBJECT),
         (NETWORK | {"_target_": "os.system"}, OBJECT),
-        (NETWORK | {"_target_": "zstar.encoders.inverter.load_inverter"}, OBJECT),
+        (NETWORK | {"_target_": "zstar.encoders.trained.load_encoder"}, OBJECT),
         (NETWORK | {"_target_": "zstar.encoders.base.AbstractEncoder"}, OBJECT),
         (NETWORK | {"_target_": "zstar.encoders.trunk.Trunk"}, OBJECT),
         (NETWORK | {"_target_": "zstar.encoders...annotators.resnet.ResNet"}, OBJECT),
@@ -206,7 +206,7 @@ def test_a_card_runs_nothing(network: object, reason: str, tiny: AbstractGenerat
     content = card_for("resnet", W(tiny, prior_samples=200)) | {"network": network}
     card.write_text(json.dumps(content).replace('"@"', json.dumps(str(victim))))
     with pytest.raises(ValueError) as caught:
-        load_inverter(path)
+        load_encoder(path)
     assert reason in str(caught.value) and "\n" not in str(caught.value) and str(card) in str(caught.value)
     assert victim.read_text() == "precious"
 
@@ -233,7 +233,7 @@ def test_a_card_that_says_too_little_is_named(
     content = {k: v for k, v in (card_for("resnet", W(tiny, prior_samples=200)) | change).items() if v is not None}
     (tmp_path / "mine.json").write_text(json.dumps(content))
     with pytest.raises(ValueError) as caught:
-        load_inverter(path)
+        load_encoder(path)
     assert reason in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -254,17 +254,17 @@ def test_weights_that_do_not_go_with_the_card_are_named(
     path = tmp_path / "mine.safetensors"
     save_weights(path, {name: value for name, value in state.items() if value is not None}, card_for("psp", space))
     with pytest.raises(ValueError) as caught:
-        load_inverter(path)
+        load_encoder(path)
     assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_file_without_a_card_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no file and no shipped weights are called 'missing'"):
-        load_inverter("missing")
+        load_encoder("missing")
     save_weights(tmp_path / "a.safetensors", {"a": torch.zeros(1)}, {})
     (tmp_path / "a.json").unlink()
     with pytest.raises(ValueError, match="is no encoder by its card"):
-        load_inverter(tmp_path / "a.safetensors")
+        load_encoder(tmp_path / "a.safetensors")
 
 
 # The main job.
@@ -293,7 +293,7 @@ def test_projector_encoder_is_the_network_alone(
     latents = io.load_weights(Path(result["folder"]) / "latents.safetensors")
     space = W(tiny, prior_samples=200)
     images = Cottages(3, resolution=16).read(range(3)).images
-    (expected,) = load_inverter(FOLDER / "encoder.safetensors")(space, images)
+    (expected,) = load_encoder(FOLDER / "encoder.safetensors")(space, images)
     torch.testing.assert_close(latents["latent"], expected, atol=1e-5, rtol=1e-5)
     assert latents["evaluations"].tolist() == [1] * 3
 
@@ -384,4 +384,4 @@ def test_every_finished_encoder_has_a_file(root: Path) -> None:
     nodes = {path.stem: OmegaConf.load(path) for path in (root / "conf" / "encoder").glob("*.yaml")}
     finished = {name for name, node in nodes.items() if not node.get("_partial_")}
     assert {"shipped", "trained"} <= finished
-    assert all(hasattr(inverter, nodes[name]._target_.rpartition(".")[2]) for name in finished)
+    assert all(hasattr(trained, nodes[name]._target_.rpartition(".")[2]) for name in finished)

@@ -21,7 +21,7 @@ NEAREST = ("w_plus", "w")  # the only way down: a mean of rows
 
 
 @dataclass(frozen=True)
-class Inverter:
+class TrainedEncoder:
     """E with its place: x → v, in the space and for the generator that it was trained for.
 
     Attributes:
@@ -50,14 +50,14 @@ class Inverter:
         """
         network, generator = self.network, space.generator
         passes = passes or network.passes
-        if passes > 1 and not network.looks_back:
+        if passes > 1 and not network.iterative:
             kind = type(network).__name__
             raise ValueError(
                 f"projector.encoder.passes: {kind} finds in {passes} passes what it finds in 1; set it to 1"
             )
         latent, found = network.mean.to(images.device).expand(len(images), *network.shape), []
         for _ in range(passes):
-            seen = generator.synthesize(latent, self.space) if network.looks_back else None
+            seen = generator.synthesize(latent, self.space) if network.iterative else None
             latent = self.close(network(images, latent, seen))
             found.append(latent)
         if (self.space, space.name) == NEAREST:
@@ -70,7 +70,7 @@ class Inverter:
         """SHA-256 of the weights."""
         return io.fingerprint(self.network)
 
-    def misfit(self, space: AbstractSpace) -> str | None:
+    def incompatibility(self, space: AbstractSpace) -> str | None:
         """Why this network can't serve ``space``, or ``None`` if it can."""
         generator = space.generator
         sizes = (generator.channels, generator.resolution)
@@ -88,9 +88,9 @@ class Inverter:
             return f"{self.name} gives latents of shape {self.network.shape}"
         return None
 
-    def fitted(self, space: AbstractSpace) -> "Inverter":
+    def require_compatible(self, space: AbstractSpace) -> "TrainedEncoder":
         """This network; an error that says why, where it can't serve ``space``."""
-        if reason := self.misfit(space):
+        if reason := self.incompatibility(space):
             train = f"python train.py task=encoder space={space.name}"
             raise ValueError(
                 f"encoder: {reason}; train one for this generator with {train}, or choose projector=[mean,optimization]"
@@ -98,9 +98,9 @@ class Inverter:
         return self
 
 
-def load_inverter(
+def load_encoder(
     checkpoint: str | Path, network: Callable[..., AbstractEncoder] | None = None, space: AbstractSpace | None = None
-) -> Inverter:
+) -> TrainedEncoder:
     """An encoder that ``task=encoder`` exported, frozen.
 
     Arguments:
@@ -136,11 +136,11 @@ def load_inverter(
     settings = card.get("config")
     losses = settings.get("loss") if isinstance(settings, dict) else None
     known = {n: node for n, node in losses.items() if isinstance(node, dict)} if isinstance(losses, dict) else {}
-    inverter = Inverter(made, card["space"], card["generator"], Path(checkpoint).stem, training=known)
-    return inverter if space is None else inverter.fitted(space)
+    encoder = TrainedEncoder(made, card["space"], card["generator"], Path(checkpoint).stem, training=known)
+    return encoder if space is None else encoder.require_compatible(space)
 
 
-def find_inverter(space: AbstractSpace) -> Inverter | None:
+def find_encoder(space: AbstractSpace) -> TrainedEncoder | None:
     """The shipped encoder for this generator and space, of several that of this space, else of the richest; or none."""
     fingerprint, found = None, []
     for path in io.all_shipped():
@@ -148,13 +148,13 @@ def find_inverter(space: AbstractSpace) -> Inverter | None:
         if card.get("kind") == "encoder":
             fingerprint = fingerprint or space.generator.fingerprint()
             if card.get("generator") == fingerprint:
-                inverter = load_inverter(path)
-                found += [] if inverter.misfit(space) else [inverter]
+                encoder = load_encoder(path)
+                found += [] if encoder.incompatibility(space) else [encoder]
     order = list(space.generator.spaces)
     return max(found, key=lambda one: (one.space == space.name, order.index(one.space)), default=None)
 
 
-def own_inverter(
+def own_encoder(
     space: AbstractSpace,
     network: nn.Module,
     latents: str = "z",
@@ -162,7 +162,7 @@ def own_inverter(
     checkpoint_key: str | None = None,
     input_range: Sequence[float] = (-1.0, 1.0),
     output: int | str | None = None,
-) -> Inverter:
+) -> TrainedEncoder:
     """An encoder that this package has not trained: the one that came with the generator, or one of your own.
 
     Arguments:
@@ -179,7 +179,7 @@ def own_inverter(
         raise ValueError(f"encoder.latents: the generator has no space '{latents}'; choose one of {choice}")
     sizes = (generator.resolution, generator.channels, generator.shape(latents))
     made = Module(*sizes, network, checkpoint, checkpoint_key, input_range, output)
-    return Inverter(made, latents, None, type(network).__name__).fitted(space)
+    return TrainedEncoder(made, latents, None, type(network).__name__).require_compatible(space)
 
 
 def _sizes(card: dict[str, Any], weights: dict[str, Tensor]) -> dict[str, Any]:
