@@ -21,6 +21,7 @@ from zstar.config.messages import complain, explain
 from zstar.config.schema import Edit, Invert, Train
 from zstar.runs.locks import LeftToAnother
 from zstar.runs.sweeps import (
+    FAILURES,
     Cells,
     end_cell,
     failure_file,
@@ -112,7 +113,8 @@ def guard_cell(job: Job, settings: type, cfg: DictConfig) -> float | None:
 
 def objective(cfg: DictConfig, result: Mapping[str, Any] | None) -> float | None:
     """The mean error of a projection, for whoever searches over settings; whatever failed before has succeeded now."""
-    failure_file(cfg).unlink(missing_ok=True)
+    if (Path(str(cfg.get("output"))) / FAILURES).is_dir():
+        failure_file(cfg).unlink(missing_ok=True)
     return ((result or {}).get("summary") or {}).get("mse", {}).get("mean")
 
 

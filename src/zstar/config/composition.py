@@ -5,6 +5,7 @@ files are read once, configurations with the same choices are merged once, and a
 any other cell does.
 """
 
+import copy
 import pickle
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
@@ -51,6 +52,7 @@ def adapt_hydra() -> bool:
     if hydra.__version__ != TESTED:
         return False
     ConfigRepository.load_config = read_once
+    CachingConfigRepository.__init__ = share_sources
     config_loader_impl.create_defaults_list = choose_once
     ConfigLoaderImpl._compose_config_from_defaults_list = merge_once
     ConfigLoaderImpl.load_sweep_config = compose_or_explain
@@ -65,6 +67,12 @@ def read_once(self: ConfigRepository, config_path: str) -> ConfigResult | None:
     if key not in _files:
         keep(_files, key, _read(self, config_path))
     return pickle.loads(_files[key])
+
+
+def share_sources(self: CachingConfigRepository, delegate: IConfigRepository) -> None:
+    """Begin a composition without a copy of all that Hydra has stored, which it makes for the list of sources alone."""
+    self.delegate, self.cache = copy.copy(delegate), {}
+    self.delegate.sources = list(delegate.sources)
 
 
 def stamp(repo: IConfigRepository, config_path: str) -> Hashable | None:

@@ -49,12 +49,13 @@ def carry_out(
     size = (job.generator.resolution, job.generator.channels)
     ids = read_card(folder / "latents.safetensors")["ids"]
     sets = write_features(job.metrics, folder, ids, size, job.device)
-    result = describe(job, plain, finals, failures) | {
+    table = summarize(finals)
+    result = describe(job, plain, finals, table, failures) | {
         "sets": {name: asdict(number) for name, number in sets.items()},
         "bytes_per_image": bytes_per_image(folder / "latents.safetensors", len(ids)),
     }
     log_result(logger, rows, finals, result, folder, size)
-    print_table(finals)
+    print_table(table)
     for name, number in sets.items():
         print(f"{name}: {number.value:.4g} [{number.low:.4g}, {number.high:.4g}], of {len(ids)} images together")
     for name, reason in [*job.skipped.items(), *failures.items()]:
@@ -66,9 +67,11 @@ def carry_out(
     return result
 
 
-def describe(job: Job, plain: dict[str, Any], finals: pl.DataFrame, failures: dict[str, str]) -> dict[str, Any]:
+def describe(
+    job: Job, plain: dict[str, Any], finals: pl.DataFrame, table: pl.DataFrame, failures: dict[str, str]
+) -> dict[str, Any]:
     """What goes into ``result.json``."""
-    summary = {row["metric"]: row for row in summarize(finals).to_dicts()}
+    summary = {row["metric"]: row for row in table.to_dicts()}
     seconds = finals.filter(pl.col("metric") == "seconds")["value"]
     return {
         "config_hash": job.key,

@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,7 @@ def command() -> str:
     return shlex.join([*(["python"] if program.endswith(".py") else []), program, *sys.argv[1:]])
 
 
+@cache  # of the files that this process began with
 def commit() -> dict[str, Any]:
     """Version of zstar and, in a git checkout, its ``commit`` and whether files differ from it (``dirty``)."""
     found: dict[str, Any] = {"version": zstar.__version__}
@@ -129,6 +131,7 @@ def commit() -> dict[str, Any]:
     return found
 
 
+@cache
 def versions() -> dict[str, str]:
     """Versions of Python, zstar and the packages that results depend on; absent packages are left out."""
     found = {"python": platform.python_version(), "zstar": zstar.__version__}

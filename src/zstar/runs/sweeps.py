@@ -21,6 +21,7 @@ from zstar.config.messages import complain
 from zstar.runs.folder import UNHASHED, config_hash, write_json
 
 Outcome = Literal["done", "skipped", "left", "failed"]
+FAILURES = "failed"  # the folder beside the runs
 WORDS = {"done": "done", "skipped": "finished before", "left": "left to other processes", "failed": "failed"}
 
 
@@ -58,7 +59,7 @@ def failure_file(cfg: DictConfig) -> Path:
     if IMPOSSIBLE not in cfg:
         with suppress(Exception):  # what can't be resolved has no plain form
             plain = to_plain(cfg)
-    return Path(str(cfg.get("output"))) / "failed" / f"{config_hash(plain)}.json"
+    return Path(str(cfg.get("output"))) / FAILURES / f"{config_hash(plain)}.json"
 
 
 def record_failed_cell(cfg: DictConfig, error: Exception) -> str:
