@@ -32,8 +32,9 @@ from zstar.editability.base import AbstractEditability, Traversal
 from zstar.editing import job as editjob
 from zstar.editing.layouts import Sheet, make_sheets
 from zstar.editing.pictures import between
-from zstar.editing.run import measure, run
+from zstar.editing.run import run
 from zstar.editing.video import there_and_back, write_gif, write_mp4
+from zstar.editing.work import measure
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.generators.variables import named, part
 from zstar.images import to_uint8
@@ -375,7 +376,7 @@ def test_a_run_is_in_wandb(cfg: Callable[..., DictConfig], request: pytest.Fixtu
 def test_a_run_that_failed_is_done_again(cfg: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch) -> None:
     words = [*FROM_SAVED, "video=false", "frames=2", "logger=csv"]
     with monkeypatch.context() as patch:
-        patch.setattr("zstar.editing.run.write_edit_report", lambda *_: 1 / 0)
+        patch.setattr("zstar.editing.work.write_edit_report", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             finish(cfg(*words))
     (failed,) = Path(cfg().output).glob("*/failed.txt")

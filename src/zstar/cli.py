@@ -16,6 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from zstar.config.check import check
+from zstar.config.composition import adapt_hydra
 from zstar.config.messages import complain, explain
 from zstar.config.schema import Edit, Invert, Train
 from zstar.runs.locks import LeftToAnother
@@ -23,13 +24,12 @@ from zstar.runs.sweeps import (
     Cells,
     end_cell,
     failure_file,
-    let_cells_fail,
     record_failed_cell,
     require_possible,
     sum_up,
 )
 
-let_cells_fail()  # also in the processes of a launcher, which import this module with the job
+adapt_hydra()  # also in the processes of a launcher, which import this module with the job
 
 
 Job = Callable[[DictConfig], Mapping[str, Any] | None]

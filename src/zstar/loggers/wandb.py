@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import wandb
 from jaxtyping import Float
 from torch import Tensor
 
@@ -34,7 +33,7 @@ class WandB(AbstractLogger):
         self.project = project or os.environ.get("WANDB_PROJECT") or "zstar"
         self.entity = entity
         self.mode = mode
-        self.run: wandb.Run | None = None
+        self.run: Any = None  # a ``wandb.Run`` between start and finish; the library comes with the first of them
 
     def start(
         self,
@@ -46,6 +45,8 @@ class WandB(AbstractLogger):
         group: str | None = None,
     ) -> None:
         """Open a run. If W&B does not answer in half a minute, the run is recorded offline and a line says so."""
+        import wandb
+
         mode, asked = choose_mode(self.mode)
         common = {"project": self.project, "entity": self.entity, "config": dict(config), "job_type": job}
         common |= {"name": name[:128], "tags": [tag[:64] for tag in tags], "group": group, "dir": str(folder)}
@@ -74,6 +75,8 @@ class WandB(AbstractLogger):
 
     def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
         """Add a ``wandb.Table``."""
+        import wandb
+
         cells = [[picture(cell) if isinstance(cell, Tensor) else cell for cell in row] for row in rows]
         with _staging(Path(self._running.settings.root_dir) / "wandb"):
             self._running.log({name: wandb.Table(columns=list(columns), data=cells)})
@@ -89,18 +92,22 @@ class WandB(AbstractLogger):
             self.run = None
 
     @property
-    def _running(self) -> wandb.Run:
+    def _running(self) -> Any:
         if self.run is None:
             raise RuntimeError("WandB: nothing can be logged before start() and after finish()")
         return self.run
 
 
-def picture(image: Float[Tensor, "c h w"]) -> wandb.Image:
-    """An image in [−1, 1] as W&B wants it."""
+def picture(image: Float[Tensor, "c h w"]) -> Any:
+    """A ``wandb.Image`` of an image in [−1, 1]."""
+    import wandb
+
     return wandb.Image(to_uint8(image[None])[0].cpu().numpy())
 
 
-def _open(mode: str, folder: Path, common: Mapping[str, Any]) -> wandb.Run:
+def _open(mode: str, folder: Path, common: Mapping[str, Any]) -> Any:
+    import wandb
+
     quiet = {"console": "off", "quiet": True, "show_info": False, "silent": mode == "offline", "symlink": False}
     still = {"init_timeout": 30, "x_disable_stats": mode != "online"}
     memory = folder / "wandb" / "run-id.txt"  # of the online run, so that a killed job goes on with it

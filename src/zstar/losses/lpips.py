@@ -4,9 +4,7 @@ from pathlib import Path
 from typing import Literal
 from warnings import catch_warnings, simplefilter
 
-import lpips
 import torch
-import torchvision
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,10 +12,10 @@ from torch.nn import functional as F
 from zstar.losses.base import AbstractLoss, spatial_mean
 from zstar.losses.networks import as_rgb, at_least, fill, read_state, unit_length
 
-BACKBONES = {
-    "alex": torchvision.models.AlexNet_Weights.IMAGENET1K_V1.url,
-    "vgg": torchvision.models.VGG16_Weights.IMAGENET1K_V1.url,
-    "squeeze": torchvision.models.SqueezeNet1_1_Weights.IMAGENET1K_V1.url,
+BACKBONES = {  # those of torchvision's ``IMAGENET1K_V1``, which takes seconds to import and is needed with weights only
+    "alex": "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+    "vgg": "https://download.pytorch.org/models/vgg16-397923af.pth",
+    "squeeze": "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth",
 }
 
 
@@ -74,6 +72,8 @@ class LPIPS(AbstractLoss):
 
 def _package(net: str) -> nn.Module:
     """The package's model: calibrated heads on a random backbone; the caller's random numbers stay as they are."""
+    import lpips  # brings torchvision
+
     with torch.random.fork_rng(devices=[]), catch_warnings():
         simplefilter("ignore")  # the package calls torchvision in an old way
         torch.manual_seed(0)

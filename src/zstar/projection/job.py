@@ -23,8 +23,8 @@ from zstar.generators.base import AbstractGenerator
 from zstar.metrics.available import make_metrics
 from zstar.metrics.base import AbstractMetric, AbstractSetMetric
 from zstar.objective import Problem
-from zstar.projection.batch_store import Labels
 from zstar.projection.budget import fit
+from zstar.projection.labels import Labels
 from zstar.projection.shards import take_shard
 from zstar.projectors.base import AbstractProjector
 from zstar.runs.folder import config_hash

@@ -5,7 +5,9 @@ import json
 import os
 import platform
 import re
+import shlex
 import subprocess
+import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -107,6 +109,12 @@ def record_failure(folder: str | Path, exc: BaseException | str) -> Path:
     """Write the traceback to ``failed.txt`` and no ``result.json``: asked for again, the run is done again."""
     text = exc if isinstance(exc, str) else "".join(traceback.format_exception(exc))
     return write_atomic(Path(folder) / "failed.txt", lambda file: file.write_text(text, encoding="utf-8"))
+
+
+def command() -> str:
+    """The command line of this process, ready to be typed again."""
+    program = Path(sys.argv[0]).name
+    return shlex.join([*(["python"] if program.endswith(".py") else []), program, *sys.argv[1:]])
 
 
 def commit() -> dict[str, Any]:
