@@ -20,7 +20,7 @@ from zstar.directions.interfacegan import InterFaceGAN, without
 from zstar.directions.library import load_directions, save_directions
 from zstar.directions.linear import Linear
 from zstar.directions.principal import StreamedCovariance
-from zstar.directions.published import Published, import_directions
+from zstar.directions.published import Published
 from zstar.directions.random import Random
 from zstar.directions.sefa import SeFa
 from zstar.generators.base import AbstractGenerator
@@ -346,7 +346,8 @@ def test_published_files_are_read(shared: Path, tmp_path: Path) -> None:
         Published(pose).find(W(faces))
     with pytest.raises(ValueError, match="pulse_gaussian_fit.pt holds mean, std, and no components"):
         Published(str(folder / "pulse_gaussian_fit.pt")).find(W(faces))
-    written = import_directions(pose.replace("pose", "age"), tmp_path / "age.safetensors", W(faces), ["age"])
+    written = Published(pose.replace("pose", "age"), names=["age"]).find(W(faces))
+    save_directions(tmp_path / "age.safetensors", written, faces)
     read = load_directions(tmp_path / "age.safetensors", faces)
     assert torch.equal(read["age"].vector, written["age"].vector) and read["age"].label == written["age"].label
 

@@ -7,7 +7,6 @@ from typing import Literal
 import torch
 
 from zstar.directions.base import AbstractFinder, Label
-from zstar.directions.library import save_directions
 from zstar.directions.linear import Linear
 from zstar.directions.principal import in_rows
 from zstar.directions.published_files import KEY, read_published
@@ -70,12 +69,3 @@ class Published(AbstractFinder):
         if not self.names or len(self.names) > count or len(set(self.names)) < len(self.names):
             raise ValueError(f"{KEY}.names: {self.names} is no list of 1 to {count} different names; mend it, or null")
         return self.names
-
-
-def import_directions(
-    path: str | Path, target: str | Path, space: AbstractSpace, names: Sequence[str] | None = None
-) -> dict[str, Linear]:
-    """Read published directions and write them as an artefact for the generator of ``space``; returns them."""
-    directions = Published(str(path), names=names).find(space)
-    save_directions(target, directions, space.generator, source=Path(path).name)
-    return directions

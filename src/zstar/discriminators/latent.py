@@ -26,7 +26,7 @@ class Latent(AbstractDiscriminator):
         r1_every: Steps between two penalties; each counts that many times.
     """
 
-    judges = "latents"
+    inputs = "latents"
     mean: Tensor
 
     def __init__(
@@ -54,7 +54,7 @@ class Latent(AbstractDiscriminator):
         """Codes in units of the prior: all of this discriminator trains."""
         return [(latents - self.mean) / self.spread]
 
-    def judge(self, features: list[Tensor]) -> list[Tensor]:
+    def logits(self, features: list[Tensor]) -> list[Tensor]:
         """One logit per code, kept out of mixed precision, where the distances between codes are lost."""
         codes = features[0]
         with torch.autocast(codes.device.type, enabled=False):
@@ -73,7 +73,7 @@ class Latent(AbstractDiscriminator):
         if self.r1_gamma == 0 or step % self.r1_every:
             return None
         codes = self.features(latents)[0].detach().requires_grad_(True)
-        (slope,) = torch.autograd.grad(self.judge([codes])[0].sum(), codes, create_graph=True)
+        (slope,) = torch.autograd.grad(self.logits([codes])[0].sum(), codes, create_graph=True)
         return slope.square().sum(dim=1).mean() * (self.r1_gamma / 2 * self.r1_every)
 
     def refresh(self) -> None:

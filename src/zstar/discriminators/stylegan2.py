@@ -92,7 +92,7 @@ class StyleGAN2(AbstractDiscriminator):
         """The images: all of this discriminator trains."""
         return [images.contiguous(memory_format=torch.channels_last)]
 
-    def judge(self, features: list[Tensor]) -> list[Tensor]:
+    def logits(self, features: list[Tensor]) -> list[Tensor]:
         """One logit per image."""
         x = self.blocks(self.stem(features[0]))
         x = self.last(torch.cat([x, self._spread(x)], dim=1))

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zstar.checkpoints import io
-from zstar.encoders.base import AbstractEncoder
+from zstar.encoders.base import AbstractEncoder, EncoderSpec
 
 
 class Module(AbstractEncoder):
@@ -18,8 +18,8 @@ class Module(AbstractEncoder):
     is the latent as it is, so there is nothing of the prior in it. It comes frozen and in ``eval()``.
 
     Arguments:
-        resolution, channels: Of the images, which are the generator's.
-        shape: Shape of one latent; dimensions of length one may be missing in what the network puts out, or added.
+        spec: What it is for: the generator's images, and its latents, with a prior of mean 0 and spread 1. Dimensions
+            of length one may be missing in the network's output, or added.
         network: The network; in YAML, a ``_target_`` with the class and beside it the class's own arguments. Its
             ``forward`` takes ``[b, c, h, h]``, each image by itself.
         checkpoint: A file with its state dict, or the name of a shipped one; None keeps the weights as they are.
@@ -34,16 +34,14 @@ class Module(AbstractEncoder):
 
     def __init__(
         self,
-        resolution: int,
-        channels: int,
-        shape: Sequence[int],
+        spec: EncoderSpec,
         network: nn.Module,
         checkpoint: str | None = None,
         checkpoint_key: str | None = None,
         input_range: Sequence[float] = (-1.0, 1.0),
         output: int | str | None = None,
     ) -> None:
-        super().__init__(resolution, channels, shape, torch.zeros(tuple(shape)), 1.0)
+        super().__init__(spec)
         if not isinstance(network, nn.Module):
             raise ValueError(f"encoder.network: a {type(network).__name__} is no torch.nn.Module; name such a class")
         if len(input_range) != 2 or not input_range[0] < input_range[1]:

@@ -1,6 +1,5 @@
 """A code for each row of w_plus from a feature pyramid."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zstar.config.constraints import Within, require
-from zstar.encoders.base import AbstractEncoder
+from zstar.encoders.base import AbstractEncoder, EncoderSpec
 from zstar.encoders.trunk import Trunk
 
 # pSp gives rows 1–3 of 18 to the coarse map, 4–7 to the middle one, the others to the fine one.
@@ -23,7 +22,7 @@ class PSP(AbstractEncoder):
     code has one head, on the coarse map.
 
     Arguments:
-        resolution, channels, shape, mean, spread: As for every encoder.
+        spec: What it is built for.
         width: Channels at half size; they double with each halving, up to ``width_max``.
         blocks: Residual blocks per size.
         pyramid: Channels of the pyramid's maps and of the heads.
@@ -35,11 +34,7 @@ class PSP(AbstractEncoder):
 
     def __init__(
         self,
-        resolution: int,
-        channels: int,
-        shape: Sequence[int],
-        mean: Float[Tensor, "..."],
-        spread: float,
+        spec: EncoderSpec,
         width: int = 32,
         width_max: int = 192,
         blocks: int = 2,
@@ -47,12 +42,12 @@ class PSP(AbstractEncoder):
         around: Literal["mean", "first"] = "mean",
         input_size: int | None = None,
     ) -> None:
-        super().__init__(resolution, channels, shape, mean, spread)
+        super().__init__(spec)
         if around not in ("mean", "first"):
             raise ValueError(f"encoder.around: '{around}' is unknown; choose mean or first")
         require("encoder", Within(1), pyramid=pyramid)
         self.around = around
-        self.trunk = Trunk(resolution, channels, width, width_max, blocks, input_size)
+        self.trunk = Trunk(spec.resolution, spec.channels, width, width_max, blocks, input_size)
         widths, sizes = self.trunk.widths[-3:], self.trunk.sizes[-3:]
         self.lateral = nn.ModuleList(nn.Conv2d(width, pyramid, 1) for width in widths)
         self.levels = [_level(row, self.rows, len(sizes)) for row in range(self.rows)]

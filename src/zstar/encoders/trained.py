@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zstar.checkpoints import cards, io
+from zstar.checkpoints.networks import load_network
 from zstar.config.constraints import Within, require
-from zstar.encoders.base import AbstractEncoder
+from zstar.encoders.base import AbstractEncoder, EncoderSpec
 from zstar.encoders.module import Module
 from zstar.spaces.base import AbstractSpace
 
 MOST_ROWS = 1024  # of a latent; a file that asks for more would keep the machine busy with building heads
-SUPPLIED = ("resolution", "channels", "shape", "mean", "spread")
 NEAREST = ("w_plus", "w")  # the only way down: a mean of rows
 
 
@@ -113,31 +114,24 @@ def load_encoder(
         ValueError: The card is missing or not that of an encoder, asks for something that it may not, or the encoder
             does not fit ``space``; one sentence with the path.
     """
-    path = io.resolve(checkpoint)
-    card = io.read_card(path)
-    if card.get("kind") != "encoder":
-        raise ValueError(f"encoder: {path} is no encoder by its card; choose a file that task=encoder exported")
-    weights = io.load_weights(path)
-    try:
-        sizes = _sizes(card, weights)
-        if network is None:
-            kind, settings = cards.network(card.get("network"), AbstractEncoder, SUPPLIED)
-        else:
-            kind, settings = network, {}
-        with torch.device("meta"):  # sizes on a card may be of any size, so they take no memory until the weights fit
-            empty = kind(**settings, **sizes)
-    except Exception as error:  # a constructor can fail in any way at values that nobody meant for it
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"encoder: the card {io.card_path(path)} cannot be used: {reason}") from None
-    io.compare(empty, weights, path)
-    made = kind(**settings, **sizes)
-    io.load_into(made, weights, path)
-    made.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-    settings = card.get("config")
-    losses = settings.get("loss") if isinstance(settings, dict) else None
-    known = {n: node for n, node in losses.items() if isinstance(node, dict)} if isinstance(losses, dict) else {}
-    encoder = TrainedEncoder(made, card["space"], card["generator"], Path(checkpoint).stem, training=known)
+    trained, card = load_network(checkpoint, "encoder", partial(_describe, network))
+    trained.to(memory_format=torch.channels_last)
+    config = card.get("config")
+    losses = config.get("loss") if isinstance(config, dict) else None
+    training = {n: node for n, node in losses.items() if isinstance(node, dict)} if isinstance(losses, dict) else {}
+    encoder = TrainedEncoder(trained, card["space"], card["generator"], Path(checkpoint).stem, training=training)
     return encoder if space is None else encoder.require_compatible(space)
+
+
+def _describe(
+    network: Callable[..., AbstractEncoder] | None, card: dict[str, Any], weights: dict[str, Tensor]
+) -> tuple[Callable[..., AbstractEncoder], dict[str, Any]]:
+    """The class of an encoder, which is ``network`` or what the card names, and its arguments."""
+    spec = {"spec": _spec(card, weights)}
+    if network is not None:
+        return network, spec
+    kind, settings = cards.network(card.get("network"), AbstractEncoder, ("spec",))
+    return kind, settings | spec
 
 
 def find_encoder(space: AbstractSpace) -> TrainedEncoder | None:
@@ -177,13 +171,14 @@ def own_encoder(
     if latents not in generator.spaces:
         choice = ", ".join(generator.spaces)
         raise ValueError(f"encoder.latents: the generator has no space '{latents}'; choose one of {choice}")
-    sizes = (generator.resolution, generator.channels, generator.shape(latents))
-    made = Module(*sizes, network, checkpoint, checkpoint_key, input_range, output)
-    return TrainedEncoder(made, latents, None, type(network).__name__).require_compatible(space)
+    shape = generator.shape(latents)
+    spec = EncoderSpec(generator.resolution, generator.channels, shape, torch.zeros(shape), 1.0)
+    encoder = Module(spec, network, checkpoint, checkpoint_key, input_range, output)
+    return TrainedEncoder(encoder, latents, None, type(network).__name__).require_compatible(space)
 
 
-def _sizes(card: dict[str, Any], weights: dict[str, Tensor]) -> dict[str, Any]:
-    """What the program gives to an encoder's constructor, from the card and the buffers."""
+def _spec(card: dict[str, Any], weights: dict[str, Tensor]) -> EncoderSpec:
+    """What an encoder was built for, from its card and its buffers."""
     sizes = {name: card.get(name) for name in ("resolution", "channels")}
     for name, value in sizes.items():
         if not isinstance(value, int) or isinstance(value, bool):
@@ -196,4 +191,4 @@ def _sizes(card: dict[str, Any], weights: dict[str, Tensor]) -> dict[str, Any]:
     mean, spread = weights["mean"], weights["spread"]
     if not 1 <= mean.ndim <= 3 or not mean.numel() or (mean.ndim == 2 and len(mean) > MOST_ROWS) or spread.ndim:
         raise ValueError(f"mean {tuple(mean.shape)} and spread {tuple(spread.shape)} are those of no latents")
-    return {**sizes, "shape": tuple(mean.shape), "mean": mean.float(), "spread": float(spread)}
+    return EncoderSpec(**sizes, shape=tuple(mean.shape), mean=mean.float(), spread=float(spread))

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
 from zstar.images import to_uint8
-from zstar.loggers.base import AbstractLogger, Cell, Job
+from zstar.loggers.base import AbstractLogger, Cell
+from zstar.runs.record import Record
 
 
 class TensorBoard(AbstractLogger):
@@ -29,19 +29,10 @@ class TensorBoard(AbstractLogger):
         self._make = SummaryWriter
         self.writer: SummaryWriter | None = None
 
-    def start(
-        self,
-        folder: Path,
-        config: Mapping[str, Any],
-        job: Job,
-        name: str,
-        tags: Sequence[str] = (),
-        group: str | None = None,
-    ) -> None:
+    def start(self, record: Record) -> None:
         """Open an event file and write the config into it."""
-        self.writer = self._make(str(folder / "tensorboard"))
-        facts = {"job": job, "name": name, "tags": list(tags), "group": group, "config": dict(config)}
-        self.writer.add_text("config", f"```json\n{json.dumps(facts, indent=2)}\n```")
+        self.writer = self._make(str(record.folder / "tensorboard"))
+        self.writer.add_text("config", f"```json\n{json.dumps(record.facts(), indent=2)}\n```")
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         """Add a point to each curve."""

@@ -11,8 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.images import to_uint8
-from zstar.loggers.base import AbstractLogger, Cell, Job
+from zstar.loggers.base import AbstractLogger, Cell
 from zstar.loggers.login import Mode, choose_mode
+from zstar.runs.record import Record
 
 
 class WandB(AbstractLogger):
@@ -36,20 +37,14 @@ class WandB(AbstractLogger):
         self.mode = mode
         self.run: wandb.Run | None = None
 
-    def start(
-        self,
-        folder: Path,
-        config: Mapping[str, Any],
-        job: Job,
-        name: str,
-        tags: Sequence[str] = (),
-        group: str | None = None,
-    ) -> None:
+    def start(self, record: Record) -> None:
         """Open a run. If W&B does not answer in half a minute, the run is recorded offline and a line says so."""
         mode, asked = choose_mode(self.mode)
-        common = {"project": self.project, "entity": self.entity, "config": dict(config), "job_type": job}
-        common |= {"name": name[:128], "tags": [tag[:64] for tag in tags], "group": group, "dir": str(folder)}
+        folder = record.folder
         folder.mkdir(parents=True, exist_ok=True)
+        common = {"project": self.project, "entity": self.entity, "config": dict(record.config), "dir": str(folder)}
+        common |= {"job_type": record.job, "name": record.name[:128], "group": record.group}
+        common |= {"tags": [tag[:64] for tag in record.tags]}
         note = "offline (no login found)" if mode == "offline" and not asked else mode
         try:
             self.run = _open(mode, folder, common)

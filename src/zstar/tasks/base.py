@@ -1,4 +1,4 @@
-"""The protocol of trainings: what is trained, what a checkpoint holds, and when it is done."""
+"""The protocol of trainings: their steps, their parts, and what a checkpoint holds."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from zstar.config.constraints import Within, require
 from zstar.data.base import AbstractData
+from zstar.tasks.pool import Share
 
 Part = nn.Module | Optimizer
 
@@ -84,8 +85,19 @@ class AbstractTask(pl.LightningModule, ABC):
         return slice(rank, None, count)
 
     @property
+    def share(self) -> Share:
+        """This process's part of a step's batch, and how to get the whole of it."""
+        return Share(self.batch, self.rows, self._gather)
+
+    def _gather(self, part: Tensor) -> Tensor:
+        """The whole of a tensor whose rows are shared by the processes, in the order of the batch."""
+        if self._place[1] == 1:
+            return part
+        return self.all_gather(part).transpose(0, 1).flatten(0, 1)
+
+    @property
     def rng(self) -> torch.Generator:
-        """The random numbers of this step for what no other process has to know of; in each other ones."""
+        """The random numbers of this step that no other process needs; each process has its own."""
         return rng_at(self.seed + 1_000_003 * self._place[0], self.done)
 
     @property
