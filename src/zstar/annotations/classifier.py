@@ -87,9 +87,9 @@ class Classifier(AbstractScorer):
                 "generator's size, or wrap it in a module that resizes"
             ) from error
         if not isinstance(scores, Tensor) or tuple(scores.shape) != (len(images), len(self.names)):
-            made = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+            size = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
             raise ValueError(
-                f"annotation.classifier.names: there are {len(self.names)}, and the network makes {made} of "
+                f"annotation.classifier.names: there are {len(self.names)}, and the network makes {size} of "
                 f"{len(images)} images; give one name for each score"
             )
         return scores.float()

@@ -65,10 +65,10 @@ def read_latents(
     file: Path, generator: AbstractGenerator, space: str, key: str
 ) -> tuple[list[str], Float[Tensor, "n ..."]]:
     """Names and latents of a saved inversion, lifted to ``space`` where they are of a poorer one; on the CPU."""
-    inversion, made_for = Inversion.load(file), read_card(file).get("generator")
-    if isinstance(made_for, str) and made_for != generator.fingerprint():
+    inversion, origin = Inversion.load(file), read_card(file).get("generator")
+    if isinstance(origin, str) and origin != generator.fingerprint():
         raise ValueError(
-            f"{key}: {file} was projected into the generator {made_for[:12]}…, and this one is "
+            f"{key}: {file} was projected into the generator {origin[:12]}…, and this one is "
             f"{generator.fingerprint()[:12]}…; choose that generator, or project again"
         )
     names, latents = list(generator.spaces), inversion.latent.float()

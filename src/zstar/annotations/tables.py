@@ -78,13 +78,13 @@ def match(ids: Sequence[str], labelled: Sequence[str]) -> list[int | None]:
 
     A shorter form counts only if no other row and no other image has the same one.
     """
-    found: list[int | None] = [None] * len(ids)
+    rows: list[int | None] = [None] * len(ids)
     for form in (str, _without_suffix, lambda name: _without_suffix(name).split("/")[-1]):
-        rows, images = _unique(map(form, labelled)), _unique(map(form, ids))
-        for name, place in images.items():
-            if found[place] is None and name in rows:
-                found[place] = rows[name]
-    return found
+        places, images = _unique(map(form, labelled)), _unique(map(form, ids))
+        for name, image in images.items():
+            if rows[image] is None and name in places:
+                rows[image] = places[name]
+    return rows
 
 
 def _without_suffix(name: str) -> str:

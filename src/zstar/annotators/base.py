@@ -1,4 +1,4 @@
-"""The protocol of annotators: networks that say what is in an image."""
+"""The protocol of annotators: networks for segmentation and factors of an image."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 @dataclass
 class Annotation:
-    """What an annotator says of a batch of images.
+    """An annotator's outputs for a batch of images.
 
     Attributes:
         logits: Class scores per pixel before the softmax, ``[b, classes, h, w]``.

@@ -1,4 +1,4 @@
-"""Finished annotators: from a file of weights and its card to a frozen network and its vocabulary.
+"""Trained annotators, from a file of weights and its card to a frozen network and its vocabulary.
 
 The network is the one that the card names, within the limits of ``zstar.checkpoints.cards``.
 """
@@ -18,7 +18,7 @@ from zstar.config.signatures import annotations, fits
 
 
 def load_annotator(path_or_name: str | Path) -> tuple[AbstractAnnotator, Vocabulary]:
-    """An annotator in ``eval()`` without gradient to its weights, and what its outputs mean.
+    """An annotator in ``eval()`` without gradient to its weights, and the meaning of its outputs.
 
     Arguments:
         path_or_name: A safetensors file with its JSON card beside it, or the name of a shipped one. The card can name
@@ -30,7 +30,7 @@ def load_annotator(path_or_name: str | Path) -> tuple[AbstractAnnotator, Vocabul
     """
     network, card = load_network(path_or_name, "annotator", _describe)
     fold(network)
-    return network.to(memory_format=torch.channels_last).requires_grad_(False), Vocabulary.from_card(card)
+    return network.to(memory_format=torch.channels_last), Vocabulary.from_card(card)
 
 
 def _describe(card: dict[str, Any], weights: dict[str, Tensor]) -> tuple[type[AbstractAnnotator], dict[str, Any]]:
@@ -41,7 +41,7 @@ def _describe(card: dict[str, Any], weights: dict[str, Tensor]) -> tuple[type[Ab
 
 
 def _vocabulary(card: dict[str, Any]) -> Vocabulary:
-    """What the outputs mean, once the types of all that the card says about them are right."""
+    """The meaning of the outputs on a card, whose types are checked."""
     classes, factors = card.get("classes"), card.get("factors")
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise ValueError("classes must be a list of names")

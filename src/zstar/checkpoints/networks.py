@@ -1,4 +1,4 @@
-"""From a file of weights and its card to the network that the card names."""
+"""Trained networks, from a file of weights and its card."""
 
 from collections.abc import Callable
 from pathlib import Path

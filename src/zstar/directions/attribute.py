@@ -10,7 +10,7 @@ from torch import Tensor
 from zstar.annotations.base import AbstractAnnotation, Annotated
 from zstar.config.constraints import Within, require
 from zstar.directions.base import AbstractFinder, Label
-from zstar.directions.exemplars import Exemplars, chosen, exemplars, flat
+from zstar.directions.exemplars import Exemplars, choose, exemplars, flat
 from zstar.directions.linear import Linear, in_units_of_prior
 from zstar.spaces.base import AbstractSpace
 
@@ -53,7 +53,7 @@ class Attribute(AbstractFinder):
     def find(self, space: AbstractSpace) -> dict[str, Linear]:
         annotated = self.annotation.annotate(space)
         groups = {}
-        for name in chosen(annotated, self.attributes, KEY):
+        for name in choose(annotated, self.attributes, KEY):
             try:
                 groups[name] = exemplars(annotated, name, self.share, KEY)
             except ValueError:
@@ -67,10 +67,10 @@ class Attribute(AbstractFinder):
         vector = difference(annotated, group)
         if not vector.norm() > 0:
             raise ValueError(f"{KEY}.attributes: both groups of '{name}' have the same mean; leave it out")
-        found = {"method": "attribute", "share": self.share, "exemplars": [len(group.high), len(group.low)]}
+        settings = {"method": "attribute", "share": self.share, "exemplars": [len(group.high), len(group.low)]}
         label = Label(
             meaning=f"more {name}",
-            found={**found, **annotated.origin},
+            found={**settings, **annotated.origin},
             scores={"auc": self._separation(annotated, group.shuffled(self.seed))},
         )
         return Linear(space.name, in_units_of_prior(space, vector.view(space.shape).float()), label)

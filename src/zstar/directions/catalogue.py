@@ -1,4 +1,4 @@
-"""Which style channels act in which region of an image."""
+"""Contributions of style channels to regions of an image."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ BATCH = 32
 
 
 class Regions:
-    """Sums over samples from which the contribution of each style channel to each region is told.
+    """Sums over samples, for the contribution of each style channel to each region.
 
     The style of a layer scales the channels that go *into* its convolution, so the activations looked at are those.
     """
@@ -32,7 +32,7 @@ class Regions:
             self.sums[name] = self.sums.get(name, 0.0) + torch.stack(parts).cpu()
 
     def shares(self, name: str, chosen: Sequence[int]) -> Float[Tensor, " c"]:
-        """How much more the channels of a layer do in some regions together than elsewhere, from 0 to 1; ½ for no more.
+        """Activity of a layer's channels in some regions together beside that elsewhere, from 0 to 1; ½ for the same.
 
         Collins et al. 2020, eq. 2: squared activations, of zero mean and unit variance for each channel, summed over
         a region. Here they are averaged over it and put in proportion to the average outside, so that a small region

@@ -1,4 +1,4 @@
-"""Directions that others have published, for a generator of the same sizes."""
+"""Directions published by others, for a generator of the same sizes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,19 +47,19 @@ class Published(AbstractFinder):
                 "set it to null"
             )
         name = self.space or ("w_plus" if published.vectors.ndim == 3 else space.name)
-        wanted, vectors = generator.shape(name), published.vectors
-        if name == "w_plus" and vectors.ndim == 2 and vectors.shape[1] == wanted[-1]:
+        shape, vectors = generator.shape(name), published.vectors
+        if name == "w_plus" and vectors.ndim == 2 and vectors.shape[1] == shape[-1]:
             vectors = torch.stack([in_rows(generator, vector) for vector in vectors])
-        if vectors[0].numel() != torch.Size(wanted).numel() or (vectors.ndim == 3 and vectors.shape[1:] != wanted):
+        if vectors[0].numel() != torch.Size(shape).numel() or (vectors.ndim == 3 and vectors.shape[1:] != shape):
             raise ValueError(
                 f"{KEY}.path: the vectors in {self.path} are {tuple(vectors.shape[1:])}, and latents of {name} are "
-                f"{wanted}; choose the generator that they were found for, or {KEY}.space"
+                f"{shape}; choose the generator that they were found for, or {KEY}.space"
             )
-        found = {"method": published.format, "file": Path(self.path).name}
+        settings = {"method": published.format, "file": Path(self.path).name}
         directions = {}
-        for index, called in enumerate(self._names(len(vectors))):
-            label = Label(meaning="as published", unit=published.unit, found={**found, "index": index})
-            directions[called] = Linear(name, vectors[index].view(wanted), label)
+        for index, title in enumerate(self._names(len(vectors))):
+            label = Label(meaning="as published", unit=published.unit, found={**settings, "index": index})
+            directions[title] = Linear(name, vectors[index].view(shape), label)
         return directions
 
     def _names(self, count: int) -> list[str]:

@@ -19,7 +19,7 @@ Members = Callable[[Tensor, dict[str, Tensor]], Tensor]
 
 
 def by_class(generator: StyleGAN2, annotator: str) -> tuple[list[str], Members]:
-    """The annotator's classes, and what tells them in images.
+    """The annotator's classes, and a function that finds them in images.
 
     Raises:
         ValueError: The file is no annotator's, or its images are not those that the generator makes.
@@ -42,7 +42,7 @@ def by_class(generator: StyleGAN2, annotator: str) -> tuple[list[str], Members]:
 
 @torch.no_grad()
 def by_cluster(generator: StyleGAN2, layer: str, clusters: int, samples: int, seed: int) -> tuple[list[str], Members]:
-    """Clusters of a layer's activations, by their numbers, and what tells them in that layer.
+    """Clusters of a layer's activations, by their numbers, and a function that finds them in that layer.
 
     Raises:
         ValueError: There is no such layer.

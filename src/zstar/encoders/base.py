@@ -1,4 +1,4 @@
-"""The protocol of encoders E: networks that make latents from images."""
+"""The protocol of encoders E: networks from images to latents."""
 
 import math
 from abc import ABC, abstractmethod
@@ -44,7 +44,7 @@ class AbstractEncoder(nn.Module, ABC):
     untrained one, whose last layer is zero, therefore gives the prior's mean.
 
     Arguments:
-        spec: What it is built for.
+        spec: Its images and latents.
 
     Attributes:
         resolution, channels, shape, mean, spread: As in ``spec``.

@@ -15,9 +15,9 @@ class IGAN(AbstractEncoder):
     mean. Its batch norm takes the statistics of each batch in training, and fixed ones afterwards.
 
     Arguments:
-        spec: What it is built for.
+        spec: Its images and latents.
         width: Channels after the first convolution; they double with each one, up to ``width_max``.
-        limit: Latents are ``limit``·tanh of what the network puts out, for priors that are uniform on
+        limit: Latents are ``limit``·tanh of the network's output, for priors that are uniform on
             [−``limit``, ``limit``]; null for the prior's mean plus its spread times that.
     """
 

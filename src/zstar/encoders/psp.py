@@ -22,11 +22,11 @@ class PSP(AbstractEncoder):
     code has one head, on the coarse map.
 
     Arguments:
-        spec: What it is built for.
+        spec: Its images and latents.
         width: Channels at half size; they double with each halving, up to ``width_max``.
         blocks: Residual blocks per size.
         pyramid: Channels of the pyramid's maps and of the heads.
-        around: What the heads' codes are added to. ``mean``: the prior's mean, as in pSp. ``first``: the first head's
+        around: The origin of the heads' codes. ``mean``: the prior's mean, as in pSp. ``first``: the first head's
             code to the mean and the others to the first row, as in e4e, where training that holds the differences
             short (``regularizer=[delta_norm]``) or opens them row by row (``task.widen_after``) keeps latents editable.
         input_size: Larger images are brought to this side first; pSp's is 256; null never.
@@ -67,12 +67,12 @@ class PSP(AbstractEncoder):
         return self.place(codes)
 
     def pyramid(self, maps: list[Tensor]) -> list[Tensor]:
-        """The three coarsest maps, each with what the coarser ones know added to it; fine to coarse."""
-        made: list[Tensor] = []
+        """The three coarsest maps, each with the coarser ones added to it; fine to coarse."""
+        merged: list[Tensor] = []
         for lateral, x in zip(reversed(self.lateral), reversed(maps[-3:]), strict=True):
-            below = F.interpolate(made[-1], size=x.shape[-2:], mode="bilinear", align_corners=False) if made else 0
-            made.append(lateral(x) + below)
-        return made[::-1]
+            below = F.interpolate(merged[-1], size=x.shape[-2:], mode="bilinear", align_corners=False) if merged else 0
+            merged.append(lateral(x) + below)
+        return merged[::-1]
 
 
 def head(size: int, width: int, code: int) -> nn.Sequential:
@@ -88,7 +88,7 @@ def head(size: int, width: int, code: int) -> nn.Sequential:
 
 
 def _level(row: int, rows: int, levels: int) -> int:
-    """Which map, counted fine to coarse, a row is read from."""
+    """The map, counted fine to coarse, that a row is read from."""
     place = row / rows
-    wanted = 2 if place < COARSE else 1 if place < MIDDLE else 0
-    return max(0, levels - 3 + wanted)
+    level = 2 if place < COARSE else 1 if place < MIDDLE else 0
+    return max(0, levels - 3 + level)

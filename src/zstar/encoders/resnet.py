@@ -14,7 +14,7 @@ class ResNet(AbstractEncoder):
     The choice for z and w. In w_plus all rows get the same code, so what it finds there is a latent of w.
 
     Arguments:
-        spec: What it is built for.
+        spec: Its images and latents.
         width: Channels at half size; they double with each halving, up to ``width_max``.
         blocks: Residual blocks per size.
         hidden: Units between the coarsest map, read whole so that places are known, and the code.

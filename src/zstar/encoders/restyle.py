@@ -1,4 +1,4 @@
-"""An encoder that looks at what it has found so far, and finds what is missing."""
+"""An encoder of several passes, each of which corrects the latent of the one before."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +19,7 @@ class ReStyle(AbstractEncoder):
     passes of time.
 
     Arguments:
-        spec: What it is built for.
+        spec: Its images and latents.
         encoder: The network that is iterated: a node with ``_partial_: true``.
         passes: How often, in training and afterwards.
     """
@@ -45,7 +45,7 @@ class ReStyle(AbstractEncoder):
         latent: Float[Tensor, "b ..."],
         reconstruction: Float[Tensor, "b c h w"] | None = None,
     ) -> Float[Tensor, "b ..."]:
-        """``latent`` plus what the inner network finds missing in its ``reconstruction``, which must be given."""
+        """``latent`` plus the inner network's correction for its ``reconstruction``, which is required here."""
         if reconstruction is None:
             raise ValueError("encoder: ReStyle compares the image with its reconstruction so far; hand over G(v)")
         return latent + self.encoder(torch.cat([images, reconstruction.to(images)], dim=1), latent)

@@ -1,4 +1,4 @@
-"""Trained inverting networks: an encoder with the space and the generator that it belongs to."""
+"""Trained encoders, with the space and the generator that they belong to."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,10 +28,10 @@ class TrainedEncoder:
     Attributes:
         network: The encoder, in ``eval()`` and without gradient to its weights.
         space: Name of the space of its latents.
-        generator: Fingerprint of the generator; ``None`` for a network of one's own, of which nobody knows.
-        name: How the configuration called it, for messages.
-        close: What is done to the latents of each pass: while an encoder is trained, rows may be closed.
-        training: The losses that it was trained with, as its configuration had them; empty where nobody knows.
+        generator: Fingerprint of the generator; ``None`` if unknown, as for a network of one's own.
+        name: Its name in messages.
+        close: Applied to the latents of each pass: rows of an encoder in training may be closed.
+        training: The losses that it was trained with, as in its configuration; empty if unknown.
     """
 
     network: AbstractEncoder
@@ -56,23 +56,23 @@ class TrainedEncoder:
             raise ValueError(
                 f"projector.encoder.passes: {kind} finds in {passes} passes what it finds in 1; set it to 1"
             )
-        latent, found = network.mean.to(images.device).expand(len(images), *network.shape), []
+        latent, latents = network.mean.to(images.device).expand(len(images), *network.shape), []
         for _ in range(passes):
-            seen = generator.synthesize(latent, self.space) if network.iterative else None
-            latent = self.close(network(images, latent, seen))
-            found.append(latent)
+            image = generator.synthesize(latent, self.space) if network.iterative else None
+            latent = self.close(network(images, latent, image))
+            latents.append(latent)
         if (self.space, space.name) == NEAREST:
-            found = [latent.mean(dim=1) for latent in found]
+            latents = [latent.mean(dim=1) for latent in latents]
         elif self.space != space.name:
-            found = [generator.lift(latent, self.space, space.name) for latent in found]
-        return [space.constrain(latent) for latent in found]
+            latents = [generator.lift(latent, self.space, space.name) for latent in latents]
+        return [space.constrain(latent) for latent in latents]
 
     def fingerprint(self) -> str:
         """SHA-256 of the weights."""
         return io.fingerprint(self.network)
 
     def incompatibility(self, space: AbstractSpace) -> str | None:
-        """Why this network can't serve ``space``, or ``None`` if it can."""
+        """The reason why this network can't serve ``space``, or ``None`` if it can."""
         generator = space.generator
         sizes = (generator.channels, generator.resolution)
         if self.generator is not None and self.generator != generator.fingerprint():
@@ -108,7 +108,7 @@ def load_encoder(
         checkpoint: A safetensors file with its JSON card beside it, or the name of a shipped one.
         network: A node with ``_partial_: true`` for an encoder class of one's own; a card can name classes of this
             package only.
-        space: What it is to serve; ``None`` leaves that open.
+        space: The space to check it against; ``None`` for no check.
 
     Raises:
         ValueError: The card is missing or not that of an encoder, asks for something that it may not, or the encoder
@@ -136,16 +136,16 @@ def _describe(
 
 def find_encoder(space: AbstractSpace) -> TrainedEncoder | None:
     """The shipped encoder for this generator and space, of several that of this space, else of the richest; or none."""
-    fingerprint, found = None, []
+    fingerprint, encoders = None, []
     for path in io.all_shipped():
         card = io.read_card(path)
         if card.get("kind") == "encoder":
             fingerprint = fingerprint or space.generator.fingerprint()
             if card.get("generator") == fingerprint:
                 encoder = load_encoder(path)
-                found += [] if encoder.incompatibility(space) else [encoder]
+                encoders += [] if encoder.incompatibility(space) else [encoder]
     order = list(space.generator.spaces)
-    return max(found, key=lambda one: (one.space == space.name, order.index(one.space)), default=None)
+    return max(encoders, key=lambda one: (one.space == space.name, order.index(one.space)), default=None)
 
 
 def own_encoder(
@@ -160,7 +160,7 @@ def own_encoder(
     """An encoder that this package has not trained: the one that came with the generator, or one of your own.
 
     Arguments:
-        space: What it is to serve.
+        space: The space that it is for.
         latents: The space of the generator that its latents are in; they are lifted where ``space`` is a richer one.
         network, checkpoint, checkpoint_key, input_range, output: As for :class:`zstar.encoders.module.Module`.
 
@@ -178,7 +178,7 @@ def own_encoder(
 
 
 def _spec(card: dict[str, Any], weights: dict[str, Tensor]) -> EncoderSpec:
-    """What an encoder was built for, from its card and its buffers."""
+    """The images and latents of an encoder, from its card and its buffers."""
     sizes = {name: card.get(name) for name in ("resolution", "channels")}
     for name, value in sizes.items():
         if not isinstance(value, int) or isinstance(value, bool):

@@ -36,7 +36,7 @@ class AbstractLogger(ABC):
 
     @abstractmethod
     def summary(self, values: Mapping[str, float | int | str | None]) -> None:
-        """Log what the job comes down to: one value per name for the whole run."""
+        """Log the results of the job: one value per name for the whole run."""
 
     @abstractmethod
     def finish(self, failed: bool = False) -> None:

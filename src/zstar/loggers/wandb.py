@@ -1,4 +1,4 @@
-"""Weights & Biases: online where somebody is logged in, offline otherwise, and never a question."""
+"""Weights & Biases: online with a login, offline otherwise, and never a prompt."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ from zstar.runs.record import Record
 class WandB(AbstractLogger):
     """One W&B run per job, with all of its files under ``<run>/wandb``. The default.
 
-    What ``WANDB_MODE`` and the other ``WANDB_…`` variables say is respected. Jobs in one process get a run each. A job
+    ``WANDB_MODE`` and the other ``WANDB_…`` variables are respected. Jobs in one process get a run each. A job
     that goes on after a kill continues its online run; offline, where W&B cannot do that, it gets a second run.
 
     Arguments:
@@ -39,17 +39,17 @@ class WandB(AbstractLogger):
 
     def start(self, record: Record) -> None:
         """Open a run. If W&B does not answer in half a minute, the run is recorded offline and a line says so."""
-        mode, asked = choose_mode(self.mode)
+        mode, explicit = choose_mode(self.mode)
         folder = record.folder
         folder.mkdir(parents=True, exist_ok=True)
         common = {"project": self.project, "entity": self.entity, "config": dict(record.config), "dir": str(folder)}
         common |= {"job_type": record.job, "name": record.name[:128], "group": record.group}
         common |= {"tags": [tag[:64] for tag in record.tags]}
-        note = "offline (no login found)" if mode == "offline" and not asked else mode
+        note = "offline (no login found)" if mode == "offline" and not explicit else mode
         try:
             self.run = _open(mode, folder, common)
         except wandb.errors.CommError as error:  # also a refused login
-            if asked:
+            if explicit:
                 reason = str(error).splitlines()[0]
                 raise ValueError(f"logger.mode: W&B can't go online ({reason}); choose logger.mode=offline") from error
             note = "offline (could not go online; WANDB_MODE=offline saves the wait)"
@@ -91,7 +91,7 @@ class WandB(AbstractLogger):
 
 
 def picture(image: Float[Tensor, "c h w"]) -> wandb.Image:
-    """An image in [−1, 1] as W&B wants it."""
+    """An image in [−1, 1] for W&B."""
     return wandb.Image(to_uint8(image[None])[0].cpu().numpy())
 
 
@@ -109,7 +109,7 @@ def _open(mode: str, folder: Path, common: Mapping[str, Any]) -> wandb.Run:
 
 @contextmanager
 def _staging(folder: Path) -> Iterator[None]:
-    """Keep what W&B stages for upload in the run's folder instead of the home directory, unless somebody chose."""
+    """Keep W&B's staging area in the run's folder instead of the home directory, unless WANDB_DATA_DIR is set."""
     if "WANDB_DATA_DIR" in os.environ:
         yield
         return

@@ -27,9 +27,9 @@ class AbstractTask(pl.LightningModule, ABC):
 
     Attributes:
         done: Steps finished.
-        parts: What is trained and how, by name: all that a checkpoint holds besides ``done``. A frozen network that
-            the training only looks at is no part.
-        objects: What a data set may ask for by name when it is built.
+        parts: Networks and optimizers by name: all that a checkpoint holds besides ``done``. A frozen network is no
+            part.
+        objects: The objects that a data set may ask for by name when it is built.
         groups: The groups of the configuration that the task takes its parts from in any case.
     """
 
@@ -68,7 +68,7 @@ class AbstractTask(pl.LightningModule, ABC):
         """The weights to keep, and the plain facts that rebuild the network around them."""
 
     def attached(self) -> dict[str, tuple[dict[str, Tensor], dict[str, Any]]]:
-        """What else to keep, in files of its own beside the weights: name → tensors and card."""
+        """Further files to write beside the weights: name → tensors and card."""
         return {}
 
     @abstractmethod
@@ -80,7 +80,7 @@ class AbstractTask(pl.LightningModule, ABC):
 
     @property
     def rows(self) -> slice:
-        """Which images of a step's batch are this process's, where several share the work."""
+        """The images of a step's batch that are this process's, where several share the work."""
         rank, count = self._place
         return slice(rank, None, count)
 
@@ -102,7 +102,7 @@ class AbstractTask(pl.LightningModule, ABC):
 
     @property
     def _place(self) -> tuple[int, int]:
-        """Which process this is, and of how many."""
+        """The number of this process, and how many there are."""
         return (0, 1) if self._trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
     def training_step(self, batch: dict[str, Tensor], _index: int) -> None:

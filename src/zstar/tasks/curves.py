@@ -1,4 +1,4 @@
-"""The reach of directions that are being learned: requested against achieved strength on held-out latents."""
+"""Curves of directions in training: achieved over requested strength on held-out latents."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -71,7 +71,7 @@ class Best(nn.Module):
     """The walk with the lowest loss on held-out latents so far, and its curve; both go into a checkpoint.
 
     Arguments:
-        walk: What to keep copies of.
+        walk: The walk to keep copies of.
     """
 
     def __init__(self, walk: AbstractWalk) -> None:

@@ -41,7 +41,7 @@ class EncoderTask(AbstractTask):
         encoder: The network to train.
         losses: Name → L, the same as in a projection.
         regularizers: Name → R.
-        metrics: Name → what is measured on held-out images.
+        metrics: Name → metric of held-out images.
         network: The configuration that builds the network, for its card.
         adversaries: Name → a discriminator that E is trained against, each with an optimizer of its own.
         lr: Learning rate of Adam.
@@ -159,7 +159,7 @@ class EncoderTask(AbstractTask):
         return self.lr * rise * cosine_fall(step, self.steps, self.decay)
 
     def _start(self, n: int) -> tuple[Tensor, Tensor]:
-        """The prior's mean for ``n`` images, and what it looks like, which is always the same."""
+        """The prior's mean for ``n`` images, and its image, computed once."""
         if self._origin is None:
             with torch.no_grad():
                 latent = self.space.start(1).to(self.device)
@@ -181,7 +181,7 @@ class EncoderTask(AbstractTask):
         return held_out | {f"samples/{name}": value for name, value in samples.items()}
 
     def export(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The mean encoder, and what rebuilds it."""
+        """The mean encoder, and the facts that rebuild it."""
         generator = self.space.generator
         facts = {"resolution": generator.resolution, "channels": generator.channels, "space": self.space.name}
         card = {"kind": "encoder", "network": self.network, **facts, "generator": generator.fingerprint()}
@@ -193,5 +193,5 @@ class EncoderTask(AbstractTask):
         return self.mean.state_dict() | weights
 
     def pictures(self, data: AbstractData | None) -> Float[Tensor, "n c h w"] | None:
-        """Sixteen held-out images, each row of eight with what the encoder makes of it below."""
+        """Sixteen held-out images, each row of eight with its reconstructions below."""
         return None if data is None else montage(data, self.trained_encoder(), self.space)

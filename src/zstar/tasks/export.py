@@ -1,4 +1,4 @@
-"""The files that a training leaves: weights, and cards that say how they were made."""
+"""The files that a training writes: weights, and cards with its configuration and scores."""
 
 import shlex
 import sys

@@ -1,4 +1,4 @@
-"""The processes of one training: they begin with the same state, and end together."""
+"""The processes of one training: a common start and a common end."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Edits of images and the walks that imitate them in latent space, as all trainings of directions share them."""
+"""Edits of images with a walk for each: the part that all trainings of directions share."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Schedules: learning rates over the steps of a training, and the share by which mean weights follow."""
+"""Schedules: learning rates over the steps of a training, and the speed of mean weights."""
 
 import math
 
@@ -10,7 +10,7 @@ def cosine_fall(step: int, steps: int, share: float) -> float:
 
 
 def mean_share(step: int, batch: int, half_life: float) -> float:
-    """How far mean weights move towards the present ones after a step.
+    """Share of the way that mean weights move towards the present ones after a step.
 
     Arguments:
         step: Steps finished before this one.

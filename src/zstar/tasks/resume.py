@@ -1,4 +1,4 @@
-"""The checkpoint of a training that goes on where it stopped."""
+"""Checkpoints, read and restored."""
 
 from pathlib import Path
 from typing import Any

@@ -20,7 +20,7 @@ HELD_OUT = 64  # latents that the curves are measured on
 
 
 class SteeringBatch(NamedTuple):
-    """What D is to judge, what G pays besides, and what to log."""
+    """The inputs of D, the penalty on G, and the scalars to log."""
 
     real: Float[Tensor, "b c h w"]
     fake: Float[Tensor, "b c h w"]
@@ -38,7 +38,7 @@ class Steering(nn.Module):
     A warp has to invent what comes in at the sides, and D would teach G to draw it. Cropping to what is valid for all α
     would hide the sides of every picture, so D sees each edited image behind the mask of its edit. The mask tells α and
     fits the content, therefore a G(z) behind a mask drawn for itself could be told by that alone. D gets G(walk(z, α))
-    behind the same mask instead: what is made by a step of α is judged beside what was edited by α. Both penalties then
+    behind the same mask instead: the image of a step of α is compared with images edited by α. Both penalties then
     have one optimum, in which G(z) is distributed as the data are, not as the edited data, which is where this
     departs from the paper. What G draws outside of the mask neither D nor L sees; the other images of the batch, shown
     whole, are all that keeps it in order.
@@ -78,7 +78,7 @@ class Steering(nn.Module):
 
     @classmethod
     def compose(cls, cfg: DictConfig, generator: AbstractGenerator) -> "Steering":
-        """What ``task.steering`` of a configuration and its groups describe, for a generator."""
+        """The steering that ``task.steering`` of a configuration and its groups describe, for a generator."""
         imitation = Imitation.compose(cfg, generator)
         return build({**cfg.task.steering, "_partial_": False}, imitation=imitation, seed=cfg.seed)
 
@@ -98,18 +98,18 @@ class Steering(nn.Module):
                 alpha = walk.draw(len(rows), rng).to(device)
                 moved = moved.index_copy(0, rows, walk(latent[rows], alpha).to(latent))
                 turns.append((name, rows, alpha))
-        made = self.decode(moved, noise)
+        fake = self.decode(moved, noise)
         real, mask, logs = images.clone(), torch.ones_like(images[:, :1]), {}
         for name, rows, alpha in turns:
             with torch.no_grad():
                 target, valid = self.imitation.edits[name](before[rows], alpha)
-                real[rows], seen = self.imitation.edits[name](images[rows], alpha)
-                mask[rows] = valid * seen
+                real[rows], inside = self.imitation.edits[name](images[rows], alpha)
+                mask[rows] = valid * inside
             logs[f"train/{name}"] = sum(
-                loss.weight * loss(made[rows], target, valid).mean() for loss in self.imitation.losses.values()
+                loss.weight * loss(fake[rows], target, valid).mean() for loss in self.imitation.losses.values()
             )
         penalty = self.weight * torch.stack(list(logs.values())).mean()
-        return SteeringBatch(real * mask, made * mask, penalty, logs)
+        return SteeringBatch(real * mask, fake * mask, penalty, logs)
 
     def decode(self, latent: Float[Tensor, "b ..."], noise: dict[str, Tensor]) -> Float[Tensor, "b c h w"]:
         """G(v) for the training; the mapping network is kept out of mixed precision."""
@@ -118,7 +118,7 @@ class Steering(nn.Module):
         return self.space.generator.synthesize(styles, "style", noise)
 
     def to_device(self, device: torch.device) -> None:
-        """What is no submodule follows the task."""
+        """Move what is no submodule."""
         for loss in self.imitation.losses.values():
             loss.to(device)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Widening:
-    """Which rows of a w_plus latent an encoder may use at a step (e4e, Tov et al. 2021, section 4.2).
+    """The rows of a w_plus latent that an encoder may use at a step (e4e, Tov et al. 2021, section 4.2).
 
     Attributes:
         after: Steps during which all rows are the first one; ``None`` opens all from the start.
