@@ -39,13 +39,11 @@ class Annotator(AbstractScorer):
         self.names = tuple(factor.name for factor in self.vocabulary.factors) + areas
 
     def annotate(self, space: AbstractSpace) -> Annotated:
-        generator, smallest = space.generator, 2 ** len(self.network.widths)
-        if generator.channels != 3 or generator.resolution % smallest:
-            size = f"{generator.channels}×{generator.resolution}×{generator.resolution}"
-            raise ValueError(
-                f"annotation.annotator.checkpoint: {self.checkpoint} reads colour images whose size is a multiple of "
-                f"{smallest}, and this generator makes {size}; choose annotation=classifier or annotation=labels"
-            )
+        name, fix = (
+            f"annotation.annotator.checkpoint: {self.checkpoint}",
+            "choose annotation=classifier or annotation=labels",
+        )
+        self.network.require_images(space.generator.channels, space.generator.resolution, name, fix)
         latents, scores = self.samples(space, self.score)
         origin = {"annotation": "annotator", "checkpoint": self.checkpoint}
         origin |= {"count": self.samples.count, "seed": self.samples.seed}

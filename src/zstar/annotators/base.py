@@ -38,6 +38,15 @@ class AbstractAnnotator(nn.Module, ABC):
     factors: int
     widths: tuple[int, ...]
 
+    def require_images(self, channels: int, resolution: int, name: str, fix: str) -> None:
+        """Raise ``ValueError`` unless it reads such images; ``name`` begins the sentence and ``fix`` ends it."""
+        smallest = 2 ** len(self.widths)
+        if channels != 3 or resolution % smallest:
+            raise ValueError(
+                f"{name} reads colour images whose size is a multiple of {smallest}, and this generator makes "
+                f"{channels}×{resolution}×{resolution}; {fix}"
+            )
+
     @abstractmethod
     def encode(self, images: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
         """The feature maps alone, fine to coarse: all that a perceptual distance or a discriminator needs."""

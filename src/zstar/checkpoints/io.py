@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from zstar.checkpoints import rosinality, stylegan2_ada
 from zstar.checkpoints.formats import read_content, select
 from zstar.checkpoints.pickle_values import PickledObject
+from zstar.config.reasons import reason
 from zstar.runs.folder import write_atomic, write_json
 
 
@@ -111,8 +112,7 @@ def load_generator_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict
         if isinstance(record, PickledObject):
             return weights, arguments | stylegan2_ada.record_settings(record)
     except Exception as error:  # tensors of unexpected shapes can fail anywhere
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"checkpoint: {path} holds no StyleGAN2 that can be used ({reason})") from None
+        raise ValueError(f"checkpoint: {path} holds no StyleGAN2 that can be used ({reason(error)})") from None
     card = read_card(path)
     try:
         return weights, arguments | stylegan2_ada.settings(card.get("settings", {}))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from zstar.checkpoints import io
+from zstar.config.reasons import reason
 
 Network = TypeVar("Network", bound=nn.Module)
 Card = dict[str, Any]
@@ -39,8 +40,7 @@ def load_network(
         with torch.device("meta"):  # sizes on a card may be of any size, so they take no memory until the weights fit
             empty = kind(**arguments)
     except Exception as error:  # a constructor can fail in any way at values that nobody meant for it
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{role}: the card {io.card_path(path)} cannot be used: {reason}") from None
+        raise ValueError(f"{role}: the card {io.card_path(path)} cannot be used: {reason(error)}") from None
     io.compare(empty, weights, path)
     network = kind(**arguments)
     io.load_into(network, weights, path)

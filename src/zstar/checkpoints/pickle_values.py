@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zstar.config.reasons import reason
+
 
 class Refused(ValueError):
     """The reason why a pickle is not read, as half a sentence about it."""
@@ -23,7 +25,7 @@ def explain(error: Exception) -> str:
         return str(error)
     if name := re.search(r"GLOBAL ([\w.]+)", str(error)):  # torch's words for a name that it refuses
         return f"it asks for {name[1]}, which is not needed for weights"
-    return f"it is damaged or no file of weights ({(str(error) or type(error).__name__).splitlines()[0]})"
+    return f"it is damaged or no file of weights ({reason(error)})"
 
 
 @dataclass

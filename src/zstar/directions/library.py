@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from zstar.checkpoints import cards, io
+from zstar.config.reasons import reason
 from zstar.config.signatures import annotations, fits
 from zstar.directions.base import AbstractDirection, Label
 from zstar.generators.base import AbstractGenerator
@@ -67,9 +68,8 @@ def load_directions(path: str | Path, generator: AbstractGenerator) -> dict[str,
             own = {key[len(name) + 1 :]: value for key, value in tensors.items() if key.rpartition("/")[0] == name}
             directions[name] = _unpack(entry, own, generator)
     except Exception as error:  # a card can say anything
-        reason = f"it has no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
-        reason = reason.splitlines()[0]
-        raise ValueError(f"direction: the card {io.card_path(file)} cannot be used: {reason}") from None
+        problem = f"it has no {error}" if isinstance(error, KeyError) else reason(error)
+        raise ValueError(f"direction: the card {io.card_path(file)} cannot be used: {problem}") from None
     return directions
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.checkpoints.formats import read_value
+from zstar.config.reasons import reason
 
 KEY = "direction.published"
 COMPONENTS = (("comp", "std"), ("lat_comp", "lat_stdev"), ("X_comp", "X_stdev"))  # in the order of preference
@@ -66,8 +67,9 @@ def _read(path: Path) -> Any:
         content = np.load(path, allow_pickle=False)
         return content if isinstance(content, np.ndarray) else {name: content[name] for name in content.files}
     except Exception as error:  # a damaged file can fail anywhere
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{KEY}.path: {path} is not read, because it is damaged or no numbers ({reason})") from None
+        raise ValueError(
+            f"{KEY}.path: {path} is not read, because it is damaged or no numbers ({reason(error)})"
+        ) from None
 
 
 def _tensor(path: Path, value: Any) -> Tensor:

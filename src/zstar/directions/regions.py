@@ -25,13 +25,8 @@ def by_class(generator: StyleGAN2, annotator: str) -> tuple[list[str], Members]:
         ValueError: The file is no annotator's, or its images are not those that the generator makes.
     """
     network, vocabulary = load_annotator(annotator)
-    smallest = 2 ** len(network.widths)
-    if generator.channels != 3 or generator.resolution % smallest:
-        size = f"{generator.channels}×{generator.resolution}×{generator.resolution}"
-        raise ValueError(
-            f"{KEY}.annotator: {annotator} reads colour images whose size is a multiple of {smallest}, and this "
-            f"generator makes {size}; set it to null for clusters"
-        )
+    name, fix = f"{KEY}.annotator: {annotator}", "set it to null for clusters"
+    network.require_images(generator.channels, generator.resolution, name, fix)
     network.to(generator.w_avg.device)
 
     def members(images: Tensor, seen: dict[str, Tensor]) -> Tensor:

@@ -8,7 +8,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zstar.checkpoints import io
+from zstar.config.reasons import reason
 from zstar.encoders.base import AbstractEncoder, EncoderSpec
+from zstar.images import require_range, to_range
 
 
 class Module(AbstractEncoder):
@@ -44,10 +46,8 @@ class Module(AbstractEncoder):
         super().__init__(spec)
         if not isinstance(network, nn.Module):
             raise ValueError(f"encoder.network: a {type(network).__name__} is no torch.nn.Module; name such a class")
-        if len(input_range) != 2 or not input_range[0] < input_range[1]:
-            raise ValueError(f"encoder.input_range: {list(input_range)} is no range; give e.g. [-1, 1] or [0, 1]")
+        self.low, self.high = require_range("encoder.input_range", input_range)
         self.network, self.output = network, output
-        self.low, self.high = (float(value) for value in input_range)
         if checkpoint is not None:
             path = io.resolve(checkpoint)
             io.load_into(network, io.load_weights(path, checkpoint_key), path)
@@ -62,8 +62,7 @@ class Module(AbstractEncoder):
             with torch.no_grad():
                 output = self.network(torch.full((2, *size), self.low, device=device))
         except Exception as error:  # a network of one's own can fail in any way at images that it is not made for
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise ValueError(f"encoder.network: {kind} does not take images [b, {size}] ({reason})") from error
+            raise ValueError(f"encoder.network: {kind} does not take images [b, {size}] ({reason(error)})") from error
         latent = self._latent(output)
         if len(latent) != 2 or _long(latent.shape[1:]) != _long(self.shape):
             raise ValueError(
@@ -95,7 +94,7 @@ class Module(AbstractEncoder):
     ) -> Float[Tensor, "b ..."]:
         """Latents from the images alone."""
         if (self.low, self.high) != (-1, 1):
-            images = self.low + (images + 1) * ((self.high - self.low) / 2)
+            images = to_range(images, self.low, self.high)
         return self._latent(self.network(images)).float().reshape(len(images), *self.shape)
 
 

@@ -1,7 +1,7 @@
 """Adversaries of an encoder: discriminators of its latents or of its reconstructions."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -178,7 +178,7 @@ def make_discriminator(
 
 
 def train_adversaries(
-    adversaries: Mapping[str, AbstractAdversary],
+    adversaries: nn.ModuleDict,
     latent: Float[Tensor, "b ..."],
     image: Float[Tensor, "b c h w"],
     images: Float[Tensor, "b c h w"],

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from omegaconf import DictConfig
-from torch import Tensor
+from torch import Tensor, nn
 
 from zstar.config.build import build, offer, to_plain
 from zstar.directions.base import Label
@@ -20,6 +20,7 @@ from zstar.spaces.base import AbstractSpace
 from zstar.tasks.curves import Curve, Decode, measure, strips
 from zstar.walks.base import AbstractWalk
 
+Walks = Mapping[str, AbstractWalk] | nn.ModuleDict
 SHOWN = 2  # latents in the pictures of each edit
 
 
@@ -63,22 +64,18 @@ class Imitation:
         losses = {name: build(node) for name, node in cfg.loss.items()}
         return cls(space, edits, walks, losses, {"walk": to_plain(cfg.walk), "edit": to_plain(cfg.edit)})
 
-    def measure(
-        self, walks: Mapping[str, AbstractWalk], decode: Decode, latents: Float[Tensor, "n ..."]
-    ) -> dict[str, Curve]:
+    def measure(self, walks: Walks, decode: Decode, latents: Float[Tensor, "n ..."]) -> dict[str, Curve]:
         """The curve of each walk, on latents that it has not been trained on."""
         return {name: measure(edit, walks[name], decode, self.losses, latents) for name, edit in self.edits.items()}
 
-    def pictures(
-        self, walks: Mapping[str, AbstractWalk], decode: Decode, latents: Float[Tensor, "n ..."]
-    ) -> Float[Tensor, "m c h w"]:
+    def pictures(self, walks: Walks, decode: Decode, latents: Float[Tensor, "n ..."]) -> Float[Tensor, "m c h w"]:
         """For each edit, the first latents walked over its range, above what the edit itself does; rows of eight."""
         rows = [strips(edit, walks[name], decode, latents[:SHOWN]) for name, edit in self.edits.items()]
         return torch.cat(rows)
 
     def export(
         self,
-        walks: Mapping[str, AbstractWalk],
+        walks: Walks,
         curves: Mapping[str, Curve],
         generator: AbstractGenerator,
         method: str,
