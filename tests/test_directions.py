@@ -10,7 +10,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from zstar.annotations.base import AbstractAnnotation, Annotated
+from zstar.annotations.base import AbstractAnnotation, ScoredLatents
 from zstar.config.build import build, offer
 from zstar.config.check import check
 from zstar.directions.attribute import Attribute
@@ -39,7 +39,7 @@ class Planted(AbstractAnnotation):
     def __init__(self, count: int = 600, binary: bool = False, noise: float = 0.1) -> None:
         self.count, self.binary, self.noise = count, binary, noise
 
-    def annotate(self, space: AbstractSpace) -> Annotated:
+    def annotate(self, space: AbstractSpace) -> ScoredLatents:
         rng = torch.Generator().manual_seed(0)
         latents = space.sample(self.count, rng)
         flat = latents.flatten(1)
@@ -48,7 +48,7 @@ class Planted(AbstractAnnotation):
         same, unknown = torch.ones(self.count, 1), torch.full((self.count, 1), torch.nan)
         scores = (scores > 0).float() if self.binary else scores
         names = ("first", "second", "both", "same", "unknown")
-        return Annotated(latents, torch.cat([scores, same, unknown], dim=1), names, {"annotation": "planted"})
+        return ScoredLatents(latents, torch.cat([scores, same, unknown], dim=1), names, {"annotation": "planted"})
 
 
 class Given(AbstractAnnotation):
@@ -57,9 +57,9 @@ class Given(AbstractAnnotation):
     def __init__(self, *scores: float) -> None:
         self.scores = torch.tensor(scores)[:, None]
 
-    def annotate(self, space: AbstractSpace) -> Annotated:
+    def annotate(self, space: AbstractSpace) -> ScoredLatents:
         latents = space.sample(len(self.scores), torch.Generator().manual_seed(0))
-        return Annotated(latents, self.scores, ("smile",), {})
+        return ScoredLatents(latents, self.scores, ("smile",), {})
 
 
 class DCGAN(nn.Module):

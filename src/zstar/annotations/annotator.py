@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from zstar.annotations.base import AbstractScorer, Annotated
+from zstar.annotations.base import AbstractScorer, ScoredLatents
 from zstar.annotations.sampled import ScoredSamples
 from zstar.annotators.load import load_annotator
 from zstar.config.constraints import Within, require
@@ -38,7 +38,7 @@ class Annotator(AbstractScorer):
         areas = tuple(f"area/{name}" for name in self.vocabulary.classes)
         self.names = tuple(factor.name for factor in self.vocabulary.factors) + areas
 
-    def annotate(self, space: AbstractSpace) -> Annotated:
+    def annotate(self, space: AbstractSpace) -> ScoredLatents:
         name, fix = (
             f"annotation.annotator.checkpoint: {self.checkpoint}",
             "choose annotation=classifier or annotation=labels",
@@ -47,7 +47,7 @@ class Annotator(AbstractScorer):
         latents, scores = self.samples(space, self.score)
         origin = {"annotation": "annotator", "checkpoint": self.checkpoint}
         origin |= {"count": self.samples.count, "seed": self.samples.seed}
-        return Annotated(latents, scores, self.names, origin)
+        return ScoredLatents(latents, scores, self.names, origin)
 
     def score(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k"]:
         """The scores of images in [−1, 1], in the order of ``names``."""

@@ -10,8 +10,8 @@ from zstar.spaces.base import AbstractSpace
 
 
 @dataclass(frozen=True)
-class Annotated:
-    """Latents of which it is known how much of each attribute their images have.
+class ScoredLatents:
+    """Latents with a score of each attribute.
 
     Attributes:
         latents: ``[n, ...]`` in one space.
@@ -36,7 +36,7 @@ class AbstractAnnotation(ABC):
     """A source of scored latents."""
 
     @abstractmethod
-    def annotate(self, space: AbstractSpace) -> Annotated:
+    def annotate(self, space: AbstractSpace) -> ScoredLatents:
         """Latents of ``space`` with their scores; the same ones each time."""
 
 

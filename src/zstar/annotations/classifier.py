@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zstar.annotations.base import AbstractScorer, Annotated
+from zstar.annotations.base import AbstractScorer, ScoredLatents
 from zstar.annotations.sampled import ScoredSamples
 from zstar.checkpoints import io
 from zstar.config.constraints import Within, require
@@ -64,12 +64,12 @@ class Classifier(AbstractScorer):
         self.network, self.names, self.checkpoint = network, tuple(names), checkpoint
         self.samples = ScoredSamples(count, seed, batch)
 
-    def annotate(self, space: AbstractSpace) -> Annotated:
+    def annotate(self, space: AbstractSpace) -> ScoredLatents:
         latents, scores = self.samples(space, self.score)
         kind = getattr(self.network, "__name__", type(self.network).__name__)
         origin = {"annotation": "classifier", "network": kind, "checkpoint": self.checkpoint}
         origin |= {"count": self.samples.count, "seed": self.samples.seed}
-        return Annotated(latents, scores, self.names, origin)
+        return ScoredLatents(latents, scores, self.names, origin)
 
     def score(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
         """The scores of images in [−1, 1], in the order of ``names``."""

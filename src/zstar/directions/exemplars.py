@@ -6,12 +6,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from zstar.annotations.base import Annotated
+from zstar.annotations.base import ScoredLatents
 
 
 @dataclass(frozen=True)
 class Exemplars:
-    """Two groups of latents, as rows of :attr:`Annotated.latents`.
+    """Two groups of latents, as rows of :attr:`ScoredLatents.latents`.
 
     Attributes:
         high, low: Rows that have most of the attribute, and least.
@@ -29,7 +29,7 @@ class Exemplars:
         return Exemplars(high, low, self.middle)
 
 
-def exemplars(annotated: Annotated, name: str, share: float, key: str, least: int = 3, floor: int = 0) -> Exemplars:
+def exemplars(annotated: ScoredLatents, name: str, share: float, key: str, least: int = 3, floor: int = 0) -> Exemplars:
     """The groups of an attribute: the two classes of a label, or the ends of a score. Unknown scores (NaN) are out.
 
     Arguments:
@@ -73,7 +73,7 @@ def exemplars(annotated: Annotated, name: str, share: float, key: str, least: in
     return Exemplars(high, low, middle)
 
 
-def choose(annotated: Annotated, attributes: list[str] | None, key: str) -> list[str]:
+def choose(annotated: ScoredLatents, attributes: list[str] | None, key: str) -> list[str]:
     """The chosen attributes, by default all; an empty list, or a name that is not there, is an error."""
     if attributes is None:
         return list(annotated.names)
@@ -86,6 +86,6 @@ def choose(annotated: Annotated, attributes: list[str] | None, key: str) -> list
     return list(attributes)
 
 
-def flat(annotated: Annotated, rows: Int[Tensor, " m"]) -> Float[Tensor, "m d"]:
+def flat(annotated: ScoredLatents, rows: Int[Tensor, " m"]) -> Float[Tensor, "m d"]:
     """Latents of these rows as plain vectors, in double precision."""
     return annotated.latents[rows].flatten(1).double()

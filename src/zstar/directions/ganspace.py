@@ -113,9 +113,9 @@ class GANSpace(AbstractFinder):
             left -= len(latents)
             activations = latents
             if self.layer:
-                with generator.reading(self.layer) as seen:
+                with generator.reading(self.layer) as features:
                     generator.synthesize(latents, source)
-                activations = averaged(seen[self.layer])
+                activations = averaged(features[self.layer])
             yield latents.flatten(1).cpu(), activations.flatten(1).cpu()
 
     def _direction(self, space: AbstractSpace, source: str, vector: Tensor, label: Label) -> Linear:

@@ -9,7 +9,7 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.svm import SVC
 from torch import Tensor
 
-from zstar.annotations.base import AbstractAnnotation, Annotated
+from zstar.annotations.base import AbstractAnnotation, ScoredLatents
 from zstar.config.constraints import POSITIVE, Within, require
 from zstar.directions.base import AbstractFinder, Label
 from zstar.directions.exemplars import Exemplars, choose, exemplars, flat
@@ -101,7 +101,7 @@ class InterFaceGAN(AbstractFinder):
             directions[name] = Linear(space.name, vector, label)
         return directions
 
-    def _boundary(self, annotated: Annotated, name: str, group: Exemplars) -> tuple[Tensor, dict[str, float]]:
+    def _boundary(self, annotated: ScoredLatents, name: str, group: Exemplars) -> tuple[Tensor, dict[str, float]]:
         """Unit normal, towards more of the attribute, and how well the boundary tells the groups apart."""
         cuts = [min(max(round(TRAINED * len(rows)), 1), len(rows) - 1) for rows in (group.high, group.low)]
         sides = list(zip((group.high, group.low), cuts, strict=True))
@@ -118,7 +118,7 @@ class InterFaceGAN(AbstractFinder):
         return normal / normal.norm().clamp_min(1e-12), scores
 
 
-def _pairs(annotated: Annotated, sides: list[Tensor]) -> tuple[np.ndarray, np.ndarray]:
+def _pairs(annotated: ScoredLatents, sides: list[Tensor]) -> tuple[np.ndarray, np.ndarray]:
     """Latents and 1 or 0 for the side that they are on."""
     high, low = sides
     return flat(annotated, torch.cat([high, low])).numpy(), np.array([1] * len(high) + [0] * len(low))
