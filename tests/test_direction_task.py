@@ -17,9 +17,9 @@ from zstar.edits.blur import Blur
 from zstar.edits.brightness import Brightness
 from zstar.edits.rotate_3d import Rotate3D
 from zstar.losses.pixel import Pixel
+from zstar.tasks.curves import Best, measure, strips
 from zstar.tasks.direction import DirectionTask
 from zstar.tasks.fit import fit
-from zstar.tasks.steering import Best, measure, strips
 from zstar.walks.linear import LinearWalk
 
 FOLDER = tempfile.TemporaryDirectory(prefix="zstar-")

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from zstar.annotations.annotator import Annotator
-from zstar.annotations.base import AbstractAnnotation, AbstractScorer, Annotated
+from zstar.annotations.base import AbstractAnnotation, AbstractScorer, ScoredLatents
 from zstar.config.build import offer
 from zstar.directions.base import AbstractDirection, Label
 from zstar.directions.linear import Linear
@@ -52,7 +52,7 @@ class Reader(AbstractScorer):
     def __init__(self, least: float = -math.inf) -> None:
         self.names, self.least = ("left", "right", "area/below"), least
 
-    def annotate(self, space: AbstractSpace) -> Annotated:
+    def annotate(self, space: AbstractSpace) -> ScoredLatents:
         raise AssertionError("nothing here needs samples")
 
     def score(self, images: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class Reader(AbstractScorer):
 class Table(AbstractAnnotation):
     """Labels of some images, and nobody who could read others."""
 
-    def annotate(self, space: AbstractSpace) -> Annotated:
+    def annotate(self, space: AbstractSpace) -> ScoredLatents:
         raise AssertionError("nothing here needs labels")
 
 

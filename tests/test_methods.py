@@ -13,6 +13,7 @@ import yaml
 from zstar.checkpoints.io import save_weights
 from zstar.config.build import build
 from zstar.data.cottages import Cottages
+from zstar.encoders.base import EncoderSpec
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.losses.downscaled import Downscaled
 from zstar.objective import Targets
@@ -53,9 +54,9 @@ def files(tiny: StyleGAN2, store_generator: Callable[..., None]) -> Iterator[Non
     store_generator(FOLDER / "tiny.safetensors", tiny)
     for name, (kind, node) in NODES.items():
         space: AbstractSpace = kind(tiny, prior_samples=100)
-        sizes = {"resolution": tiny.resolution, "channels": tiny.channels}
-        network = build(node)(**sizes, shape=space.shape, mean=space.mean, spread=space.spread)
-        card = {"kind": "encoder", "network": node, **sizes, "space": space.name, "generator": tiny.fingerprint()}
+        network = build(node)(spec=EncoderSpec.of(space))
+        card = {"kind": "encoder", "network": node, "resolution": tiny.resolution, "channels": tiny.channels}
+        card |= {"space": space.name, "generator": tiny.fingerprint()}
         save_weights(FOLDER / f"{name}.safetensors", network.state_dict(), card)
     yield
     shutil.rmtree(FOLDER)

@@ -5,6 +5,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from zstar.checkpoints import io
 from zstar.checkpoints.io import save_weights
 from zstar.data.cottages import Cottages
 from zstar.encoders import trained
+from zstar.encoders.base import EncoderSpec
 from zstar.encoders.psp import PSP
 from zstar.encoders.resnet import ResNet
 from zstar.encoders.restyle import ReStyle
@@ -42,12 +44,11 @@ NODES = {
 
 def build_network(name: str, space: AbstractSpace) -> torch.nn.Module:
     """The network of a node, with weights as if it were trained."""
-    generator = space.generator
-    sizes = (generator.resolution, generator.channels, space.shape, space.mean, space.spread)
+    spec = EncoderSpec.of(space)
     if name == "restyle":
-        made = ReStyle(*sizes, lambda **given: PSP(**given, **SIZES, pyramid=8), passes=3)
+        made = ReStyle(spec, partial(PSP, **SIZES, pyramid=8), passes=3)
     else:
-        made = ResNet(*sizes, **SIZES, hidden=16) if name == "resnet" else PSP(*sizes, **SIZES, pyramid=8)
+        made = ResNet(spec, **SIZES, hidden=16) if name == "resnet" else PSP(spec, **SIZES, pyramid=8)
     with torch.no_grad():
         for weight in made.parameters():
             weight.add_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)) * 0.05)
@@ -174,7 +175,7 @@ ITERATED = NODES["restyle"]
         (NETWORK | {"width": {"a": 1}}, "network.width holds a dict"),
         (NETWORK | {"_args_": [WRITE]}, "network._args_ is no setting"),
         (NETWORK | {"_recursive_": True}, "network._recursive_ is no setting"),
-        (NETWORK | {"mean": [0.0]}, "network.mean is no setting"),
+        (NETWORK | {"spec": [0.0]}, "network.spec is no setting"),
         (NETWORK | {"shape": [4]}, "network.shape is no setting"),
         (NETWORK | {"colour": 3}, "network.colour is no setting of ResNet"),
         (NETWORK | {"width": "abc"}, "network.width is 'abc'"),

@@ -5,6 +5,7 @@ Inside, an image is float32 ``[b, c, h, w]`` in [−1, 1]. Everything else is tu
 
 import base64
 import math
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -35,6 +36,18 @@ def to_uint8(images: Float[Tensor, "b c h w"]) -> UInt8[Tensor, "b h w c"]:
 def to_unit(images: Float[Tensor, "*b c h w"]) -> Float[Tensor, "*b c h w"]:
     """[−1, 1] → [0, 1], not clamped."""
     return (images + 1) / 2
+
+
+def to_range(images: Float[Tensor, "*b c h w"], low: float, high: float) -> Float[Tensor, "*b c h w"]:
+    """[−1, 1] → [low, high], not clamped."""
+    return low + (images + 1) * ((high - low) / 2)
+
+
+def require_range(key: str, values: Sequence[float]) -> tuple[float, float]:
+    """Darkest and brightest value of a network's images; ``ValueError`` unless they are two in this order."""
+    if len(values) != 2 or not values[0] < values[1]:
+        raise ValueError(f"{key}: {list(values)} is no range; give e.g. [-1, 1] or [0, 1]")
+    return float(values[0]), float(values[1])
 
 
 def write_png(path: str | Path, image: Float[Tensor, "c h w"]) -> None:

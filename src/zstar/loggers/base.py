@@ -2,13 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal
 
 from jaxtyping import Float
 from torch import Tensor
 
-Job = Literal["invert", "train", "edit", "benchmark"]
+from zstar.runs.record import Record
+
 Cell = str | int | float | bool | Tensor | None  # a tensor is a picture [c, h, w] in [−1, 1]
 
 
@@ -20,25 +19,8 @@ class AbstractLogger(ABC):
     """
 
     @abstractmethod
-    def start(
-        self,
-        folder: Path,
-        config: Mapping[str, Any],
-        job: Job,
-        name: str,
-        tags: Sequence[str] = (),
-        group: str | None = None,
-    ) -> None:
-        """Open the record of a job.
-
-        Arguments:
-            folder: The run folder; everything that the logger writes goes into it.
-            config: The resolved config as plain Python containers.
-            job: Which program runs.
-            name: Name of the run, for people.
-            tags: Words to find it by.
-            group: Name shared by the runs that belong together, e.g. a benchmark.
-        """
+    def start(self, record: Record) -> None:
+        """Open the record of a job."""
 
     @abstractmethod
     def metrics(self, values: Mapping[str, float], step: int) -> None:
@@ -54,7 +36,7 @@ class AbstractLogger(ABC):
 
     @abstractmethod
     def summary(self, values: Mapping[str, float | int | str | None]) -> None:
-        """Log what the job comes down to: one value per name for the whole run."""
+        """Log the results of the job: one value per name for the whole run."""
 
     @abstractmethod
     def finish(self, failed: bool = False) -> None:

@@ -16,7 +16,7 @@ from zstar.loggers.base import AbstractLogger
 
 
 class Forward(Logger):
-    """What a trainer logs goes to ``target``, which is started and finished by the program and not by Lightning."""
+    """A trainer's logger that forwards to ``target``, which the program starts and finishes, not Lightning."""
 
     def __init__(self, target: AbstractLogger) -> None:
         super().__init__()

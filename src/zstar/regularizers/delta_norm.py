@@ -8,6 +8,7 @@ from torch import Tensor
 
 from zstar.generators.variables import Variables
 from zstar.regularizers.base import AbstractRegularizer
+from zstar.regularizers.rows import require_rows
 from zstar.spaces.base import AbstractSpace
 
 
@@ -30,11 +31,7 @@ class DeltaNorm(AbstractRegularizer):
     """
 
     def __init__(self, space: AbstractSpace, weight: float = 1.0) -> None:
-        if space.name != "w_plus":
-            raise ValueError(
-                f"regularizer.delta_norm: only w_plus has rows to compare, space={space.name} has not; "
-                "set space=w_plus or remove delta_norm from regularizer"
-            )
+        require_rows("delta_norm", space)
         super().__init__(space, weight)
 
     def __call__(self, v: Variables, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:

@@ -1,4 +1,4 @@
-"""What a training does besides training: progress, checkpoints, held-out scores, pictures, snapshots."""
+"""Callbacks of a training: progress, checkpoints, held-out scores, pictures, snapshots."""
 
 import time
 from collections.abc import Callable
@@ -30,7 +30,7 @@ class Progress(pl.Callback):
         self.bar.close()
 
     def on_exception(self, trainer: pl.Trainer, task: AbstractTask, exception: BaseException) -> None:
-        """Leave the bar as it stands, so that what is said next has a line of its own."""
+        """Leave the bar as it stands, so that the next message has a line of its own."""
         if hasattr(self, "bar"):
             self.bar.close()
 
