@@ -7,7 +7,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from zstar.loggers.base import AbstractLogger, Cell, Job
+from zstar.loggers.base import AbstractLogger, Entry, Job
 
 
 class NoLogger(AbstractLogger):
@@ -30,7 +30,7 @@ class NoLogger(AbstractLogger):
     def images(self, name: str, grid: Float[Tensor, "c h w"], step: int) -> None:
         """Nothing."""
 
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Entry]]) -> None:
         """Nothing."""
 
     def summary(self, values: Mapping[str, float | int | str | None]) -> None:
