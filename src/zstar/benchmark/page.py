@@ -64,9 +64,7 @@ def write_page(
     return write_atomic(path, lambda file: file.write_text(page, encoding="utf-8", errors="replace"))
 
 
-def render(
-    board: Mapping[str, Any], union: Sequence[str], rule: str, atlas: Atlas, drawings: Mapping[str, str]
-) -> str:
+def render(board: Mapping[str, Any], union: Sequence[str], rule: str, atlas: Atlas, drawings: Mapping[str, str]) -> str:
     """The HTML of a page.
 
     Arguments:

@@ -40,7 +40,10 @@ def omission(entry: Any) -> str:
 
 def distinct(values: Iterable[str | None]) -> list[str]:
     """The different values, sorted with the numbers in them by size."""
-    return sorted({value for value in values if value}, key=lambda text: [(float(part or "inf"), rest) for part, rest in NUMBERS.findall(text)])
+    return sorted(
+        {value for value in values if value},
+        key=lambda text: [(float(part or "inf"), rest) for part, rest in NUMBERS.findall(text)],
+    )
 
 
 def failures(board: Mapping[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:

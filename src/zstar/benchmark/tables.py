@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,7 @@ def as_latex(board: Board) -> str:
 
 
 def about(board: Board) -> list[str]:
-    """Description of a table in sentences: protocol and its hash, numbers of images and seeds, intervals, tests, marks."""
+    """Description of a table in sentences: protocol, numbers of images and seeds, intervals, tests, marks."""
     protocol, level = board["protocol"], f"{100 * board['level']:g} %"
     name = ", ".join(filter(None, [protocol["name"], protocol["track"] and f"track {protocol['track']}"]))
     networks = f", judged by {', '.join(protocol['networks'])}" if protocol["networks"] else ""

@@ -1,4 +1,4 @@
-"""Command line of the search for the best settings of a projection: ``python -m zstar.tune optimizer --trials 30 method=adam_w``.
+"""Search for the best settings of a projection: ``python -m zstar.tune optimizer --trials 30 method=adam_w``.
 
 Each trial is a run of ``invert.py`` on the validation split where the data has one. The same command goes on with the
 search, in several processes at once if it is given several times.
@@ -37,7 +37,9 @@ def conclude(study: Study, words: Sequence[str]) -> None:
         print("no trial has a result; see the errors above")
         return
     table = Table("trial", study.metric, *study.space, box=SIMPLE_HEAD)
-    for trial in sorted(done, key=lambda one: one.value, reverse=study.optuna_study.direction.name == "MAXIMIZE")[:SHOWN]:
+    for trial in sorted(done, key=lambda one: one.value, reverse=study.optuna_study.direction.name == "MAXIMIZE")[
+        :SHOWN
+    ]:
         table.add_row(str(trial.number), f"{trial.value:.5g}", *(short(trial.params[key]) for key in study.space))
     Console().print(table)
     if len(study.space) > 1 and len(done) >= FEWEST:
@@ -80,7 +82,9 @@ def tune(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("search", help="a file of ranges and choices, or the name of one in conf/search")
     parser.add_argument("overrides", nargs="*", help="as for invert.py, the same for all trials")
-    parser.add_argument("--trials", type=int, default=30, help="number of trials, including those that the study has already")
+    parser.add_argument(
+        "--trials", type=int, default=30, help="number of trials, including those that the study has already"
+    )
     parser.add_argument("--metric", default="psnr", help="metric whose mean over the images is optimised")
     parser.add_argument("--name", help="name of the study; default: that of the search")
     parser.add_argument("--seed", type=int, default=0, help="seed of the sampler")

@@ -78,7 +78,9 @@ class Study:
     def counts(self) -> dict[str, int]:
         """Number of trials by the way they ended."""
         killed = self.optuna_study.user_attrs.get("killed", [])
-        ends = [one.state.name.lower() for one in self.optuna_study.get_trials(deepcopy=False) if one.number not in killed]
+        ends = [
+            one.state.name.lower() for one in self.optuna_study.get_trials(deepcopy=False) if one.number not in killed
+        ]
         return {name: ends.count(name) for name in ("complete", "pruned", "fail", "running") if name in ends}
 
     def run(self, trials: int) -> None:
@@ -100,7 +102,9 @@ class Study:
             made = [one for one in every if one.state is not TrialState.WAITING and one.number not in killed]
             if len(made) >= trials:
                 return None
-            self.optuna_study.sampler = optuna.samplers.TPESampler(seed=Random(f"{self.seed} {len(made)}").getrandbits(32))
+            self.optuna_study.sampler = optuna.samplers.TPESampler(
+                seed=Random(f"{self.seed} {len(made)}").getrandbits(32)
+            )
             trial = self.optuna_study.ask()
             trial.set_user_attr("worker", self.worker)
             return trial

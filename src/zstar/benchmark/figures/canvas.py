@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 Board = Mapping[str, Any]
-WIDTH, DPI = 5.0, 160  # inches and pixels per inch; narrow, so that the text can be read on a phone
+WIDTH, DPI = 4.6, 174  # inches and pixels per inch; narrow, so that the text can be read on a phone
 # Okabe and Ito's colours, which colour-blind people can tell apart; the markers tell the next eight methods apart.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#141414", "#8c6d1f")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -59,8 +59,8 @@ def add_title(figure: Figure, board: Board, text: str) -> None:
     protocol = board["protocol"]
     name = " ".join(filter(None, [protocol["name"] or "protocol", protocol["track"], protocol["hash"]]))
     counts = f"{protocol['images']} images, {protocol['seeds']} seed(s), {100 * board['level']:g} % intervals"
-    room = int(13.2 * figure.get_figwidth())  # letters in a line
-    lines = [line for part in (f"{name}: {counts}", text) for line in textwrap.wrap(part, room)]
+    room = int(14.8 * figure.get_figwidth())  # letters in a line
+    lines = [line for part in (name, counts, text) for line in textwrap.wrap(part, room)]
     figure.suptitle("\n".join(lines), fontsize=9, ha="left", x=0.01)
 
 
@@ -80,6 +80,8 @@ def scale_costs(axes: Axes, values: Sequence[float]) -> None:
     else:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(_round_numbers(positive, 1e2))
+        if max(positive) == min(positive):
+            axes.set_xlim(0.4 * positive[0], 2.5 * positive[0])
     _plain_numbers(axes.xaxis)
 
 
@@ -92,11 +94,15 @@ def scale_distances(axes: Axes, values: Sequence[float], better: str) -> None:
 
 
 def _round_numbers(values: Sequence[float], room: float) -> LogLocator:
-    """Ticks of a logarithmic axis: one for a decade beyond a ratio of ``room``, else more."""
+    """Ticks of a logarithmic axis: one for a decade beyond a ratio of ``room``, more for smaller ratios."""
     ratio = max(values) / min(values)
     if ratio > room:
         return LogLocator(subs=(1.0,))
-    return LogLocator(subs=(1.0, 2.0, 5.0) if ratio > 3 else np.arange(1.0, 10.0, 0.5).tolist())
+    if ratio > 4 or ratio == 1:
+        return LogLocator(subs=(1.0, 2.0, 5.0))
+    return LogLocator(
+        subs=(1.0, 1.2, 1.5, 2.0, 2.5, *range(3, 10)) if ratio > 1.6 else np.arange(1.0, 10.0, 0.5).tolist()
+    )
 
 
 def _plain_numbers(axis: Axis) -> None:

@@ -49,7 +49,7 @@ def _scatter_figure(
     note: str,
     fronts: Mapping[str, Sequence[str]] | None = None,
 ) -> Figure | None:
-    """A panel for each metric that has points, over ``x``: a cost where there are ``fronts``, else one with intervals."""
+    """A panel for each metric over ``x``, which is a cost if there are ``fronts``, else a metric with intervals."""
     points = {metric["name"]: own for metric in metrics if (own := _points(board, x, metric["name"]))}
     panels = [metric for metric in metrics if metric["name"] in points]
     if not panels:
@@ -101,7 +101,13 @@ def _scatter(axes: Axes, board: Board, points: Points, front: set[str], y: str, 
         axes.plot(px, py, marker, **point)
     for (method, _), path in lines.items():
         if len(path) > 1:
-            line = {"color": styles[method][0], "lw": 0.8, "alpha": 0.45, "zorder": 2, "gid": f"join {next(iter(path))}"}
+            line = {
+                "color": styles[method][0],
+                "lw": 0.8,
+                "alpha": 0.45,
+                "zorder": 2,
+                "gid": f"join {next(iter(path))}",
+            }
             axes.plot(*zip(*sorted(path.values()), strict=True), **line)
 
 

@@ -18,6 +18,9 @@ CLASSES = {PAPER: "paper", INK: "ink", GRID: "grid", GREY: "grey", FAINT: "faint
 CLASSES |= {to_hex(shade): f"c{i}" for i, color in enumerate(COLORS, 1) for shade in (color, dark(color))}
 PAINT = re.compile(r"(fill|stroke): (#[0-9a-f]{6})")
 REFERENCE = re.compile(r"url\(#([^)]+)\)")
+FAMILY = re.compile(r"font-family: [^;]*;? ?")
+FONTS = "DejaVu Sans, Verdana, Arial, sans-serif"  # of the same width as far as possible
+JOINTS = {"stroke-linejoin": "round", "stroke-linecap": "butt"}
 DECIMALS = re.compile(r"(\d+\.\d\d)\d+")
 
 
@@ -29,21 +32,33 @@ def adapt(text: str, name: str) -> str:
         name: Prefix of all ids that are left, unique in the page.
     """
     root = ElementTree.fromstring(text)  # noqa: S314, it was made here
-    for parent in list(root.iter()):
-        for child in list(parent):
-            if local(child.tag) in ("metadata", "style"):  # a style would hold for the whole page
-                parent.remove(child)
+    prune(root)
+    for shape in (shape for shapes in root.iter(f"{{{SVG}}}defs") for shape in shapes):
+        shape.attrib.pop("style", None)  # each use has a paint of its own, which a page can reach
     for element in root.iter():
         element.tag = local(element.tag)
         for key in list(element.attrib):
             if local(key) != key:
                 element.set(local(key), element.attrib.pop(key))
+        if "style" in element.attrib:
+            element.set("style", FAMILY.sub("", element.attrib["style"]))
         refer(element, name)
         classify(element)
         for key in {"d", "x", "y"} & element.attrib.keys():
             element.set(key, DECIMALS.sub(r"\1", element.attrib[key]))  # hundredths of a point are enough
-    root.attrib |= {"xmlns": SVG, "role": "group", "stroke-linejoin": "round", "stroke-linecap": "butt"}
+    root.attrib |= {"xmlns": SVG, "role": "group", "font-family": FONTS, **JOINTS}
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def prune(element: ElementTree.Element) -> None:
+    """Remove metadata, styles (which would hold for the whole page), empty groups, and the space between elements."""
+    for child in list(element):
+        prune(child)
+        if local(child.tag) in ("metadata", "style") or (local(child.tag) in ("g", "defs") and not len(child)):
+            element.remove(child)
+        child.tail = None
+    if len(element):
+        element.text = None
 
 
 def local(name: str) -> str:
