@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.images import to_uint8
-from zstar.loggers.base import AbstractLogger, Cell
+from zstar.loggers.base import AbstractLogger, Entry
 from zstar.loggers.login import Mode, choose_mode
 from zstar.runs.record import Record
 
@@ -68,13 +68,13 @@ class WandB(AbstractLogger):
         """Add a picture."""
         self._running.log({"step": step, name: picture(grid)})
 
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Entry]]) -> None:
         """Add a ``wandb.Table``."""
         import wandb
 
-        cells = [[picture(cell) if isinstance(cell, Tensor) else cell for cell in row] for row in rows]
+        entries = [[picture(one) if isinstance(one, Tensor) else one for one in row] for row in rows]
         with _staging(Path(self._running.settings.root_dir) / "wandb"):
-            self._running.log({name: wandb.Table(columns=list(columns), data=cells)})
+            self._running.log({name: wandb.Table(columns=list(columns), data=entries)})
 
     def summary(self, values: Mapping[str, float | int | str | None]) -> None:
         """Set the run's summary values."""

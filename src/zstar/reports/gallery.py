@@ -1,6 +1,5 @@
 """The pictures of a report: which images are shown is decided by a rule that is stated beside them."""
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -10,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from PIL import Image
 
+from zstar.reports.pages import data_uri
 from zstar.runs.folder import safe_name
 
 EXTREMES, FIRST = 8, 16
@@ -89,4 +89,4 @@ def _strip(folder: Path, name: str, value: float, start: float | None) -> Strip:
 def _uri(picture: Image.Image) -> str:
     buffer = BytesIO()
     picture.save(buffer, format="PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return data_uri(buffer.getvalue(), "image/png")
