@@ -13,8 +13,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from zstar.config.build import offer
-from zstar.config.check import SHARD
+from zstar.config.check import COMPANIONS, SHARD
 from zstar.data.base import AbstractData
+from zstar.data.companions import take_companions
 from zstar.data.cottages import Cottages
 from zstar.data.edited import Edited
 from zstar.data.folder import Folder
@@ -235,7 +236,7 @@ def test_both_are_built_from_their_files(photos: Path, composed: object) -> None
 
     generator = Tiny()
     words = (["data=folder", f"data.path={photos}"], ["data=samples", "data.count=3"])
-    nodes = [take_shard(to_plain(composed("invert", *chosen)))[0]["data"] for chosen in words]
+    nodes = [take_companions(take_shard(to_plain(composed("invert", *chosen)))[0]["data"])[0] for chosen in words]
     folder, samples = (offer(node, generator=generator) for node in nodes)
     assert folder.read([0]).images.shape == (1, 1, 8, 8)
     assert len(samples) == 3
@@ -254,7 +255,7 @@ def test_real_cats_from_their_archive(shared: Path) -> None:
 def test_edited_images_are_those_of_another_set_after_an_edit(composed: object) -> None:
     def make(*words: str) -> AbstractData:
         cfg = composed("invert", "data=edited", "data.data.resolution=16", *words)
-        return offer({key: value for key, value in cfg.data.items() if key not in SHARD})
+        return offer({key: value for key, value in cfg.data.items() if key not in (*SHARD, *COMPANIONS)})
 
     data = make("data.data.count=3", "data.alpha=90")
     batch, before = data.read([2, 0]), Cottages(3, resolution=16).read([2, 0])
@@ -269,8 +270,8 @@ def test_edited_images_are_those_of_another_set_after_an_edit(composed: object) 
 
 def test_pixels_that_an_edit_invents_carry_no_loss() -> None:
     batch = Edited(Cottages(2, resolution=16), Shift("x"), 0.5).read(range(2))
-    assert batch.extras["weights"].shape == (2, 1, 16, 16) and 0 < batch.extras["weights"].mean() < 1
-    assert "weights" not in Edited(Cottages(2, resolution=16), Hue(), 30.0).read(range(2)).extras
+    assert batch.extras["mask"].shape == (2, 1, 16, 16) and 0 < batch.extras["mask"].mean() < 1
+    assert "mask" not in Edited(Cottages(2, resolution=16), Hue(), 30.0).read(range(2)).extras
 
 
 def test_an_edit_has_its_limits() -> None:

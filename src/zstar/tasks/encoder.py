@@ -17,7 +17,7 @@ from zstar.data.base import AbstractData
 from zstar.data.samples import HELD_OUT, Samples
 from zstar.encoders.base import AbstractEncoder
 from zstar.encoders.trained import TrainedEncoder
-from zstar.losses.base import AbstractLoss
+from zstar.losses.base import AbstractLoss, require_targets
 from zstar.metrics.available import make_metrics
 from zstar.metrics.base import AbstractMetric, AbstractSetMetric
 from zstar.regularizers.base import AbstractRegularizer
@@ -130,11 +130,13 @@ class EncoderTask(AbstractTask):
         metrics = make_metrics(cfg.get("metric") or {}, torch.device("cpu"))[0]
         if sets := [name for name, metric in metrics.items() if isinstance(metric, AbstractSetMetric)]:
             raise ValueError(f"metric.{sets[0]}: it is a number of a set, and a training reports means; leave it out")
+        losses = {name: build(node) for name, node in (cfg.get("loss") or {}).items()}
+        require_targets(losses, {"image"}, (), "a training of encoders has")
         return build(
             cfg.task,
             space=space,
             encoder=make_network(cfg.encoder, space),
-            losses={name: build(node) for name, node in (cfg.get("loss") or {}).items()},
+            losses=losses,
             regularizers=make_prices(cfg.get("regularizer") or {}, space),
             metrics=metrics,
             network=to_plain(cfg.encoder),

@@ -118,7 +118,8 @@ class Steering(nn.Module):
                 real[rows], seen = self.edits[name](images[rows], alpha)
                 mask[rows] = valid * seen
             logs[f"train/{name}"] = sum(
-                loss.weight * loss(made[rows], target, valid).mean() for loss in self.losses.values()
+                loss.weight * loss(made[rows], target, loss.weights({"mask": valid})).mean()
+                for loss in self.losses.values()
             )
         penalty = self.weight * torch.stack(list(logs.values())).mean()
         return SteeringBatch(real * mask, made * mask, penalty, logs)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from zstar.config.build import build, offer, to_plain
 from zstar.edits.base import AbstractEdit
 from zstar.generators.base import AbstractGenerator
-from zstar.losses.base import AbstractLoss
+from zstar.losses.base import AbstractLoss, require_targets
 from zstar.stats.bootstrap import bootstrap_interval
 from zstar.walks.base import AbstractWalk
 
@@ -28,13 +28,15 @@ def build_parts(cfg: DictConfig, generator: AbstractGenerator) -> dict[str, Any]
     """What a training of directions asks for by name: space, edits with a walk each, losses; and what goes on the card.
 
     Raises:
-        ValueError: No edit or no loss is chosen, or the settings of an edit are wrong; the sentence has its name.
+        ValueError: No edit or no loss is chosen, or the settings of one are wrong; the sentence has its name.
     """
     for group, example in (("edit", "zoom"), ("loss", "pixel")):
         if not cfg.get(group):
             raise ValueError(
                 f"{group}: the list is empty and there is nothing to learn from; choose {group}=[{example}]"
             )
+    losses = {name: build(node) for name, node in cfg.loss.items()}
+    require_targets(losses, {"image"}, {"mask"}, "a training of directions has")
     space, edits = build(cfg.space, generator=generator), {}
     for name, node in cfg.edit.items():
         try:
@@ -45,7 +47,7 @@ def build_parts(cfg: DictConfig, generator: AbstractGenerator) -> dict[str, Any]
         "space": space,
         "edits": edits,
         "walks": {name: build(cfg.walk, space=space, edit=edit) for name, edit in edits.items()},
-        "losses": {name: build(node) for name, node in cfg.loss.items()},
+        "losses": losses,
         "network": {"walk": to_plain(cfg.walk), "edit": to_plain(cfg.edit)},
         "seed": cfg.seed,
     }
@@ -148,7 +150,8 @@ def measure(
         for value in alphas.tolist():
             alpha = torch.full((len(part),), value, device=part.device)
             made, (target, mask) = decode(walk(part, alpha)), edit(before, alpha)
-            loss.append(sum(one.weight * one(made, target, mask) for one in losses.values()).cpu())
+            terms = (one.weight * one(made, target, one.weights({"mask": mask})) for one in losses.values())
+            loss.append(sum(terms).cpu())
             given.append(measure_strength(target).cpu())
             achieved.append(measure_strength(made.clamp(-1, 1)).cpu())
     columns = ([torch.cat(found[i :: len(alphas)]) for i in range(len(alphas))] for found in (given, achieved, loss))
