@@ -32,7 +32,7 @@ def problem(tiny: Any) -> Problem:
 
 @pytest.fixture
 def targets() -> Targets:
-    return Targets(torch.rand(2, 3, 16, 16) * 2 - 1, ["a", "b"])
+    return Targets({"image": torch.rand(2, 3, 16, 16) * 2 - 1}, ["a", "b"])
 
 
 @pytest.fixture

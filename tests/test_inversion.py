@@ -45,11 +45,11 @@ def tiny() -> StyleGAN2:
 def targets_of(generator: StyleGAN2, n: int) -> Targets:
     """Images that the generator can make, with known latents."""
     w = generator.sample(n, torch.Generator().manual_seed(5), space="w")
-    return Targets(generator.synthesize(w, "w"), [f"image-{i}" for i in range(n)])
+    return Targets({"image": generator.synthesize(w, "w")}, [f"image-{i}" for i in range(n)])
 
 
 def one(targets: Targets, index: int) -> Targets:
-    return Targets(targets.images[index : index + 1], targets.ids[index : index + 1])
+    return Targets({"image": targets.images[index : index + 1]}, targets.ids[index : index + 1])
 
 
 def problem_of(generator: StyleGAN2, space: type = W, lr: float = 0.1, **given: Any) -> Problem:
@@ -135,7 +135,7 @@ def test_the_shipped_generator_treats_a_batch_as_its_images(optimizer: AbstractO
     start = problem.space.start(1).double()
     generator.double()
     batch = Cottages(count=4).read(range(4))
-    targets = Targets(batch.images.double(), batch.ids)
+    targets = Targets({"image": batch.images.double()}, batch.ids)
 
     def final(wanted: Targets) -> Tensor:
         v = {"latent": start.repeat(len(wanted.ids), 1, 1)}
@@ -185,7 +185,7 @@ def test_a_diverging_image_is_named_and_leaves_the_others_alone(tiny: StyleGAN2)
     problem, targets = problem_of(tiny), targets_of(tiny, 2)
     images = targets.images.clone()
     images[0] = float("nan")
-    found = project(problem, [Mean(problem), Optimization(problem, steps=10)], Targets(images, targets.ids))
+    found = project(problem, [Mean(problem), Optimization(problem, steps=10)], Targets({"image": images}, targets.ids))
     alone = project(problem, [Mean(problem), Optimization(problem, steps=10)], one(targets, 1))
     assert found.status == ["diverged", "done"]
     torch.testing.assert_close(found.loss[1:], alone.loss, rtol=1e-4, atol=0)

@@ -166,7 +166,7 @@ def case(generator: AbstractGenerator, count: int = 3, **settings: Any) -> tuple
     rng = torch.Generator().manual_seed(7)
     images = torch.rand(count, generator.channels, generator.resolution, generator.resolution, generator=rng) * 2 - 1
     like = next(generator.parameters())
-    return problem, Targets(images.to(like), [f"photo-{i}" for i in range(count)])
+    return problem, Targets({"image": images.to(like)}, [f"photo-{i}" for i in range(count)])
 
 
 def test_the_weights_give_what_no_latent_has_and_a_batch_is_its_images(generator: AbstractGenerator) -> None:
@@ -179,7 +179,7 @@ def test_the_weights_give_what_no_latent_has_and_a_batch_is_its_images(generator
     assert found.evaluations.tolist() == [1 + 22 + 32] * 3 and generator.fingerprint() == before
     assert set(part(found.v, "weights")) == set(generator.free_weights(problem.space.name))
     for i in range(3):
-        alone = project(problem, chain, Targets(targets.images[i : i + 1], targets.ids[i : i + 1]))
+        alone = project(problem, chain, Targets({"image": targets.images[i : i + 1]}, targets.ids[i : i + 1]))
         torch.testing.assert_close(alone.loss, found.loss[i : i + 1], rtol=1e-3, atol=0)
 
 

@@ -75,7 +75,7 @@ def measure(generator: StyleGAN2, losses: dict[str, torch.nn.Module], batch: int
     """Milliseconds per image and step at one batch size: all, G, losses; GFLOP/s of G and of all."""
     problem = Problem(W(generator, prior_samples=1000), losses, {}, Adam(lr=0.1))
     read = Cottages(count=batch).read(range(batch))
-    objective = Objective(problem, Targets(read.images, read.ids))
+    objective = Objective(problem, Targets({"image": read.images}, read.ids))
     start = problem.space.start(batch)
     w = start.clone().requires_grad_()
     image = generator.synthesize(start, "w").detach().requires_grad_()

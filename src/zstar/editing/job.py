@@ -73,9 +73,12 @@ class EditJob:
         return apply(self.generator, latent, self.inversion.space, steps)
 
     def target(self, name: str) -> Float[Tensor, "c h w"] | None:
-        """The picture that was projected, where the run that did it has kept it."""
-        path = self.source.parent / "targets" / f"{safe_name(name)}.png"
-        return read_image(path, self.generator.resolution, self.generator.channels) if path.is_file() else None
+        """The picture that was projected, as the projection saw it, where the run that did it has kept it."""
+        for kind in ("observed", "targets"):
+            path = self.source.parent / kind / f"{safe_name(name)}.png"
+            if path.is_file():
+                return read_image(path, self.generator.resolution, self.generator.channels)
+        return None
 
 
 def make_edit_job(cfg: Mapping[str, Any]) -> EditJob:

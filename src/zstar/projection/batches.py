@@ -4,6 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
+from zstar.config.check import COMPANIONS
 from zstar.data.base import Batch
 from zstar.images import write_png
 from zstar.objective import Targets
@@ -63,11 +64,13 @@ def project_batch(job: Job, index: int, batch: Batch, parts: Parts, folder: Path
     if not batch.ids:
         parts.write(index, None, pl.DataFrame(schema=RESULTS_SCHEMA), batch.failed)
         return
-    weights = batch.extras.get("weights")
-    targets = Targets(batch.images.to(job.device), batch.ids, None if weights is None else weights.to(job.device))
+    named = {"image": batch.images} | {name: batch.extras[name] for name in COMPANIONS if name in batch.extras}
+    targets = Targets({name: value.to(job.device) for name, value in named.items()}, batch.ids)
     job.generator.require_size(targets.images)
     inversion, start = project_with_start(job.problem, job.projectors, targets, [display.callback])
     pictures = {"targets": targets.images, "reconstructions": inversion.image}
+    if job.problem.operators:
+        pictures["observed"] = job.problem.observe(targets).images
     values = measure(job.metrics, inversion.image, targets.images)
     values |= measure_edits(job.editability, job.directions, job.generator, inversion)
     rows = [long_rows(job.labels, inversion, values)]

@@ -14,6 +14,7 @@ from zstar.config.check import check
 from zstar.config.schema import Invert
 from zstar.config.signatures import resolve
 from zstar.data.base import AbstractData
+from zstar.data.companions import MAPS, Companions, take_companions
 from zstar.directions.apply import require_way
 from zstar.directions.base import AbstractDirection
 from zstar.directions.choose import find_directions, make_annotation
@@ -68,14 +69,18 @@ def make_job(cfg: Mapping[str, Any]) -> Job:
     device = pick_device(plain["device"])
     generator = build(plain["generator"]).to(device)
     generator.require_trained("images are projected into noise")
+    plain["data"], companions = take_companions(plain["data"])
     data = offer(plain["data"], generator=generator)
+    data = Companions(data, companions) if companions else data
     space = build(plain["space"], generator=generator)
     losses = {name: build(node).to(device) for name, node in (plain.get("loss") or {}).items()}
     encoder = make_encoder(plain, space)
     penalties = plain.get("regularizer") or {}
     regularizers = {name: offer(node, space=space, **given(name, node, encoder)) for name, node in penalties.items()}
     optimizer = build(plain["optimizer"])
-    problem = Problem(space, losses, regularizers, optimizer, plain["seed"], plain["noise"])
+    operators = {name: build(node) for name, node in (plain.get("operator") or {}).items()}
+    problem = Problem(space, losses, regularizers, optimizer, plain["seed"], plain["noise"], operators)
+    problem.require_targets({"image", *companions}, MAPS & companions.keys())
     projectors = make_projectors(plain, problem, encoder)
     stochastic = problem.noise == "optimize" or any(projector.random for projector in projectors)
     notices = list(notes(plain, encoder, space, stochastic))
@@ -96,11 +101,19 @@ def make_job(cfg: Mapping[str, Any]) -> Job:
     network = {} if encoder is None else {"encoder": encoder.fingerprint()}
     idle = () if editability else ("annotation", "direction")  # nothing looks at them
     asked = {key: value for key, value in plain.items() if key not in idle}
+    asked["loss"] = {name: without_usual(node) for name, node in (plain.get("loss") or {}).items()}
     identity = {"data": data_hash, "generator": generator_hash} | network
     return Job(
         data, generator, problem, projectors, metrics, skipped, plain["batch_size"], device, labels,
         config_hash({**asked, "seed": seed, "identity": identity}), notices, directions, editability, stochastic,
     )  # fmt: skip
+
+
+def without_usual(node: Mapping[str, Any]) -> dict[str, Any]:
+    """A loss without the target and the mask that it looks at if nothing else is chosen: for identities, to which these
+    keys add nothing then."""
+    usual = {"target": "image", "mask": "mask"}
+    return {key: value for key, value in node.items() if key not in usual or value != usual[key]}
 
 
 def make_projectors(

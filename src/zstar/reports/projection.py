@@ -29,8 +29,9 @@ def write_report(folder: str | Path, result: Mapping[str, Any] | None = None) ->
     """Write ``report.html`` and ``trajectories.svg`` from what is in a run folder; at any time.
 
     Arguments:
-        folder: A run folder with ``results.parquet``, ``config.yaml``, ``targets`` and ``reconstructions``, and with
-            ``starts`` where the last projector of a chain started from the result of another.
+        folder: A run folder with ``results.parquet``, ``config.yaml``, ``targets`` and ``reconstructions``, with
+            ``observed`` where operators took something away of the targets, and with ``starts`` where the last
+            projector of a chain started from the result of another.
         result: Content of ``result.json``; ``None`` to read it from the folder. Its key ``metrics``
             (name → ``{"unit": …, "better": "higher" | "lower"}``) is optional.
 
@@ -53,6 +54,7 @@ def write_report(folder: str | Path, result: Mapping[str, Any] | None = None) ->
         leading=leading and numbers(leading, facts),
         rows=[numbers(row, facts) for row in table.to_dicts()],
         projectors=chain,
+        observed=(folder / "observed").is_dir(),
         start=chain[-2] if table["start"].is_not_null().any() else "",
         sections=pictures(folder, values, failed, leading["metric"], facts) if leading else [],
         distributions=list(distributions(values, table, failed)),
