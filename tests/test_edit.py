@@ -7,7 +7,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -346,7 +345,8 @@ class Counted(AbstractEditability):
 
 
 def test_what_is_of_all_images_together_is_of_none(cfg: Callable[..., DictConfig]) -> None:
-    job = replace(editjob.make_edit_job(cfg(*FROM_SAVED)), editability={"counted": Counted()})
+    job = editjob.make_edit_job(cfg(*FROM_SAVED))
+    job.pipeline.editability = {"counted": Counted()}
     assert measure(job, 2)[0].rows() == [
         ("warm", "photo-0", "each", 0.0),
         ("warm", "photo-1", "each", 1.0),
@@ -362,7 +362,8 @@ class Mute(AbstractEditability):
 
 
 def test_what_says_nothing_is_named(cfg: Callable[..., DictConfig]) -> None:
-    job = replace(editjob.make_edit_job(cfg(*FROM_SAVED)), editability={"mute": Mute(), "counted": Counted()})
+    job = editjob.make_edit_job(cfg(*FROM_SAVED))
+    job.pipeline.editability = {"mute": Mute(), "counted": Counted()}
     rows, silent = measure(job, 2)
     assert silent == ["mute of warm"] and len(rows) == 3
 

@@ -68,9 +68,9 @@ def test_a_method_projects(name: str, composed: Callable[..., Any]) -> None:
         words += ["encoder=trained", f"encoder.checkpoint={FOLDER}/{ENCODERS[name]}.safetensors"]
     job = make_job(composed("invert", *words))
     batch = Cottages(2, resolution=16).read(range(2))
-    found = project(job.problem, job.projectors, Targets({"image": batch.images}, batch.ids))
+    found = project(job.pipeline.problem, job.pipeline.projectors, Targets({"image": batch.images}, batch.ids))
     assert found.loss.isfinite().all() and found.status == ["done"] * 2 and not job.notices
-    torch.testing.assert_close(found.render(job.generator), found.image)
+    torch.testing.assert_close(found.render(job.pipeline.generator), found.image)
 
 
 def test_the_list_of_methods_is_complete() -> None:
@@ -121,5 +121,5 @@ def test_pulse_stays_on_the_sphere(composed: Callable[..., Any]) -> None:
     batch = Cottages(2, resolution=16).read(range(2))
     for words in ([], ["operator=[downscale]", "operator.downscale.filter=bicubic"]):
         job = make_job(composed("invert", "method=pulse", *SMALL, *words))
-        found = project(job.problem, job.projectors, Targets({"image": batch.images}, batch.ids))
+        found = project(job.pipeline.problem, job.pipeline.projectors, Targets({"image": batch.images}, batch.ids))
         torch.testing.assert_close(found.latent.norm(dim=1), torch.full((2,), 16**0.5))

@@ -124,7 +124,7 @@ def test_a_protocol_is_frozen_and_its_pins_hold(protocol: str, composed: Any) ->
     words = (f"protocol={protocol}", "method=adam_z", "logger=none")
     job, pins = make_job(composed("invert", *words)), composed("invert", *words).protocol
     assert pins["name"] == protocol
-    assert pins["data"] == job.data.fingerprint() and pins["generator"] == job.generator.fingerprint()
+    assert pins["data"] == job.data.fingerprint() and pins["generator"] == job.pipeline.generator.fingerprint()
     sweep = composed("invert", *words, return_hydra_config=True).hydra.sweeper.params
     assert sweep["seed"] == ",".join(map(str, pins["seeds"]))
     assert sweep["budget.evaluations"] == ",".join(map(str, pins["evaluations"]))

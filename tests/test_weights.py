@@ -160,27 +160,34 @@ def test_what_there_is_not_is_named(tiny: StyleGAN2) -> None:
 
 
 def case(generator: AbstractGenerator, count: int = 3, **settings: Any) -> tuple[Problem, Targets]:
-    """Images that no latent has."""
+    """Images that no latent has, in single precision."""
+    generator.float()
     kind = W if "w" in generator.spaces else Z
     problem = Problem(kind(generator, 200), {"pixel": Pixel()}, {}, **({"optimizer": Adam(lr=0.05)} | settings))
     rng = torch.Generator().manual_seed(7)
     images = torch.rand(count, generator.channels, generator.resolution, generator.resolution, generator=rng) * 2 - 1
-    like = next(generator.parameters())
-    return problem, Targets({"image": images.to(like)}, [f"photo-{i}" for i in range(count)])
+    return problem, Targets({"image": images}, [f"photo-{i}" for i in range(count)])
 
 
 def test_the_weights_give_what_no_latent_has_and_a_batch_is_its_images(generator: AbstractGenerator) -> None:
     problem, targets = case(generator)
     before = generator.fingerprint()
     pivot = [Mean(problem), Optimization(problem, steps=20)]
-    chain = [*pivot, Weights(problem, steps=30, lr=0.01)]
+    chain = [*pivot, Weights(problem, steps=30, lr=0.03)]
     found, start = project(problem, chain, targets), project(problem, pivot, targets)
-    assert (found.loss < 0.7 * start.loss).all() and found.latent.equal(start.latent)
+    assert (found.loss < 0.85 * start.loss).all() and found.latent.equal(start.latent)
     assert found.evaluations.tolist() == [1 + 22 + 32] * 3 and generator.fingerprint() == before
     assert set(part(found.v, "weights")) == set(generator.free_weights(problem.space.name))
     for i in range(3):
         alone = project(problem, chain, Targets({"image": targets.images[i : i + 1]}, targets.ids[i : i + 1]))
         torch.testing.assert_close(alone.loss, found.loss[i : i + 1], rtol=1e-3, atol=0)
+
+
+def test_the_weights_can_be_found_by_lbfgs(tiny: StyleGAN2) -> None:
+    problem, targets = case(tiny, optimizer=LBFGS())
+    start = project(problem, [Mean(problem)], targets)
+    found = project(problem, [Mean(problem), Weights(problem, steps=15, lr=1.0)], targets)
+    assert (found.loss < 0.9 * start.loss).all()
 
 
 def test_latents_and_weights_move_together_at_rates_of_their_own(tiny: StyleGAN2) -> None:
@@ -197,7 +204,11 @@ def test_latents_and_weights_move_together_at_rates_of_their_own(tiny: StyleGAN2
 
 @pytest.mark.parametrize("optimizer", [Adam(lr=0.05), LBFGS()], ids=["adam", "lbfgs"])
 def test_a_group_keeps_its_constraint_and_what_is_not_free_stays(tiny: StyleGAN2, optimizer: Any) -> None:
-    problem, targets = case(tiny, noise="optimize", optimizer=optimizer)
+    generator = copy.deepcopy(tiny)
+    for name, value in generator.named_parameters():
+        if name.endswith("noise_strength"):
+            value.data.fill_(0.5)
+    problem, targets = case(generator, noise="optimize", optimizer=optimizer)
     v = problem.start(targets)
     name = "noise/b8.conv1"
     best = BestSoFar()

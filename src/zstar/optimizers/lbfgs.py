@@ -154,7 +154,7 @@ class LBFGS(AbstractOptimizer):
 
 
 def _rows(variables: Mapping[str, Tensor]) -> Tensor:
-    return torch.cat([variable.detach().flatten(1) for variable in variables.values()], dim=1).clone()
+    return torch.cat([variable.detach().reshape(len(variable), -1) for variable in variables.values()], dim=1).clone()
 
 
 def _spread(rows: Tensor, variables: Mapping[str, Tensor]) -> None:

@@ -65,18 +65,20 @@ def project_batch(job: Job, index: int, batch: Batch, parts: Parts, folder: Path
         parts.write(index, None, pl.DataFrame(schema=RESULTS_SCHEMA), batch.failed)
         return
     named = {"image": batch.images} | {name: batch.extras[name] for name in COMPANIONS if name in batch.extras}
-    targets = Targets({name: value.to(job.device) for name, value in named.items()}, batch.ids)
-    job.generator.require_size(targets.images)
-    inversion, start = project_with_start(job.problem, job.projectors, targets, [display.callback])
+    pipeline, (metrics, _) = job.pipeline, job.pipeline.measures
+    targets = Targets({name: value.to(pipeline.device) for name, value in named.items()}, batch.ids)
+    pipeline.generator.require_size(targets.images)
+    inversion, start = project_with_start(pipeline.problem, pipeline.projectors, targets, [display.callback])
     pictures = {"targets": targets.images, "reconstructions": inversion.image}
-    if job.problem.operators:
-        pictures["observed"] = job.problem.observe(targets).images
-    values = measure(job.metrics, inversion.image, targets.images)
-    values |= measure_edits(job.editability, job.directions, job.generator, inversion)
+    if pipeline.problem.operators:
+        pictures["observed"] = pipeline.problem.observe(targets).images
+    values = measure(metrics, inversion.image, targets.images)
+    if pipeline.editability:
+        values |= measure_edits(pipeline.editability, pipeline.directions, pipeline.generator, inversion)
     rows = [long_rows(job.labels, inversion, values)]
     if start is not None:
         pictures["starts"] = start.image
-        rows.append(start_rows(job.labels, start, measure(job.metrics, start.image, targets.images)))
+        rows.append(start_rows(job.labels, start, measure(metrics, start.image, targets.images)))
     failed = dict(batch.failed)
     for name, status in zip(inversion.ids, inversion.status, strict=True):
         if status == "diverged":
