@@ -148,10 +148,10 @@ def test_what_a_chain_has_found_is_kept_unless_there_is_better(
 def test_noise_maps_go_along(make: type[AbstractProjector], settings: Any, tiny: StyleGAN2) -> None:
     problem, targets = generated(tiny, noise="optimize")
     found = project(problem, [make(problem, **settings)], targets)
-    assert found.noise.keys() == tiny.noise_shapes.keys()
+    assert found.v.keys() == {"latent", *(f"noise/{name}" for name in tiny.noise_shapes)}
     torch.testing.assert_close(found.render(tiny), found.image)
     start = problem.initial_noise(targets)
-    assert all(found.noise[name].equal(start[name]) for name in start) is (make is CMA)
+    assert all(found.v[name].equal(start[name]) for name in start) is (make is CMA)
 
 
 @BOTH

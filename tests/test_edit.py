@@ -35,6 +35,7 @@ from zstar.editing.pictures import between
 from zstar.editing.run import measure, run
 from zstar.editing.video import there_and_back, write_gif, write_mp4
 from zstar.generators.stylegan2 import StyleGAN2
+from zstar.generators.variables import named, part
 from zstar.images import to_uint8
 from zstar.inversion import Inversion
 from zstar.projection import run as projection
@@ -81,8 +82,8 @@ def save_inversion(folder: Path, tiny: StyleGAN2, space: str, count: int, noise:
     latent = latent + 0.5 * torch.randn(latent.shape, generator=torch.Generator().manual_seed(1))
     maps = {name: torch.randn(count, 1, *size) for name, size in tiny.noise_shapes.items()} if noise else {}
     found = Inversion(
-        [f"photo-{i}" for i in range(count)], space, latent, None, torch.zeros(count), torch.zeros(count),
-        torch.zeros(count), ["done"] * count, maps, "optimize" if noise else "const",
+        [f"photo-{i}" for i in range(count)], space, {"latent": latent, **named("noise", maps)}, None,
+        torch.zeros(count), torch.zeros(count), torch.zeros(count), ["done"] * count, "optimize" if noise else "const",
     )  # fmt: skip
     tensors, card = found.pack()
     save_weights(folder / "latents.safetensors", tensors, {**card, "generator": tiny.fingerprint()})
@@ -330,7 +331,7 @@ def test_images_that_diverged_are_left_out(
     assert "left out: photo-1: its projection diverged" in capsys.readouterr().out
     assert "projection diverged: photo-1, photo-3." in (folder / "report.html").read_text()
     strip = pixels(folder / "strips" / "warm" / "photo-4.png")
-    own = {name: maps[4:] for name, maps in whole.noise.items()}
+    own = {name: maps[4:] for name, maps in part(whole.v, "noise").items()}
     assert close(cell(strip, 0, 1), seen(tiny.synthesize(whole.latent[4:], "w", own)[0].clamp(-1, 1)))
     with pytest.raises(ValueError, match="^inversion: all images in .* diverged; project them again with a lower"):
         run(cfg(*spoil([0, 1, 2, 3, 4])))

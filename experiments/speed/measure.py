@@ -89,9 +89,10 @@ def measure(generator: StyleGAN2, losses: dict[str, torch.nn.Module], batch: int
         total = sum(loss.compare(loss.features(seen), objective.features[n]).sum() for n, loss in losses.items())
         torch.autograd.grad(total, image)
 
-    minimize(objective, start, {}, 3)
+    v = {"latent": start}
+    minimize(objective, v, problem.groups(v), 3)
     began = clock()
-    minimize(objective, start, {}, steps)
+    minimize(objective, v, problem.groups(v), steps)
     whole = (clock() - began) / steps / batch * 1e3
     g, loss = (median_seconds(work) / batch * 1e3 for work in (only_g, only_loss))
     work = count_flops(only_g) / batch

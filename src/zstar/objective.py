@@ -1,7 +1,7 @@
 """The equation v* = argmin Σ λ L(D(G(v)), D(targets)) + Σ μ R(v): its targets, its parts, and its value per image."""
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -9,13 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zstar.generators.base import AbstractGenerator, Noise
+from zstar.generators.base import AbstractGenerator
+from zstar.generators.variables import Variables, named
 from zstar.losses.base import AbstractLoss, require_targets
 from zstar.operators.base import AbstractOperator
 from zstar.operators.chain import degrade, observe
 from zstar.optimizers.base import AbstractOptimizer
 from zstar.regularizers.base import AbstractRegularizer
-from zstar.regularizers.noise_maps import normalize_noise_
+from zstar.regularizers.noise_maps import unit_noise
 from zstar.spaces.base import AbstractSpace
 
 
@@ -55,8 +56,29 @@ class Targets:
 
     def repeated(self, times: int) -> "Targets":
         """Each image so many times, one after the other."""
-        named = {name: value.repeat_interleave(times, dim=0) for name, value in self.named.items()}
-        return Targets(named, [name for name in self.ids for _ in range(times)])
+        rows = {name: value.repeat_interleave(times, dim=0) for name, value in self.named.items()}
+        return Targets(rows, [name for name in self.ids for _ in range(times)])
+
+
+@dataclass(frozen=True)
+class Group:
+    """Variables of v that are free together.
+
+    Attributes:
+        names: Their names.
+        rate: Step size of their own; ``None`` is that of the optimizer.
+        constrain: What brings each of them back to where it is allowed, after every step.
+    """
+
+    names: Sequence[str]
+    rate: float | None = None
+    constrain: Callable[[Tensor], Tensor] | None = None
+
+    @torch.no_grad()
+    def constrain_(self, v: dict[str, Tensor]) -> None:
+        """Bring the variables of this group back to where they are allowed, in place."""
+        for name in self.names if self.constrain else ():
+            v[name].copy_(self.constrain(v[name]))
 
 
 @dataclass(frozen=True)
@@ -134,21 +156,30 @@ class Problem:
         return [torch.Generator().manual_seed(int.from_bytes(key[:8], "little") >> 1) for key in keys]
 
     def initial_noise(self, targets: Targets) -> dict[str, Tensor]:
-        """Unit-normal noise maps ``[b, 1, h, w]`` where they are optimised, else none."""
+        """``noise/<map>`` [b, 1, h, w], unit-normal, where noise maps are optimised, else none."""
         if self.noise != "optimize":
             return {}
         rngs, device = self.rngs(targets.ids, "noise"), targets.images.device
         draw = {
-            name: torch.stack([torch.randn(1, *shape, generator=rng) for rng in rngs]).to(device)
+            name: unit_noise(torch.stack([torch.randn(1, *shape, generator=rng) for rng in rngs]).to(device))
             for name, shape in self.generator.noise_shapes.items()
         }
-        normalize_noise_(list(draw.values()))
-        return draw
+        return named("noise", draw)
 
-    def decode(self, latent: Float[Tensor, "b ..."], noise: dict[str, Tensor]) -> Float[Tensor, "b c h w"]:
-        """G(v) with the given noise maps, or with the configured mode where there are none."""
-        mode: Noise = noise if noise else self.noise
-        return self.space.decode(latent, mode)
+    def start(self, targets: Targets, latent: Float[Tensor, "b ..."] | None = None) -> dict[str, Tensor]:
+        """v to begin with: ``latent``, or where the space begins, and noise maps where they are optimised."""
+        device = targets.images.device
+        latent = self.space.start(len(targets.ids)) if latent is None else latent
+        return {"latent": latent.to(device), **self.initial_noise(targets)}
+
+    def groups(self, v: Variables) -> list[Group]:
+        """What is free as a rule: the latent within its space, and noise maps that stay noise where there are any."""
+        maps = [name for name in v if name.startswith("noise/")]
+        return [Group(["latent"], constrain=self.space.constrain), Group(maps, constrain=unit_noise)]
+
+    def render(self, v: Variables) -> Float[Tensor, "b c h w"]:
+        """G(v), with noise as configured where v has no maps."""
+        return self.generator.render(v, self.space.name, self.noise)
 
 
 @dataclass(frozen=True)
@@ -194,13 +225,13 @@ class Objective:
         features = {name: [f.repeat_interleave(times, dim=0) for f in fs] for name, fs in self.features.items()}
         return Objective(self.problem, self.targets.repeated(times), features)
 
-    def __call__(self, latent: Float[Tensor, "b ..."], noise: dict[str, Tensor]) -> Terms:
-        """Evaluate every term at v = (latent, noise); differentiable."""
-        image, named = self.problem.decode(latent, noise), self.targets.named
-        degraded = self.problem.degrade(image, named)
+    def __call__(self, v: Variables) -> Terms:
+        """Evaluate every term at v; differentiable."""
+        image, targets = self.problem.render(v), self.targets.named
+        degraded = self.problem.degrade(image, targets)
         terms = {
-            name: loss.weight * loss.compare(loss.features(degraded), self.features[name], loss.weights(named))
+            name: loss.weight * loss.compare(loss.features(degraded), self.features[name], loss.weights(targets))
             for name, loss in self.problem.losses.items()
         }
-        terms |= {name: reg.weight * reg(latent, noise, image) for name, reg in self.problem.regularizers.items()}
+        terms |= {name: reg.weight * reg(v, image) for name, reg in self.problem.regularizers.items()}
         return Terms(torch.stack(list(terms.values())).sum(dim=0), terms, image)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +58,10 @@ class EditJob:
 
     @torch.no_grad()
     def render(self, part: slice, combination: Combination) -> Float[Tensor, "b c h w"]:
-        """The images of ``part``, moved, with the noise that belongs to them, clamped to [−1, 1]."""
-        inversion, (latent, space) = self.inversion, self.move(part, combination)
-        noise: Any = {name: maps[part] for name, maps in inversion.noise.items()} or inversion.noise_mode
-        return self.generator.synthesize(latent, space, noise).clamp(-1, 1)
+        """The images of ``part``, moved, with all else that belongs to them, clamped to [−1, 1]."""
+        latent, space = self.move(part, combination)
+        v = {name: value[part] for name, value in self.inversion.v.items()}
+        return self.generator.render({**v, "latent": latent}, space, self.inversion.noise_mode).clamp(-1, 1)
 
     @torch.no_grad()
     def move(self, part: slice, combination: Combination) -> tuple[Float[Tensor, "b ..."], str]:
@@ -155,27 +155,12 @@ def load_inversion(path: Path, generator: AbstractGenerator) -> tuple[Inversion,
             f"inversion: {path} is of the generator {said[:12]}…, and this one is {here[:12]}…; choose that generator, "
             "or inversion=null to project anew"
         )
-    found = [inversion.latent, *inversion.noise.values()]
-    sound = torch.stack([tensor.flatten(1).isfinite().all(dim=1) for tensor in found]).all(dim=0).tolist()
+    sound = torch.stack([value.flatten(1).isfinite().all(dim=1) for value in inversion.v.values()]).all(dim=0).tolist()
     kept = [i for i, status in enumerate(inversion.status) if sound[i] and status != "diverged"]
     if not kept:
         raise ValueError(f"inversion: all images in {path} diverged; project them again with a lower optimizer.lr")
     left_out = [name for i, name in enumerate(inversion.ids) if i not in set(kept)]
-    return select(inversion, kept, next(generator.parameters()).device), left_out
-
-
-def select(inversion: Inversion, rows: list[int], device: torch.device) -> Inversion:
-    """Some of the images, on a device."""
-    return replace(
-        inversion,
-        ids=[inversion.ids[row] for row in rows],
-        status=[inversion.status[row] for row in rows],
-        latent=inversion.latent[rows].to(device),
-        noise={name: maps[rows].to(device) for name, maps in inversion.noise.items()},
-        **{name: getattr(inversion, name)[rows] for name in ("loss", "evaluations", "seconds")},
-        image=None if inversion.image is None else inversion.image[rows],
-        history={name: values[rows] for name, values in inversion.history.items()},
-    )
+    return inversion.select(kept, next(generator.parameters()).device), left_out
 
 
 def digest(thing: AbstractDirection | Inversion) -> str:

@@ -75,10 +75,10 @@ def measure(job: EditJob, count: int) -> tuple[pl.DataFrame, list[str]]:
     rows: list[tuple[str, str | None, str, float]] = []
     silent: list[str] = []
     inversion = job.inversion
-    noise: Any = {name: maps[:count] for name, maps in inversion.noise.items()} or inversion.noise_mode
+    v = {name: value[:count] for name, value in inversion.v.items()}
     for name, direction in job.directions.items():
         alphas = torch.tensor(sorted(job.strengths[name]), device=inversion.latent.device)
-        traversal = Traversal(name, direction, job.generator, inversion.latent[:count], inversion.space, alphas, noise)
+        traversal = Traversal(name, direction, job.generator, v, inversion.space, alphas, inversion.noise_mode)
         for title, one in job.editability.items():
             measured = one(traversal)
             if not measured:

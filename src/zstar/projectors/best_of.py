@@ -60,8 +60,8 @@ class BestOf(AbstractProjector):
         draws = self.problem.space.sample(self.candidates, rng, self.truncation).to(device)
         draws = self.problem.space.constrain(draws)
         values = torch.cat([self._compare(objective, part) for part in draws.split(self.chunk)])  # [candidates, b]
-        noise = self.problem.initial_noise(objective.targets)
-        return better(self.candidate(objective, draws[values.argmin(dim=0)], noise, self.candidates, began), inversion)
+        v = self.problem.start(objective.targets, draws[values.argmin(dim=0)])
+        return better(self.candidate(objective, v, self.candidates, began), inversion)
 
     def _compare(self, objective: Objective, draws: Tensor) -> Tensor:
         problem, b = self.problem, len(objective.targets.ids)
@@ -79,5 +79,5 @@ class BestOf(AbstractProjector):
             wanted = [f.repeat(len(draws), *[1] * (f.dim() - 1)) for f in objective.features[name]]
             total += loss.weight * loss.compare(made, wanted, loss.weights(named)).view(len(draws), b)
         for regularizer in problem.regularizers.values():
-            total += regularizer.weight * regularizer(draws, {}, images)[:, None]
+            total += regularizer.weight * regularizer({"latent": draws}, images)[:, None]
         return total

@@ -168,7 +168,7 @@ class EncoderTask(AbstractTask):
                 name: loss.weight * loss.compare(loss.features(made), targets[name]).mean()
                 for name, loss in self.losses.items()
             }
-            terms |= {n: reg.weight * reg(latent, {}, made).mean() for n, reg in self.regularizers.items()}
+            terms |= {n: reg.weight * reg({"latent": latent}, made).mean() for n, reg in self.regularizers.items()}
             terms |= {f"adversary_{n}": a.penalty(opened, made) for n, a in self.adversaries.items()}
             if mixed.latents is not None:
                 off = distance(self.space, latent, mixed.latents)
