@@ -131,7 +131,7 @@ def test_a_pixel_loss_behind_it_is_the_squared_error_of_small_pictures(factor: i
     space = Pixels(PixelGenerator(resolution=SIZE), prior_samples=10)
     for named in ({}, {"mask": mask}):
         problem = Problem(space, {"pixel": Pixel()}, {}, Adam(), operators={"downscale": Downscale(factor)})
-        value = Objective(problem, Targets({"image": images, **named}, ["a", "b"]))(made, {}).total
+        value = Objective(problem, Targets({"image": images, **named}, ["a", "b"]))({"latent": made}).total
         small = [F.avg_pool2d(x, factor, ceil_mode=True) for x in (made, images)]
         assert torch.equal(value, spatial_mean((small[0] - small[1]).square(), named.get("mask")))
 
@@ -188,12 +188,12 @@ def test_a_loss_looks_at_the_target_and_the_mask_that_it_names() -> None:
     named = {"image": image, "style": style, "mask": mask, "edge": 1 - mask}
     objective = Objective(pixels_problem(losses), Targets(named, ["x", "y"]))
     for _ in range(3):
-        terms = objective(made, {}).terms
+        terms = objective({"latent": made}).terms
     torch.testing.assert_close(terms["a"], spatial_mean((made - image).square(), mask))
     torch.testing.assert_close(terms["b"], (made - style).square().mean(dim=(1, 2, 3)))
     torch.testing.assert_close(terms["c"], spatial_mean((made - image).square(), 1 - mask))
     assert all(len(loss.sizes) == 4 for loss in losses.values())  # of the fixed target once
-    repeated = objective.repeated(2)(made.repeat_interleave(2, dim=0), {}).terms
+    repeated = objective.repeated(2)({"latent": made.repeat_interleave(2, dim=0)}).terms
     torch.testing.assert_close(repeated["c"], terms["c"].repeat_interleave(2))
 
 
@@ -202,7 +202,7 @@ def test_targets_of_a_loss_are_degraded_once_like_its_images() -> None:
     style, made = pictures(1, 1), pictures(1, 2)
     problem = pixels_problem(losses, Mask(CORNER), Downscale(4))
     objective = Objective(problem, Targets({"image": pictures(1), "style": style}, ["x"]))
-    total = objective(made, {}).total
+    total = objective({"latent": made}).total
     assert losses["a"].sizes == [(1, 3, 4, 4)] * 2
     chain = list(problem.operators.values())
     torch.testing.assert_close(total, (degrade(chain, made, {}) - degrade(chain, style, {})).square().mean()[None])
@@ -215,9 +215,9 @@ def test_the_value_does_not_depend_on_what_is_hidden() -> None:
     both = [Targets({"image": image, **named}, ["a", "b"]) for image in (images, other)]
     for mask in (None, "mask"):
         problem = pixels_problem({"pixel": Pixel(mask=mask)}, Mask())
-        assert torch.equal(*(Objective(problem, targets)(made, {}).total for targets in both))
+        assert torch.equal(*(Objective(problem, targets)({"latent": made}).total for targets in both))
     weighed = pixels_problem({"pixel": Pixel()})  # a mask alone hides the same pixels from the loss
-    assert torch.equal(*(Objective(weighed, targets)(made, {}).total for targets in both))
+    assert torch.equal(*(Objective(weighed, targets)({"latent": made}).total for targets in both))
 
 
 @pytest.mark.parametrize("kind", [Encoder, BestOf, Optimization])
@@ -230,7 +230,7 @@ def test_no_projector_sees_what_is_hidden(kind: type[AbstractProjector], tiny: S
     for operators in ({}, {"mask": Mask()}, {"mask": Mask(), "downscale": Downscale(2)}):
         problem = Problem(space, {"pixel": Pixel(mask=None)}, {}, Adam(), operators=operators)
         found = [
-            project(problem, [kind(problem, **settings)], Targets({"image": x, **named}, ["a", "b"])).latent
+            project(problem, [kind(problem, **settings)], Targets({"image": x, **named}, ["a", "b"])).v["latent"]
             for x in (images, other)
         ]
         if operators:
@@ -254,7 +254,7 @@ def test_the_best_draw_is_the_best_under_each_images_own_mask(tiny: StyleGAN2) -
         projector = BestOf(problem, candidates=6, chunk=4)
         draws = problem.space.constrain(problem.space.sample(6, torch.Generator().manual_seed(0)))
         objective = Objective(problem, targets)
-        values = torch.stack([objective(draw.expand(3, *draw.shape), {}).total for draw in draws])
+        values = torch.stack([objective({"latent": draw.expand(3, *draw.shape)}).total for draw in draws])
         torch.testing.assert_close(projector(objective).loss, values.min(dim=0).values, atol=1e-6, rtol=1e-4)
 
 

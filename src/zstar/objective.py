@@ -56,8 +56,8 @@ class Targets:
 
     def repeated(self, times: int) -> "Targets":
         """Each image so many times, one after the other."""
-        named = {name: value.repeat_interleave(times, dim=0) for name, value in self.named.items()}
-        return Targets(named, [name for name in self.ids for _ in range(times)])
+        rows = {name: value.repeat_interleave(times, dim=0) for name, value in self.named.items()}
+        return Targets(rows, [name for name in self.ids for _ in range(times)])
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ class Companions(AbstractData):
         return other
 
     def _read(self, image: str, shape: tuple[int, int], channels: int, resolution: int) -> dict[str, Tensor] | str:
-        """The companions of an image by name, or why there are none."""
+        """The companions of an image by name, or the reason why it has failed."""
         found = {}
         for name in (*self.shared, *self.files):
             try:

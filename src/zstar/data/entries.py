@@ -25,7 +25,7 @@ class Entry:
 
     @property
     def stem(self) -> str:
-        """The id without its suffix: what an image and its companions have in common."""
+        """The id without its suffix, which an image and its companions have in common."""
         return stem(self.id)
 
     def content(self) -> bytes:
@@ -43,7 +43,7 @@ class Entry:
             raise BadImage(f"the file can't be opened ({error.strerror})") from error
 
     def digest(self) -> bytes:
-        """What a fingerprint takes in of the file: its id and its content, or the reason why it can't be read."""
+        """The file's part of a fingerprint: id and content, or the reason why it can't be read."""
         try:
             content = self.content()
         except BadImage as error:

@@ -22,10 +22,10 @@ class Folder(AbstractData):
     """The images in a folder and all folders below it, or in an uncompressed ``.tar``: for photos of one's own.
 
     An image's id is its path below the folder with ``/`` between the parts and with its suffix (``cats/a.png``); the
-    order is that of the ids. What counts as an image is said by the suffix (:data:`zstar.data.decoding.SUFFIXES`);
-    hidden files and folders and ``__MACOSX`` are passed over, links to folders not followed. What the formats become,
-    and how they are scaled, is said at :func:`zstar.data.reading.read_image`. A file that can't be read comes back in
-    ``Batch.failed``. Archives are read in place, never unpacked; members whose names lead out of them are refused.
+    order is that of the ids. Images are recognised by their suffix (:data:`zstar.data.decoding.SUFFIXES`); hidden files
+    and folders and ``__MACOSX`` are passed over, links to folders not followed. Formats and scaling are described at
+    :func:`zstar.data.reading.read_image`. A file that can't be read comes back in ``Batch.failed``. Archives are read in
+    place, never unpacked; members whose names lead out of them are refused.
 
     Arguments:
         path: The folder or the ``.tar``.
@@ -97,7 +97,7 @@ class Folder(AbstractData):
         return hold_out(self, count)
 
     def _read(self, entry: Entry) -> tuple[Float[Tensor, "c h w"], tuple[int, int]] | str:
-        """The image and the height and width of its file; or why it can't be read."""
+        """The image and the height and width of its file; or the reason why it can't be read."""
         try:
             return read_picture(entry.content(), self.resolution, self.channels, self.fit)
         except BadImage as error:

@@ -27,7 +27,7 @@ def read_picture(
 ) -> tuple[Float[Tensor, "c {resolution} {resolution}"], tuple[int, int]]:
     """Read an image file (or its content) as a square image in [−1, 1], and the height and width that it was read at.
 
-    What is decoded, and how, is said at :func:`zstar.data.decoding.decode`. Scaling is by Pillow's Lanczos filter,
+    Formats are described at :func:`zstar.data.decoding.decode`. Scaling is by Pillow's Lanczos filter,
     widened when scaling down so that nothing aliases, in 8 bits for 8-bit files. An image that has the size already is
     not resampled.
 

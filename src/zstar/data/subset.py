@@ -30,7 +30,7 @@ class Subset(AbstractData):
         return hashlib.sha256(f"{self.data.fingerprint()} {self.indices}".encode()).hexdigest()
 
     def split(self, count: int) -> tuple[AbstractData, AbstractData | None]:
-        """As every finite set."""
+        """Hold images out as of every finite set."""
         return hold_out(self, count)
 
 

@@ -34,7 +34,7 @@ class AbstractLoss(nn.Module, ABC):
 
     @abstractmethod
     def features(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:
-        """What is compared: a list of tensors whose first dimension is the batch (for a pixel loss, the image)."""
+        """The tensors that are compared, each with the batch as its first dimension (for a pixel loss, the image)."""
 
     @abstractmethod
     def compare(
