@@ -22,7 +22,7 @@ from wandb.proto import wandb_internal_pb2 as wandb_log
 from zstar.images import grid, to_uint8
 from zstar.loggers.base import AbstractLogger
 from zstar.loggers.csv import CSV
-from zstar.loggers.lightning import Forward
+from zstar.loggers.lightning import TrainerLogger
 from zstar.loggers.login import choose_mode
 from zstar.loggers.none import NoLogger
 from zstar.loggers.tensorboard import TensorBoard
@@ -266,7 +266,7 @@ def test_a_trainer_writes_to_the_same_record(tmp_path: Path, make: Callable[[], 
     logger = make()
     logger.finish()  # before anything was started: nothing
     logger.start(Record(tmp_path, CONFIG, "train", "run"))
-    bridge = Forward(logger)
+    bridge = TrainerLogger(logger)
     bridge.log_metrics({"loss": 0.25, "epoch": 0}, step=7)
     Image.new("RGB", (8, 8), "red").save(tmp_path / "red.png")
     bridge.log_image("samples", [tmp_path / "red.png"], step=7)

@@ -240,5 +240,8 @@ def test_what_does_not_fit_the_space_is_said_at_construction() -> None:
         with pytest.raises(ValueError, match=r"regularizer\.\w+: .*;") as error:
             regularizer(space)
         assert "\n" not in str(error.value)
+    for regularizer, name in ((Spread, "spread"), (DeltaNorm, "delta_norm")):
+        with pytest.raises(ValueError, match=f"^regularizer.{name}: only w_plus .* or remove {name} from regularizer$"):
+            regularizer(space_of(W))
     with pytest.raises(ValueError, match="noise=optimize"):
         penalty_of(NoiseMaps(space_of(W)), torch.zeros(1, DIM))

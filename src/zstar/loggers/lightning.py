@@ -15,7 +15,7 @@ from zstar.images import to_float
 from zstar.loggers.base import AbstractLogger
 
 
-class Forward(Logger):
+class TrainerLogger(Logger):
     """A trainer's logger that forwards to ``target``, which the program starts and finishes, not Lightning."""
 
     def __init__(self, target: AbstractLogger) -> None:

@@ -35,7 +35,7 @@ class Progress(pl.Callback):
             self.bar.close()
 
 
-class Waiting(pl.Callback):
+class WaitingTime(pl.Callback):
     """Measures which share of the time the training waits for its images; to be the last of the callbacks."""
 
     def __init__(self) -> None:

@@ -67,7 +67,7 @@ class Curve:
         return rows
 
 
-class Best(nn.Module):
+class BestWalk(nn.Module):
     """The walk with the lowest loss on held-out latents so far, and its curve; both go into a checkpoint.
 
     Arguments:

@@ -11,7 +11,7 @@ from zstar.config.build import build
 from zstar.config.constraints import Within, require
 from zstar.data.base import AbstractData
 from zstar.tasks.base import AbstractTask, rng_at
-from zstar.tasks.curves import Best
+from zstar.tasks.curves import BestWalk
 from zstar.tasks.imitation import SHOWN, Imitation
 from zstar.tasks.rates import cosine_fall
 
@@ -53,7 +53,7 @@ class DirectionTask(AbstractTask):
         self.imitation, self.space = imitation, imitation.space
         self.edits, self.losses = imitation.edits, imitation.losses
         self.walks = torch.nn.ModuleDict(imitation.walks)
-        self.best = torch.nn.ModuleDict({name: Best(walk) for name, walk in self.walks.items()})
+        self.best = torch.nn.ModuleDict({name: BestWalk(walk) for name, walk in self.walks.items()})
         self.decay, self.cycle_weight = decay, cycle_weight
         groups = [{"params": walk.parameters(), "lr": walk.lr} for walk in self.walks.values()]
         self.adam = torch.optim.Adam(groups, betas=(0.9, 0.99))

@@ -16,13 +16,13 @@ from zstar.config.schema import Train
 from zstar.config.signatures import resolve
 from zstar.data.stream import Stream
 from zstar.loggers.base import AbstractLogger
-from zstar.loggers.lightning import Forward
+from zstar.loggers.lightning import TrainerLogger
 from zstar.loggers.none import NoLogger
 from zstar.runs.folder import clear_partial, config_hash, finished, record_failure, record_result, versions
 from zstar.runs.locks import hold
 from zstar.runs.record import Record
 from zstar.tasks.base import AbstractTask
-from zstar.tasks.callbacks import Checkpoints, Progress, Samples, Scores, Snapshots, Waiting
+from zstar.tasks.callbacks import Checkpoints, Progress, Samples, Scores, Snapshots, WaitingTime
 from zstar.tasks.export import Exporter
 from zstar.tasks.group import Group
 from zstar.tasks.processes import check_processes, is_first
@@ -128,7 +128,7 @@ def _fit(
         float(cfg.callbacks.checkpoint_minutes),
         state.get("seconds", 0.0),
     )
-    waiting, scores = Waiting(), Scores(validation, cfg.callbacks.scores_every)
+    waiting, scores = WaitingTime(), Scores(validation, cfg.callbacks.scores_every)
     identity = data.fingerprint()  # reads every file of a folder, so once
     export = Exporter(task, folder, plain, identity, keeper.seconds, waiting.share)
     watchers = [keeper, Samples(folder / "samples", cfg.callbacks.samples_every, validation)]
@@ -136,7 +136,7 @@ def _fit(
     first = is_first()
     trainer: pl.Trainer = build(
         cfg.trainer,
-        logger=[Forward(logger)],
+        logger=[TrainerLogger(logger)],
         callbacks=[group, *(watchers if first else [])],
         default_root_dir=folder,
     )

@@ -41,7 +41,7 @@ class Group(pl.Callback):
 
     Neither launcher does that. Lightning's looks every five seconds at its children and kills the first process with
     them, which then records nothing; the children do not notice the end of the first process at all. torchrun ends all
-    too, before the first process has finished its record, with a table of its own in the place of the sentence.
+    too, but a process that waits in a collective records nothing before it is killed, and its table hides the sentence.
 
     Arguments:
         key: Hash of the configuration, the same in all processes.
