@@ -72,8 +72,9 @@ def test_what_a_protocol_allows(job: Any) -> None:
     made = job("seed=1", "budget.evaluations=8", seeds="[0,1]", evaluations="[4,8]", seconds="[1.5]")
     assert made.labels.seed == 1
     pinned = {"data": made.data.fingerprint(), "generator": made.pipeline.generator.fingerprint()}
-    assert job(**pinned).stochastic
-    assert not job("projector=[mean,optimization]", "seed=5", seeds="[0,1]").stochastic, "no seed, none to refuse"
+    assert job(**pinned).pipeline.stochastic
+    fixed = job("projector=[mean,optimization]", "seed=5", seeds="[0,1]").pipeline
+    assert not fixed.stochastic, "no seed, none to refuse"
 
 
 def test_the_hash_is_of_what_makes_results_comparable(job: Any) -> None:
