@@ -119,12 +119,12 @@ def moco_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def guess() -> Callable[..., Any]:
     """``guess(space, source)``: an encoder for ``space`` by one random layer, whose latents are of ``source``."""
-    from zstar.encoders.base import AbstractEncoder
+    from zstar.encoders.base import AbstractEncoder, EncoderSpec
     from zstar.encoders.trained import TrainedEncoder
 
     class Guess(AbstractEncoder):
-        def __init__(self, *sizes: Any) -> None:
-            super().__init__(*sizes)
+        def __init__(self, spec: EncoderSpec) -> None:
+            super().__init__(spec)
             self.body = torch.nn.Linear(self.channels * self.resolution**2, self.rows * self.width)
 
         def forward(self, images: torch.Tensor, latent: torch.Tensor, reconstruction: Any = None) -> torch.Tensor:
@@ -135,7 +135,7 @@ def guess() -> Callable[..., Any]:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(3)
             mean = torch.zeros(generator.shape(name))
-            network = Guess(generator.resolution, generator.channels, tuple(mean.shape), mean, 1.0)
+            network = Guess(EncoderSpec(generator.resolution, generator.channels, tuple(mean.shape), mean, 1.0))
         return TrainedEncoder(network.eval().requires_grad_(False), name)
 
     return make

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from zstar.checkpoints.io import load_weights, save_weights
 from zstar.discriminators.latent import Latent
 from zstar.discriminators.stylegan2 import StyleGAN2 as ImageDiscriminator
+from zstar.encoders.base import EncoderSpec
 from zstar.encoders.psp import PSP
 from zstar.encoders.restyle import ReStyle
 from zstar.generators.stylegan2 import StyleGAN2
@@ -63,7 +64,7 @@ def images(n: int, seed: int = 0) -> Tensor:
 
 @torch.no_grad()
 def logits(adversary: LatentAdversary, codes: Tensor) -> Tensor:
-    return adversary.discriminator(adversary.judged(codes, images(len(codes))))[0]
+    return adversary.discriminator(adversary.inputs(codes, images(len(codes))))[0]
 
 
 def trained(space: WPlus, steps: int) -> LatentAdversary:
@@ -211,7 +212,7 @@ def test_latent_adversary_knows_every_space_of_codes(tiny: StyleGAN2, kind: type
     space = kind(tiny, 200)
     adversary = LatentAdversary(space, Latent)
     real = adversary.real(images(5), rng_at(0, 0, 1), Share(5))
-    assert real.shape == (5, 16) and adversary.judged(latents(space, 5), images(5)).shape[1] == 16
+    assert real.shape == (5, 16) and adversary.inputs(latents(space, 5), images(5)).shape[1] == 16
     expected = latents(space, 5, 0).reshape(5, -1, 16)[:, 0]
     torch.testing.assert_close(adversary.real(images(5), torch.Generator().manual_seed(0), Share(5)), expected)
 
@@ -284,7 +285,7 @@ def test_an_adversary_changes_the_encoder_and_is_logged(
 
 def test_rows_open_on_schedule(tiny: StyleGAN2) -> None:
     space = WPlus(tiny, 200)
-    encoder = PSP(16, 3, space.shape, space.mean, space.spread, width=8, width_max=8, pyramid=8)
+    encoder = PSP(EncoderSpec.of(space), width=8, width_max=8, pyramid=8)
     for weight in encoder.heads.parameters():
         torch.nn.init.normal_(weight)
     task = EncoderTask(space, encoder, {"pixel": Pixel()}, widen_after=10, widen_every=5, batch=2)
@@ -302,8 +303,7 @@ def test_rows_open_on_schedule(tiny: StyleGAN2) -> None:
 
 def test_rows_are_closed_after_each_pass(tiny: StyleGAN2) -> None:
     space = WPlus(tiny, 200)
-    sizes = (16, 3, space.shape, space.mean, space.spread)
-    encoder = ReStyle(*sizes, partial(PSP, width=8, width_max=8, pyramid=8), passes=3)
+    encoder = ReStyle(EncoderSpec.of(space), partial(PSP, width=8, width_max=8, pyramid=8), passes=3)
     for weight in encoder.encoder.heads.parameters():
         torch.nn.init.normal_(weight)
     task = EncoderTask(space, encoder, {"pixel": Pixel()}, widen_after=1, widen_every=5)
@@ -317,7 +317,7 @@ def test_rows_are_closed_after_each_pass(tiny: StyleGAN2) -> None:
 @pytest.mark.parametrize(("after", "every", "steps"), [(10, 5, 31), (10, 1, 15), (0, 1, 5), (None, 5, 1)])
 def test_a_training_ends_with_all_rows_open(after: int | None, every: int, steps: int, tiny: StyleGAN2) -> None:
     space = WPlus(tiny, 200)
-    encoder = PSP(16, 3, space.shape, space.mean, space.spread, width=8, width_max=8, pyramid=8)
+    encoder = PSP(EncoderSpec.of(space), width=8, width_max=8, pyramid=8)
     make = partial(EncoderTask, space, encoder, {"pixel": Pixel()}, widen_after=after, widen_every=every)
     task = make(steps=steps)
     assert task.widening.open(space.start(1), steps - 1).shape == (1, *space.shape)
@@ -330,14 +330,14 @@ def test_a_training_ends_with_all_rows_open(after: int | None, every: int, steps
 
 def test_closed_rows_are_judged_once(tiny: StyleGAN2, monkeypatch: pytest.MonkeyPatch) -> None:
     space, seen = WPlus(tiny, 200), []
-    encoder = PSP(16, 3, space.shape, space.mean, space.spread, width=8, width_max=8, pyramid=8)
+    encoder = PSP(EncoderSpec.of(space), width=8, width_max=8, pyramid=8)
     adversary = LatentAdversary(space, Latent)
     task = EncoderTask(
         space, encoder, {"pixel": Pixel()}, adversaries={"latent": adversary}, widen_after=1, widen_every=1, batch=2
     )
     monkeypatch.setattr(task, "manual_backward", lambda loss: loss.backward())
-    judged = adversary.judged
-    monkeypatch.setattr(adversary, "judged", lambda latent, made: seen.append(latent.shape[1]) or judged(latent, made))
+    inputs = adversary.inputs
+    monkeypatch.setattr(adversary, "inputs", lambda latent, made: seen.append(latent.shape[1]) or inputs(latent, made))
     for step in range(4):
         task.done = step
         task.update({"images": images(2)})

@@ -13,6 +13,7 @@ from zstar.annotations.tables import match, read_labels
 from zstar.config.build import build
 from zstar.config.check import check
 from zstar.generators.base import AbstractGenerator
+from zstar.generators.stylegan2 import StyleGAN2
 from zstar.inversion import Inversion
 from zstar.spaces.style import Style
 from zstar.spaces.w import W
@@ -43,7 +44,7 @@ def save(
     latent = generator.sample(n, rng, space=space)
     zero = torch.zeros(n)
     folder.mkdir(exist_ok=True)
-    Inversion(list(ids), space, latent, None, zero, zero.long(), zero, ["done"] * n).save(
+    Inversion(list(ids), space, {"latent": latent}, None, zero, zero.long(), zero, ["done"] * n).save(
         folder / "latents.safetensors"
     )
     return str(folder)
@@ -108,10 +109,19 @@ def test_what_a_classifier_can_not_do_is_said(tiny: AbstractGenerator) -> None:
         Classifier(redness, ["a", "a"])
     with pytest.raises(ValueError, match=r"classifier\.checkpoint: x\.pt can't be loaded into a function"):
         Classifier(redness, ["a"], checkpoint="x.pt")
+    with pytest.raises(ValueError, match=r"classifier\.input_range: \[1, 0\] is no range; give e\.g\. \[-1, 1\]"):
+        Classifier(redness, ["red"], input_range=[1, 0])
     with pytest.raises(ValueError, match=r"classifier\.count: 0 is not possible"):
         Classifier(redness, ["a"], count=0)
     with pytest.raises(ValueError, match=r"attribute: there is no 'blue'; choose from red"):
         Classifier(redness, ["red"], count=4).annotate(space).column("blue")
+
+
+def test_an_annotator_of_other_images_is_refused() -> None:
+    grey = StyleGAN2(16, channels=1, z_dim=8, w_dim=8, num_mapping_layers=1, channel_max=8)
+    begin = "^annotation.annotator.checkpoint: annotator64 reads colour images whose size is a multiple of 16, and "
+    with pytest.raises(ValueError, match=begin + "this generator makes 1×16×16; choose annotation=classifier or"):
+        Annotator(count=2).annotate(W(grey, 10))
 
 
 def test_labels_are_matched_by_name(tiny: AbstractGenerator, tmp_path: Path) -> None:

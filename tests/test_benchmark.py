@@ -25,7 +25,8 @@ from zstar.benchmark.discover import find_runs
 from zstar.benchmark.figures import curves_figure, strip
 from zstar.benchmark.leaderboard import Choices, make_board, make_boards
 from zstar.benchmark.rows import make_rows
-from zstar.benchmark.tables import as_latex, as_markdown, print_board, tex
+from zstar.benchmark.tables import as_latex, as_markdown, tex
+from zstar.benchmark.terminal import print_board
 from zstar.benchmark.variants import flatten, variants
 from zstar.runs.results import RESULTS_SCHEMA
 from zstar.stats.comparison import holm, mean_interval, sign_flip

@@ -32,7 +32,7 @@ from zstar.checkpoints.io import (
     shipped,
 )
 from zstar.checkpoints.pickle_machine import read_pickle
-from zstar.checkpoints.pickle_values import Record
+from zstar.checkpoints.pickle_values import PickledObject
 from zstar.checkpoints.stylegan2_ada import record_settings
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.losses.lpips import LPIPS
@@ -452,7 +452,7 @@ def test_a_bad_card_gets_one_sentence_with_its_path(reason, tmp_path):
 )
 def test_arguments_in_a_pickle_are_checked_like_a_card(arguments, reason):
     with pytest.raises(ValueError, match=re.escape(reason)):
-        record_settings(Record("Generator", {"_init_kwargs": arguments}))
+        record_settings(PickledObject("Generator", {"_init_kwargs": arguments}))
 
 
 def test_a_card_that_is_too_deep_is_named(tmp_path):

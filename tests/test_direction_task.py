@@ -17,9 +17,9 @@ from zstar.edits.blur import Blur
 from zstar.edits.brightness import Brightness
 from zstar.edits.rotate_3d import Rotate3D
 from zstar.losses.pixel import Pixel
+from zstar.tasks.curves import BestWalk, measure, strips
 from zstar.tasks.direction import DirectionTask
 from zstar.tasks.fit import fit
-from zstar.tasks.steering import Best, measure, strips
 from zstar.walks.linear import LinearWalk
 
 FOLDER = tempfile.TemporaryDirectory(prefix="zstar-")
@@ -278,7 +278,7 @@ def test_a_curve_stays_where_the_edit_is_defined(task: DirectionTask) -> None:
 
 def test_the_best_is_kept_with_its_curve(task: DirectionTask) -> None:
     walk, latents = task.walks["brightness"], held_out(task)
-    best = Best(walk)
+    best = BestWalk(walk)
     assert best.get_extra_state() == {}
     for share, kept in ((0.5, 0.5), (0.9, 0.9), (0.2, 0.9), (0.9, 0.9)):
         with torch.no_grad():
@@ -286,7 +286,7 @@ def test_the_best_is_kept_with_its_curve(task: DirectionTask) -> None:
         best.see(walk, measure(task.edits["brightness"], walk, task.space.decode, task.losses, latents))
         torch.testing.assert_close(best.walk.vector * walk.scale, kept * torch.eye(8)[0] / 0.1)
         assert best.curve.scores()["slope"] == pytest.approx(kept, abs=0.03)
-    again = Best(LinearWalk(task.space, task.edits["brightness"]))
+    again = BestWalk(LinearWalk(task.space, task.edits["brightness"]))
     again.load_state_dict(best.state_dict())
     assert torch.equal(again.walk.vector, best.walk.vector) and again.curve.scores() == best.curve.scores()
     assert not any(weight.requires_grad for weight in best.parameters())

@@ -10,7 +10,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from zstar.annotations.base import AbstractAnnotation, Annotated
+from zstar.annotations.base import AbstractAnnotation, ScoredLatents
 from zstar.config.build import build, offer
 from zstar.config.check import check
 from zstar.directions.attribute import Attribute
@@ -20,7 +20,7 @@ from zstar.directions.interfacegan import InterFaceGAN, without
 from zstar.directions.library import load_directions, save_directions
 from zstar.directions.linear import Linear
 from zstar.directions.principal import StreamedCovariance
-from zstar.directions.published import Published, import_directions
+from zstar.directions.published import Published
 from zstar.directions.random import Random
 from zstar.directions.sefa import SeFa
 from zstar.generators.base import AbstractGenerator
@@ -39,7 +39,7 @@ class Planted(AbstractAnnotation):
     def __init__(self, count: int = 600, binary: bool = False, noise: float = 0.1) -> None:
         self.count, self.binary, self.noise = count, binary, noise
 
-    def annotate(self, space: AbstractSpace) -> Annotated:
+    def annotate(self, space: AbstractSpace) -> ScoredLatents:
         rng = torch.Generator().manual_seed(0)
         latents = space.sample(self.count, rng)
         flat = latents.flatten(1)
@@ -48,7 +48,7 @@ class Planted(AbstractAnnotation):
         same, unknown = torch.ones(self.count, 1), torch.full((self.count, 1), torch.nan)
         scores = (scores > 0).float() if self.binary else scores
         names = ("first", "second", "both", "same", "unknown")
-        return Annotated(latents, torch.cat([scores, same, unknown], dim=1), names, {"annotation": "planted"})
+        return ScoredLatents(latents, torch.cat([scores, same, unknown], dim=1), names, {"annotation": "planted"})
 
 
 class Given(AbstractAnnotation):
@@ -57,9 +57,9 @@ class Given(AbstractAnnotation):
     def __init__(self, *scores: float) -> None:
         self.scores = torch.tensor(scores)[:, None]
 
-    def annotate(self, space: AbstractSpace) -> Annotated:
+    def annotate(self, space: AbstractSpace) -> ScoredLatents:
         latents = space.sample(len(self.scores), torch.Generator().manual_seed(0))
-        return Annotated(latents, self.scores, ("smile",), {})
+        return ScoredLatents(latents, self.scores, ("smile",), {})
 
 
 class DCGAN(nn.Module):
@@ -346,7 +346,8 @@ def test_published_files_are_read(shared: Path, tmp_path: Path) -> None:
         Published(pose).find(W(faces))
     with pytest.raises(ValueError, match="pulse_gaussian_fit.pt holds mean, std, and no components"):
         Published(str(folder / "pulse_gaussian_fit.pt")).find(W(faces))
-    written = import_directions(pose.replace("pose", "age"), tmp_path / "age.safetensors", W(faces), ["age"])
+    written = Published(pose.replace("pose", "age"), names=["age"]).find(W(faces))
+    save_directions(tmp_path / "age.safetensors", written, faces)
     read = load_directions(tmp_path / "age.safetensors", faces)
     assert torch.equal(read["age"].vector, written["age"].vector) and read["age"].label == written["age"].label
 

@@ -9,7 +9,7 @@ import torch
 from omegaconf import OmegaConf
 
 from zstar.config.build import build
-from zstar.encoders.base import AbstractEncoder
+from zstar.encoders.base import AbstractEncoder, EncoderSpec
 from zstar.encoders.psp import PSP
 from zstar.encoders.resnet import ResNet
 from zstar.encoders.trunk import Trunk
@@ -30,8 +30,7 @@ def shrunk(node: Any) -> Any:
 def make(name: str, resolution: int = 16, shape: tuple[int, ...] = (8,), **changes: Any) -> AbstractEncoder:
     node = shrunk(OmegaConf.to_container(OmegaConf.load(FILES / f"{name}.yaml"))) | changes
     mean = torch.arange(float(torch.Size(shape).numel())).view(shape) / 10
-    sizes = {"resolution": resolution, "channels": 3, "shape": shape, "mean": mean, "spread": 0.5}
-    return build({**node, "_partial_": False}, **sizes)
+    return build({**node, "_partial_": False}, spec=EncoderSpec(resolution, 3, shape, mean, 0.5))
 
 
 def shaken(network: AbstractEncoder) -> AbstractEncoder:

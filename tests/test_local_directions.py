@@ -136,7 +136,7 @@ def test_clusters_need_no_annotator(tiny: AbstractGenerator, tmp_path: Path) -> 
 def test_a_real_image_as_the_reference(tiny: AbstractGenerator, tmp_path: Path) -> None:
     latent = tiny.sample(2, torch.Generator().manual_seed(4), space="w")
     zero = torch.zeros(2)
-    saved = Inversion(["a.png", "b.png"], "w", latent, None, zero, zero.long(), zero, ["done"] * 2)
+    saved = Inversion(["a.png", "b.png"], "w", {"latent": latent}, None, zero, zero.long(), zero, ["done"] * 2)
     saved.save(tmp_path / "latents.safetensors")
 
     def find(**settings: str) -> torch.Tensor:
@@ -156,10 +156,12 @@ def test_a_real_image_as_the_reference(tiny: AbstractGenerator, tmp_path: Path) 
 
 def test_what_can_not_be_moved_locally_is_said(tiny: AbstractGenerator, shipped: AbstractGenerator) -> None:
     flat = Module(torch.nn.Sequential(torch.nn.Linear(4, 48), torch.nn.Unflatten(1, (3, 4, 4))), [4])
+    grey = StyleGAN2(16, channels=1, z_dim=8, w_dim=8, num_mapping_layers=1, channel_max=8)
     cases: list[tuple[Callable, str]] = [
         (lambda: Local().find(Z(flat)), "direction.local: Module has no styles to transfer"),
         (lambda: Local(["attic"], samples=2).find(W(shipped)), "regions: there is no 'attic'; choose from sky, sun"),
         (lambda: Local(["roof"], samples=2, least=1.0).find(W(shipped)), "no channel does more than 1 of its work"),
+        (lambda: Local().find(W(grey, 10)), "annotator64 reads colour images .* makes 1×16×16; set it to null"),
         (lambda: Local([], samples=2), "regions: the list is empty"),
         (lambda: Local(annotator=None, layer="b5").find(W(tiny)), "StyleGAN2 has no layer 'b5'"),
         (lambda: Local([9], annotator=None, layer="b8").find(W(tiny)), "there is no '9'; choose from 0, 1"),

@@ -17,16 +17,17 @@ import wandb
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 from PIL import Image
-from wandb.proto.wandb_internal_pb2 import Record
+from wandb.proto import wandb_internal_pb2 as wandb_log
 
 from zstar.images import grid, to_uint8
 from zstar.loggers.base import AbstractLogger
 from zstar.loggers.csv import CSV
-from zstar.loggers.lightning import Forward
+from zstar.loggers.lightning import TrainerLogger
 from zstar.loggers.login import choose_mode
 from zstar.loggers.none import NoLogger
 from zstar.loggers.tensorboard import TensorBoard
 from zstar.loggers.wandb import WandB
+from zstar.runs.record import Record
 
 ROOT = Path(__file__).parents[1]
 CONFIG = {"seed": 3, "loss": {"pixel": {"weight": 1.0}}, "output": "outputs/x"}
@@ -34,7 +35,7 @@ PICTURES = torch.linspace(-1, 1, 4 * 3 * 8 * 8).reshape(4, 3, 8, 8)
 
 
 def log_everything(logger: AbstractLogger, folder: Path, seed: int = 3, failed: bool = False) -> None:
-    logger.start(folder, {**CONFIG, "seed": seed}, job="invert", name="a run", tags=["w"], group="benchmark")
+    logger.start(Record(folder, {**CONFIG, "seed": seed}, "invert", "a run", tags=["w"], group="benchmark"))
     for step in (0, 10):
         logger.metrics({"loss/total": 2.0 / (step + 1) + seed, "loss/pixel": 0.5}, step)
     logger.images("reconstructions", grid(PICTURES, 2), step=10)
@@ -44,7 +45,7 @@ def log_everything(logger: AbstractLogger, folder: Path, seed: int = 3, failed: 
     logger.finish(failed=failed)
 
 
-def records(folder: Path, patience: float = 30) -> list[Record]:
+def records(folder: Path, patience: float = 30) -> list[wandb_log.Record]:
     """All records of the one finished W&B run in ``folder``; W&B's own process may take a moment to write the last."""
     (path,) = folder.glob("wandb/offline-run-*/run-*.wandb")
     end = time.monotonic() + patience
@@ -54,7 +55,7 @@ def records(folder: Path, patience: float = 30) -> list[Record]:
     return found
 
 
-def parse(data: bytes) -> list[Record]:
+def parse(data: bytes) -> list[wandb_log.Record]:
     """The records in a LevelDB log of protocol buffers."""
     found, part = [], b""
     assert data[:4] in (b":W&B", b"")
@@ -67,12 +68,12 @@ def parse(data: bytes) -> list[Record]:
         part += data[position + 7 : position + 7 + length]
         position += 7 + length
         if kind in (1, 4):  # a whole record, or the last part of one
-            found.append(Record.FromString(part))
+            found.append(wandb_log.Record.FromString(part))
             part = b""
     return found
 
 
-def history(found: list[Record]) -> dict[str, list]:
+def history(found: list[wandb_log.Record]) -> dict[str, list]:
     """Name → what was logged under it, call by call; a picture or a table is a dictionary of facts about its file."""
     values: dict[str, list] = {}
     for record in found:
@@ -146,8 +147,9 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from zstar.loggers.wandb import WandB
+from zstar.runs.record import Record
 logger = WandB()
-logger.start(Path(sys.argv[1]), {"seed": 0}, job="train", name="run")
+logger.start(Record(Path(sys.argv[1]), {"seed": 0}, "train", "run"))
 logger.metrics({"loss": 1.0}, 0)
 logger.finish()
 """
@@ -186,7 +188,7 @@ def test_a_login_that_does_not_work_ends_offline(
     assert "W&B offline (could not go online; " in capfd.readouterr().out
     assert len(history(records(tmp_path))["loss/total"]) == 2
     with pytest.raises(ValueError, match=r"^logger.mode: W&B can't go online \(.*too-short|^logger.mode: .*40\+ char"):
-        WandB(mode="online").start(tmp_path / "b", CONFIG, job="train", name="run")
+        WandB(mode="online").start(Record(tmp_path / "b", CONFIG, "train", "run"))
 
 
 def test_wandb_mode_wins_over_a_login(nobody: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -236,7 +238,7 @@ def test_csv_is_read_back(tmp_path: Path) -> None:
 def test_csv_goes_on_in_the_same_file(tmp_path: Path) -> None:
     for step in (0, 1):
         logger = CSV()
-        logger.start(tmp_path, CONFIG, job="train", name="run")
+        logger.start(Record(tmp_path, CONFIG, "train", "run"))
         logger.metrics({"loss": 1.0}, step)
     assert (tmp_path / "log" / "metrics.csv").read_text().split() == ["step,name,value", "0,loss,1.0", "1,loss,1.0"]
 
@@ -263,8 +265,8 @@ def test_tensorboard_that_is_not_installed_is_one_sentence(monkeypatch: pytest.M
 def test_a_trainer_writes_to_the_same_record(tmp_path: Path, make: Callable[[], AbstractLogger]) -> None:
     logger = make()
     logger.finish()  # before anything was started: nothing
-    logger.start(tmp_path, CONFIG, job="train", name="run")
-    bridge = Forward(logger)
+    logger.start(Record(tmp_path, CONFIG, "train", "run"))
+    bridge = TrainerLogger(logger)
     bridge.log_metrics({"loss": 0.25, "epoch": 0}, step=7)
     Image.new("RGB", (8, 8), "red").save(tmp_path / "red.png")
     bridge.log_image("samples", [tmp_path / "red.png"], step=7)

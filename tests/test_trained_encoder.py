@@ -5,6 +5,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from zstar.checkpoints import io
 from zstar.checkpoints.io import save_weights
 from zstar.data.cottages import Cottages
 from zstar.encoders import trained
+from zstar.encoders.base import EncoderSpec
 from zstar.encoders.psp import PSP
 from zstar.encoders.resnet import ResNet
 from zstar.encoders.restyle import ReStyle
@@ -42,12 +44,11 @@ NODES = {
 
 def build_network(name: str, space: AbstractSpace) -> torch.nn.Module:
     """The network of a node, with weights as if it were trained."""
-    generator = space.generator
-    sizes = (generator.resolution, generator.channels, space.shape, space.mean, space.spread)
+    spec = EncoderSpec.of(space)
     if name == "restyle":
-        made = ReStyle(*sizes, lambda **given: PSP(**given, **SIZES, pyramid=8), passes=3)
+        made = ReStyle(spec, partial(PSP, **SIZES, pyramid=8), passes=3)
     else:
-        made = ResNet(*sizes, **SIZES, hidden=16) if name == "resnet" else PSP(*sizes, **SIZES, pyramid=8)
+        made = ResNet(spec, **SIZES, hidden=16) if name == "resnet" else PSP(spec, **SIZES, pyramid=8)
     with torch.no_grad():
         for weight in made.parameters():
             weight.add_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)) * 0.05)
@@ -174,7 +175,7 @@ ITERATED = NODES["restyle"]
         (NETWORK | {"width": {"a": 1}}, "network.width holds a dict"),
         (NETWORK | {"_args_": [WRITE]}, "network._args_ is no setting"),
         (NETWORK | {"_recursive_": True}, "network._recursive_ is no setting"),
-        (NETWORK | {"mean": [0.0]}, "network.mean is no setting"),
+        (NETWORK | {"spec": [0.0]}, "network.spec is no setting"),
         (NETWORK | {"shape": [4]}, "network.shape is no setting"),
         (NETWORK | {"colour": 3}, "network.colour is no setting of ResNet"),
         (NETWORK | {"width": "abc"}, "network.width is 'abc'"),
@@ -335,7 +336,9 @@ def test_a_method_that_is_about_an_encoder_is_an_error_without_one(
         make_job(composed("invert", *kept, *words))
     reason = r"encoder: \w+ needs one, and none is chosen or none ships for this generator and space; train"
     assert re.match(reason, str(error.value))
-    assert [type(p).__name__ for p in make_job(composed("invert", *TINY, "projector=[mean]")).projectors] == ["Mean"]
+    assert [type(p).__name__ for p in make_job(composed("invert", *TINY, "projector=[mean]")).pipeline.projectors] == [
+        "Mean"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -365,7 +368,7 @@ def test_mistakes_are_one_sentence(
 def test_a_lifted_encoder_serves_a_richer_space(composed: Callable[..., Any]) -> None:
     for space in ("w_plus", "style"):
         job = make_job(composed("invert", *TINY, *TRAINED, f"space={space}"))
-        assert [type(p).__name__ for p in job.projectors] == ["Encoder", "Optimization"] and not job.notices
+        assert [type(p).__name__ for p in job.pipeline.projectors] == ["Encoder", "Optimization"] and not job.notices
 
 
 def test_other_weights_are_another_run(composed: Callable[..., Any], tiny: AbstractGenerator) -> None:

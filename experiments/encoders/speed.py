@@ -24,7 +24,7 @@ from zstar.config.build import build
 from zstar.data.stream import Stream
 from zstar.encoders.trained import TrainedEncoder
 from zstar.runs.folder import machine
-from zstar.tasks.callbacks import Waiting
+from zstar.tasks.callbacks import WaitingTime
 from zstar.tasks.encoder import EncoderTask
 from zstar.tasks.quiet import quiet
 
@@ -64,7 +64,7 @@ def seconds(work: Callable[[], object], repeats: int) -> float:
 
 def train(task: EncoderTask, trainer: object, data: object, steps: int) -> tuple[float, float]:
     """Seconds of a step, and the share of them that is spent on waiting for images."""
-    clock, waiting = Clock(), Waiting()
+    clock, waiting = Clock(), WaitingTime()
     with quiet():
         trainer = build(trainer, callbacks=[clock, waiting])
         trainer.fit(task, DataLoader(Stream(data, task.batch, 0, steps), batch_size=None))

@@ -18,7 +18,7 @@ from zstar.data.cottages import Cottages
 from zstar.directions.library import load_directions
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.metrics.distribution import kid, pooled
-from zstar.tasks.steering import strips
+from zstar.tasks.curves import strips
 
 HERE = Path(__file__).parent
 EDIT, IMAGES, SHOWN = "shift_x", 1000, 3

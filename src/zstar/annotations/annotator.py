@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from zstar.annotations.base import AbstractScorer, Annotated
+from zstar.annotations.base import AbstractScorer, ScoredLatents
 from zstar.annotations.sampled import ScoredSamples
 from zstar.annotators.load import load_annotator
 from zstar.config.constraints import Within, require
@@ -38,23 +38,21 @@ class Annotator(AbstractScorer):
         areas = tuple(f"area/{name}" for name in self.vocabulary.classes)
         self.names = tuple(factor.name for factor in self.vocabulary.factors) + areas
 
-    def annotate(self, space: AbstractSpace) -> Annotated:
-        generator, smallest = space.generator, 2 ** len(self.network.widths)
-        if generator.channels != 3 or generator.resolution % smallest:
-            size = f"{generator.channels}×{generator.resolution}×{generator.resolution}"
-            raise ValueError(
-                f"annotation.annotator.checkpoint: {self.checkpoint} reads colour images whose size is a multiple of "
-                f"{smallest}, and this generator makes {size}; choose annotation=classifier or annotation=labels"
-            )
+    def annotate(self, space: AbstractSpace) -> ScoredLatents:
+        name, fix = (
+            f"annotation.annotator.checkpoint: {self.checkpoint}",
+            "choose annotation=classifier or annotation=labels",
+        )
+        self.network.require_images(space.generator.channels, space.generator.resolution, name, fix)
         latents, scores = self.samples(space, self.score)
         origin = {"annotation": "annotator", "checkpoint": self.checkpoint}
         origin |= {"count": self.samples.count, "seed": self.samples.seed}
-        return Annotated(latents, scores, self.names, origin)
+        return ScoredLatents(latents, scores, self.names, origin)
 
     def score(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k"]:
         """The scores of images in [−1, 1], in the order of ``names``."""
-        said = self.network.to(images.device)(images.clamp(-1, 1))
-        factors = self.vocabulary.read(said.factors)
+        annotation = self.network.to(images.device)(images.clamp(-1, 1))
+        factors = self.vocabulary.read(annotation.factors)
         scores = self.vocabulary.scale(factors).where(self.vocabulary.known(factors) > 0, torch.nan)
-        areas = F.one_hot(said.logits.argmax(dim=1), len(self.vocabulary.classes)).float().mean(dim=(1, 2))
+        areas = F.one_hot(annotation.logits.argmax(dim=1), len(self.vocabulary.classes)).float().mean(dim=(1, 2))
         return torch.cat([scores, areas], dim=1)

@@ -1,4 +1,4 @@
-"""The protocol of annotations: latents with scores, from which directions of attributes are found."""
+"""The protocol of annotations: latents with scores of attributes."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from zstar.spaces.base import AbstractSpace
 
 
 @dataclass(frozen=True)
-class Annotated:
-    """Latents of which it is known how much of each attribute their images have.
+class ScoredLatents:
+    """Latents with a score of each attribute.
 
     Attributes:
-        latents: ``[n, ...]`` in the space that was asked for.
-        scores: ``[n, k]``: the more, the more of the attribute; labels are 0 and 1; NaN where nobody knows.
+        latents: ``[n, ...]`` in one space.
+        scores: ``[n, k]``: the more, the more of the attribute; labels are 0 and 1; NaN where it is unknown.
         names: Name of each attribute, in the order of the scores.
-        origin: Who said so, plain values for cards.
+        origin: Source of the scores, plain values for cards.
     """
 
     latents: Float[Tensor, "n ..."]
@@ -33,10 +33,10 @@ class Annotated:
 
 
 class AbstractAnnotation(ABC):
-    """Where scored latents come from."""
+    """A source of scored latents."""
 
     @abstractmethod
-    def annotate(self, space: AbstractSpace) -> Annotated:
+    def annotate(self, space: AbstractSpace) -> ScoredLatents:
         """Latents of ``space`` with their scores; the same ones each time."""
 
 

@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zstar.annotations.base import AbstractScorer, Annotated
+from zstar.annotations.base import AbstractScorer, ScoredLatents
 from zstar.annotations.sampled import ScoredSamples
 from zstar.checkpoints import io
 from zstar.config.constraints import Within, require
+from zstar.config.reasons import reason
+from zstar.images import require_range, to_range
 from zstar.spaces.base import AbstractSpace
 
 
@@ -47,9 +49,7 @@ class Classifier(AbstractScorer):
         if not callable(network):
             kind = type(network).__name__
             raise ValueError(f"annotation.classifier.network: a {kind} can't be called; name a torch.nn.Module")
-        if len(input_range) != 2 or not input_range[0] < input_range[1]:
-            wrong = f"annotation.classifier.input_range: {list(input_range)}"
-            raise ValueError(f"{wrong} is no range; give e.g. [-1, 1] or [0, 1]")
+        self.range = require_range("annotation.classifier.input_range", input_range)
         if not names or len(set(names)) < len(names):
             wrong = f"annotation.classifier.names: {list(names)}"
             raise ValueError(f"{wrong} names no attributes, or one twice; give one name for each score")
@@ -62,34 +62,32 @@ class Classifier(AbstractScorer):
             path = io.resolve(checkpoint)
             io.load_into(network, io.load_weights(path, checkpoint_key), path)
         self.network, self.names, self.checkpoint = network, tuple(names), checkpoint
-        self.low, self.high = (float(value) for value in input_range)
         self.samples = ScoredSamples(count, seed, batch)
 
-    def annotate(self, space: AbstractSpace) -> Annotated:
+    def annotate(self, space: AbstractSpace) -> ScoredLatents:
         latents, scores = self.samples(space, self.score)
         kind = getattr(self.network, "__name__", type(self.network).__name__)
         origin = {"annotation": "classifier", "network": kind, "checkpoint": self.checkpoint}
         origin |= {"count": self.samples.count, "seed": self.samples.seed}
-        return Annotated(latents, scores, self.names, origin)
+        return ScoredLatents(latents, scores, self.names, origin)
 
     def score(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
         """The scores of images in [−1, 1], in the order of ``names``."""
         if isinstance(self.network, nn.Module):
             self.network.to(images.device)
-        images = self.low + (images.clamp(-1, 1) + 1) * ((self.high - self.low) / 2)
+        images = to_range(images.clamp(-1, 1), *self.range)
         try:
             scores = self.network(images)
         except Exception as error:  # a network of one's own can fail in any way at images that it is not made for
-            reason = (str(error) or type(error).__name__).splitlines()[0]
             size = tuple(images.shape[1:])
             raise ValueError(
-                f"annotation.classifier.network: it does not take images [b, {size}] ({reason}); choose one for the "
-                "generator's size, or wrap it in a module that resizes"
+                f"annotation.classifier.network: it does not take images [b, {size}] ({reason(error)}); choose one for "
+                "the generator's size, or wrap it in a module that resizes"
             ) from error
         if not isinstance(scores, Tensor) or tuple(scores.shape) != (len(images), len(self.names)):
-            made = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+            size = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
             raise ValueError(
-                f"annotation.classifier.names: there are {len(self.names)}, and the network makes {made} of "
+                f"annotation.classifier.names: there are {len(self.names)}, and the network makes {size} of "
                 f"{len(images)} images; give one name for each score"
             )
         return scores.float()

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zstar.annotations.base import AbstractAnnotation, Annotated
+from zstar.annotations.base import AbstractAnnotation, ScoredLatents
 from zstar.annotations.tables import match, read_labels
 from zstar.checkpoints.io import read_card
 from zstar.generators.base import AbstractGenerator
@@ -36,7 +36,7 @@ class Labels(AbstractAnnotation):
         self.path, self.file = path, latents_file(inversion, KEY)
         self.names, self.attributes, self.scores = read_labels(path)
 
-    def annotate(self, space: AbstractSpace) -> Annotated:
+    def annotate(self, space: AbstractSpace) -> ScoredLatents:
         ids, latents = read_latents(self.file, space.generator, space.name, KEY)
         rows = match(ids, self.names)
         finite = latents.flatten(1).isfinite().all(dim=1).tolist()
@@ -49,7 +49,7 @@ class Labels(AbstractAnnotation):
         scores = self.scores[[rows[place] for place in kept]]
         origin = {"annotation": "labels", "path": Path(self.path).name, "count": len(kept)}
         origin |= {"inversion": f"{self.file.parent.name}/{self.file.name}"}
-        return Annotated(latents[kept], scores, self.attributes, origin)
+        return ScoredLatents(latents[kept], scores, self.attributes, origin)
 
 
 def latents_file(path: str | Path, key: str) -> Path:
@@ -65,10 +65,10 @@ def read_latents(
     file: Path, generator: AbstractGenerator, space: str, key: str
 ) -> tuple[list[str], Float[Tensor, "n ..."]]:
     """Names and latents of a saved inversion, lifted to ``space`` where they are of a poorer one; on the CPU."""
-    inversion, made_for = Inversion.load(file), read_card(file).get("generator")
-    if isinstance(made_for, str) and made_for != generator.fingerprint():
+    inversion, origin = Inversion.load(file), read_card(file).get("generator")
+    if isinstance(origin, str) and origin != generator.fingerprint():
         raise ValueError(
-            f"{key}: {file} was projected into the generator {made_for[:12]}…, and this one is "
+            f"{key}: {file} was projected into the generator {origin[:12]}…, and this one is "
             f"{generator.fingerprint()[:12]}…; choose that generator, or project again"
         )
     names, latents = list(generator.spaces), inversion.latent.float()

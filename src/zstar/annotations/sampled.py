@@ -1,4 +1,4 @@
-"""Scored samples of the prior: what every annotation by a network does."""
+"""Scored samples of the prior."""
 
 from collections.abc import Callable
 

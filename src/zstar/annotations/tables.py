@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.config.reasons import reason
+
 KEY = "annotation.labels.path"
 
 
@@ -30,8 +32,7 @@ def read_labels(path: str | Path) -> tuple[list[str], tuple[str, ...], Float[Ten
             head = file.readline()
         table = _celeba(path) if head.strip().isdigit() else _separated(path, head)
     except (UnicodeDecodeError, pl.exceptions.PolarsError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{KEY}: {path} is no table that can be read ({reason}); save it as CSV") from None
+        raise ValueError(f"{KEY}: {path} is no table that can be read ({reason(error)}); save it as CSV") from None
     ids = "id" if "id" in table.columns else table.columns[0]
     names = [name for name in table.columns if name != ids]
     if not names or not len(table):
@@ -78,13 +79,13 @@ def match(ids: Sequence[str], labelled: Sequence[str]) -> list[int | None]:
 
     A shorter form counts only if no other row and no other image has the same one.
     """
-    found: list[int | None] = [None] * len(ids)
+    rows: list[int | None] = [None] * len(ids)
     for form in (str, _without_suffix, lambda name: _without_suffix(name).split("/")[-1]):
-        rows, images = _unique(map(form, labelled)), _unique(map(form, ids))
-        for name, place in images.items():
-            if found[place] is None and name in rows:
-                found[place] = rows[name]
-    return found
+        places, images = _unique(map(form, labelled)), _unique(map(form, ids))
+        for name, image in images.items():
+            if rows[image] is None and name in places:
+                rows[image] = places[name]
+    return rows
 
 
 def _without_suffix(name: str) -> str:

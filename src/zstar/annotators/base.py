@@ -1,4 +1,4 @@
-"""The protocol of annotators: networks that say what is in an image."""
+"""The protocol of annotators: networks for segmentation and factors of an image."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 @dataclass
 class Annotation:
-    """What an annotator says of a batch of images.
+    """An annotator's outputs for a batch of images.
 
     Attributes:
         logits: Class scores per pixel before the softmax, ``[b, classes, h, w]``.
@@ -37,6 +37,15 @@ class AbstractAnnotator(nn.Module, ABC):
     classes: int
     factors: int
     widths: tuple[int, ...]
+
+    def require_images(self, channels: int, resolution: int, name: str, fix: str) -> None:
+        """Raise ``ValueError`` unless it reads such images; ``name`` begins the sentence and ``fix`` ends it."""
+        smallest = 2 ** len(self.widths)
+        if channels != 3 or resolution % smallest:
+            raise ValueError(
+                f"{name} reads colour images whose size is a multiple of {smallest}, and this generator makes "
+                f"{channels}×{resolution}×{resolution}; {fix}"
+            )
 
     @abstractmethod
     def encode(self, images: Float[Tensor, "b 3 h w"]) -> list[Tensor]:

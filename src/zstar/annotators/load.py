@@ -1,4 +1,4 @@
-"""Finished annotators: from a file of weights and its card to a frozen network and its vocabulary.
+"""Trained annotators, from a file of weights and its card to a frozen network and its vocabulary.
 
 The network is the one that the card names, within the limits of ``zstar.checkpoints.cards``.
 """
@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from zstar.annotators.base import AbstractAnnotator
 from zstar.annotators.vocabulary import Meaning, Vocabulary
-from zstar.checkpoints import cards, io
+from zstar.checkpoints import cards
+from zstar.checkpoints.networks import load_network
 from zstar.config.signatures import annotations, fits
 
 
 def load_annotator(path_or_name: str | Path) -> tuple[AbstractAnnotator, Vocabulary]:
-    """An annotator in ``eval()`` without gradient to its weights, and what its outputs mean.
+    """An annotator in ``eval()`` without gradient to its weights, and the meaning of its outputs.
 
     Arguments:
         path_or_name: A safetensors file with its JSON card beside it, or the name of a shipped one. The card can name
@@ -27,29 +28,20 @@ def load_annotator(path_or_name: str | Path) -> tuple[AbstractAnnotator, Vocabul
         ValueError: The card is missing, is not that of an annotator, or asks for something else than a class of this
             package with plain values; one sentence with its path.
     """
-    path = io.resolve(path_or_name)
-    card = io.read_card(path)
-    if card.get("kind") != "annotator":
-        raise ValueError(f"annotator: {path} is no annotator by its card; choose a file that task=annotator exported")
-    weights = io.load_weights(path)
-    try:
-        vocabulary = _vocabulary(card)
-        kind, arguments = cards.network(card.get("network"), AbstractAnnotator, ("classes", "factors"))
-        arguments |= {"classes": len(vocabulary.classes), "factors": len(vocabulary.factors)}
-        with torch.device("meta"):  # sizes on a card may be of any size, so they take no memory until the weights fit
-            empty = kind(**arguments)
-    except Exception as error:  # a constructor can fail in any way at values that nobody meant for it
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"annotator: the card {io.card_path(path)} cannot be used: {reason}") from None
-    io.compare(empty, weights, path)
-    network = kind(**arguments)
-    io.load_into(network, weights, path)
-    fold(network.eval())
-    return network.to(memory_format=torch.channels_last).requires_grad_(False), vocabulary
+    network, card = load_network(path_or_name, "annotator", _describe)
+    fold(network)
+    return network.to(memory_format=torch.channels_last), Vocabulary.from_card(card)
+
+
+def _describe(card: dict[str, Any], weights: dict[str, Tensor]) -> tuple[type[AbstractAnnotator], dict[str, Any]]:
+    """The class that the card names, and its arguments."""
+    vocabulary = _vocabulary(card)
+    kind, arguments = cards.network(card.get("network"), AbstractAnnotator, ("classes", "factors"))
+    return kind, arguments | {"classes": len(vocabulary.classes), "factors": len(vocabulary.factors)}
 
 
 def _vocabulary(card: dict[str, Any]) -> Vocabulary:
-    """What the outputs mean, once the types of all that the card says about them are right."""
+    """The meaning of the outputs on a card, whose types are checked."""
     classes, factors = card.get("classes"), card.get("factors")
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise ValueError("classes must be a list of names")

@@ -1,4 +1,4 @@
-"""Residual network: an annotator of another make, for scores that no training has seen."""
+"""Residual network: an annotator of another architecture, for independent scores."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What an annotator's outputs mean: names, ranges, and which factor belongs to which object."""
+"""The meaning of an annotator's outputs: names, ranges, and the object that each factor belongs to."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -59,7 +59,7 @@ class Vocabulary:
         on, columns = factors > 0.5, []
         for needs in self.needs:
             columns.append(
-                torch.stack([on[:, k] == wanted for k, wanted in needs]).any(dim=0)
+                torch.stack([on[:, k] == present for k, present in needs]).any(dim=0)
                 if needs
                 else torch.ones_like(on[:, 0])
             )

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from zstar.loggers.wandb import WandB
 from zstar.runs.folder import safe_name
+from zstar.runs.record import Record
 
 KEYS = ("mean", "low", "high", "difference", "p")
 
@@ -31,7 +32,7 @@ def log_board(board: Mapping[str, Any], figures: Sequence[Path], folder: Path, l
     try:
         name = safe_name("-".join(["leaderboard", *words]))
         tags = ["leaderboard", protocol["hash"]]
-        logger.start(folder, config, "benchmark", name, tags, str(protocol["hash"]))
+        logger.start(Record(folder, config, "benchmark", name, tags, str(protocol["hash"])))
         logger.table("leaderboard", *wide(board))
         for path in figures:
             logger.images(path.stem, picture(path), 0)

@@ -1,4 +1,4 @@
-"""From the JSON card of a file of weights to the network that it names.
+"""The network on the JSON card of a file of weights.
 
 A card comes with the weights of strangers, so nothing on it is built as a configuration would be: it chooses one of the
 classes in one folder of the package and gives plain values to it.
@@ -19,11 +19,11 @@ from zstar.config.signatures import annotations, fits
 PLAIN = str | int | float | bool | None
 
 
-def network(said: Any, base: type[nn.Module], supplied: tuple[str, ...]) -> tuple[type[nn.Module], dict[str, Any]]:
+def network(node: Any, base: type[nn.Module], supplied: tuple[str, ...]) -> tuple[type[nn.Module], dict[str, Any]]:
     """The class that a card's ``network`` names, and the arguments for it.
 
     Arguments:
-        said: What the card says: ``_target_`` and plain values; a value may be a node of its own, which becomes a
+        node: ``_target_`` and plain values; a value may be a node of its own, which becomes a
             factory of such a class.
         base: The protocol of the class; it and everything it imports from live in one folder of the package.
         supplied: Arguments that the program gives and a card can't.
@@ -31,11 +31,11 @@ def network(said: Any, base: type[nn.Module], supplied: tuple[str, ...]) -> tupl
     Raises:
         ValueError: It asks for something else than a class of that folder with plain values.
     """
-    if not isinstance(said, dict):
-        raise ValueError(f"network is a {type(said).__name__}; it must be a mapping with a _target_")
-    kind = named(said.get("_target_"), base)
+    if not isinstance(node, dict):
+        raise ValueError(f"network is a {type(node).__name__}; it must be a mapping with a _target_")
+    kind = named(node.get("_target_"), base)
     hints = annotations(kind)
-    arguments = {name: value for name, value in said.items() if name not in ("_target_", "_partial_")}
+    arguments = {name: value for name, value in node.items() if name not in ("_target_", "_partial_")}
     for name, value in arguments.items():
         if name.startswith("_") or name not in inspect.signature(kind).parameters or name in supplied:
             raise ValueError(f"network.{name[:40]} is no setting of {kind.__name__}; remove it")
@@ -58,10 +58,10 @@ def named(target: Any, base: type) -> type:
     """
     package = base.__module__.rpartition(".")[0]
     folder = Path(inspect.getfile(base)).parent
-    found = re.fullmatch(rf"{re.escape(package)}\.([a-z][a-z0-9_]*)\.([A-Za-z]\w*)", str(target)[:200], re.ASCII)
+    match = re.fullmatch(rf"{re.escape(package)}\.([a-z][a-z0-9_]*)\.([A-Za-z]\w*)", str(target)[:200], re.ASCII)
     kind: Any = None
-    if found and (folder / f"{found[1]}.py").is_file():
-        kind = getattr(importlib.import_module(f"{package}.{found[1]}"), found[2], None)
+    if match and (folder / f"{match[1]}.py").is_file():
+        kind = getattr(importlib.import_module(f"{package}.{match[1]}"), match[2], None)
     if not (inspect.isclass(kind) and issubclass(kind, base)) or inspect.isabstract(kind):
         raise ValueError(
             f"_target_ is {repr(target)[:80]}, but a card can only name one of the classes in {package}; "

@@ -25,9 +25,9 @@ def convert(argv: Sequence[str] | None = None) -> None:
         weights = load_weights(arguments.source, arguments.key)
         if arguments.key is None:
             try:
-                weights, said = load_generator_checkpoint(arguments.source)
+                weights, settings = load_generator_checkpoint(arguments.source)
                 keys = ("conv_clamp", "mapping_lr_multiplier")
-                card |= {"kind": "generator", "network": "StyleGAN2", "settings": {key: said[key] for key in keys}}
+                card |= {"kind": "generator", "network": "StyleGAN2", "settings": {key: settings[key] for key in keys}}
             except ValueError:
                 card |= {"kind": "weights"}
         card["source_sha256"] = hashlib.sha256(arguments.source.read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""What is in a file of weights, told by its first bytes and read without executing anything."""
+"""Formats of weight files, recognised by their first bytes and read without executing anything."""
 
 import argparse
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from zstar.checkpoints import stylegan2_ada
 from zstar.checkpoints.pickle_machine import read_pickle, walk_torch, zipped
-from zstar.checkpoints.pickle_values import Record, Refused, explain
+from zstar.checkpoints.pickle_values import PickledObject, Refused, explain
 
 # Where in a checkpoint the weights of the generator usually are, the best first.
 KEYS = ("g_ema", "G_ema", "params_ema", "state_dict", "net_state_dict", "model", "generator", "g", "params", "net")
@@ -66,20 +66,20 @@ def select(content: dict[str, Any], key: str | None, path: object) -> tuple[str,
     try:
         if key is None and (whole := _tensors(content)) is not None:
             return "", whole
-        found = {str(name): tensors for name, value in content.items() if (tensors := _tensors(value)) is not None}
+        dicts = {str(name): tensors for name, value in content.items() if (tensors := _tensors(value)) is not None}
     except Refused as error:
         raise ValueError(f"checkpoint: {path} is not read, because {error}") from None
-    chosen = key or next((name for name in KEYS if name in found), next(iter(found)) if len(found) == 1 else None)
-    if chosen not in found:
-        names = ", ".join(found) or "none"
-        wish = f"no state dict '{key}'" if key else "no state dict that is surely the right one"
-        raise ValueError(f"checkpoint: {path} holds {wish}; there are: {names}")
-    return chosen, found[chosen]
+    chosen = key or next((name for name in KEYS if name in dicts), next(iter(dicts)) if len(dicts) == 1 else None)
+    if chosen not in dicts:
+        names = ", ".join(dicts) or "none"
+        absent = f"no state dict '{key}'" if key else "no state dict that is surely the right one"
+        raise ValueError(f"checkpoint: {path} holds {absent}; there are: {names}")
+    return chosen, dicts[chosen]
 
 
 def _tensors(value: Any) -> dict[str, Tensor] | None:
     """A state dict, without the prefix of data parallelism; None for anything else."""
-    if isinstance(value, Record):
+    if isinstance(value, PickledObject):
         value = stylegan2_ada.flatten(value)
     if not isinstance(value, Mapping) or not value or not all(isinstance(v, Tensor) for v in value.values()):
         return None

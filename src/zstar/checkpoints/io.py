@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from zstar.checkpoints import rosinality, stylegan2_ada
 from zstar.checkpoints.formats import read_content, select
-from zstar.checkpoints.pickle_values import Record
+from zstar.checkpoints.pickle_values import PickledObject
+from zstar.config.reasons import reason
 from zstar.runs.folder import write_atomic, write_json
 
 
@@ -42,7 +43,7 @@ def resolve(path_or_name: str | Path) -> Path:
 
 
 def card_path(path: str | Path) -> Path:
-    """Where the JSON card of a file of weights is, if it has one."""
+    """The path of the JSON card of a file of weights, if it has one."""
     return Path(path).with_suffix(".json")
 
 
@@ -92,7 +93,7 @@ def load_weights(path: str | Path, key: str | None = None) -> dict[str, Tensor]:
 
 
 def load_generator_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """A StyleGAN2 generator: its state dict under the official names, and what its constructor needs to know.
+    """A StyleGAN2 generator: its state dict under the official names, and the arguments of its constructor.
 
     A card may say what no shape tells, ``conv_clamp`` and ``mapping_lr_multiplier``; sizes come from the tensors.
 
@@ -108,11 +109,10 @@ def load_generator_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict
         if absent := stylegan2_ada.absent(weights):
             raise ValueError(f"it has no '{absent}'; a network of your own is read by generator=module")
         arguments = stylegan2_ada.sizes(weights)
-        if isinstance(record, Record):
+        if isinstance(record, PickledObject):
             return weights, arguments | stylegan2_ada.record_settings(record)
     except Exception as error:  # tensors of unexpected shapes can fail anywhere
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"checkpoint: {path} holds no StyleGAN2 that can be used ({reason})") from None
+        raise ValueError(f"checkpoint: {path} holds no StyleGAN2 that can be used ({reason(error)})") from None
     card = read_card(path)
     try:
         return weights, arguments | stylegan2_ada.settings(card.get("settings", {}))
@@ -126,9 +126,9 @@ def compare(module: nn.Module, weights: dict[str, Tensor], origin: object) -> No
     Raises:
         ValueError: One sentence with the first name that is missing, left over or of another shape.
     """
-    wanted = module.state_dict()
+    own = module.state_dict()
     kind = type(module).__name__
-    for name, value in wanted.items():
+    for name, value in own.items():
         if name not in weights and name.split(".")[-1] == "num_batches_tracked":
             continue  # a counter that files older than PyTorch 0.4.1 lack; in eval() nothing depends on it
         if name not in weights:
@@ -137,7 +137,7 @@ def compare(module: nn.Module, weights: dict[str, Tensor], origin: object) -> No
             theirs, ours = tuple(weights[name].shape), tuple(value.shape)
             raise ValueError(f"checkpoint: '{name}' is {theirs} in {origin}, but {ours} in {kind}")
     for name in weights:
-        if name not in wanted:
+        if name not in own:
             raise ValueError(f"checkpoint: {origin} has '{name}', which {kind} has not")
 
 

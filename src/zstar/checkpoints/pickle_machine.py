@@ -1,7 +1,7 @@
-"""Reads pickled weights without running anything in them.
+"""A reader of pickled weights that runs nothing in them.
 
 Python's own unpickler calls whatever a file names. This reader is a small machine for the same instructions whose stack
-holds plain values only: it can call the functions of one table (``pickled_values.CALLS``), set no attribute, and build
+holds plain values only: it can call the functions of one table (``pickle_values.CALLS``), set no attribute, and build
 no object of a class that the file chooses. Whatever else a file asks for ends the reading.
 
 Files of ``torch.save`` are read by torch, whose own restricted reader can be made to run for ever: by hashing or
@@ -64,7 +64,7 @@ def _call(key: str, arguments: tuple[Any, ...]) -> Any:
 
 
 def _pretend(key: str, arguments: tuple[Any, ...]) -> Any:
-    """What a call leaves behind while torch's files are only walked through: a container to add items to."""
+    """The result of a call while torch's files are only walked through: a container to add items to."""
     calls = {"builtins.set": as_set, "collections.OrderedDict": as_dict, "collections.Counter": as_dict}
     return calls.get(key, lambda *_: {})(*arguments)
 
@@ -96,12 +96,12 @@ class _Machine:
     def bundle(self, values: list[Any]) -> tuple[Any, ...]:
         """A tuple, if neither its depth nor what it comes to when tuples that it repeats are written out is absurd."""
         inner = [self.nested[id(v)][1] if id(v) in self.nested else 1 + len(v) for v in values if type(v) is tuple]
-        weight, made = 1 + len(values) + 2 * sum(inner), tuple(values)
+        weight, bundle = 1 + len(values) + 2 * sum(inner), tuple(values)
         if weight > WEIGHT:
             raise Refused("it nests tuples too deeply")
         if inner:
-            self.nested[id(made)] = made, weight  # kept alive, so that no other tuple gets its id
-        return made
+            self.nested[id(bundle)] = bundle, weight  # kept alive, so that no other tuple gets its id
+        return bundle
 
     def step(self, op: str, arg: Any) -> None:
         """Carry out one instruction; ``arg`` is what follows it in the file."""
@@ -185,7 +185,7 @@ def _run(machine: _Machine, file: BufferedIOBase) -> Any:
 
 
 def read_pickle(path: str | Path) -> Any:
-    """The content of a pickle: plain containers, numbers, text, tensors, and a ``Record`` for each network.
+    """The content of a pickle: plain containers, numbers, text, tensors, and a ``PickledObject`` for each network.
 
     Raises:
         ValueError: The file is damaged, or it asks for something that is not in the table; nothing of it was run.

@@ -1,4 +1,4 @@
-"""What a file of pickled weights may hold, each made by a function that was written for untrusted arguments."""
+"""The values that a file of pickled weights may hold, made by functions for untrusted arguments."""
 
 import io
 import re
@@ -12,22 +12,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zstar.config.reasons import reason
+
 
 class Refused(ValueError):
-    """Why a pickle is not read, as half a sentence about it."""
+    """The reason why a pickle is not read, as half a sentence about it."""
 
 
 def explain(error: Exception) -> str:
-    """Why a file was not read, as half a sentence about it."""
+    """The reason why a file was not read, as half a sentence about it."""
     if isinstance(error, Refused):
         return str(error)
-    if found := re.search(r"GLOBAL ([\w.]+)", str(error)):  # what torch says of a name that it refuses
-        return f"it asks for {found[1]}, which is not needed for weights"
-    return f"it is damaged or no file of weights ({(str(error) or type(error).__name__).splitlines()[0]})"
+    if name := re.search(r"GLOBAL ([\w.]+)", str(error)):  # torch's words for a name that it refuses
+        return f"it asks for {name[1]}, which is not needed for weights"
+    return f"it is damaged or no file of weights ({reason(error)})"
 
 
 @dataclass
-class Record:
+class PickledObject:
     """A pickled object reduced to data: the name of its class and its attributes. Its code is never run."""
 
     class_name: str
@@ -70,11 +72,11 @@ def _sizes(values: Any, what: str) -> tuple[int, ...]:
     return values
 
 
-def _record(meta: dict[str, Any]) -> Record:
+def _record(meta: dict[str, Any]) -> PickledObject:
     _want(meta, dict, "the description of its network")
     _want(meta["class_name"], str, "the name of its network's class")
     _want(meta["state"], dict, "the state of its network")
-    return Record(meta["class_name"], dict(meta["state"]))
+    return PickledObject(meta["class_name"], dict(meta["state"]))
 
 
 def _storage(data: bytes) -> Any:
@@ -178,7 +180,7 @@ def find(module: Any, name: Any) -> str:
 
 
 def fill(target: Any, state: Any) -> None:
-    """What a state does to an object: numbers to arrays, a byte order to their types, and nothing to all others."""
+    """Apply a state to an object: numbers to an array, a byte order to its type, and nothing to any other."""
     if isinstance(target, NumpyArray):
         _want(state, tuple, "the state of a numpy array")
         _, shape, kind, fortran, data = state

@@ -1,11 +1,11 @@
-"""What a file says about the StyleGAN2 in it: its sizes by the shapes of the weights, the rest by its settings."""
+"""Sizes and settings of a StyleGAN2, from the shapes of its weights and from its card or pickle."""
 
 import math
 from typing import Any
 
 from torch import Tensor
 
-from zstar.checkpoints.pickle_values import Record, Refused
+from zstar.checkpoints.pickle_values import PickledObject, Refused
 
 DEFAULTS = {"conv_clamp": None, "mapping_lr_multiplier": 0.01}
 KINDS = ("parameters", "buffers", "modules")
@@ -50,27 +50,27 @@ def sizes(weights: dict[str, Tensor]) -> dict[str, Any]:
     }
 
 
-def settings(said: Any) -> dict[str, Any]:
-    """What no shape tells, from the ``settings`` of a card (or empty), with the official defaults.
+def settings(values: Any) -> dict[str, Any]:
+    """The arguments that no shape tells, from the ``settings`` of a card (or empty), with the official defaults.
 
     Raises:
-        ValueError: They are no settings, or others than these two; half a sentence after what said them.
+        ValueError: They are no settings, or others than these two; half a sentence.
     """
-    if not isinstance(said, dict):
-        raise ValueError(f"settings is a {type(said).__name__}; make it a mapping")
-    if unknown := sorted(set(said) - set(DEFAULTS)):
+    if not isinstance(values, dict):
+        raise ValueError(f"settings is a {type(values).__name__}; make it a mapping")
+    if unknown := sorted(set(values) - set(DEFAULTS)):
         raise ValueError(f"settings.{unknown[0]} is not for it to say; sizes come from the tensors, so remove it")
-    chosen = DEFAULTS | said
+    chosen = DEFAULTS | values
     for name, value in chosen.items():
         number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
         if not number and not (value is None and DEFAULTS[name] is None):
-            wish = "a positive number" + (" or null" if DEFAULTS[name] is None else "")
+            choice = "a positive number" + (" or null" if DEFAULTS[name] is None else "")
             shown = repr(value)[:40] if isinstance(value, PLAIN) else f"a {type(value).__name__}"
-            raise ValueError(f"settings.{name} is {shown}; it must be {wish}")
+            raise ValueError(f"settings.{name} is {shown}; it must be {choice}")
     return chosen
 
 
-def record_settings(record: Record) -> dict[str, Any]:
+def record_settings(record: PickledObject) -> dict[str, Any]:
     """The same from the constructor's arguments that an official pickle keeps.
 
     Raises:
@@ -84,8 +84,8 @@ def record_settings(record: Record) -> dict[str, Any]:
         if not isinstance(activation, str) or activation != "lrelu":
             shown = repr(activation)[:40] if isinstance(activation, PLAIN) else f"a {type(activation).__name__}"
             raise ValueError(f"the activation {shown} is unknown; only 'lrelu' can be read")
-    said = {"conv_clamp": synthesis.get("conv_clamp"), "mapping_lr_multiplier": mapping.get("lr_multiplier", 0.01)}
-    return settings(said)
+    clamp, multiplier = synthesis.get("conv_clamp"), mapping.get("lr_multiplier", 0.01)
+    return settings({"conv_clamp": clamp, "mapping_lr_multiplier": multiplier})
 
 
 def _mapping(state: dict[Any, Any], name: str) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def _mapping(state: dict[Any, Any], name: str) -> dict[str, Any]:
     return value
 
 
-def flatten(record: Record) -> dict[str, Tensor]:
+def flatten(record: PickledObject) -> dict[str, Tensor]:
     """The state dict of a pickled ``torch.nn.Module``: parameters and persistent buffers by their dotted names.
 
     Raises:
@@ -116,6 +116,6 @@ def flatten(record: Record) -> dict[str, Tensor]:
         hidden = {name for name in hidden if isinstance(name, str)}
         own = {name: value for name, value in {**parameters, **buffers}.items() if name not in hidden}
         tensors |= {prefix + name: value for name, value in own.items() if isinstance(value, Tensor)}
-        inner = [(f"{prefix}{name}.", part) for name, part in modules.items() if isinstance(part, Record)]
+        inner = [(f"{prefix}{name}.", part) for name, part in modules.items() if isinstance(part, PickledObject)]
         waiting += reversed(inner)
     return tensors

@@ -1,4 +1,4 @@
-"""z₁ = z₀ + Δz, whatever spaces z₀ and Δz are in."""
+"""Application of directions to latents, in whatever spaces the two are."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -50,24 +50,25 @@ def require_way(generator: AbstractGenerator, space: str, target: str) -> None:
 
 
 def choose_strengths(
-    directions: Mapping[str, AbstractDirection], said: int | Sequence[float] | Mapping[str, object], beyond: bool
+    directions: Mapping[str, AbstractDirection], strengths: int | Sequence[float] | Mapping[str, object], beyond: bool
 ) -> dict[str, list[float]]:
     """The strengths for each direction.
 
     Arguments:
-        said: A count, spread over each direction's useful range; a list for all of them; or a mapping from names to
-            counts, lists or single numbers with a decimal point, where directions that it leaves out get seven.
+        strengths: A count, spread over each direction's useful range; a list for all of them; or a mapping from names
+            to counts, lists or single numbers with a decimal point, where directions that it leaves out get seven.
         beyond: Whether strengths outside of the useful range are allowed.
 
     Raises:
         ValueError: An unknown name, no strength at all, or one outside of the useful range; one sentence.
     """
-    if isinstance(said, Mapping):
-        if unknown := [name for name in said if name not in directions]:
+    if isinstance(strengths, Mapping):
+        if unknown := [name for name in strengths if name not in directions]:
             raise ValueError(f"strengths.{unknown[0]}: there is no such direction; these are: {', '.join(directions)}")
     chosen = {}
     for name, direction in directions.items():
-        label, own = direction.label, said.get(name, 7) if isinstance(said, Mapping) else said
+        label = direction.label
+        own = strengths.get(name, 7) if isinstance(strengths, Mapping) else strengths
         values = list_strengths(name, label, own)
         slack = 1e-6 * max(1.0, abs(label.low), abs(label.high))  # of numbers that were float32
         outside = [value for value in values if not label.low - slack <= value <= label.high + slack]
@@ -80,12 +81,12 @@ def choose_strengths(
     return chosen
 
 
-def list_strengths(name: str, label: Label, said: object) -> list[float]:
+def list_strengths(name: str, label: Label, value: object) -> list[float]:
     """The strengths that a count, a list or a single number with a decimal point stands for."""
-    if isinstance(said, int) and not isinstance(said, bool):
-        values = label.strengths(max(said, 0)).tolist()
+    if isinstance(value, int) and not isinstance(value, bool):
+        values = label.strengths(max(value, 0)).tolist()
     else:
-        values = said if isinstance(said, list | tuple) else [said]
+        values = value if isinstance(value, list | tuple) else [value]
     wrong = [value for value in values if isinstance(value, bool) or not isinstance(value, int | float)]
     if wrong := wrong or [value for value in values if not math.isfinite(value)]:
         raise ValueError(

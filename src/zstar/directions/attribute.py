@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zstar.annotations.base import AbstractAnnotation, Annotated
+from zstar.annotations.base import AbstractAnnotation, ScoredLatents
 from zstar.config.constraints import Within, require
 from zstar.directions.base import AbstractFinder, Label
-from zstar.directions.exemplars import Exemplars, chosen, exemplars, flat
+from zstar.directions.exemplars import Exemplars, choose, exemplars, flat
 from zstar.directions.linear import Linear, in_units_of_prior
 from zstar.spaces.base import AbstractSpace
 
@@ -52,7 +52,7 @@ class Attribute(AbstractFinder):
     def find(self, space: AbstractSpace) -> dict[str, Linear]:
         annotated = self.annotation.annotate(space)
         groups = {}
-        for name in chosen(annotated, self.attributes, KEY):
+        for name in choose(annotated, self.attributes, KEY):
             try:
                 groups[name] = exemplars(annotated, name, self.share, KEY)
             except ValueError:
@@ -62,19 +62,19 @@ class Attribute(AbstractFinder):
             raise ValueError(f"{KEY}.attributes: no attribute has exemplars with and without it; label more images")
         return {name: self._direction(space, annotated, name, group) for name, group in groups.items()}
 
-    def _direction(self, space: AbstractSpace, annotated: Annotated, name: str, group: Exemplars) -> Linear:
+    def _direction(self, space: AbstractSpace, annotated: ScoredLatents, name: str, group: Exemplars) -> Linear:
         vector = difference(annotated, group)
         if not vector.norm() > 0:
             raise ValueError(f"{KEY}.attributes: both groups of '{name}' have the same mean; leave it out")
-        found = {"method": "attribute", "share": self.share, "exemplars": [len(group.high), len(group.low)]}
+        settings = {"method": "attribute", "share": self.share, "exemplars": [len(group.high), len(group.low)]}
         label = Label(
             meaning=f"more {name}",
-            found={**found, **annotated.origin},
+            found={**settings, **annotated.origin},
             scores={"auc": self._separation(annotated, group.shuffled(self.seed))},
         )
         return Linear(space.name, in_units_of_prior(space, vector.view(space.shape).float()), label)
 
-    def _separation(self, annotated: Annotated, group: Exemplars) -> float:
+    def _separation(self, annotated: ScoredLatents, group: Exemplars) -> float:
         """Area under the ROC curve on each third of the exemplars by the direction of the others, averaged."""
         from sklearn.metrics import roc_auc_score  # takes a second to import
 
@@ -88,6 +88,6 @@ class Attribute(AbstractFinder):
         return sum(values) / FOLDS
 
 
-def difference(annotated: Annotated, group: Exemplars) -> Float[Tensor, " d"]:
+def difference(annotated: ScoredLatents, group: Exemplars) -> Float[Tensor, " d"]:
     """Mean of the one group minus mean of the other."""
     return flat(annotated, group.high).mean(dim=0) - flat(annotated, group.low).mean(dim=0)

@@ -1,4 +1,4 @@
-"""The protocols of directions: what moves a latent, and what finds such a thing."""
+"""The protocols of directions and of their finders."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ from zstar.spaces.base import AbstractSpace
 
 @dataclass(frozen=True)
 class Label:
-    """What is known of a direction besides its numbers.
+    """The facts about a direction beside its numbers.
 
     Attributes:
-        meaning: What a positive α does, in words.
-        unit: What α counts, e.g. ``"octaves"``, or ``"σ"`` for standard deviations of the prior along the direction.
+        meaning: The effect of a positive α, in words.
+        unit: Unit of α, e.g. ``"octaves"``, or ``"σ"`` for standard deviations of the prior along the direction.
         low, high: The useful range of α.
         found: How it was found: the method and its settings, plain values.
-        scores: What was measured of it, by name.
+        scores: Measurements of it, by name.
     """
 
     meaning: str = ""

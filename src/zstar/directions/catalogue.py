@@ -1,4 +1,4 @@
-"""Which style channels act in which region of an image."""
+"""Contributions of style channels to regions of an image."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ BATCH = 32
 
 
 class Regions:
-    """Sums over samples from which the contribution of each style channel to each region is told.
+    """Sums over samples, for the contribution of each style channel to each region.
 
     The style of a layer scales the channels that go *into* its convolution, so the activations looked at are those.
     """
@@ -23,7 +23,7 @@ class Regions:
         self.sums: dict[str, Tensor] = {}
 
     def add(self, inputs: dict[str, Tensor], regions: Float[Tensor, "b k h w"]) -> None:
-        """One more batch: what goes into each layer, and to which part each pixel belongs to each region."""
+        """One more batch: the inputs of each layer, and the part of each pixel that belongs to each region."""
         for name, x in inputs.items():
             # Regions are finer than most layers: a coarse pixel belongs to each in the part that it covers of it.
             u = F.adaptive_avg_pool2d(regions, x.shape[-2:]).double()
@@ -32,7 +32,7 @@ class Regions:
             self.sums[name] = self.sums.get(name, 0.0) + torch.stack(parts).cpu()
 
     def shares(self, name: str, chosen: Sequence[int]) -> Float[Tensor, " c"]:
-        """How much more the channels of a layer do in some regions together than elsewhere, from 0 to 1; ½ for no more.
+        """Activity of a layer's channels in some regions together beside that elsewhere, from 0 to 1; ½ for the same.
 
         Collins et al. 2020, eq. 2: squared activations, of zero mean and unit variance for each channel, summed over
         a region. Here they are averaged over it and put in proportion to the average outside, so that a small region
@@ -60,15 +60,15 @@ def catalogue(
     """Contributions over samples of the prior.
 
     Arguments:
-        members: Images, and the layer called ``read``, → what part of each pixel belongs to each region, [b, k, h, w].
+        members: Images, and feature layers by name, → the part of each pixel that belongs to each region, [b, k, h, w].
         layers: Names of styles.
         read: A feature layer that ``members`` looks at.
     """
     regions = Regions()
     for latents in batches(generator, samples, seed):
-        with inputs_of(generator, layers) as inputs, generator.reading(*[read] if read else []) as seen:
+        with inputs_of(generator, layers) as inputs, generator.reading(*[read] if read else []) as features:
             images = generator.synthesize(latents, "z")
-        regions.add(inputs, members(images, seen))
+        regions.add(inputs, members(images, features))
     return regions
 
 
@@ -81,16 +81,16 @@ def batches(generator: StyleGAN2, samples: int, seed: int) -> Iterator[Tensor]:
 
 @contextmanager
 def inputs_of(generator: StyleGAN2, layers: list[str]) -> Iterator[dict[str, Tensor]]:
-    """Within the context, each synthesis stores in the dict what goes into the convolutions of these styles."""
-    seen: dict[str, Tensor] = {}
+    """Within the context, each synthesis stores the inputs of the convolutions of these styles in the dict."""
+    inputs: dict[str, Tensor] = {}
     handles = [
         generator.synthesis.get_submodule(name).register_forward_pre_hook(
-            lambda _m, inputs, name=name: seen.__setitem__(name, inputs[0])
+            lambda _m, values, name=name: inputs.__setitem__(name, values[0])
         )
         for name in layers
     ]
     try:
-        yield seen
+        yield inputs
     finally:
         for handle in handles:
             handle.remove()

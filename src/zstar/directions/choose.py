@@ -1,4 +1,4 @@
-"""The directions that a configuration names, found."""
+"""Directions from a configuration."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -20,20 +20,20 @@ def make_annotation(plain: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def asks(node: Mapping[str, Any]) -> bool:
-    """Whether what a node builds needs an annotation."""
+    """Whether the target of a node needs an annotation."""
     return "annotation" in inspect.signature(resolve(node["_target_"])).parameters
 
 
 def find_directions(
     nodes: Mapping[str, Any], space: AbstractSpace, objects: Mapping[str, Any], only: Sequence[str] | None = None
 ) -> dict[str, AbstractDirection]:
-    """Whatever the chosen finders find, by name, which the finder's comes before where several find one of a name.
+    """The directions of the chosen finders by name, after the finder's name where several have one of the same name.
 
     Arguments:
         nodes: The group ``direction`` of a configuration.
         space: Where directions are sought that have no space of their own.
-        objects: What finders may ask for by name, as :func:`make_annotation` gives it.
-        only: Names of those that are wanted; all if not given.
+        objects: Objects that finders may ask for by name, as :func:`make_annotation` gives it.
+        only: Names of those to keep; all by default.
     """
     every = [
         (finder, name, direction)
@@ -41,9 +41,9 @@ def find_directions(
         for name, direction in offer(node, **objects).find(space).items()
     ]
     names = [name for _, name, _ in every]
-    found = {f"{f}-{name}" if names.count(name) > 1 else name: direction for f, name, direction in every}
+    directions = {f"{f}-{name}" if names.count(name) > 1 else name: direction for f, name, direction in every}
     if only is None:
-        return found
-    if unknown := [name for name in only if name not in found]:
-        raise ValueError(f"only: no direction is called '{unknown[0]}'; these were found: {', '.join(found)}")
-    return {name: found[name] for name in only}
+        return directions
+    if unknown := [name for name in only if name not in directions]:
+        raise ValueError(f"only: no direction is called '{unknown[0]}'; these were found: {', '.join(directions)}")
+    return {name: directions[name] for name in only}

@@ -1,4 +1,4 @@
-"""Spherical k-means: groups of vectors that point the same way."""
+"""Spherical k-means: clusters of vectors by their angles."""
 
 import torch
 from jaxtyping import Float, Int

@@ -1,4 +1,4 @@
-"""Exemplars of an attribute: which latents have it, which have not."""
+"""Exemplars of an attribute: latents with it, and latents without."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from zstar.annotations.base import Annotated
+from zstar.annotations.base import ScoredLatents
 
 
 @dataclass(frozen=True)
 class Exemplars:
-    """Two groups of latents, as rows of :attr:`Annotated.latents`.
+    """Two groups of latents, as rows of :attr:`ScoredLatents.latents`.
 
     Attributes:
         high, low: Rows that have most of the attribute, and least.
@@ -29,7 +29,7 @@ class Exemplars:
         return Exemplars(high, low, self.middle)
 
 
-def exemplars(annotated: Annotated, name: str, share: float, key: str, least: int = 3, floor: int = 0) -> Exemplars:
+def exemplars(annotated: ScoredLatents, name: str, share: float, key: str, least: int = 3, floor: int = 0) -> Exemplars:
     """The groups of an attribute: the two classes of a label, or the ends of a score. Unknown scores (NaN) are out.
 
     Arguments:
@@ -48,8 +48,10 @@ def exemplars(annotated: Annotated, name: str, share: float, key: str, least: in
     values = scores[known]
     distinct = values.unique()
     if len(distinct) < 2:
-        said = f"is {distinct[0]:g} for all {len(values)} images" if len(values) else "is known for no image"
-        raise ValueError(f"{key}.attributes: '{name}' {said}, so there are no two groups; leave it out, or label more")
+        problem = f"is {distinct[0]:g} for all {len(values)} images" if len(values) else "is known for no image"
+        raise ValueError(
+            f"{key}.attributes: '{name}' {problem}, so there are no two groups; leave it out, or label more"
+        )
     if len(distinct) == 2:
         high, low = known[values == distinct[1]], known[values == distinct[0]]
         middle = float(distinct.mean())
@@ -71,8 +73,8 @@ def exemplars(annotated: Annotated, name: str, share: float, key: str, least: in
     return Exemplars(high, low, middle)
 
 
-def chosen(annotated: Annotated, attributes: list[str] | None, key: str) -> list[str]:
-    """The attributes asked for, or all of them; asking for none, or for one that is not there, is an error."""
+def choose(annotated: ScoredLatents, attributes: list[str] | None, key: str) -> list[str]:
+    """The chosen attributes, by default all; an empty list, or a name that is not there, is an error."""
     if attributes is None:
         return list(annotated.names)
     if not attributes:
@@ -84,6 +86,6 @@ def chosen(annotated: Annotated, attributes: list[str] | None, key: str) -> list
     return list(attributes)
 
 
-def flat(annotated: Annotated, rows: Int[Tensor, " m"]) -> Float[Tensor, "m d"]:
+def flat(annotated: ScoredLatents, rows: Int[Tensor, " m"]) -> Float[Tensor, "m d"]:
     """Latents of these rows as plain vectors, in double precision."""
     return annotated.latents[rows].flatten(1).double()

@@ -1,4 +1,4 @@
-"""Directions that were found before."""
+"""Directions from a file."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from zstar.spaces.base import AbstractSpace
 
 
 class File(AbstractFinder):
-    """The directions in a file that ``task=direction`` wrote, or some of them, in the spaces that they are of.
+    """The directions in a file that ``task=direction`` wrote, or some of them, each in its own space.
 
     Arguments:
         path: A safetensors file with its JSON card beside it, or the name of a shipped one.
@@ -22,9 +22,9 @@ class File(AbstractFinder):
         self.path, self.names = path, None if names is None else list(names)
 
     def find(self, space: AbstractSpace) -> dict[str, AbstractDirection]:
-        found = load_directions(self.path, space.generator)
+        directions = load_directions(self.path, space.generator)
         for name in self.names or []:
-            if name not in found:
-                choice = ", ".join(found)
+            if name not in directions:
+                choice = ", ".join(directions)
                 raise ValueError(f"direction.file.names: there is no '{name}' in {self.path}; choose from {choice}")
-        return found if self.names is None else {name: found[name] for name in self.names}
+        return directions if self.names is None else {name: directions[name] for name in self.names}

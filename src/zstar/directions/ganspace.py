@@ -17,7 +17,7 @@ KEY, WIDEST, CHUNK = "direction.ganspace", 4096, {False: 10_000, True: 32}
 
 
 class GANSpace(AbstractFinder):
-    """What varies most, without any labels (Härkönen et al. 2020, https://arxiv.org/abs/2004.02546).
+    """Principal components, without any labels (Härkönen et al. 2020, https://arxiv.org/abs/2004.02546).
 
     Principal components of w, exact, from a streamed covariance; or, with ``layer``, of that layer's activations, each
     carried to the latents by least squares, U = argmin ‖U·a − v‖². Choose a layer where the prior is the same in every
@@ -68,12 +68,12 @@ class GANSpace(AbstractFinder):
             moved = (moments.cross @ vectors.T / values).T
         else:
             moved = vectors * values[:, None].sqrt()
-        found = {"method": "ganspace", "layer": self.layer, "rows": self.rows, "samples": self.samples}
+        settings = {"method": "ganspace", "layer": self.layer, "rows": self.rows, "samples": self.samples}
         directions = {}
         for index, vector in enumerate(moved):
             label = Label(
                 meaning=f"principal component {index} of {self.layer or source}",
-                found=found,
+                found=settings,
                 scores={"explained": float(values[index] / covariance.trace())},
             )
             directions[f"ganspace_{index}"] = self._direction(space, source, signed(vector), label)
@@ -113,9 +113,9 @@ class GANSpace(AbstractFinder):
             left -= len(latents)
             activations = latents
             if self.layer:
-                with generator.reading(self.layer) as seen:
+                with generator.reading(self.layer) as features:
                     generator.synthesize(latents, source)
-                activations = averaged(seen[self.layer])
+                activations = averaged(features[self.layer])
             yield latents.flatten(1).cpu(), activations.flatten(1).cpu()
 
     def _direction(self, space: AbstractSpace, source: str, vector: Tensor, label: Label) -> Linear:

@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zstar.annotations.base import AbstractAnnotation, Annotated
+from zstar.annotations.base import AbstractAnnotation, ScoredLatents
 from zstar.config.constraints import POSITIVE, Within, require
 from zstar.directions.base import AbstractFinder, Label
-from zstar.directions.exemplars import Exemplars, chosen, exemplars, flat
+from zstar.directions.exemplars import Exemplars, choose, exemplars, flat
 from zstar.directions.linear import Linear, in_units_of_prior
 from zstar.spaces.base import AbstractSpace
 
@@ -64,18 +64,18 @@ class InterFaceGAN(AbstractFinder):
         self.conditional = {name: list(others) for name, others in (conditional or {}).items()}
         for name, others in self.conditional.items():
             if not others or name in others:
-                said = f"{KEY}.conditional.{name}: {others}"
-                raise ValueError(f"{said} is no list of other attributes; name those that are not to change with it")
+                value = f"{KEY}.conditional.{name}: {others}"
+                raise ValueError(f"{value} is no list of other attributes; name those that are not to change with it")
             if self.attributes is not None and name not in self.attributes:
                 raise ValueError(f"{KEY}.conditional: '{name}' is not in {KEY}.attributes; add it there, or drop it")
 
     def find(self, space: AbstractSpace) -> dict[str, Linear]:
         annotated = self.annotation.annotate(space)
         needed = {name for names in self.conditional.items() for name in (names[0], *names[1])}
-        asked = chosen(annotated, self.attributes, KEY)
-        chosen(annotated, sorted(needed) or None, KEY)
+        names = choose(annotated, self.attributes, KEY)
+        choose(annotated, sorted(needed) or None, KEY)
         normals, scores = {}, {}
-        for name in [*asked, *sorted(needed.difference(asked))]:
+        for name in [*names, *sorted(needed.difference(names))]:
             try:
                 group = exemplars(annotated, name, self.share, KEY, least=4, floor=self.least)
             except ValueError:
@@ -85,21 +85,21 @@ class InterFaceGAN(AbstractFinder):
             normals[name], scores[name] = self._boundary(annotated, name, group.shuffled(self.seed))
         if not normals:
             raise ValueError(f"{KEY}.attributes: no attribute has exemplars with and without it; label more images")
-        found = {}
-        for name in (name for name in asked if name in normals):
+        directions = {}
+        for name in (name for name in names if name in normals):
             others = self.conditional.get(name, [])
             normal = without(normals[name], [normals[other] for other in others])
             if normal.norm() < 1e-3:
-                said = f"{KEY}.conditional.{name}: nothing of it is left without {', '.join(others)}"
-                raise ValueError(f"{said}; drop one of them")
+                problem = f"{KEY}.conditional.{name}: nothing of it is left without {', '.join(others)}"
+                raise ValueError(f"{problem}; drop one of them")
             settings = {"method": "interfacegan", "share": self.share, "C": self.C, "conditional": others}
             meaning = f"more {name}" + (f", the same {', '.join(others)}" if others else "")
             label = Label(meaning=meaning, found={**settings, **annotated.origin}, scores=scores[name])
             vector = in_units_of_prior(space, normal.view(space.shape).float())
-            found[name] = Linear(space.name, vector, label)
-        return found
+            directions[name] = Linear(space.name, vector, label)
+        return directions
 
-    def _boundary(self, annotated: Annotated, name: str, group: Exemplars) -> tuple[Tensor, dict[str, float]]:
+    def _boundary(self, annotated: ScoredLatents, name: str, group: Exemplars) -> tuple[Tensor, dict[str, float]]:
         """Unit normal, towards more of the attribute, and how well the boundary tells the groups apart."""
         from sklearn.metrics import balanced_accuracy_score  # takes a second to import
         from sklearn.svm import SVC
@@ -119,14 +119,14 @@ class InterFaceGAN(AbstractFinder):
         return normal / normal.norm().clamp_min(1e-12), scores
 
 
-def _pairs(annotated: Annotated, sides: list[Tensor]) -> tuple[np.ndarray, np.ndarray]:
+def _pairs(annotated: ScoredLatents, sides: list[Tensor]) -> tuple[np.ndarray, np.ndarray]:
     """Latents and 1 or 0 for the side that they are on."""
     high, low = sides
     return flat(annotated, torch.cat([high, low])).numpy(), np.array([1] * len(high) + [0] * len(low))
 
 
 def without(normal: Float[Tensor, " d"], others: Sequence[Float[Tensor, " d"]]) -> Float[Tensor, " d"]:
-    """What is left of a unit normal orthogonal to any number of others, which may depend on each other; not scaled."""
+    """The part of a unit normal orthogonal to any number of others, which may depend on each other; not scaled."""
     if not others:
         return normal
     span, sizes, _ = torch.linalg.svd(torch.stack(list(others), dim=1), full_matrices=False)

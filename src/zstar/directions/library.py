@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from zstar.checkpoints import cards, io
+from zstar.config.reasons import reason
 from zstar.config.signatures import annotations, fits
 from zstar.directions.base import AbstractDirection, Label
 from zstar.generators.base import AbstractGenerator
@@ -17,19 +18,19 @@ from zstar.generators.base import AbstractGenerator
 def pack_directions(
     directions: Mapping[str, AbstractDirection], generator: AbstractGenerator
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors of a file, and its card: the generator's hash, and for each direction its space, what is known of it,
-    and what rebuilds it."""
+    """The tensors of a file, and its card: the generator's hash, and for each direction its space, its label and the
+    settings that rebuild it."""
     tensors: dict[str, Tensor] = {}
-    said: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     for name, direction in directions.items():
         own, settings = direction.pack()
         tensors |= {f"{name}/{key}": value for key, value in own.items()}
         kind = type(direction)
-        said[name] = {
+        entries[name] = {
             "_target_": f"{kind.__module__}.{kind.__qualname__}", "space": direction.space, **asdict(direction.label),
             "settings": settings,
         }  # fmt: skip
-    return tensors, {"kind": "directions", "generator": generator.fingerprint(), "directions": said}
+    return tensors, {"kind": "directions", "generator": generator.fingerprint(), "directions": entries}
 
 
 def save_directions(
@@ -45,7 +46,7 @@ def load_directions(path: str | Path, generator: AbstractGenerator) -> dict[str,
 
     Arguments:
         path: A safetensors file with its JSON card beside it, or the name of a shipped one.
-        generator: What they are to be applied to.
+        generator: The generator to apply them to.
 
     Raises:
         ValueError: The card is missing, is not one of directions, is that of another generator, or can't be used; one
@@ -61,31 +62,30 @@ def load_directions(path: str | Path, generator: AbstractGenerator) -> dict[str,
             f"direction: {file} is for the generator {str(card.get('generator'))[:12]}…, and this one is {here[:12]}…; "
             "choose that generator, or directions of this one"
         )
-    tensors, found = io.load_weights(file), {}
+    tensors, directions = io.load_weights(file), {}
     try:
-        for name, said in card["directions"].items():
+        for name, entry in card["directions"].items():
             own = {key[len(name) + 1 :]: value for key, value in tensors.items() if key.rpartition("/")[0] == name}
-            found[name] = _unpack(said, own, generator)
+            directions[name] = _unpack(entry, own, generator)
     except Exception as error:  # a card can say anything
-        reason = f"it has no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
-        reason = reason.splitlines()[0]
-        raise ValueError(f"direction: the card {io.card_path(file)} cannot be used: {reason}") from None
-    return found
+        problem = f"it has no {error}" if isinstance(error, KeyError) else reason(error)
+        raise ValueError(f"direction: the card {io.card_path(file)} cannot be used: {problem}") from None
+    return directions
 
 
-def _unpack(said: dict[str, Any], tensors: dict[str, Tensor], generator: AbstractGenerator) -> AbstractDirection:
+def _unpack(entry: dict[str, Any], tensors: dict[str, Tensor], generator: AbstractGenerator) -> AbstractDirection:
     """One direction from its entry on the card."""
-    kind, hints = cards.named(said["_target_"], AbstractDirection), annotations(Label)
-    known = {field.name: said[field.name] for field in fields(Label) if field.name in said}
+    kind, hints = cards.named(entry["_target_"], AbstractDirection), annotations(Label)
+    known = {field.name: entry[field.name] for field in fields(Label) if field.name in entry}
     for key, value in known.items():
         if not fits(value, hints[key]):
             raise ValueError(f"{key} is {repr(value)[:40]}, which is of another type")
-    shape = generator.shape(said["space"])
-    direction = kind.unpack(said["space"], Label(**known), tensors, said["settings"])
+    shape = generator.shape(entry["space"])
+    direction = kind.unpack(entry["space"], Label(**known), tensors, entry["settings"])
     try:
         fine = direction.move(torch.zeros(1, *shape), torch.ones(1)).shape == (1, *shape)
     except (RuntimeError, TypeError):  # torch's, of sizes; and of whoever checks annotations
         fine = False
     if not fine:
-        raise ValueError(f"its tensors do not move latents of {said['space']}, {shape}")
+        raise ValueError(f"its tensors do not move latents of {entry['space']}, {shape}")
     return direction

@@ -1,4 +1,4 @@
-"""z + αw."""
+"""Linear directions: z + αw."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Editing in Style: one part of the image becomes like that of a reference."""
+"""Editing in Style: transfer of one part of a reference image."""
 
 from collections.abc import Sequence
 
@@ -82,30 +82,30 @@ class Local(AbstractFinder):
         else:
             names, members = by_cluster(generator, self.layer, self.clusters, self.samples, self.seed)
         read = None if self.annotator else self.layer
-        wanted = {name: [name] for name in names} if self.regions is None else self.regions
-        for name in (name for parts in wanted.values() for name in parts):
+        chosen = {name: [name] for name in names} if self.regions is None else self.regions
+        for name in (name for parts in chosen.values() for name in parts):
             if name not in names:
                 raise ValueError(f"{KEY}.regions: there is no '{name}'; choose from {', '.join(names)}")
-        called, reference = self._reference(generator)
+        title, reference = self._reference(generator)
         regions = catalogue(generator, members, list(generator.style_sizes), self.samples, self.seed, read)
-        found = {"method": "local", "annotator": self.annotator, "layer": read, "budget": self.budget}
-        found |= {"least": self.least, "reference": called}
+        settings = {"method": "local", "annotator": self.annotator, "layer": read, "budget": self.budget}
+        settings |= {"least": self.least, "reference": title}
         directions = {}
-        for region, parts in wanted.items():
+        for region, parts in chosen.items():
             shares = self._shares(generator, regions, [names.index(name) for name in parts])
             mask = self._mask(shares)
             if not mask.any():
                 if self.regions is not None:
-                    said = f"{KEY}.regions: no channel does more than {self.least:g} of its work in '{region}'"
-                    raise ValueError(f"{said}; lower {KEY}.least, or choose another region")
+                    problem = f"{KEY}.regions: no channel does more than {self.least:g} of its work in '{region}'"
+                    raise ValueError(f"{problem}; lower {KEY}.least, or choose another region")
                 continue
             scores = {"channels": float(mask.sum()), "contribution": float(shares[mask].mean())}
-            label = Label(f"{region} as in the reference", "of the way", 0.0, 1.0, found, scores)
+            label = Label(f"{region} as in the reference", "of the way", 0.0, 1.0, settings, scores)
             directions[f"local_{region}"] = Towards("style", reference, mask.float(), label)
         return directions
 
     def _reference(self, generator: StyleGAN2) -> tuple[str, Float[Tensor, " s"]]:
-        """What to call the reference, and its style."""
+        """The name of the reference, and its style."""
         if self.inversion is None:
             rng = torch.Generator().manual_seed(self.reference_seed)
             return f"sample of seed {self.reference_seed}", generator.sample(1, rng, space="style")[0].cpu()

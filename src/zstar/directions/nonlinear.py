@@ -1,4 +1,4 @@
-"""fⁿ(z): a step that depends on where one stands, taken n times."""
+"""Non-linear directions: fⁿ(z), a step that depends on the latent, taken n times."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Principal components in memory that does not grow with the number of samples."""
+"""Principal components in constant memory."""
 
 import numpy as np
 import torch
@@ -57,8 +57,8 @@ def sorted_eigenvectors(
         from scipy.sparse.linalg import eigsh
 
         # Iterated to machine precision; finding all of thousands to keep ten would take minutes. The start is fixed.
-        found = eigsh(matrix.numpy(), count, which="LA", v0=np.ones(len(matrix)))
-        values, vectors = (torch.from_numpy(part.copy()) for part in found)
+        pair = eigsh(matrix.numpy(), count, which="LA", v0=np.ones(len(matrix)))
+        values, vectors = (torch.from_numpy(part.copy()) for part in pair)
     else:
         values, vectors = torch.linalg.eigh(matrix)
     order = values.argsort(descending=True)[:count]

@@ -1,4 +1,4 @@
-"""Directions that others have published, for a generator of the same sizes."""
+"""Directions published by others, for a generator of the same sizes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import Literal
 import torch
 
 from zstar.directions.base import AbstractFinder, Label
-from zstar.directions.library import save_directions
 from zstar.directions.linear import Linear
 from zstar.directions.principal import in_rows
 from zstar.directions.published_files import KEY, read_published
@@ -48,19 +47,19 @@ class Published(AbstractFinder):
                 "set it to null"
             )
         name = self.space or ("w_plus" if published.vectors.ndim == 3 else space.name)
-        wanted, vectors = generator.shape(name), published.vectors
-        if name == "w_plus" and vectors.ndim == 2 and vectors.shape[1] == wanted[-1]:
+        shape, vectors = generator.shape(name), published.vectors
+        if name == "w_plus" and vectors.ndim == 2 and vectors.shape[1] == shape[-1]:
             vectors = torch.stack([in_rows(generator, vector) for vector in vectors])
-        if vectors[0].numel() != torch.Size(wanted).numel() or (vectors.ndim == 3 and vectors.shape[1:] != wanted):
+        if vectors[0].numel() != torch.Size(shape).numel() or (vectors.ndim == 3 and vectors.shape[1:] != shape):
             raise ValueError(
                 f"{KEY}.path: the vectors in {self.path} are {tuple(vectors.shape[1:])}, and latents of {name} are "
-                f"{wanted}; choose the generator that they were found for, or {KEY}.space"
+                f"{shape}; choose the generator that they were found for, or {KEY}.space"
             )
-        found = {"method": published.format, "file": Path(self.path).name}
+        settings = {"method": published.format, "file": Path(self.path).name}
         directions = {}
-        for index, called in enumerate(self._names(len(vectors))):
-            label = Label(meaning="as published", unit=published.unit, found={**found, "index": index})
-            directions[called] = Linear(name, vectors[index].view(wanted), label)
+        for index, title in enumerate(self._names(len(vectors))):
+            label = Label(meaning="as published", unit=published.unit, found={**settings, "index": index})
+            directions[title] = Linear(name, vectors[index].view(shape), label)
         return directions
 
     def _names(self, count: int) -> list[str]:
@@ -70,12 +69,3 @@ class Published(AbstractFinder):
         if not self.names or len(self.names) > count or len(set(self.names)) < len(self.names):
             raise ValueError(f"{KEY}.names: {self.names} is no list of 1 to {count} different names; mend it, or null")
         return self.names
-
-
-def import_directions(
-    path: str | Path, target: str | Path, space: AbstractSpace, names: Sequence[str] | None = None
-) -> dict[str, Linear]:
-    """Read published directions and write them as an artefact for the generator of ``space``; returns them."""
-    directions = Published(str(path), names=names).find(space)
-    save_directions(target, directions, space.generator, source=Path(path).name)
-    return directions

@@ -1,4 +1,4 @@
-"""Directions as others publish them, read without running anything in their files."""
+"""Files of published directions, read without running anything in them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,21 +11,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.checkpoints.formats import read_value
+from zstar.config.reasons import reason
 
 KEY = "direction.published"
 COMPONENTS = (("comp", "std"), ("lat_comp", "lat_stdev"), ("X_comp", "X_stdev"))  # in the order of preference
 
 
 @dataclass(frozen=True)
-class Published:
-    """What a file holds.
+class Vectors:
+    """The content of a file of directions.
 
     Attributes:
         format: ``interfacegan`` (a normal in an .npy), ``e4e`` (a tensor in a .pt), or ``ganspace`` (components with
             their standard deviations).
         vectors: ``[k, d]``, or ``[k, n, d]`` for directions with a row for each layer, in the units of the file;
             components are multiplied by their standard deviations.
-        unit: What α counts.
+        unit: Unit of α.
     """
 
     format: str
@@ -33,7 +34,7 @@ class Published:
     unit: str
 
 
-def read_published(path: str | Path) -> Published:
+def read_published(path: str | Path) -> Vectors:
     """The directions in an .npy, .npz or .pt.
 
     Raises:
@@ -54,7 +55,7 @@ def read_published(path: str | Path) -> Published:
     if vector.ndim not in (2, 3) or len(vector) != 1:
         raise ValueError(f"{KEY}.path: {path} holds {tuple(vector.shape)}, and one direction is (1, d) or (1, n, d)")
     form = "interfacegan" if isinstance(content, np.ndarray) else "e4e"
-    return Published(form, vector, "of the published vector")
+    return Vectors(form, vector, "of the published vector")
 
 
 def _read(path: Path) -> Any:
@@ -66,8 +67,9 @@ def _read(path: Path) -> Any:
         content = np.load(path, allow_pickle=False)
         return content if isinstance(content, np.ndarray) else {name: content[name] for name in content.files}
     except Exception as error:  # a damaged file can fail anywhere
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{KEY}.path: {path} is not read, because it is damaged or no numbers ({reason})") from None
+        raise ValueError(
+            f"{KEY}.path: {path} is not read, because it is damaged or no numbers ({reason(error)})"
+        ) from None
 
 
 def _tensor(path: Path, value: Any) -> Tensor:
@@ -81,10 +83,10 @@ def _tensor(path: Path, value: Any) -> Tensor:
     return value.detach().float()
 
 
-def _components(path: Path, vectors: Tensor, scales: Tensor) -> Published:
+def _components(path: Path, vectors: Tensor, scales: Tensor) -> Vectors:
     """Components as rows (with a dimension of one between, as GANSpace has it), times their standard deviations."""
     vectors = vectors.squeeze(1) if vectors.ndim == 3 and vectors.shape[1] == 1 else vectors
     if vectors.ndim != 2 or scales.shape != (len(vectors),):
         sizes = f"{tuple(vectors.shape)} with {tuple(scales.shape)}"
         raise ValueError(f"{KEY}.path: {path} holds {sizes}, and components are (k, d) with k standard deviations")
-    return Published("ganspace", vectors * scales[:, None], "σ")
+    return Vectors("ganspace", vectors * scales[:, None], "σ")

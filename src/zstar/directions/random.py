@@ -1,4 +1,4 @@
-"""Directions that mean nothing: what any other one has to beat."""
+"""Random directions: the baseline of every comparison."""
 
 from typing import Literal
 
@@ -31,7 +31,7 @@ class Random(AbstractFinder):
 
     def find(self, space: AbstractSpace) -> dict[str, Linear]:
         rng = torch.Generator().manual_seed(self.seed)
-        found = {"method": "random", "kind": self.kind, "seed": self.seed}
+        settings = {"method": "random", "kind": self.kind, "seed": self.seed}
         directions = {}
         for index in range(self.count):
             if self.kind == "prior":
@@ -39,6 +39,6 @@ class Random(AbstractFinder):
                 vector = one - other
             else:
                 vector = torch.randn(space.shape, generator=rng)
-            label = Label(meaning="nothing in particular", found=found)
+            label = Label(meaning="nothing in particular", found=settings)
             directions[f"random_{index}"] = Linear(space.name, in_units_of_prior(space, vector), label)
         return directions

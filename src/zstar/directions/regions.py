@@ -15,26 +15,21 @@ from zstar.generators.stylegan2 import StyleGAN2
 KEY, PIXELS = "direction.local", 20_000
 
 Members = Callable[[Tensor, dict[str, Tensor]], Tensor]
-"""Images, and feature layers by name, → which region each pixel belongs to, [b, k, h, w]."""
+"""Images, and feature layers by name, → the part of each pixel that belongs to each region, [b, k, h, w]."""
 
 
 def by_class(generator: StyleGAN2, annotator: str) -> tuple[list[str], Members]:
-    """The annotator's classes, and what tells them in images.
+    """The annotator's classes, and a function that finds them in images.
 
     Raises:
         ValueError: The file is no annotator's, or its images are not those that the generator makes.
     """
     network, vocabulary = load_annotator(annotator)
-    smallest = 2 ** len(network.widths)
-    if generator.channels != 3 or generator.resolution % smallest:
-        size = f"{generator.channels}×{generator.resolution}×{generator.resolution}"
-        raise ValueError(
-            f"{KEY}.annotator: {annotator} reads colour images whose size is a multiple of {smallest}, and this "
-            f"generator makes {size}; set it to null for clusters"
-        )
+    name, fix = f"{KEY}.annotator: {annotator}", "set it to null for clusters"
+    network.require_images(generator.channels, generator.resolution, name, fix)
     network.to(generator.w_avg.device)
 
-    def members(images: Tensor, seen: dict[str, Tensor]) -> Tensor:
+    def members(images: Tensor, features: dict[str, Tensor]) -> Tensor:
         return one_hot(network(images.clamp(-1, 1)).logits.argmax(dim=1), len(vocabulary.classes))
 
     return list(vocabulary.classes), members
@@ -42,7 +37,7 @@ def by_class(generator: StyleGAN2, annotator: str) -> tuple[list[str], Members]:
 
 @torch.no_grad()
 def by_cluster(generator: StyleGAN2, layer: str, clusters: int, samples: int, seed: int) -> tuple[list[str], Members]:
-    """Clusters of a layer's activations, by their numbers, and what tells them in that layer.
+    """Clusters of a layer's activations, by their numbers, and a function that finds them in that layer.
 
     Raises:
         ValueError: There is no such layer.
@@ -50,14 +45,14 @@ def by_cluster(generator: StyleGAN2, layer: str, clusters: int, samples: int, se
     generator.layer(layer)  # says which there are
     each, rng, vectors = -(-PIXELS // samples), torch.Generator().manual_seed(seed), []
     for latents in batches(generator, samples, seed):
-        with generator.reading(layer) as seen:
+        with generator.reading(layer) as features:
             generator.synthesize(latents, "z")
-        pixels = seen[layer].movedim(1, -1).flatten(0, 2).cpu()
+        pixels = features[layer].movedim(1, -1).flatten(0, 2).cpu()
         vectors.append(pixels[torch.randperm(len(pixels), generator=rng)[: each * len(latents)]])
     centres = spherical_kmeans(torch.cat(vectors), clusters, seed)
 
-    def members(images: Tensor, seen: dict[str, Tensor]) -> Tensor:
-        return one_hot(nearest_centre(seen[layer], centres), clusters)
+    def members(images: Tensor, features: dict[str, Tensor]) -> Tensor:
+        return one_hot(nearest_centre(features[layer], centres), clusters)
 
     return [str(number) for number in range(clusters)], members
 

@@ -1,4 +1,4 @@
-"""SeFa: what the first affine map stretches most."""
+"""SeFa: eigenvectors of the first affine map."""
 
 import re
 from collections.abc import Sequence
@@ -64,12 +64,12 @@ class SeFa(AbstractFinder):
             raise ValueError(f"{wrong} of the space; lower it")
         gram = _gram(matrix, self.normalize)
         values, vectors = sorted_eigenvectors(gram, self.count)
-        found = {"method": "sefa", "layers": list(names), "rows": rows, "normalize": self.normalize}
+        settings = {"method": "sefa", "layers": list(names), "rows": rows, "normalize": self.normalize}
         directions = {}
         for index in range(self.count):
             label = Label(
                 meaning=f"factor {index} of the weights",
-                found=found,
+                found=settings,
                 scores={"eigenvalue": float(values[index] / gram.trace())},
             )
             directions[f"sefa_{index}"] = _direction(space, vectors[index].float(), rows, label)
@@ -117,11 +117,11 @@ def _direction(space: AbstractSpace, vector: Float[Tensor, " d"], rows: list[int
 @torch.no_grad()
 def first_layer(space: AbstractSpace) -> tuple[list[str], Float[Tensor, "outputs d"]]:
     """Name and matrix of the linear or convolutional layer that takes latents of ``space`` as they are."""
-    generator, seen = space.generator, []
+    generator, calls = space.generator, []
     kinds = (nn.Linear, nn.modules.conv._ConvNd)
     layers = {name: layer for name, layer in generator.named_modules() if isinstance(layer, kinds)}
     handles = [
-        layer.register_forward_pre_hook(lambda _m, inputs, name=name: seen.append((name, inputs[0].detach())))
+        layer.register_forward_pre_hook(lambda _m, inputs, name=name: calls.append((name, inputs[0].detach())))
         for name, layer in layers.items()
     ]
     try:
@@ -130,12 +130,12 @@ def first_layer(space: AbstractSpace) -> tuple[list[str], Float[Tensor, "outputs
     finally:
         for handle in handles:
             handle.remove()
-    if not seen or not _same(seen[0][1], latents):
+    if not calls or not _same(calls[0][1], latents):
         raise ValueError(
             f"{KEY}: in {type(generator).__name__} no linear or convolutional layer takes the latents of {space.name} "
             "as they are; choose direction=ganspace with a layer"
         )
-    name, inputs = seen[0]
+    name, inputs = calls[0]
     size = latents[0].numel()
     basis = torch.eye(size, dtype=inputs.dtype, device=inputs.device).view(size, *inputs.shape[1:])
     layer = layers[name]

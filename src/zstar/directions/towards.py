@@ -1,4 +1,4 @@
-"""v + α·q⊙(r − v)."""
+"""Directions towards a reference: v + α·q⊙(r − v)."""
 
 from typing import Any
 
@@ -39,6 +39,6 @@ class Towards(AbstractDirection):
     @classmethod
     def unpack(cls, space: str, label: Label, tensors: dict[str, Tensor], settings: dict[str, Any]) -> "Towards":
         if set(tensors) != {"reference", "mask"} or settings:
-            said = ", ".join(sorted(tensors)) or "none"
-            raise ValueError(f"a direction towards a reference is two tensors, reference and mask, not {said}")
+            names = ", ".join(sorted(tensors)) or "none"
+            raise ValueError(f"a direction towards a reference is two tensors, reference and mask, not {names}")
         return cls(space, tensors["reference"], tensors["mask"], label)

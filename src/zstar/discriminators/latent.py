@@ -3,13 +3,12 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from zstar.config.constraints import POSITIVE, Within, require
-from zstar.discriminators.base import AbstractDiscriminator
+from zstar.discriminators.logistic import AbstractLogistic
 
 
-class Latent(AbstractDiscriminator):
+class Latent(AbstractLogistic):
     """e4e's latent discriminator (Tov et al. 2021, https://arxiv.org/abs/2102.02766): an MLP on single style codes.
 
     It tells codes that the mapping network gives from codes that an encoder gives, one row of w_plus at a time. The
@@ -26,7 +25,7 @@ class Latent(AbstractDiscriminator):
         r1_every: Steps between two penalties; each counts that many times.
     """
 
-    judges = "latents"
+    inputs = "latents"
     mean: Tensor
 
     def __init__(
@@ -38,13 +37,12 @@ class Latent(AbstractDiscriminator):
         r1_gamma: float = 10.0,
         r1_every: int = 16,
     ) -> None:
-        super().__init__()
+        super().__init__(r1_gamma, r1_every)
         hidden = len(mean) if hidden is None else hidden
-        require("discriminator", Within(1), hidden=hidden, layers=layers, r1_every=r1_every)
-        require("discriminator", Within(0), r1_gamma=r1_gamma)
+        require("discriminator", Within(1), hidden=hidden, layers=layers)
         require("discriminator", POSITIVE, spread=spread)
         self.register_buffer("mean", mean.detach().clone().float())
-        self.spread, self.r1_gamma, self.r1_every = spread, r1_gamma, r1_every
+        self.spread = spread
         body: list[nn.Module] = []
         for layer in range(layers - 1):
             body += [nn.Linear(hidden if layer else len(mean), hidden), nn.LeakyReLU(0.2)]
@@ -54,27 +52,14 @@ class Latent(AbstractDiscriminator):
         """Codes in units of the prior: all of this discriminator trains."""
         return [(latents - self.mean) / self.spread]
 
-    def judge(self, features: list[Tensor]) -> list[Tensor]:
+    def logits(self, features: list[Tensor]) -> list[Tensor]:
         """One logit per code, kept out of mixed precision, where the distances between codes are lost."""
         codes = features[0]
         with torch.autocast(codes.device.type, enabled=False):
             return [self.body(codes.float())]
 
-    def loss(self, real: list[Tensor], fake: list[Tensor]) -> Float[Tensor, ""]:
-        """Logistic loss."""
-        return F.softplus(-real[0]).mean() + F.softplus(fake[0]).mean()
-
-    def generator_loss(self, fake: list[Tensor]) -> Float[Tensor, ""]:
-        """Non-saturating logistic loss."""
-        return F.softplus(-fake[0]).mean()
-
-    def penalty(self, latents: Float[Tensor, "b width"], step: int, rng: torch.Generator) -> Tensor | None:
-        """R1, every ``r1_every`` steps."""
-        if self.r1_gamma == 0 or step % self.r1_every:
-            return None
+    def gradient(self, latents: Float[Tensor, "b width"], rng: torch.Generator) -> Float[Tensor, " b"]:
+        """‖∇D‖² at each code, exact, in units of the prior."""
         codes = self.features(latents)[0].detach().requires_grad_(True)
-        (slope,) = torch.autograd.grad(self.judge([codes])[0].sum(), codes, create_graph=True)
-        return slope.square().sum(dim=1).mean() * (self.r1_gamma / 2 * self.r1_every)
-
-    def refresh(self) -> None:
-        """Nothing to prepare."""
+        (slope,) = torch.autograd.grad(self.logits([codes])[0].sum(), codes, create_graph=True)
+        return slope.square().sum(dim=1)

@@ -83,9 +83,9 @@ class Projected(AbstractDiscriminator):
             mixed[level - 1] = mixed[level - 1] + F.interpolate(x, scale_factor=2, mode="bilinear")
         return mixed
 
-    def judge(self, features: list[Tensor]) -> list[Tensor]:
+    def logits(self, features: list[Tensor]) -> list[Tensor]:
         """Logits of all cells, one tensor per scale."""
-        return [judge(x).flatten(1).float() for judge, x in zip(self.heads, features, strict=True)]
+        return [head(x).flatten(1).float() for head, x in zip(self.heads, features, strict=True)]
 
     def loss(self, real: list[Tensor], fake: list[Tensor]) -> Float[Tensor, ""]:
         """Hinge loss, meaned over cells and summed over heads."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zstar.config.constraints import POSITIVE, Within, require
-from zstar.discriminators.base import AbstractDiscriminator
+from zstar.discriminators.logistic import AbstractLogistic
 
 
 class EqualConv(nn.Module):
@@ -41,7 +41,7 @@ class Block(nn.Module):
         return (F.avg_pool2d(self.convolutions(x), 2) + self.skip(F.avg_pool2d(x, 2))) * math.sqrt(0.5)
 
 
-class StyleGAN2(AbstractDiscriminator):
+class StyleGAN2(AbstractLogistic):
     """Residual discriminator with minibatch standard deviation (Karras et al. 2020, https://arxiv.org/abs/1912.04958).
 
     Non-saturating logistic loss with the R1 penalty (Mescheder et al., https://arxiv.org/abs/1801.04406) on real images
@@ -71,12 +71,11 @@ class StyleGAN2(AbstractDiscriminator):
         r1: Literal["exact", "finite"] = "exact",
         r1_sigma: float = 0.01,
     ) -> None:
-        super().__init__()
+        super().__init__(r1_gamma, r1_every)
         if resolution < 8 or resolution & (resolution - 1):
             raise ValueError(f"discriminator.resolution: {resolution} is no power of two from 8 on; choose e.g. 64")
-        require("discriminator", Within(1), channels=channels, channel_max=channel_max, group=group, r1_every=r1_every)
+        require("discriminator", Within(1), channels=channels, channel_max=channel_max, group=group)
         require("discriminator", Within(resolution), channel_base=channel_base)  # else the first layer has no channels
-        require("discriminator", Within(0), r1_gamma=r1_gamma)
         require("discriminator", POSITIVE, r1_sigma=r1_sigma)
         sizes = [resolution // 2**i for i in range(int(math.log2(resolution)) - 1)]
         widths = [min(channel_base // size, channel_max) for size in sizes]
@@ -85,14 +84,14 @@ class StyleGAN2(AbstractDiscriminator):
         self.last = EqualConv(widths[-1] + 1, widths[-1], 3)
         self.read = nn.Sequential(nn.Flatten(), nn.Linear(widths[-1] * 16, widths[-1]), nn.LeakyReLU(0.2))
         self.logit = nn.Linear(widths[-1], 1)
-        self.group, self.r1_gamma, self.r1_every, self.r1, self.r1_sigma = group, r1_gamma, r1_every, r1, r1_sigma
+        self.group, self.r1, self.r1_sigma = group, r1, r1_sigma
         self.to(memory_format=torch.channels_last)
 
     def features(self, images: Float[Tensor, "b c h w"]) -> list[Tensor]:
         """The images: all of this discriminator trains."""
         return [images.contiguous(memory_format=torch.channels_last)]
 
-    def judge(self, features: list[Tensor]) -> list[Tensor]:
+    def logits(self, features: list[Tensor]) -> list[Tensor]:
         """One logit per image."""
         x = self.blocks(self.stem(features[0]))
         x = self.last(torch.cat([x, self._spread(x)], dim=1))
@@ -106,20 +105,6 @@ class StyleGAN2(AbstractDiscriminator):
         spread = (groups.var(dim=1, correction=0) + 1e-8).sqrt().mean(dim=(1, 2, 3))
         return spread.repeat_interleave(self.group)[:, None, None, None].expand(-1, 1, *x.shape[2:]).to(x.dtype)
 
-    def loss(self, real: list[Tensor], fake: list[Tensor]) -> Float[Tensor, ""]:
-        """Logistic loss."""
-        return F.softplus(-real[0]).mean() + F.softplus(fake[0]).mean()
-
-    def generator_loss(self, fake: list[Tensor]) -> Float[Tensor, ""]:
-        """Non-saturating logistic loss."""
-        return F.softplus(-fake[0]).mean()
-
-    def penalty(self, images: Float[Tensor, "b c h w"], step: int, rng: torch.Generator) -> Tensor | None:
-        """R1, every ``r1_every`` steps."""
-        if self.r1_gamma == 0 or step % self.r1_every:
-            return None
-        return self.gradient(images, rng).mean() * (self.r1_gamma / 2 * self.r1_every)
-
     def gradient(self, images: Float[Tensor, "b c h w"], rng: torch.Generator) -> Float[Tensor, " b"]:
         """‖∇D‖² at each image, exact or estimated from one random direction."""
         with torch.autocast(images.device.type, enabled=False):
@@ -130,6 +115,3 @@ class StyleGAN2(AbstractDiscriminator):
             noise = torch.randn(images.shape, generator=rng).to(images.device)
             change = self(images + self.r1_sigma * noise)[0] - self(images)[0]
             return (change / self.r1_sigma).square()[:, 0]
-
-    def refresh(self) -> None:
-        """Nothing to prepare."""

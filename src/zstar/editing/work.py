@@ -26,8 +26,10 @@ def carry_out(job: EditJob, folder: Path, plain: dict[str, Any], logger: Abstrac
     write_atomic(folder / "config.yaml", lambda path: path.write_text(OmegaConf.to_yaml(plain)))
     for name in job.left_out:
         print(f"left out: {name}: its projection diverged")
-    if job.directions:
-        save_directions(folder / "directions.safetensors", job.directions, job.generator, command=command())
+    if job.pipeline.directions:
+        save_directions(
+            folder / "directions.safetensors", job.pipeline.directions, job.pipeline.generator, command=command()
+        )
     for sheet in job.sheets:
         picture = draw(job, sheet, folder)
         animate(job, sheet, folder, plain["frames"], plain["video"])
@@ -59,11 +61,11 @@ def measure(job: EditJob, count: int) -> tuple[pl.DataFrame, list[str]]:
     rows: list[tuple[str, str | None, str, float]] = []
     silent: list[str] = []
     inversion = job.inversion
-    noise: Any = {name: maps[:count] for name, maps in inversion.noise.items()} or inversion.noise_mode
-    for name, direction in job.directions.items():
+    v = {name: value[:count] for name, value in inversion.v.items()}
+    for name, direction in job.pipeline.directions.items():
         alphas = torch.tensor(sorted(job.strengths[name]), device=inversion.latent.device)
-        traversal = Traversal(name, direction, job.generator, inversion.latent[:count], inversion.space, alphas, noise)
-        for title, one in job.editability.items():
+        traversal = Traversal(name, direction, job.pipeline.generator, v, inversion.space, alphas, inversion.noise_mode)
+        for title, one in job.pipeline.editability.items():
             measured = one(traversal)
             if not measured:
                 silent.append(f"{title} of {name}")
@@ -93,9 +95,9 @@ def describe(job: EditJob, plain: dict[str, Any], rows: pl.DataFrame, paths: lis
         "combine": plain["combine"],
         "sheets": [{"name": sheet.name, "combinations": sheet.combinations} for sheet in job.sheets],
         "interpolations": paths,
-        "directions": {n: {"space": d.space, **vars(d.label)} for n, d in job.directions.items()},
+        "directions": {n: {"space": d.space, **vars(d.label)} for n, d in job.pipeline.directions.items()},
         "scores": scores,
-        "generator": job.generator.fingerprint(),
+        "generator": job.pipeline.generator.fingerprint(),
         **commit(),
         "versions": versions(),
         "machine": machine(),

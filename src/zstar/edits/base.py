@@ -1,4 +1,4 @@
-"""The protocol of edits: edit(image, α) → the edited image, and where it can be trusted."""
+"""The protocol of edits: (image, α) → the edited image and the mask of its valid pixels."""
 
 import math
 from abc import ABC, abstractmethod
@@ -18,7 +18,7 @@ class AbstractEdit(ABC):
     so that a direction walked n times by ε does what the edit does with nε.
 
     Attributes:
-        unit: What α counts, e.g. ``"octaves"``.
+        unit: Unit of α, e.g. ``"octaves"``.
         limits: The strengths that the edit is defined for at all.
 
     Arguments:
@@ -58,7 +58,7 @@ class AbstractEdit(ABC):
     def apply(
         self, images: Float[Tensor, "b c h w"], alpha: Float[Tensor, " b"]
     ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b 1 h w"]]:
-        """What an edit does: as calling it, but that α = 0 may be the identity up to rounding only."""
+        """The edit as it is called, but α = 0 may be the identity up to rounding only."""
 
     @abstractmethod
     def measure_strength(self, before: Float[Tensor, "b c h w"]) -> Callable[[Tensor], Tensor]:
@@ -67,7 +67,7 @@ class AbstractEdit(ABC):
         computed once."""
 
     def achieved(self, before: Float[Tensor, "b c h w"], after: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-        """How much of this edit leads from ``before`` to ``after``."""
+        """The strength of this edit that leads from ``before`` to ``after``."""
         return self.measure_strength(before)(after)
 
     def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, " n"]:

@@ -36,7 +36,7 @@ class Blur(AbstractPaint):
 
 
 def _spread(size: int, sigma: Float[Tensor, "b 1 1"]) -> Float[Tensor, "b n n"]:
-    """What each of ``size`` pixels in a line takes from each other one, by the cosine waves that keep their shape."""
+    """Weights of each of ``size`` pixels in a line for each other one, by the cosine waves that keep their shape."""
     place = torch.arange(size, device=sigma.device, dtype=sigma.dtype)
     angle = torch.pi / size * place[:, None]  # of wave k from pixel to pixel
     waves = torch.cos(angle * (place + 0.5)) * (2 / size) ** 0.5

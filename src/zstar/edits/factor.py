@@ -91,7 +91,7 @@ def read_factors(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
 
 @torch.no_grad()
 def _read(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
-    """What the annotator says: values in their units, somewhat beyond their ranges at times; flags as probabilities."""
+    """The annotator's outputs: values in their units, at times somewhat beyond their ranges; flags as probabilities."""
     if images.shape[1] != 3 or images.shape[2] != images.shape[3]:
         raise ValueError(
             f"edit.factor: images of {list(images.shape[1:])} are no cottages, which are square and in colour; "

@@ -1,4 +1,4 @@
-"""An edit of your own."""
+"""An edit by a function of your own."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +22,7 @@ class Function(AbstractEdit):
     Arguments:
         function: In YAML a ``_target_`` with ``_partial_: true``; further keys are further arguments of the function.
         low, high: The range of α; 0 lies within.
-        unit: What α counts, for tables and figures.
+        unit: Unit of α, for tables and figures.
 
     Errors: ``ValueError`` for a function that returns something else.
     """
@@ -50,8 +50,8 @@ class Function(AbstractEdit):
     def _compare(self, what: str, value: object, shape: torch.Size) -> None:
         if not isinstance(value, Tensor) or value.shape != shape:
             name = getattr(self.function, "func", self.function)
-            found = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            result = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise ValueError(
-                f"edit.function.function: {getattr(name, '__name__', name)} returned {found} where {what} of shape "
+                f"edit.function.function: {getattr(name, '__name__', name)} returned {result} where {what} of shape "
                 f"{list(shape)} is expected; return images, or (images, mask)"
             )

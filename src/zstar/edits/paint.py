@@ -1,4 +1,4 @@
-"""Edits that give pixels other values and leave things in their places."""
+"""The protocol of edits that change the values of pixels and not their places."""
 
 from abc import abstractmethod
 from collections.abc import Callable

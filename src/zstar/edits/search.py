@@ -1,4 +1,4 @@
-"""How much of an edit is in a pair of images, found by trying."""
+"""Measurement of an edit's strength in a pair of images, by trying."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ def search(
     nothing: ask how much there is of an edit that was aimed at. The tries are kept for any number of images.
 
     Arguments:
-        low, high: What to search; 1.5 times the range of the edit if not given, as far as its limits go.
+        low, high: Range of the search; by default 1.5 times that of the edit, as far as its limits go.
         steps: Number of strengths to try, 3 or more, evenly over the search.
     """
     least, most = edit.limits

@@ -1,4 +1,4 @@
-"""Edits that move pixels: one homography per image, and the mask of what was in the picture."""
+"""The protocol of edits that move pixels by a homography, with the mask of what was in the picture."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -26,8 +26,8 @@ class AbstractWarp(AbstractEdit):
         from kornia.geometry.transform import homography_warp  # takes seconds to import
 
         height, width = images.shape[-2:]
-        seen = torch.cat([images, torch.ones_like(images[:, :1])], dim=1)
-        moved = homography_warp(seen, self.homography(alpha, width / height), (height, width), align_corners=False)
+        padded = torch.cat([images, torch.ones_like(images[:, :1])], dim=1)
+        moved = homography_warp(padded, self.homography(alpha, width / height), (height, width), align_corners=False)
         return moved[:, :-1], (moved[:, -1:] > SEEN).to(images.dtype)
 
     def measure_strength(self, before: Float[Tensor, "b c h w"]) -> Callable[[Tensor], Tensor]:
@@ -35,7 +35,7 @@ class AbstractWarp(AbstractEdit):
 
     @abstractmethod
     def homography(self, alpha: Float[Tensor, " b"], aspect: float) -> Float[Tensor, "b 3 3"]:
-        """Where a place (x, y, 1) of the edited image is found in the image; ``aspect`` is width / height."""
+        """The map from places (x, y, 1) of the edited image to those of the image; ``aspect`` is width / height."""
 
 
 def matrix(rows: Sequence[Sequence[float | Tensor]], alpha: Float[Tensor, " b"]) -> Float[Tensor, "b 3 3"]:

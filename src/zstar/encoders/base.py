@@ -1,14 +1,40 @@
-"""The protocol of encoders E: networks that make latents from images."""
+"""The protocol of encoders E: networks from images to latents."""
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from zstar.config.constraints import Within, require
+from zstar.spaces.base import AbstractSpace
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """The images that an encoder reads and the latents that it gives.
+
+    Attributes:
+        resolution: Height and width of the images, in pixels.
+        channels: Their colour channels.
+        shape: Shape of one latent, such as ``(512,)`` in z and w or ``(18, 512)`` in w_plus.
+        mean: Mean of the prior, in that shape.
+        spread: Root mean squared distance of a latent from the mean, per coordinate.
+    """
+
+    resolution: int
+    channels: int
+    shape: tuple[int, ...]
+    mean: Float[Tensor, "..."]
+    spread: float
+
+    @classmethod
+    def of(cls, space: AbstractSpace) -> "EncoderSpec":
+        """The images of a space's generator, and its latents."""
+        generator = space.generator
+        return cls(generator.resolution, generator.channels, space.shape, space.mean, space.spread)
 
 
 class AbstractEncoder(nn.Module, ABC):
@@ -18,17 +44,14 @@ class AbstractEncoder(nn.Module, ABC):
     untrained one, whose last layer is zero, therefore gives the prior's mean.
 
     Arguments:
-        resolution: Height and width of the images, in pixels.
-        channels: Their colour channels.
-        shape: Shape of one latent, such as ``(512,)`` in z and w or ``(18, 512)`` in w_plus.
-        mean: Mean of the prior, in that shape.
-        spread: Root mean squared distance of a latent from the mean, per coordinate.
+        spec: Its images and latents.
 
     Attributes:
+        resolution, channels, shape, mean, spread: As in ``spec``.
         rows: Codes in a latent: those of w_plus, else 1.
         width: Coordinates of a code.
-        passes: How often the step is taken where nobody says otherwise.
-        iterative: Whether the step reads v and G(v); if not, a second one finds what the first one found.
+        passes: How often the step is taken by default.
+        iterative: Whether the step reads v and G(v); if not, a second one gives the same latent again.
     """
 
     mean: Tensor
@@ -36,17 +59,15 @@ class AbstractEncoder(nn.Module, ABC):
     passes: int = 1
     iterative: bool = False
 
-    def __init__(
-        self, resolution: int, channels: int, shape: Sequence[int], mean: Float[Tensor, "..."], spread: float
-    ) -> None:
+    def __init__(self, spec: EncoderSpec) -> None:
         super().__init__()
-        require("encoder", Within(8), resolution=resolution)
-        require("encoder", Within(1), channels=channels)
-        self.resolution, self.channels, self.shape = resolution, channels, tuple(shape)
+        require("encoder", Within(8), resolution=spec.resolution)
+        require("encoder", Within(1), channels=spec.channels)
+        self.resolution, self.channels, self.shape = spec.resolution, spec.channels, tuple(spec.shape)
         self.rows = self.shape[0] if len(self.shape) == 2 else 1
         self.width = math.prod(self.shape) // self.rows
-        self.register_buffer("mean", mean.detach().clone().float())
-        self.register_buffer("spread", torch.tensor(float(spread)))
+        self.register_buffer("mean", spec.mean.detach().clone().float())
+        self.register_buffer("spread", torch.tensor(float(spec.spread)))
 
     @abstractmethod
     def forward(

@@ -1,13 +1,11 @@
 """The mirror of a DCGAN's discriminator."""
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from zstar.config.constraints import POSITIVE, Within, require
-from zstar.encoders.base import AbstractEncoder
+from zstar.encoders.base import AbstractEncoder, EncoderSpec
 
 
 class IGAN(AbstractEncoder):
@@ -17,29 +15,25 @@ class IGAN(AbstractEncoder):
     mean. Its batch norm takes the statistics of each batch in training, and fixed ones afterwards.
 
     Arguments:
-        resolution, channels, shape, mean, spread: As for every encoder.
+        spec: Its images and latents.
         width: Channels after the first convolution; they double with each one, up to ``width_max``.
-        limit: Latents are ``limit``·tanh of what the network puts out, for priors that are uniform on
+        limit: Latents are ``limit``·tanh of the network's output, for priors that are uniform on
             [−``limit``, ``limit``]; null for the prior's mean plus its spread times that.
     """
 
     def __init__(
         self,
-        resolution: int,
-        channels: int,
-        shape: Sequence[int],
-        mean: Float[Tensor, "..."],
-        spread: float,
+        spec: EncoderSpec,
         width: int = 64,
         width_max: int = 512,
         limit: float | None = None,
     ) -> None:
-        super().__init__(resolution, channels, shape, mean, spread)
+        super().__init__(spec)
         require("encoder", Within(1), width=width, width_max=width_max)
         require("encoder", POSITIVE, limit=1.0 if limit is None else limit)
         self.limit = limit
         layers: list[nn.Module] = []
-        size, source = resolution, channels
+        size, source = spec.resolution, spec.channels
         while size > 4:
             target = min(width * 2 ** (len(layers) // 3), width_max)
             layers += [nn.Conv2d(source, target, 5, 2, 2, bias=False), nn.BatchNorm2d(target), nn.LeakyReLU(0.2)]

@@ -8,18 +8,20 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zstar.checkpoints import io
-from zstar.encoders.base import AbstractEncoder
+from zstar.config.reasons import reason
+from zstar.encoders.base import AbstractEncoder, EncoderSpec
+from zstar.images import require_range, to_range
 
 
 class Module(AbstractEncoder):
     """Any ``torch.nn.Module`` that maps a batch of images to a batch of latents, such as a VAE's own encoder.
 
-    Choose it for an encoder that came with its generator (VAE, VAE-GAN) or that was trained elsewhere. What it puts out
-    is the latent as it is, so there is nothing of the prior in it. It comes frozen and in ``eval()``.
+    Choose it for an encoder that came with its generator (VAE, VAE-GAN) or that was trained elsewhere. Its output is
+    the latent as it is, without the prior's mean and spread. It comes frozen and in ``eval()``.
 
     Arguments:
-        resolution, channels: Of the images, which are the generator's.
-        shape: Shape of one latent; dimensions of length one may be missing in what the network puts out, or added.
+        spec: What it is for: the generator's images, and its latents, with a prior of mean 0 and spread 1. Dimensions
+            of length one may be missing in the network's output, or added.
         network: The network; in YAML, a ``_target_`` with the class and beside it the class's own arguments. Its
             ``forward`` takes ``[b, c, h, h]``, each image by itself.
         checkpoint: A file with its state dict, or the name of a shipped one; None keeps the weights as they are.
@@ -34,22 +36,18 @@ class Module(AbstractEncoder):
 
     def __init__(
         self,
-        resolution: int,
-        channels: int,
-        shape: Sequence[int],
+        spec: EncoderSpec,
         network: nn.Module,
         checkpoint: str | None = None,
         checkpoint_key: str | None = None,
         input_range: Sequence[float] = (-1.0, 1.0),
         output: int | str | None = None,
     ) -> None:
-        super().__init__(resolution, channels, shape, torch.zeros(tuple(shape)), 1.0)
+        super().__init__(spec)
         if not isinstance(network, nn.Module):
             raise ValueError(f"encoder.network: a {type(network).__name__} is no torch.nn.Module; name such a class")
-        if len(input_range) != 2 or not input_range[0] < input_range[1]:
-            raise ValueError(f"encoder.input_range: {list(input_range)} is no range; give e.g. [-1, 1] or [0, 1]")
+        self.low, self.high = require_range("encoder.input_range", input_range)
         self.network, self.output = network, output
-        self.low, self.high = (float(value) for value in input_range)
         if checkpoint is not None:
             path = io.resolve(checkpoint)
             io.load_into(network, io.load_weights(path, checkpoint_key), path)
@@ -57,32 +55,31 @@ class Module(AbstractEncoder):
         self._try()
 
     def _try(self) -> None:
-        """Run it once, on two black images, so that what does not fit is said before any work is done."""
+        """Run it once, on two black images, so that a network that does not fit is refused before any work is done."""
         kind, size = type(self.network).__name__, (self.channels, self.resolution, self.resolution)
         device = next(self.network.parameters(), torch.empty(0)).device
         try:
             with torch.no_grad():
-                made = self.network(torch.full((2, *size), self.low, device=device))
+                output = self.network(torch.full((2, *size), self.low, device=device))
         except Exception as error:  # a network of one's own can fail in any way at images that it is not made for
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise ValueError(f"encoder.network: {kind} does not take images [b, {size}] ({reason})") from error
-        latent = self._latent(made)
+            raise ValueError(f"encoder.network: {kind} does not take images [b, {size}] ({reason(error)})") from error
+        latent = self._latent(output)
         if len(latent) != 2 or _long(latent.shape[1:]) != _long(self.shape):
             raise ValueError(
                 f"encoder.network: {kind} makes {tuple(latent.shape)} of two images, and two latents of this space are "
                 f"{(2, *self.shape)}; choose the network, or the part of its output, that goes with this generator"
             )
 
-    def _latent(self, made: Any) -> Tensor:
+    def _latent(self, output: Any) -> Tensor:
         """The part of an output that is the latent."""
-        kind, part = type(self.network).__name__, made
-        if isinstance(made, Mapping | Sequence):
-            names = list(made) if isinstance(made, Mapping) else list(range(len(made)))
+        kind, part = type(self.network).__name__, output
+        if isinstance(output, Mapping | Sequence):
+            names = list(output) if isinstance(output, Mapping) else list(range(len(output)))
             if self.output not in names:
                 choice = ", ".join(map(str, names)) or "nothing"
-                wish = "" if self.output is None else f", not {self.output}"
-                raise ValueError(f"encoder.output: {kind} gives {choice}{wish}; say which of them is the latent")
-            part = made[self.output]
+                other = "" if self.output is None else f", not {self.output}"
+                raise ValueError(f"encoder.output: {kind} gives {choice}{other}; say which of them is the latent")
+            part = output[self.output]
         elif self.output is not None:
             raise ValueError(f"encoder.output: {kind} has one output, so there is no {self.output}; set it to null")
         if not isinstance(part, Tensor) or part.ndim < 1 or not part.is_floating_point():
@@ -97,7 +94,7 @@ class Module(AbstractEncoder):
     ) -> Float[Tensor, "b ..."]:
         """Latents from the images alone."""
         if (self.low, self.high) != (-1, 1):
-            images = self.low + (images + 1) * ((self.high - self.low) / 2)
+            images = to_range(images, self.low, self.high)
         return self._latent(self.network(images)).float().reshape(len(images), *self.shape)
 
 

@@ -1,6 +1,5 @@
 """A code for each row of w_plus from a feature pyramid."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zstar.config.constraints import Within, require
-from zstar.encoders.base import AbstractEncoder
+from zstar.encoders.base import AbstractEncoder, EncoderSpec
 from zstar.encoders.trunk import Trunk
 
 # pSp gives rows 1–3 of 18 to the coarse map, 4–7 to the middle one, the others to the fine one.
@@ -23,11 +22,11 @@ class PSP(AbstractEncoder):
     code has one head, on the coarse map.
 
     Arguments:
-        resolution, channels, shape, mean, spread: As for every encoder.
+        spec: Its images and latents.
         width: Channels at half size; they double with each halving, up to ``width_max``.
         blocks: Residual blocks per size.
         pyramid: Channels of the pyramid's maps and of the heads.
-        around: What the heads' codes are added to. ``mean``: the prior's mean, as in pSp. ``first``: the first head's
+        around: The origin of the heads' codes. ``mean``: the prior's mean, as in pSp. ``first``: the first head's
             code to the mean and the others to the first row, as in e4e, where training that holds the differences
             short (``regularizer=[delta_norm]``) or opens them row by row (``task.widen_after``) keeps latents editable.
         input_size: Larger images are brought to this side first; pSp's is 256; null never.
@@ -35,11 +34,7 @@ class PSP(AbstractEncoder):
 
     def __init__(
         self,
-        resolution: int,
-        channels: int,
-        shape: Sequence[int],
-        mean: Float[Tensor, "..."],
-        spread: float,
+        spec: EncoderSpec,
         width: int = 32,
         width_max: int = 192,
         blocks: int = 2,
@@ -47,12 +42,12 @@ class PSP(AbstractEncoder):
         around: Literal["mean", "first"] = "mean",
         input_size: int | None = None,
     ) -> None:
-        super().__init__(resolution, channels, shape, mean, spread)
+        super().__init__(spec)
         if around not in ("mean", "first"):
             raise ValueError(f"encoder.around: '{around}' is unknown; choose mean or first")
         require("encoder", Within(1), pyramid=pyramid)
         self.around = around
-        self.trunk = Trunk(resolution, channels, width, width_max, blocks, input_size)
+        self.trunk = Trunk(spec.resolution, spec.channels, width, width_max, blocks, input_size)
         widths, sizes = self.trunk.widths[-3:], self.trunk.sizes[-3:]
         self.lateral = nn.ModuleList(nn.Conv2d(width, pyramid, 1) for width in widths)
         self.levels = [_level(row, self.rows, len(sizes)) for row in range(self.rows)]
@@ -72,12 +67,12 @@ class PSP(AbstractEncoder):
         return self.place(codes)
 
     def pyramid(self, maps: list[Tensor]) -> list[Tensor]:
-        """The three coarsest maps, each with what the coarser ones know added to it; fine to coarse."""
-        made: list[Tensor] = []
+        """The three coarsest maps, each with the coarser ones added to it; fine to coarse."""
+        merged: list[Tensor] = []
         for lateral, x in zip(reversed(self.lateral), reversed(maps[-3:]), strict=True):
-            below = F.interpolate(made[-1], size=x.shape[-2:], mode="bilinear", align_corners=False) if made else 0
-            made.append(lateral(x) + below)
-        return made[::-1]
+            below = F.interpolate(merged[-1], size=x.shape[-2:], mode="bilinear", align_corners=False) if merged else 0
+            merged.append(lateral(x) + below)
+        return merged[::-1]
 
 
 def head(size: int, width: int, code: int) -> nn.Sequential:
@@ -93,7 +88,7 @@ def head(size: int, width: int, code: int) -> nn.Sequential:
 
 
 def _level(row: int, rows: int, levels: int) -> int:
-    """Which map, counted fine to coarse, a row is read from."""
+    """The map, counted fine to coarse, that a row is read from."""
     place = row / rows
-    wanted = 2 if place < COARSE else 1 if place < MIDDLE else 0
-    return max(0, levels - 3 + wanted)
+    level = 2 if place < COARSE else 1 if place < MIDDLE else 0
+    return max(0, levels - 3 + level)

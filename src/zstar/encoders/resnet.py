@@ -1,12 +1,10 @@
 """One code from a residual network."""
 
-from collections.abc import Sequence
-
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from zstar.config.constraints import Within, require
-from zstar.encoders.base import AbstractEncoder
+from zstar.encoders.base import AbstractEncoder, EncoderSpec
 from zstar.encoders.trunk import Trunk
 
 
@@ -16,7 +14,7 @@ class ResNet(AbstractEncoder):
     The choice for z and w. In w_plus all rows get the same code, so what it finds there is a latent of w.
 
     Arguments:
-        resolution, channels, shape, mean, spread: As for every encoder.
+        spec: Its images and latents.
         width: Channels at half size; they double with each halving, up to ``width_max``.
         blocks: Residual blocks per size.
         hidden: Units between the coarsest map, read whole so that places are known, and the code.
@@ -25,20 +23,16 @@ class ResNet(AbstractEncoder):
 
     def __init__(
         self,
-        resolution: int,
-        channels: int,
-        shape: Sequence[int],
-        mean: Float[Tensor, "..."],
-        spread: float,
+        spec: EncoderSpec,
         width: int = 32,
         width_max: int = 192,
         blocks: int = 2,
         hidden: int = 256,
         input_size: int | None = None,
     ) -> None:
-        super().__init__(resolution, channels, shape, mean, spread)
+        super().__init__(spec)
         require("encoder", Within(1), hidden=hidden)
-        self.trunk = Trunk(resolution, channels, width, width_max, blocks, input_size)
+        self.trunk = Trunk(spec.resolution, spec.channels, width, width_max, blocks, input_size)
         flat = self.trunk.widths[-1] * self.trunk.sizes[-1] ** 2
         self.read = nn.Sequential(nn.Flatten(), nn.Linear(flat, hidden), nn.SiLU(), nn.Linear(hidden, self.width))
         nn.init.zeros_(self.read[-1].weight)

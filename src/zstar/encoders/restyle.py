@@ -1,13 +1,14 @@
-"""An encoder that looks at what it has found so far, and finds what is missing."""
+"""An encoder of several passes, each of which corrects the latent of the one before."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from zstar.config.constraints import Within, require
-from zstar.encoders.base import AbstractEncoder
+from zstar.encoders.base import AbstractEncoder, EncoderSpec
 
 
 class ReStyle(AbstractEncoder):
@@ -18,7 +19,7 @@ class ReStyle(AbstractEncoder):
     passes of time.
 
     Arguments:
-        resolution, channels, shape, mean, spread: As for every encoder.
+        spec: Its images and latents.
         encoder: The network that is iterated: a node with ``_partial_: true``.
         passes: How often, in training and afterwards.
     """
@@ -27,20 +28,14 @@ class ReStyle(AbstractEncoder):
 
     def __init__(
         self,
-        resolution: int,
-        channels: int,
-        shape: Sequence[int],
-        mean: Float[Tensor, "..."],
-        spread: float,
+        spec: EncoderSpec,
         encoder: Callable[..., AbstractEncoder],
         passes: int = 5,
     ) -> None:
-        super().__init__(resolution, channels, shape, mean, spread)
+        super().__init__(spec)
         require("encoder", Within(1, 1000), passes=passes)
         self.passes = passes
-        self.encoder = encoder(
-            resolution=resolution, channels=2 * channels, shape=shape, mean=torch.zeros_like(mean), spread=spread
-        )
+        self.encoder = encoder(replace(spec, channels=2 * spec.channels, mean=torch.zeros_like(spec.mean)))
         if self.encoder.iterative:
             raise ValueError("encoder.encoder: ReStyle can't iterate itself; choose a network of one pass, such as psp")
 
@@ -50,7 +45,7 @@ class ReStyle(AbstractEncoder):
         latent: Float[Tensor, "b ..."],
         reconstruction: Float[Tensor, "b c h w"] | None = None,
     ) -> Float[Tensor, "b ..."]:
-        """``latent`` plus what the inner network finds missing in its ``reconstruction``, which must be given."""
+        """``latent`` plus the inner network's correction for its ``reconstruction``, which is required here."""
         if reconstruction is None:
             raise ValueError("encoder: ReStyle compares the image with its reconstruction so far; hand over G(v)")
         return latent + self.encoder(torch.cat([images, reconstruction.to(images)], dim=1), latent)

@@ -1,7 +1,8 @@
-"""Trained inverting networks: an encoder with the space and the generator that it belongs to."""
+"""Trained encoders, with the space and the generator that they belong to."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zstar.checkpoints import cards, io
+from zstar.checkpoints.networks import load_network
 from zstar.config.constraints import Within, require
-from zstar.encoders.base import AbstractEncoder
+from zstar.encoders.base import AbstractEncoder, EncoderSpec
 from zstar.encoders.module import Module
 from zstar.spaces.base import AbstractSpace
 
 MOST_ROWS = 1024  # of a latent; a file that asks for more would keep the machine busy with building heads
-SUPPLIED = ("resolution", "channels", "shape", "mean", "spread")
 NEAREST = ("w_plus", "w")  # the only way down: a mean of rows
 
 
@@ -27,10 +28,10 @@ class TrainedEncoder:
     Attributes:
         network: The encoder, in ``eval()`` and without gradient to its weights.
         space: Name of the space of its latents.
-        generator: Fingerprint of the generator; ``None`` for a network of one's own, of which nobody knows.
-        name: How the configuration called it, for messages.
-        close: What is done to the latents of each pass: while an encoder is trained, rows may be closed.
-        training: The losses that it was trained with, as its configuration had them; empty where nobody knows.
+        generator: Fingerprint of the generator; ``None`` if unknown, as for a network of one's own.
+        name: Its name in messages.
+        close: Applied to the latents of each pass: rows of an encoder in training may be closed.
+        training: The losses that it was trained with, as in its configuration; empty if unknown.
     """
 
     network: AbstractEncoder
@@ -55,23 +56,23 @@ class TrainedEncoder:
             raise ValueError(
                 f"projector.encoder.passes: {kind} finds in {passes} passes what it finds in 1; set it to 1"
             )
-        latent, found = network.mean.to(images.device).expand(len(images), *network.shape), []
+        latent, latents = network.mean.to(images.device).expand(len(images), *network.shape), []
         for _ in range(passes):
-            seen = generator.synthesize(latent, self.space) if network.iterative else None
-            latent = self.close(network(images, latent, seen))
-            found.append(latent)
+            image = generator.synthesize(latent, self.space) if network.iterative else None
+            latent = self.close(network(images, latent, image))
+            latents.append(latent)
         if (self.space, space.name) == NEAREST:
-            found = [latent.mean(dim=1) for latent in found]
+            latents = [latent.mean(dim=1) for latent in latents]
         elif self.space != space.name:
-            found = [generator.lift(latent, self.space, space.name) for latent in found]
-        return [space.constrain(latent) for latent in found]
+            latents = [generator.lift(latent, self.space, space.name) for latent in latents]
+        return [space.constrain(latent) for latent in latents]
 
     def fingerprint(self) -> str:
         """SHA-256 of the weights."""
         return io.fingerprint(self.network)
 
     def incompatibility(self, space: AbstractSpace) -> str | None:
-        """Why this network can't serve ``space``, or ``None`` if it can."""
+        """The reason why this network can't serve ``space``, or ``None`` if it can."""
         generator = space.generator
         sizes = (generator.channels, generator.resolution)
         if self.generator is not None and self.generator != generator.fingerprint():
@@ -107,51 +108,44 @@ def load_encoder(
         checkpoint: A safetensors file with its JSON card beside it, or the name of a shipped one.
         network: A node with ``_partial_: true`` for an encoder class of one's own; a card can name classes of this
             package only.
-        space: What it is to serve; ``None`` leaves that open.
+        space: The space to check it against; ``None`` for no check.
 
     Raises:
         ValueError: The card is missing or not that of an encoder, asks for something that it may not, or the encoder
             does not fit ``space``; one sentence with the path.
     """
-    path = io.resolve(checkpoint)
-    card = io.read_card(path)
-    if card.get("kind") != "encoder":
-        raise ValueError(f"encoder: {path} is no encoder by its card; choose a file that task=encoder exported")
-    weights = io.load_weights(path)
-    try:
-        sizes = _sizes(card, weights)
-        if network is None:
-            kind, settings = cards.network(card.get("network"), AbstractEncoder, SUPPLIED)
-        else:
-            kind, settings = network, {}
-        with torch.device("meta"):  # sizes on a card may be of any size, so they take no memory until the weights fit
-            empty = kind(**settings, **sizes)
-    except Exception as error:  # a constructor can fail in any way at values that nobody meant for it
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"encoder: the card {io.card_path(path)} cannot be used: {reason}") from None
-    io.compare(empty, weights, path)
-    made = kind(**settings, **sizes)
-    io.load_into(made, weights, path)
-    made.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-    settings = card.get("config")
-    losses = settings.get("loss") if isinstance(settings, dict) else None
-    known = {n: node for n, node in losses.items() if isinstance(node, dict)} if isinstance(losses, dict) else {}
-    encoder = TrainedEncoder(made, card["space"], card["generator"], Path(checkpoint).stem, training=known)
+    trained, card = load_network(checkpoint, "encoder", partial(_describe, network))
+    trained.to(memory_format=torch.channels_last)
+    config = card.get("config")
+    losses = config.get("loss") if isinstance(config, dict) else None
+    training = {n: node for n, node in losses.items() if isinstance(node, dict)} if isinstance(losses, dict) else {}
+    encoder = TrainedEncoder(trained, card["space"], card["generator"], Path(checkpoint).stem, training=training)
     return encoder if space is None else encoder.require_compatible(space)
+
+
+def _describe(
+    network: Callable[..., AbstractEncoder] | None, card: dict[str, Any], weights: dict[str, Tensor]
+) -> tuple[Callable[..., AbstractEncoder], dict[str, Any]]:
+    """The class of an encoder, which is ``network`` or what the card names, and its arguments."""
+    spec = {"spec": _spec(card, weights)}
+    if network is not None:
+        return network, spec
+    kind, settings = cards.network(card.get("network"), AbstractEncoder, ("spec",))
+    return kind, settings | spec
 
 
 def find_encoder(space: AbstractSpace) -> TrainedEncoder | None:
     """The shipped encoder for this generator and space, of several that of this space, else of the richest; or none."""
-    fingerprint, found = None, []
+    fingerprint, encoders = None, []
     for path in io.all_shipped():
         card = io.read_card(path)
         if card.get("kind") == "encoder":
             fingerprint = fingerprint or space.generator.fingerprint()
             if card.get("generator") == fingerprint:
                 encoder = load_encoder(path)
-                found += [] if encoder.incompatibility(space) else [encoder]
+                encoders += [] if encoder.incompatibility(space) else [encoder]
     order = list(space.generator.spaces)
-    return max(found, key=lambda one: (one.space == space.name, order.index(one.space)), default=None)
+    return max(encoders, key=lambda one: (one.space == space.name, order.index(one.space)), default=None)
 
 
 def own_encoder(
@@ -166,7 +160,7 @@ def own_encoder(
     """An encoder that this package has not trained: the one that came with the generator, or one of your own.
 
     Arguments:
-        space: What it is to serve.
+        space: The space that it is for.
         latents: The space of the generator that its latents are in; they are lifted where ``space`` is a richer one.
         network, checkpoint, checkpoint_key, input_range, output: As for :class:`zstar.encoders.module.Module`.
 
@@ -177,13 +171,14 @@ def own_encoder(
     if latents not in generator.spaces:
         choice = ", ".join(generator.spaces)
         raise ValueError(f"encoder.latents: the generator has no space '{latents}'; choose one of {choice}")
-    sizes = (generator.resolution, generator.channels, generator.shape(latents))
-    made = Module(*sizes, network, checkpoint, checkpoint_key, input_range, output)
-    return TrainedEncoder(made, latents, None, type(network).__name__).require_compatible(space)
+    shape = generator.shape(latents)
+    spec = EncoderSpec(generator.resolution, generator.channels, shape, torch.zeros(shape), 1.0)
+    encoder = Module(spec, network, checkpoint, checkpoint_key, input_range, output)
+    return TrainedEncoder(encoder, latents, None, type(network).__name__).require_compatible(space)
 
 
-def _sizes(card: dict[str, Any], weights: dict[str, Tensor]) -> dict[str, Any]:
-    """What the program gives to an encoder's constructor, from the card and the buffers."""
+def _spec(card: dict[str, Any], weights: dict[str, Tensor]) -> EncoderSpec:
+    """The images and latents of an encoder, from its card and its buffers."""
     sizes = {name: card.get(name) for name in ("resolution", "channels")}
     for name, value in sizes.items():
         if not isinstance(value, int) or isinstance(value, bool):
@@ -196,4 +191,4 @@ def _sizes(card: dict[str, Any], weights: dict[str, Tensor]) -> dict[str, Any]:
     mean, spread = weights["mean"], weights["spread"]
     if not 1 <= mean.ndim <= 3 or not mean.numel() or (mean.ndim == 2 and len(mean) > MOST_ROWS) or spread.ndim:
         raise ValueError(f"mean {tuple(mean.shape)} and spread {tuple(spread.shape)} are those of no latents")
-    return {**sizes, "shape": tuple(mean.shape), "mean": mean.float(), "spread": float(spread)}
+    return EncoderSpec(**sizes, shape=tuple(mean.shape), mean=mean.float(), spread=float(spread))

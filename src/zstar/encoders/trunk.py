@@ -1,4 +1,4 @@
-"""The residual trunk that encoders share."""
+"""The residual trunk of encoders."""
 
 from collections.abc import Iterator
 

@@ -1,1 +1,1 @@
-"""Where numbers and pictures of a run are sent while it runs."""
+"""Loggers: numbers and pictures of a run while it runs."""

@@ -2,14 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal
 
 from jaxtyping import Float
 from torch import Tensor
 
-Job = Literal["invert", "train", "edit", "benchmark"]
-Cell = str | int | float | bool | Tensor | None  # a tensor is a picture [c, h, w] in [−1, 1]
+from zstar.runs.record import Record
+
+Entry = str | int | float | bool | Tensor | None  # of a table; a tensor is a picture [c, h, w] in [−1, 1]
 
 
 class AbstractLogger(ABC):
@@ -20,25 +19,8 @@ class AbstractLogger(ABC):
     """
 
     @abstractmethod
-    def start(
-        self,
-        folder: Path,
-        config: Mapping[str, Any],
-        job: Job,
-        name: str,
-        tags: Sequence[str] = (),
-        group: str | None = None,
-    ) -> None:
-        """Open the record of a job.
-
-        Arguments:
-            folder: The run folder; everything that the logger writes goes into it.
-            config: The resolved config as plain Python containers.
-            job: Which program runs.
-            name: Name of the run, for people.
-            tags: Words to find it by.
-            group: Name shared by the runs that belong together, e.g. a benchmark.
-        """
+    def start(self, record: Record) -> None:
+        """Open the record of a job."""
 
     @abstractmethod
     def metrics(self, values: Mapping[str, float], step: int) -> None:
@@ -49,12 +31,12 @@ class AbstractLogger(ABC):
         """Log one picture in [−1, 1], usually a grid of many (:func:`zstar.images.grid`)."""
 
     @abstractmethod
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
-        """Log a table with one row per image; a tensor ``[c, h, w]`` in [−1, 1] is a cell with a picture."""
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Entry]]) -> None:
+        """Log a table with one row per image; a tensor ``[c, h, w]`` in [−1, 1] is an entry with a picture."""
 
     @abstractmethod
     def summary(self, values: Mapping[str, float | int | str | None]) -> None:
-        """Log what the job comes down to: one value per name for the whole run."""
+        """Log the results of the job: one value per name for the whole run."""
 
     @abstractmethod
     def finish(self, failed: bool = False) -> None:

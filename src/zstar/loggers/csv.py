@@ -1,42 +1,33 @@
-"""Plain files: what a spreadsheet, a shell and a text editor can read."""
+"""Plain files, for spreadsheets, shells and text editors."""
 
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
 from zstar.images import write_png
-from zstar.loggers.base import AbstractLogger, Cell, Job
+from zstar.loggers.base import AbstractLogger, Entry
 from zstar.runs.folder import safe_name, write_json
+from zstar.runs.record import Record
 
 
 class CSV(AbstractLogger):
     """Writes ``<run>/log``: ``metrics.csv`` with a row per step and name, a CSV per table, ``summary.json`` and PNGs.
 
     Choose it where no service and no viewer is wanted. A row is on disk as soon as it is logged, and a job that goes on
-    after a kill appends to the same file.
+    after a kill appends to the same file. Lightning's own logger keeps its rows in memory, has no tables and pictures,
+    and its import takes seconds that a projection does not have.
     """
 
     def __init__(self) -> None:
         self.folder: Path | None = None
 
-    def start(
-        self,
-        folder: Path,
-        config: Mapping[str, Any],
-        job: Job,
-        name: str,
-        tags: Sequence[str] = (),
-        group: str | None = None,
-    ) -> None:
+    def start(self, record: Record) -> None:
         """Make the folder and note what runs."""
-        self.folder = folder / "log"
-        record = {"job": job, "name": name, "tags": list(tags), "group": group, "status": "running"}
-        write_json(self.folder / "run.json", {**record, "config": config})
-        self._record = {**record, "config": dict(config)}
+        self.folder, self._facts = record.folder / "log", record.facts()
+        self._write("running")
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         """Append one row per name."""
@@ -51,19 +42,19 @@ class CSV(AbstractLogger):
         """Write a PNG."""
         write_png(self._open / "images" / f"{safe_name(name)}-{step:07d}.png", grid)
 
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
-        """Write a CSV whose cells with pictures hold the path of a PNG beside it."""
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Entry]]) -> None:
+        """Write a CSV whose entries with pictures hold the path of a PNG beside it."""
         folder = self._open
         with (folder / f"{safe_name(name)}.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(columns)
             for index, row in enumerate(rows):
-                cells = list(row)
-                for column, cell in enumerate(row):
-                    if isinstance(cell, Tensor):
-                        cells[column] = f"{safe_name(name)}/{index:05d}-{safe_name(columns[column])}.png"
-                        write_png(folder / cells[column], cell)
-                writer.writerow(cells)
+                entries = list(row)
+                for column, entry in enumerate(row):
+                    if isinstance(entry, Tensor):
+                        entries[column] = f"{safe_name(name)}/{index:05d}-{safe_name(columns[column])}.png"
+                        write_png(folder / entries[column], entry)
+                writer.writerow(entries)
 
     def summary(self, values: Mapping[str, float | int | str | None]) -> None:
         """Write ``summary.json``."""
@@ -72,8 +63,11 @@ class CSV(AbstractLogger):
     def finish(self, failed: bool = False) -> None:
         """Note how the job ended."""
         if self.folder is not None:
-            write_json(self.folder / "run.json", {**self._record, "status": "failed" if failed else "finished"})
+            self._write("failed" if failed else "finished")
             self.folder = None
+
+    def _write(self, status: str) -> None:
+        write_json(self._open / "run.json", {**self._facts, "status": status})
 
     @property
     def _open(self) -> Path:

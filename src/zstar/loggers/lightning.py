@@ -15,8 +15,8 @@ from zstar.images import to_float
 from zstar.loggers.base import AbstractLogger
 
 
-class Forward(Logger):
-    """What a trainer logs goes to ``target``, which is started and finished by the program and not by Lightning."""
+class TrainerLogger(Logger):
+    """A trainer's logger that forwards to ``target``, which the program starts and finishes, not Lightning."""
 
     def __init__(self, target: AbstractLogger) -> None:
         super().__init__()

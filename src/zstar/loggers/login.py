@@ -1,4 +1,4 @@
-"""Whether Weights & Biases can go online: found out without a question and without the network."""
+"""Detection of a login to Weights & Biases, without a prompt and without the network."""
 
 import netrc
 import os
@@ -12,19 +12,19 @@ PUBLIC = ("api.wandb.ai", "api.forge.coreweave.com")  # two names of W&B's own s
 
 
 def choose_mode(mode: Mode) -> tuple[Literal["online", "offline", "disabled"], bool]:
-    """The mode to run in, and whether somebody asked for just that one."""
+    """The mode to run in, and whether it was chosen explicitly."""
     import wandb
 
     settings = wandb.setup().settings
-    said = os.environ.get("WANDB_MODE") or (settings.mode if settings.mode != "online" else "auto")
-    said = {"dryrun": "offline", "run": "online"}.get(said, said) if mode == "auto" else mode
-    if said == "auto":
+    own = os.environ.get("WANDB_MODE") or (settings.mode if settings.mode != "online" else "auto")
+    chosen = {"dryrun": "offline", "run": "online"}.get(own, own) if mode == "auto" else mode
+    if chosen == "auto":
         return ("online", False) if logged_in(settings) else ("offline", False)
-    if said == "online" and not logged_in(settings):
+    if chosen == "online" and not logged_in(settings):
         raise ValueError(
             "logger.mode: W&B can't go online without a login; run `wandb login` or choose logger.mode=offline"
         )
-    return said, True
+    return chosen, True
 
 
 def logged_in(settings: Any) -> bool:
@@ -34,10 +34,10 @@ def logged_in(settings: Any) -> bool:
     if settings.api_key or settings.identity_token_file or any(os.environ.get(name) for name in names):
         return True
     homes = (os.environ.get("NETRC"), "~/.netrc", "~/_netrc")
-    found = next((file for home in homes if home and (file := Path(home).expanduser()).is_file()), None)
+    file = next((file for home in homes if home and (file := Path(home).expanduser()).is_file()), None)
     host = urlsplit(settings.base_url).netloc
     try:
-        logins = netrc.netrc(found) if found else None
+        logins = netrc.netrc(file) if file else None
         return (
             any(logins.authenticators(name) for name in {host, *(PUBLIC if host in PUBLIC else ())})
             if logins

@@ -1,4 +1,4 @@
-"""Weights & Biases: online where somebody is logged in, offline otherwise, and never a question."""
+"""Weights & Biases: online with a login, offline otherwise, and never a prompt."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,14 +10,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.images import to_uint8
-from zstar.loggers.base import AbstractLogger, Cell, Job
+from zstar.loggers.base import AbstractLogger, Entry
 from zstar.loggers.login import Mode, choose_mode
+from zstar.runs.record import Record
 
 
 class WandB(AbstractLogger):
     """One W&B run per job, with all of its files under ``<run>/wandb``. The default.
 
-    What ``WANDB_MODE`` and the other ``WANDB_…`` variables say is respected. Jobs in one process get a run each. A job
+    ``WANDB_MODE`` and the other ``WANDB_…`` variables are respected. Jobs in one process get a run each. A job
     that goes on after a kill continues its online run; offline, where W&B cannot do that, it gets a second run.
 
     Arguments:
@@ -35,27 +36,21 @@ class WandB(AbstractLogger):
         self.mode = mode
         self.run: Any = None  # a ``wandb.Run`` between start and finish; the library comes with the first of them
 
-    def start(
-        self,
-        folder: Path,
-        config: Mapping[str, Any],
-        job: Job,
-        name: str,
-        tags: Sequence[str] = (),
-        group: str | None = None,
-    ) -> None:
+    def start(self, record: Record) -> None:
         """Open a run. If W&B does not answer in half a minute, the run is recorded offline and a line says so."""
         import wandb
 
-        mode, asked = choose_mode(self.mode)
-        common = {"project": self.project, "entity": self.entity, "config": dict(config), "job_type": job}
-        common |= {"name": name[:128], "tags": [tag[:64] for tag in tags], "group": group, "dir": str(folder)}
+        mode, explicit = choose_mode(self.mode)
+        folder = record.folder
         folder.mkdir(parents=True, exist_ok=True)
-        note = "offline (no login found)" if mode == "offline" and not asked else mode
+        common = {"project": self.project, "entity": self.entity, "config": dict(record.config), "dir": str(folder)}
+        common |= {"job_type": record.job, "name": record.name[:128], "group": record.group}
+        common |= {"tags": [tag[:64] for tag in record.tags]}
+        note = "offline (no login found)" if mode == "offline" and not explicit else mode
         try:
             self.run = _open(mode, folder, common)
         except wandb.errors.CommError as error:  # also a refused login
-            if asked:
+            if explicit:
                 reason = str(error).splitlines()[0]
                 raise ValueError(f"logger.mode: W&B can't go online ({reason}); choose logger.mode=offline") from error
             note = "offline (could not go online; WANDB_MODE=offline saves the wait)"
@@ -73,13 +68,13 @@ class WandB(AbstractLogger):
         """Add a picture."""
         self._running.log({"step": step, name: picture(grid)})
 
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Entry]]) -> None:
         """Add a ``wandb.Table``."""
         import wandb
 
-        cells = [[picture(cell) if isinstance(cell, Tensor) else cell for cell in row] for row in rows]
+        entries = [[picture(one) if isinstance(one, Tensor) else one for one in row] for row in rows]
         with _staging(Path(self._running.settings.root_dir) / "wandb"):
-            self._running.log({name: wandb.Table(columns=list(columns), data=cells)})
+            self._running.log({name: wandb.Table(columns=list(columns), data=entries)})
 
     def summary(self, values: Mapping[str, float | int | str | None]) -> None:
         """Set the run's summary values."""
@@ -121,7 +116,7 @@ def _open(mode: str, folder: Path, common: Mapping[str, Any]) -> Any:
 
 @contextmanager
 def _staging(folder: Path) -> Iterator[None]:
-    """Keep what W&B stages for upload in the run's folder instead of the home directory, unless somebody chose."""
+    """Keep W&B's staging area in the run's folder instead of the home directory, unless WANDB_DATA_DIR is set."""
     if "WANDB_DATA_DIR" in os.environ:
         yield
         return

@@ -36,6 +36,7 @@ class LPIPS(AbstractLoss):
         weight: λ, the factor of this loss in the objective.
         pnet_rand: Use a random backbone (the same one every time) instead of trained weights. Such a distance is *not*
             LPIPS; it lets everything around it run where the weights can't be had.
+        target, mask: As for :class:`zstar.losses.base.AbstractLoss`.
     """
 
     def __init__(
@@ -44,8 +45,10 @@ class LPIPS(AbstractLoss):
         backbone: str | None = None,
         weight: float = 1.0,
         pnet_rand: bool = False,
+        target: str = "image",
+        mask: str | None = "mask",
     ) -> None:
-        super().__init__(weight)
+        super().__init__(weight, target, mask)
         if net not in BACKBONES:
             raise ValueError(f"loss.lpips.net: there is no net '{net}'; choose one of {', '.join(BACKBONES)}")
         if pnet_rand and backbone is not None:

@@ -1,4 +1,4 @@
-"""Features that were learned without labels."""
+"""Features learned without labels."""
 
 import torch
 from jaxtyping import Float

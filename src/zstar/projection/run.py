@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from zstar.config.build import to_plain
+from zstar.generators.base import AbstractGenerator
 from zstar.loggers.base import AbstractLogger
 from zstar.projection.job import make_job
 from zstar.projection.shards import take_shard
@@ -15,13 +16,19 @@ from zstar.runs.locks import LeftToAnother
 Watch = Callable[[Any], None]  # of a ``polars.DataFrame``
 
 
-def run(cfg: Mapping[str, Any], wait: bool = False, watch: Watch | None = None) -> dict[str, Any]:
+def run(
+    cfg: Mapping[str, Any],
+    wait: bool = False,
+    watch: Watch | None = None,
+    generator: AbstractGenerator | None = None,
+) -> dict[str, Any]:
     """Run ``invert.py``: project, measure, report. A finished run is returned at once, a killed one goes on.
 
     Arguments:
         cfg: The composed configuration.
         wait: Whether a run that another process is doing is waited for; else it is left to it.
         watch: Sees the results of each batch, in order, and may end the run by raising ``Stopped``.
+        generator: The generator of the configuration, where it is built already.
 
     Returns:
         The content of ``result.json``, with the run's folder under ``folder`` and, under ``skipped``, whether it had
@@ -31,7 +38,7 @@ def run(cfg: Mapping[str, Any], wait: bool = False, watch: Watch | None = None) 
         LeftToAnother: Another process is doing this run, or some of this shard of it.
     """
     plain, shard = take_shard(to_plain(cfg))
-    job = make_job(plain)
+    job = make_job(plain, generator)
     plain["seed"] = job.labels.seed
     plain["tags"] = [*plain["tags"], job.labels.method, job.labels.protocol_hash]
     name = plain["name"] or f"{job.labels.space}_{job.labels.method}_seed{job.labels.seed}"

@@ -32,7 +32,7 @@ def carry_out(
 ) -> dict[str, Any]:
     """Project the batches that are not done yet, then join, measure and report all of them."""
     write_atomic(folder / "config.yaml", lambda path: path.write_text(OmegaConf.to_yaml(plain)))
-    parts = Parts(folder, job.key)
+    parts, generator, (metrics, missing) = Parts(folder, job.key), job.pipeline.generator, job.pipeline.measures
     with Display(job.batches, len(job.data)) as display:
         for index in range(job.batches):
             with hold(parts.lock(index), wait=True):  # a shard may be at work on it
@@ -44,11 +44,11 @@ def carry_out(
     parts.merge_rows(job.batches, folder / "results.parquet", job.labels)
     rows = pl.scan_parquet(folder / "results.parquet")
     finals = rows.filter(~TRAJECTORY).collect()
-    card = {"space": job.labels.space, "noise_mode": job.problem.noise, "generator": job.generator.fingerprint()}
+    card = {"space": job.labels.space, "noise_mode": job.pipeline.problem.noise, "generator": generator.fingerprint()}
     parts.merge_latents(job.batches, folder / "latents.safetensors", card)
-    size = (job.generator.resolution, job.generator.channels)
+    size = (generator.resolution, generator.channels)
     ids = read_card(folder / "latents.safetensors")["ids"]
-    sets = write_features(job.metrics, folder, ids, size, job.device)
+    sets = write_features(metrics, folder, ids, size, job.pipeline.device)
     table = summarize(finals)
     result = describe(job, plain, finals, table, failures) | {
         "sets": {name: asdict(number) for name, number in sets.items()},
@@ -58,7 +58,7 @@ def carry_out(
     print_table(table)
     for name, number in sets.items():
         print(f"{name}: {number.value:.4g} [{number.low:.4g}, {number.high:.4g}], of {len(ids)} images together")
-    for name, reason in [*job.skipped.items(), *failures.items()]:
+    for name, reason in [*missing.items(), *failures.items()]:
         print(f"left out: {name}: {reason}")
     write_report(folder, result)
     record_result(folder, result)
@@ -71,6 +71,7 @@ def describe(
     job: Job, plain: dict[str, Any], finals: pl.DataFrame, table: pl.DataFrame, failures: dict[str, str]
 ) -> dict[str, Any]:
     """What goes into ``result.json``."""
+    metrics, missing = job.pipeline.measures
     summary = {row["metric"]: row for row in table.to_dicts()}
     seconds = finals.filter(pl.col("metric") == "seconds")["value"]
     return {
@@ -78,10 +79,10 @@ def describe(
         "protocol_hash": job.labels.protocol_hash,
         "command": command(),
         "method": job.labels.method,
-        "projectors": list(map(label, job.projectors)),
+        "projectors": list(map(label, job.pipeline.projectors)),
         "space": job.labels.space,
         "seed": job.labels.seed,
-        "stochastic": job.stochastic,
+        "stochastic": job.pipeline.stochastic,
         "protocol": plain.get("protocol"),
         "budget": plain["budget"],
         "steps": plain["steps"],
@@ -90,9 +91,9 @@ def describe(
         "notices": job.notices,
         "seconds": seconds.sum(),
         "summary": summary,
-        "metrics": {n: {"unit": m.unit, "better": m.better, "network": m.network} for n, m in job.metrics.items()},
-        "skipped_metrics": job.skipped,
-        "generator": job.generator.fingerprint(),
+        "metrics": {n: {"unit": m.unit, "better": m.better, "network": m.network} for n, m in metrics.items()},
+        "skipped_metrics": missing,
+        "generator": job.pipeline.generator.fingerprint(),
         **commit(),
         "versions": versions(),
         "machine": machine(),

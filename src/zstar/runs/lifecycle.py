@@ -8,20 +8,13 @@ from typing import Any, Protocol
 from zstar.config.build import build
 from zstar.runs.folder import clear_partial, finished, record_failure
 from zstar.runs.locks import hold
+from zstar.runs.record import Job, Record
 
 
-class Record(Protocol):
+class Logger(Protocol):
     """What a run needs of a logger; those of ``zstar.loggers`` have it."""
 
-    def start(
-        self,
-        folder: Path,
-        config: Mapping[str, Any],
-        job: str,
-        name: str,
-        tags: Sequence[str] = (),
-        group: str | None = None,
-    ) -> None:
+    def start(self, record: Record) -> None:
         """Open the record of a job."""
 
     def finish(self, failed: bool = False) -> None:
@@ -36,7 +29,7 @@ def run_in(
     folder: Path,
     key: str,
     plain: Mapping[str, Any],
-    job: str,
+    job: Job,
     name: str,
     work: Callable[[Any], dict[str, Any]],
     group: str | None = None,
@@ -47,7 +40,7 @@ def run_in(
 
     Arguments:
         plain: The configuration as plain containers, with ``logger`` and ``tags``.
-        job, name, group: What the logger is told.
+        job, name, group: As in the logger's :class:`~zstar.runs.record.Record`.
         work: Does it, with the logger that is open meanwhile, and returns the content of ``result.json``.
         notices: What is printed before anything else.
         wait: Whether a folder that another process is at work in is waited for.
@@ -67,10 +60,10 @@ def run_in(
         if result := finished(folder, key):  # by the process that held it until now
             return skip(folder, result)
         clear_partial(folder)
-        logger: Record = build(plain["logger"])
+        logger: Logger = build(plain["logger"])
         failed = True
         try:
-            logger.start(folder, plain, job=job, name=name, tags=plain["tags"], group=group)
+            logger.start(Record(folder, plain, job, name, plain["tags"], group))
             result = work(logger)
             failed = False
         except BaseException as error:

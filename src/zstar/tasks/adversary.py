@@ -1,4 +1,4 @@
-"""What an encoder is trained against, besides its losses."""
+"""Adversaries of an encoder: discriminators of its latents or of its reconstructions."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from zstar.config.constraints import POSITIVE, Within, require
 from zstar.discriminators.base import AbstractDiscriminator
 from zstar.spaces.base import AbstractSpace
+from zstar.tasks.base import AbstractTask, rng_at
 from zstar.tasks.pool import Pool, Share
 
 
@@ -38,23 +39,23 @@ class AbstractAdversary(nn.Module, ABC):
         self.weight = weight
 
     @abstractmethod
-    def judged(self, latent: Float[Tensor, "b ..."], image: Float[Tensor, "b c h w"]) -> Float[Tensor, "n ..."]:
-        """All that the encoder pays for, of its latents and of what they look like."""
+    def inputs(self, latent: Float[Tensor, "b ..."], image: Float[Tensor, "b c h w"]) -> Float[Tensor, "n ..."]:
+        """The inputs of D that the encoder is penalised for, from its latents and their images."""
 
     @abstractmethod
     def fake(
         self, latent: Float[Tensor, "b ..."], image: Float[Tensor, "b c h w"], rng: torch.Generator, share: Share
     ) -> Float[Tensor, "b ..."]:
-        """What D learns from, one per image."""
+        """The inputs that D learns from, one per image."""
 
     @abstractmethod
     def real(self, images: Float[Tensor, "b c h w"], rng: torch.Generator, share: Share) -> Float[Tensor, "b ..."]:
-        """As many real ones; ``images`` are those of the data."""
+        """As many real inputs; ``images`` are those of the data."""
 
     def penalty(self, latent: Float[Tensor, "b ..."], image: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
-        """What the encoder pays for latents and images that D sees through; the gradient does not reach D."""
+        """The encoder's loss for latents and images that D tells from real ones; the gradient does not reach D."""
         self.discriminator.requires_grad_(False)
-        penalty = self.discriminator.generator_loss(self.discriminator(self.judged(latent, image)))
+        penalty = self.discriminator.generator_loss(self.discriminator(self.inputs(latent, image)))
         self.discriminator.requires_grad_(True)
         return self.weight * penalty
 
@@ -70,22 +71,21 @@ class AbstractAdversary(nn.Module, ABC):
         """The loss of D's own step, penalty included; its gradient reaches D alone.
 
         Arguments:
-            latent, image: What the encoder has made.
+            latent, image: The encoder's latents and their images.
             images: Images of the data.
             step: Steps made so far.
             rng: Random numbers of this step, the same in all processes.
             share: Which images of the step are here.
         """
-        judge = self.discriminator
         with torch.no_grad():
             fake = self.fake(latent.detach(), image.detach(), rng, share)
             if len(self.pool.kept):
                 fake = self.pool.exchange(share.gather(fake), step, rng)[share.rows]
             real = self.real(images, rng, share)
-        judge.refresh()
-        halves = [logits.tensor_split(2) for logits in judge(torch.cat([real, fake.to(real)]))]
-        loss = judge.loss([real for real, _ in halves], [fake for _, fake in halves])
-        penalty = judge.penalty(real, step, rng)
+        self.discriminator.refresh()
+        halves = [logits.tensor_split(2) for logits in self.discriminator(torch.cat([real, fake.to(real)]))]
+        loss = self.discriminator.loss([real for real, _ in halves], [fake for _, fake in halves])
+        penalty = self.discriminator.penalty(real, step, rng)
         return loss if penalty is None else loss + penalty
 
 
@@ -107,11 +107,11 @@ class LatentAdversary(AbstractAdversary):
     ) -> None:
         rows = space.shape[0] if len(space.shape) == 2 else 1
         mean = space.mean.reshape(rows, -1)[0]  # each row of the prior has the same
-        made = make_discriminator(discriminator, "latents", mean=mean, spread=space.spread)
-        super().__init__(made, weight, lr, pool, tuple(mean.shape))
+        network = make_discriminator(discriminator, "latents", mean=mean, spread=space.spread)
+        super().__init__(network, weight, lr, pool, tuple(mean.shape))
         self.space, self.rows = space, rows
 
-    def judged(self, latent: Float[Tensor, "b ..."], image: Float[Tensor, "b c h w"]) -> Float[Tensor, "n width"]:
+    def inputs(self, latent: Float[Tensor, "b ..."], image: Float[Tensor, "b c h w"]) -> Float[Tensor, "n width"]:
         """Every row of the latents."""
         return latent.reshape(-1, self.pool.kept.shape[1])
 
@@ -146,10 +146,10 @@ class ImageAdversary(AbstractAdversary):
         pool: int = 0,
     ) -> None:
         size, channels = space.generator.resolution, space.generator.channels
-        made = make_discriminator(discriminator, "images", resolution=size, channels=channels)
-        super().__init__(made, weight, lr, pool, (channels, size, size))
+        network = make_discriminator(discriminator, "images", resolution=size, channels=channels)
+        super().__init__(network, weight, lr, pool, (channels, size, size))
 
-    def judged(self, latent: Float[Tensor, "b ..."], image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    def inputs(self, latent: Float[Tensor, "b ..."], image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """The reconstructions."""
         return image
 
@@ -165,14 +165,32 @@ class ImageAdversary(AbstractAdversary):
 
 
 def make_discriminator(
-    discriminator: Callable[..., AbstractDiscriminator], judges: str, **sizes: object
+    discriminator: Callable[..., AbstractDiscriminator], inputs: str, **sizes: object
 ) -> AbstractDiscriminator:
-    """The discriminator in the sizes of what it is to judge; an error where that is not what it judges."""
+    """The discriminator in the sizes of its inputs; an error where it is one for other inputs."""
     kind = getattr(discriminator, "func", discriminator)
-    found = getattr(kind, "judges", None)
-    if found != judges:
+    if (own := getattr(kind, "inputs", None)) != inputs:
         name = getattr(kind, "__name__", type(kind).__name__)
         raise ValueError(
-            f"adversary.*.discriminator: {name} judges {found or 'nothing'}, not {judges}; choose one for {judges}"
+            f"adversary.*.discriminator: {name} judges {own or 'nothing'}, not {inputs}; choose one for {inputs}"
         )
     return discriminator(**sizes)
+
+
+def train_adversaries(
+    adversaries: nn.ModuleDict,
+    latent: Float[Tensor, "b ..."],
+    image: Float[Tensor, "b c h w"],
+    images: Float[Tensor, "b c h w"],
+    task: AbstractTask,
+) -> dict[str, Tensor]:
+    """One step of each adversary, as :meth:`AbstractAdversary.learn` describes it; its losses, to be logged."""
+    logs = {}
+    for stream, (name, adversary) in enumerate(adversaries.items(), start=1):
+        rng = rng_at(task.seed, task.done, stream)
+        loss = adversary.learn(latent, image, images, task.done, rng, task.share)
+        adversary.adam.zero_grad(set_to_none=True)
+        task.manual_backward(loss)
+        adversary.adam.step()
+        logs[f"train/discriminator_{name}"] = loss.detach()
+    return logs

@@ -32,7 +32,7 @@ class AnnotatorTask(AbstractTask):
 
     Arguments:
         annotator: The network to train.
-        vocabulary: What its outputs mean.
+        vocabulary: The meaning of its outputs.
         network: The configuration that builds the network, for its card.
         lr: Peak learning rate; it rises over the first twentieth of the steps and falls to zero as a cosine.
         factor_weight: Weight of the factors beside the classes.
@@ -107,22 +107,22 @@ class AnnotatorTask(AbstractTask):
         for batch in data.batches(size):
             images = batch.images.to(self.device).contiguous(memory_format=torch.channels_last)
             result = self.annotator(images)
-            said = F.one_hot(result.logits.argmax(dim=1), len(self.vocabulary.classes)).bool()
+            predicted = F.one_hot(result.logits.argmax(dim=1), len(self.vocabulary.classes)).bool()
             true = F.one_hot(batch.extras["masks"].to(self.device).argmax(dim=1), len(self.vocabulary.classes)).bool()
-            overlap = overlap + (said & true).sum(dim=(0, 1, 2))
-            union = union + (said | true).sum(dim=(0, 1, 2))
+            overlap = overlap + (predicted & true).sum(dim=(0, 1, 2))
+            union = union + (predicted | true).sum(dim=(0, 1, 2))
             pairs.append((self.vocabulary.read(result.factors.float()).cpu(), batch.extras["factors"]))
         self.annotator.train()
         iou = overlap / union.clamp_min(1)
         scores = {"mean_iou": iou.mean().item()}
         scores |= {f"iou/{name}": value for name, value in zip(self.vocabulary.classes, iou.tolist(), strict=True)}
-        said, true = (torch.cat(parts) for parts in zip(*pairs, strict=True))
-        return scores | self._factor_scores(said, true)
+        predicted, true = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+        return scores | self._factor_scores(predicted, true)
 
-    def _factor_scores(self, said: Float[Tensor, "n k"], true: Float[Tensor, "n k"]) -> dict[str, float]:
+    def _factor_scores(self, predicted: Float[Tensor, "n k"], true: Float[Tensor, "n k"]) -> dict[str, float]:
         known, scores = self.vocabulary.known(true).bool(), {}
         for k, factor in enumerate(self.vocabulary.factors):
-            a, b = said[known[:, k], k], true[known[:, k], k]
+            a, b = predicted[known[:, k], k], true[known[:, k], k]
             if factor.flag:
                 scores[f"accuracy/{factor.name}"] = ((a > 0.5) == (b > 0.5)).float().mean().item()
             elif len(b) > 1:
@@ -130,7 +130,7 @@ class AnnotatorTask(AbstractTask):
         return scores
 
     def export(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The annotator's weights, and what its outputs mean."""
+        """The annotator's weights, and the meaning of its outputs."""
         facts = {"kind": "annotator", "network": self.network}
         return dict(self.annotator.state_dict()), facts | self.vocabulary.card()
 

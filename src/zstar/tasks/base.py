@@ -1,4 +1,4 @@
-"""The protocol of trainings: what is trained, what a checkpoint holds, and when it is done."""
+"""The protocol of trainings: their steps, their parts, and what a checkpoint holds."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from zstar.config.constraints import Within, require
 from zstar.data.base import AbstractData
+from zstar.tasks.pool import Share
 
 Part = nn.Module | Optimizer
 
@@ -26,9 +27,9 @@ class AbstractTask(pl.LightningModule, ABC):
 
     Attributes:
         done: Steps finished.
-        parts: What is trained and how, by name: all that a checkpoint holds besides ``done``. A frozen network that
-            the training only looks at is no part.
-        objects: What a data set may ask for by name when it is built.
+        parts: Networks and optimizers by name: all that a checkpoint holds besides ``done``. A frozen network is no
+            part.
+        objects: The objects that a data set may ask for by name when it is built.
         groups: The groups of the configuration that the task takes its parts from in any case.
     """
 
@@ -67,7 +68,7 @@ class AbstractTask(pl.LightningModule, ABC):
         """The weights to keep, and the plain facts that rebuild the network around them."""
 
     def attached(self) -> dict[str, tuple[dict[str, Tensor], dict[str, Any]]]:
-        """What else to keep, in files of its own beside the weights: name → tensors and card."""
+        """Further files to write beside the weights: name → tensors and card."""
         return {}
 
     @abstractmethod
@@ -79,18 +80,29 @@ class AbstractTask(pl.LightningModule, ABC):
 
     @property
     def rows(self) -> slice:
-        """Which images of a step's batch are this process's, where several share the work."""
+        """The images of a step's batch that are this process's, where several share the work."""
         rank, count = self._place
         return slice(rank, None, count)
 
     @property
+    def share(self) -> Share:
+        """This process's part of a step's batch, and how to get the whole of it."""
+        return Share(self.batch, self.rows, self._gather)
+
+    def _gather(self, part: Tensor) -> Tensor:
+        """The whole of a tensor whose rows are shared by the processes, in the order of the batch."""
+        if self._place[1] == 1:
+            return part
+        return self.all_gather(part).transpose(0, 1).flatten(0, 1)
+
+    @property
     def rng(self) -> torch.Generator:
-        """The random numbers of this step for what no other process has to know of; in each other ones."""
+        """The random numbers of this step that no other process needs; each process has its own."""
         return rng_at(self.seed + 1_000_003 * self._place[0], self.done)
 
     @property
     def _place(self) -> tuple[int, int]:
-        """Which process this is, and of how many."""
+        """The number of this process, and how many there are."""
         return (0, 1) if self._trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
     def training_step(self, batch: dict[str, Tensor], _index: int) -> None:

@@ -1,4 +1,4 @@
-"""What a training does besides training: progress, checkpoints, held-out scores, pictures, snapshots."""
+"""Callbacks of a training: progress, checkpoints, held-out scores, pictures, snapshots."""
 
 import time
 from collections.abc import Callable
@@ -30,12 +30,12 @@ class Progress(pl.Callback):
         self.bar.close()
 
     def on_exception(self, trainer: pl.Trainer, task: AbstractTask, exception: BaseException) -> None:
-        """Leave the bar as it stands, so that what is said next has a line of its own."""
+        """Leave the bar as it stands, so that the next message has a line of its own."""
         if hasattr(self, "bar"):
             self.bar.close()
 
 
-class Waiting(pl.Callback):
+class WaitingTime(pl.Callback):
     """Measures which share of the time the training waits for its images; to be the last of the callbacks."""
 
     def __init__(self) -> None:

@@ -1,7 +1,5 @@
 """Offline directions: learned once for a generator from an edit of images, for any latent."""
 
-import math
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,16 +10,10 @@ from torch import Tensor
 from zstar.config.build import build
 from zstar.config.constraints import Within, require
 from zstar.data.base import AbstractData
-from zstar.directions.base import AbstractDirection, Label
-from zstar.directions.library import pack_directions
-from zstar.edits.base import AbstractEdit
-from zstar.losses.base import AbstractLoss
-from zstar.spaces.base import AbstractSpace
 from zstar.tasks.base import AbstractTask, rng_at
-from zstar.tasks.steering import Best, build_parts, measure, strips
-from zstar.walks.base import AbstractWalk
-
-SHOWN = 2  # latents in the pictures of each edit
+from zstar.tasks.curves import BestWalk
+from zstar.tasks.imitation import SHOWN, Imitation
+from zstar.tasks.rates import cosine_fall
 
 
 class DirectionTask(AbstractTask):
@@ -31,11 +23,7 @@ class DirectionTask(AbstractTask):
     walk with the lowest loss so far on held-out latents.
 
     Arguments:
-        space: Where to walk; it holds the generator, which stays fixed.
-        edits: Name → edit to imitate.
-        walks: Name → walk, of the same names.
-        losses: Name → L, the same as in a projection.
-        network: The configuration of the walk and of the edits, for the card.
+        imitation: The edits with a walk for each; the generator stays fixed.
         decay: Share of the steps at the end over which the learning rates, which are the walks', fall to zero as a
             cosine.
         cycle_weight: Weight of the squared distance between z and where walking α and then −α leads, a mean over
@@ -50,11 +38,7 @@ class DirectionTask(AbstractTask):
 
     def __init__(
         self,
-        space: AbstractSpace,
-        edits: Mapping[str, AbstractEdit],
-        walks: Mapping[str, AbstractWalk],
-        losses: Mapping[str, AbstractLoss],
-        network: Mapping[str, Any] | None = None,
+        imitation: Imitation,
         decay: float = 0.5,
         cycle_weight: float = 0.1,
         steps: int = 500,
@@ -66,21 +50,22 @@ class DirectionTask(AbstractTask):
         require("task", Within(0, 1), decay=decay)
         require("task", Within(0), cycle_weight=cycle_weight)
         # None of these is a submodule: G and the losses' networks stay as they are, and out of every checkpoint.
-        self.space, self.edits, self.losses, self.network = space, dict(edits), dict(losses), dict(network or {})
-        self.walks = torch.nn.ModuleDict(walks)
-        self.best = torch.nn.ModuleDict({name: Best(walk) for name, walk in walks.items()})
+        self.imitation, self.space = imitation, imitation.space
+        self.edits, self.losses = imitation.edits, imitation.losses
+        self.walks = torch.nn.ModuleDict(imitation.walks)
+        self.best = torch.nn.ModuleDict({name: BestWalk(walk) for name, walk in self.walks.items()})
         self.decay, self.cycle_weight = decay, cycle_weight
         groups = [{"params": walk.parameters(), "lr": walk.lr} for walk in self.walks.values()]
         self.adam = torch.optim.Adam(groups, betas=(0.9, 0.99))
         self.parts = {"walks": self.walks, "best": self.best, "adam": self.adam}
-        self.objects = {"generator": space.generator, "space": space.name}
+        self.objects = {"generator": self.space.generator, "space": self.space.name}
 
     @classmethod
     def compose(cls, cfg: DictConfig) -> "DirectionTask":
         """The task that a composed configuration describes."""
         generator = build(cfg.generator)
         generator.require_trained("there is nothing to steer")
-        return build(cfg.task, **build_parts(cfg, generator))
+        return build(cfg.task, imitation=Imitation.compose(cfg, generator), seed=cfg.seed)
 
     def on_fit_start(self) -> None:
         """Lightning's hook: what is no submodule follows the task to its device."""
@@ -104,9 +89,9 @@ class DirectionTask(AbstractTask):
                 target, mask = edit(before, alpha)
                 goals = {key: loss.features(target) for key, loss in self.losses.items()}
             moved = walk(latent, alpha)
-            made = self.space.decode(moved)
+            image = self.space.decode(moved)
             terms = {
-                key: loss.weight * loss.compare(loss.features(made), goals[key], mask).mean()
+                key: loss.weight * loss.compare(loss.features(image), goals[key], loss.weights({"mask": mask})).mean()
                 for key, loss in self.losses.items()
             }
             terms["cycle"] = self.cycle_weight * self.strayed(latent, walk(moved, -alpha)).square().mean()
@@ -116,9 +101,8 @@ class DirectionTask(AbstractTask):
         return logs
 
     def rate(self, step: int) -> float:
-        """Learning rate of a step, of those that the walks begin with."""
-        left = min(1.0, (self.steps - step) / max(1.0, self.decay * self.steps))
-        return 0.5 - 0.5 * math.cos(math.pi * left)
+        """Learning rate of a step, as a factor of the walks' own."""
+        return cosine_fall(step, self.steps, self.decay)
 
     def strayed(self, latent: Float[Tensor, "b ..."], returned: Float[Tensor, "b ..."]) -> Float[Tensor, " b"]:
         """Root mean squared distance per coordinate, in units of the prior's spread."""
@@ -130,38 +114,21 @@ class DirectionTask(AbstractTask):
         """Per edit, on held-out latents: the scores of its curve, and ``returned``, how far from z the walk to each
         end of the range and back ends. Keeps the walk if it is the best so far."""
         latents = torch.cat([batch.extras["latent"] for batch in data.batches(64)]).to(self.device)
-        found = {}
-        for name, edit in self.edits.items():
-            walk = self.walks[name]
-            curve = measure(edit, walk, self.space.decode, self.losses, latents)
-            scores = curve.scores()
+        scores = {}
+        for name, curve in self.imitation.measure(self.walks, self.space.decode, latents).items():
+            walk, edit = self.walks[name], self.edits[name]
             self.best[name].see(walk, curve)
             ends = [latents.new_full((len(latents),), end) for end in (edit.low, edit.high) if end]
             back = torch.cat([self.strayed(latents, walk(walk(latents, end), -end)) for end in ends])
-            found |= {f"{name}/{key}": value for key, value in scores.items()} | {
-                f"{name}/returned": back.mean().item()
-            }
-        return found
-
-    def directions(self) -> dict[str, AbstractDirection]:
-        """The best walk for each edit, or the current one while none has been measured."""
-        found = {}
-        for name, edit in self.edits.items():
-            best = self.best[name]
-            how = {
-                "method": "learned",
-                "walk": self.network.get("walk"),
-                "edit": self.network.get("edit", {}).get(name),
-            }
-            scores = best.curve.scores() if best.curve else {}
-            label = Label(f"what edit={name} does", edit.unit, edit.low, edit.high, how, scores)
-            found[name] = (best.walk if best.curve else self.walks[name]).direction(label)
-        return found
+            scores |= {f"{name}/{key}": value for key, value in curve.scores().items()}
+            scores[f"{name}/returned"] = back.mean().item()
+        return scores
 
     def export(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The directions, and the curves that were measured of them."""
-        weights, card = pack_directions(self.directions(), self.space.generator)
-        return weights, card | {"curves": {name: best.curve.rows() for name, best in self.best.items() if best.curve}}
+        """The best walk for each edit as a direction, or the current one while none has been measured; the curves."""
+        curves = {name: best.curve for name, best in self.best.items() if best.curve}
+        walks = {name: self.best[name].walk if name in curves else walk for name, walk in self.walks.items()}
+        return self.imitation.export(walks, curves, self.space.generator, "learned")
 
     @torch.no_grad()
     def pictures(self, data: AbstractData | None) -> Float[Tensor, "n c h w"] | None:
@@ -169,5 +136,4 @@ class DirectionTask(AbstractTask):
         if data is None:
             return None
         latents = data.read(range(min(SHOWN, len(data)))).extras["latent"].to(self.device)
-        rows = [strips(edit, self.walks[name], self.space.decode, latents) for name, edit in self.edits.items()]
-        return torch.cat(rows)
+        return self.imitation.pictures(self.walks, self.space.decode, latents)

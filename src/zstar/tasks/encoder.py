@@ -1,7 +1,6 @@
 """Training of an inverting network against a fixed generator."""
 
 import copy
-import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -11,22 +10,21 @@ from jaxtyping import Float
 from omegaconf import DictConfig
 from torch import Tensor
 
-from zstar.config.build import build, offer, to_plain
+from zstar.config.build import build
 from zstar.config.constraints import POSITIVE, Within, require
 from zstar.data.base import AbstractData
 from zstar.data.samples import HELD_OUT, Samples
 from zstar.encoders.base import AbstractEncoder
 from zstar.encoders.trained import TrainedEncoder
 from zstar.losses.base import AbstractLoss
-from zstar.metrics.available import make_metrics
-from zstar.metrics.base import AbstractMetric, AbstractSetMetric
+from zstar.metrics.base import AbstractMetric
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.spaces.base import AbstractSpace
-from zstar.tasks.adversary import AbstractAdversary
-from zstar.tasks.base import AbstractTask, rng_at
-from zstar.tasks.encoder_parts import make_network, make_prices
+from zstar.tasks.adversary import AbstractAdversary, train_adversaries
+from zstar.tasks.base import AbstractTask
+from zstar.tasks.encoder_parts import make_parts
 from zstar.tasks.mixing import Mix
-from zstar.tasks.pool import Share
+from zstar.tasks.rates import cosine_fall, mean_share
 from zstar.tasks.reconstruction import distance, measure, montage
 from zstar.tasks.sampling import follow
 from zstar.tasks.widening import Widening
@@ -35,7 +33,7 @@ from zstar.tasks.widening import Widening
 class EncoderTask(AbstractTask):
     """E = argmin E_x [Σ λ L(G(E(x)), x) + Σ μ R(E(x))]: an auto-encoder whose decoder G is fixed.
 
-    Images are real ones, or samples of G whose latents are known, or both; for the latter the distance to the known
+    Images are real ones, or samples of G whose latents are known, or both; for samples the distance to the known
     latent is added. The mean of E's weights over the last images is what is scored and exported.
 
     Arguments:
@@ -43,7 +41,7 @@ class EncoderTask(AbstractTask):
         encoder: The network to train.
         losses: Name → L, the same as in a projection.
         regularizers: Name → R.
-        metrics: Name → what is measured on held-out images.
+        metrics: Name → metric of held-out images.
         network: The configuration that builds the network, for its card.
         adversaries: Name → a discriminator that E is trained against, each with an optimizer of its own.
         lr: Learning rate of Adam.
@@ -97,15 +95,8 @@ class EncoderTask(AbstractTask):
         require("task", Within(1), widen_every=widen_every)
         if not losses:
             raise ValueError("loss: the list is empty and nothing pulls G(E(x)) towards x; choose e.g. loss=[pixel]")
-        if widen_after is not None and len(space.shape) != 2:
-            raise ValueError(f"task.widen_after: {space.name} has no rows to open; set space=w_plus or remove it")
         self.mix, self.widening = Mix(space, batch, seed, samples, flip), Widening(widen_after, widen_every)
-        if steps <= (last := self.widening.last(space.shape[0])):
-            raise ValueError(
-                f"task.widen_after: {widen_after} and task.widen_every={widen_every} open the last of "
-                f"{space.shape[0]} rows after {last} steps, and task.steps={steps} end before it is trained; "
-                f"set task.steps={last + 1} or more, or open the rows sooner"
-            )
+        self.widening.require_fit(space.shape, space.name, steps)
         # None of these is a submodule: G and the losses' networks stay as they are, and out of every checkpoint.
         self.space, self.losses, self.regularizers = space, dict(losses), dict(regularizers or {})
         self.metrics, self.network = dict(metrics or {}), network
@@ -124,23 +115,7 @@ class EncoderTask(AbstractTask):
     @classmethod
     def compose(cls, cfg: DictConfig) -> "EncoderTask":
         """The task that a composed configuration describes."""
-        generator = build(cfg.generator)
-        generator.require_trained("there is nothing to invert")
-        space = build(cfg.space, generator=generator)
-        metrics = make_metrics(cfg.get("metric") or {}, torch.device("cpu"))[0]
-        if sets := [name for name, metric in metrics.items() if isinstance(metric, AbstractSetMetric)]:
-            raise ValueError(f"metric.{sets[0]}: it is a number of a set, and a training reports means; leave it out")
-        return build(
-            cfg.task,
-            space=space,
-            encoder=make_network(cfg.encoder, space),
-            losses={name: build(node) for name, node in (cfg.get("loss") or {}).items()},
-            regularizers=make_prices(cfg.get("regularizer") or {}, space),
-            metrics=metrics,
-            network=to_plain(cfg.encoder),
-            adversaries={name: offer(cfg.adversary[name], space=space) for name in sorted(cfg.get("adversary") or {})},
-            seed=cfg.seed,
-        )
+        return build(cfg.task, **make_parts(cfg), seed=cfg.seed)
 
     def on_fit_start(self) -> None:
         """Lightning's hook: what is no submodule follows the task to its device."""
@@ -156,56 +131,35 @@ class EncoderTask(AbstractTask):
             targets = {name: loss.features(images) for name, loss in self.losses.items()}
         self.adam.param_groups[0]["lr"] = self.rate(self.done)
         self.adam.zero_grad(set_to_none=True)
-        latent, made = self._start(len(images))
+        latent, image = self._start(len(images))
         logs: dict[str, Tensor] = {}
         for _ in range(self.encoder.passes):
-            latent = self.widening.close(self.encoder(images, latent.detach(), made.detach()), self.done)
+            latent = self.widening.close(self.encoder(images, latent.detach(), image.detach()), self.done)
             opened = self.widening.open(latent, self.done)
-            made = self.space.decode(latent)
+            image = self.space.decode(latent)
             terms = {
-                name: loss.weight * loss.compare(loss.features(made), targets[name]).mean()
+                name: loss.weight * loss.compare(loss.features(image), targets[name]).mean()
                 for name, loss in self.losses.items()
             }
-            terms |= {n: reg.weight * reg(latent, {}, made).mean() for n, reg in self.regularizers.items()}
-            terms |= {f"adversary_{n}": a.penalty(opened, made) for n, a in self.adversaries.items()}
+            terms |= {n: reg.weight * reg({"latent": latent}, image).mean() for n, reg in self.regularizers.items()}
+            terms |= {f"adversary_{n}": a.penalty(opened, image) for n, a in self.adversaries.items()}
             if mixed.latents is not None:
-                off = distance(self.space, latent, mixed.latents)
-                terms["latent"] = self.latent_weight * (off * mixed.known).mean()
+                error = distance(self.space, latent, mixed.latents)
+                terms["latent"] = self.latent_weight * (error * mixed.known).mean()
             self.manual_backward(torch.stack(list(terms.values())).sum())
             logs = {f"train/{name}": value.detach() for name, value in terms.items()}
         torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), self.clip)
         self.adam.step()
-        half_life = min(self.ema_images, (self.done + 1) * self.batch / 20)
-        follow(self.mean, self.encoder, 1 - 0.5 ** (self.batch / half_life))
-        if self.adversaries:
-            logs |= self._answer(opened.detach(), made.detach(), mixed.real)
-        return logs
-
-    def _answer(self, latent: Tensor, made: Tensor, real: Tensor) -> dict[str, Tensor]:
-        """One step of each adversary."""
-        share, logs = Share(self.batch, self.rows, self._gather), {}
-        for stream, (name, adversary) in enumerate(self.adversaries.items(), start=1):
-            loss = adversary.learn(latent, made, real, self.done, rng_at(self.seed, self.done, stream), share)
-            adversary.adam.zero_grad(set_to_none=True)
-            self.manual_backward(loss)
-            adversary.adam.step()
-            logs[f"train/discriminator_{name}"] = loss.detach()
-        return logs
-
-    def _gather(self, part: Float[Tensor, "b ..."]) -> Float[Tensor, "n ..."]:
-        """The whole of a tensor whose rows are shared by the processes, in the order of the batch."""
-        if self._trainer is None or self.trainer.world_size == 1:
-            return part
-        return self.all_gather(part).transpose(0, 1).flatten(0, 1)
+        follow(self.mean, self.encoder, mean_share(self.done, self.batch, self.ema_images))
+        return logs | train_adversaries(self.adversaries, opened.detach(), image.detach(), mixed.real, self)
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""
         rise = min(1.0, (step + 1) / max(1.0, self.warmup * self.steps))
-        left = min(1.0, (self.steps - step) / max(1.0, self.decay * self.steps))
-        return self.lr * rise * (0.5 - 0.5 * math.cos(math.pi * left))
+        return self.lr * rise * cosine_fall(step, self.steps, self.decay)
 
     def _start(self, n: int) -> tuple[Tensor, Tensor]:
-        """The prior's mean for ``n`` images, and what it looks like, which is always the same."""
+        """The prior's mean for ``n`` images, and its image, computed once."""
         if self._origin is None:
             with torch.no_grad():
                 latent = self.space.start(1).to(self.device)
@@ -213,7 +167,7 @@ class EncoderTask(AbstractTask):
         return tuple(part.expand(n, *part.shape[1:]) for part in self._origin)
 
     def trained_encoder(self) -> TrainedEncoder:
-        """What is exported: the mean encoder with its weights as rounded, and rows open as far as training has come."""
+        """The encoder to export: the mean one with rounded weights, and rows open as far as training has come."""
         network = copy.deepcopy(self.mean)
         network.load_state_dict(self._weights())
         close = partial(self.widening.close, step=self.done)
@@ -223,11 +177,11 @@ class EncoderTask(AbstractTask):
         """The metrics on held-out images, and on as many samples of G (``samples/…``), whose latents are known."""
         encoder, count = self.trained_encoder(), min(len(data), 256)
         drawn = Samples(self.space.generator, count, space=self.space.name, stream=HELD_OUT)
-        found, known = (measure(images, encoder, self.space, self.metrics) for images in (data, drawn))
-        return found | {f"samples/{name}": value for name, value in known.items()}
+        held_out, samples = (measure(images, encoder, self.space, self.metrics) for images in (data, drawn))
+        return held_out | {f"samples/{name}": value for name, value in samples.items()}
 
     def export(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The mean encoder, and what rebuilds it."""
+        """The mean encoder, and the facts that rebuild it."""
         generator = self.space.generator
         facts = {"resolution": generator.resolution, "channels": generator.channels, "space": self.space.name}
         card = {"kind": "encoder", "network": self.network, **facts, "generator": generator.fingerprint()}
@@ -239,5 +193,5 @@ class EncoderTask(AbstractTask):
         return self.mean.state_dict() | weights
 
     def pictures(self, data: AbstractData | None) -> Float[Tensor, "n c h w"] | None:
-        """Sixteen held-out images, each row of eight with what the encoder makes of it below."""
+        """Sixteen held-out images, each row of eight with its reconstructions below."""
         return None if data is None else montage(data, self.trained_encoder(), self.space)

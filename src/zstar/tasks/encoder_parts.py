@@ -1,34 +1,64 @@
-"""What an encoder is trained with, from its configuration: the network, and the penalties on what it finds."""
+"""The parts of an encoder's training, from its configuration."""
 
 import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from zstar.config.build import Config, build, offer
+import torch
+from omegaconf import DictConfig
+
+from zstar.config.build import Config, build, offer, to_plain
 from zstar.config.signatures import resolve
-from zstar.encoders.base import AbstractEncoder
+from zstar.encoders.base import AbstractEncoder, EncoderSpec
+from zstar.losses.base import require_targets
+from zstar.metrics.available import make_metrics
+from zstar.metrics.base import AbstractSetMetric
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.regularizers.noise_maps import NoiseMaps
 from zstar.spaces.base import AbstractSpace
 
-ONE = "choose one that can be trained, such as encoder=psp"
+FIX = "choose one that can be trained, such as encoder=psp"
+
+
+def make_parts(cfg: DictConfig) -> dict[str, Any]:
+    """The objects that :class:`~zstar.tasks.encoder.EncoderTask` asks for, by name.
+
+    Raises:
+        ValueError: The generator is untrained, or an encoder, a regularizer or a metric is none for a training.
+    """
+    generator = build(cfg.generator)
+    generator.require_trained("there is nothing to invert")
+    space = build(cfg.space, generator=generator)
+    metrics = make_metrics(cfg.get("metric") or {}, torch.device("cpu"))[0]
+    if sets := [name for name, metric in metrics.items() if isinstance(metric, AbstractSetMetric)]:
+        raise ValueError(f"metric.{sets[0]}: it is a number of a set, and a training reports means; leave it out")
+    losses = {name: build(node) for name, node in (cfg.get("loss") or {}).items()}
+    require_targets(losses, {"image"}, (), "a training of encoders has")
+    return {
+        "space": space,
+        "encoder": make_network(cfg.encoder, space),
+        "losses": losses,
+        "regularizers": make_regularizers(cfg.get("regularizer") or {}, space),
+        "metrics": metrics,
+        "network": to_plain(cfg.encoder),
+        "adversaries": {name: offer(cfg.adversary[name], space=space) for name in sorted(cfg.get("adversary") or {})},
+    }
 
 
 def make_network(node: Config, space: AbstractSpace) -> AbstractEncoder:
     """The network in the sizes of the generator and the space; an error where it is none to be trained."""
     if not node.get("_partial_"):
         raise ValueError(
-            f"encoder: this one is finished and there is nothing to train; {ONE}, or give the node of a class of your "
+            f"encoder: this one is finished and there is nothing to train; {FIX}, or give the node of a class of your "
             "own _partial_: true"
         )
-    sizes = {"resolution": space.generator.resolution, "channels": space.generator.channels, "shape": space.shape}
-    network = build({**node, "_partial_": False}, **sizes, mean=space.mean, spread=space.spread)
+    network = build({**node, "_partial_": False}, spec=EncoderSpec.of(space))
     if not isinstance(network, AbstractEncoder):
-        raise ValueError(f"encoder: a {type(network).__name__} is no network to be trained; {ONE}")
+        raise ValueError(f"encoder: a {type(network).__name__} is no network to be trained; {FIX}")
     return network
 
 
-def make_prices(nodes: Mapping[str, Any], space: AbstractSpace) -> dict[str, AbstractRegularizer]:
+def make_regularizers(nodes: Mapping[str, Any], space: AbstractSpace) -> dict[str, AbstractRegularizer]:
     """The regularizers by name; an error for one that an encoder's latents can't be penalised by."""
     for name, node in nodes.items():
         target = resolve(node["_target_"])

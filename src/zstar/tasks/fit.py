@@ -1,10 +1,7 @@
-"""A training from its configuration to the exported weights, whatever the task."""
+"""A training of any task, from its configuration to the exported weights."""
 
-import shlex
 import sys
-from collections.abc import Mapping
 from contextlib import nullcontext
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +10,24 @@ import torch
 from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
-from zstar.checkpoints.io import save_weights
 from zstar.config.build import build, offer, to_plain
 from zstar.config.check import MULTI_SELECT, check
 from zstar.config.schema import Train
 from zstar.config.signatures import resolve
 from zstar.data.stream import Stream
 from zstar.loggers.base import AbstractLogger
-from zstar.loggers.lightning import Forward
+from zstar.loggers.lightning import TrainerLogger
 from zstar.loggers.none import NoLogger
-from zstar.runs.folder import (
-    clear_partial,
-    commit,
-    config_hash,
-    finished,
-    machine,
-    record_failure,
-    record_result,
-    versions,
-)
+from zstar.runs.folder import clear_partial, config_hash, finished, record_failure, record_result, versions
 from zstar.runs.locks import hold
+from zstar.runs.record import Record
 from zstar.tasks.base import AbstractTask
-from zstar.tasks.callbacks import Checkpoints, Progress, Samples, Scores, Snapshots, Waiting
+from zstar.tasks.callbacks import Checkpoints, Progress, Samples, Scores, Snapshots, WaitingTime
+from zstar.tasks.export import Exporter
+from zstar.tasks.group import Group
 from zstar.tasks.processes import check_processes, is_first
 from zstar.tasks.quiet import quiet
-from zstar.tasks.together import Together
+from zstar.tasks.resume import read_checkpoint, restore
 
 GROUPS = ("generator", "discriminator", "annotator", "encoder", "space", "edit", "walk", "loss", "regularizer")
 GROUPS += ("adversary", "metric")
@@ -46,7 +36,7 @@ UNHASHED = ("trainer", "callbacks")  # how a training is carried out and watched
 
 
 def fit(cfg: DictConfig, folder: Path, apart: bool = False) -> dict[str, Any]:
-    """Train as ``cfg`` says, in ``folder``; asked for again, go on where it stopped or return what it had found.
+    """Train as ``cfg`` says, in ``folder``; asked for again, go on where it stopped, or return its result.
 
     Writes ``checkpoint.pt``, ``samples/*.png``, ``weights.safetensors`` with its card ``weights.json``, what else the
     task keeps, in the same way, and ``result.json``.
@@ -92,29 +82,29 @@ def _watched(
     """Train with a logger that hears how it ends, and a record in ``folder`` of what failed."""
     if first:
         clear_partial(folder)
-    state = _previous(folder / "checkpoint.pt", key) if first else {}
+    state = read_checkpoint(folder / "checkpoint.pt", key) if first else {}
     logger: AbstractLogger = build(cfg.logger) if first else NoLogger()
 
-    def report(said: str, trace: str) -> None:
+    def report(message: str, trace: str) -> None:
         record_failure(folder, trace)
         logger.finish(True)
-        print(f"\n{said}", file=sys.stderr, flush=True)
+        print(f"\n{message}", file=sys.stderr, flush=True)
 
-    together, failed = Together(key, report), True
+    group, failed = Group(key, report), True
     try:
         with quiet():
-            logger.start(folder, plain, "train", folder.name, cfg.tags)
-            result = _fit(cfg, kind, plain, key, folder, logger, state, together)
+            logger.start(Record(folder, plain, "train", folder.name, cfg.tags))
+            result = _fit(cfg, kind, plain, key, folder, logger, state, group)
         failed = False
         return result
     except Exception as error:
-        together.fail(error, str(folder))
+        group.fail(error, str(folder))
         if first:
             record_failure(folder, error)
         raise
     finally:
         logger.finish(failed)
-        together.end()
+        group.end()
 
 
 def _fit(
@@ -125,16 +115,12 @@ def _fit(
     folder: Path,
     logger: AbstractLogger,
     state: dict[str, Any],
-    together: Together,
+    group: Group,
 ) -> dict[str, Any]:
     torch.manual_seed(cfg.seed)  # initial weights; everything after them draws from its own generators
     task = kind.compose(cfg)
     data, validation = offer(cfg.data, **task.objects).split(cfg.validation.count if cfg.validation else 0)
-    if state:
-        try:
-            task.restore(state)
-        except Exception as error:
-            raise _damaged(folder / "checkpoint.pt", error) from error
+    restore(task, state, folder / "checkpoint.pt")
     failed: dict[str, str] = state.get("failed", {})  # grows while the images are read
     keeper = Checkpoints(
         folder / "checkpoint.pt",
@@ -142,32 +128,23 @@ def _fit(
         float(cfg.callbacks.checkpoint_minutes),
         state.get("seconds", 0.0),
     )
+    waiting, scores = WaitingTime(), Scores(validation, cfg.callbacks.scores_every)
     identity = data.fingerprint()  # reads every file of a folder, so once
-    waiting, scores = Waiting(), Scores(validation, cfg.callbacks.scores_every)
-
-    def export(found: dict[str, float] | None = None) -> dict[str, Any]:
-        tensors, facts = task.export()
-        run = _facts(task, plain, identity, keeper.seconds()) | {"waiting": waiting.share(), "scores": found or {}}
-        facts |= run
-        save_weights(folder / "weights.safetensors", tensors, facts)
-        for name, (tensors, card) in task.attached().items():
-            save_weights(folder / f"{name}.safetensors", tensors, card | run)
-        return facts
-
+    export = Exporter(task, folder, plain, identity, keeper.seconds, waiting.share)
     watchers = [keeper, Samples(folder / "samples", cfg.callbacks.samples_every, validation)]
     watchers += [Snapshots(export, cfg.callbacks.snapshot_every), Progress(), scores, waiting]
     first = is_first()
     trainer: pl.Trainer = build(
         cfg.trainer,
-        logger=[Forward(logger)],
-        callbacks=[together, *(watchers if first else [])],
+        logger=[TrainerLogger(logger)],
+        callbacks=[group, *(watchers if first else [])],
         default_root_dir=folder,
     )
     check_processes(trainer, task, bool(cfg.trainer.get("sync_batchnorm")))
     rows = slice(trainer.global_rank, None, trainer.world_size)
     stream = Stream(data, task.batch, task.done, task.steps, cfg.seed, rows)
     stream.failed = failed
-    together.begin(trainer, stream)
+    group.begin(trainer, stream)
     trainer.fit(task, DataLoader(stream, batch_size=None, pin_memory=trainer.strategy.root_device.type == "cuda"))
     if not first:
         return {}
@@ -181,39 +158,3 @@ def _fit(
     if len(failed) > NAMED:
         print(f"left out: {len(failed) - NAMED} more; {folder}/result.json names them")
     return result
-
-
-def _previous(path: Path, key: str) -> dict[str, Any]:
-    """The checkpoint in the folder, if there is one; one of another configuration is an error."""
-    if not path.is_file():
-        return {}
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        found = state["key"]
-    except OSError:
-        raise
-    except Exception as error:  # whatever a file that is no checkpoint makes torch and pickle say
-        raise _damaged(path, error) from error
-    if found != key:
-        raise ValueError(f"output: {path} is of a training with another configuration; choose another name or output")
-    return state
-
-
-def _damaged(path: Path, error: Exception) -> ValueError:
-    reason = (str(error).splitlines() or [""])[0]
-    wrong = f"is no checkpoint of this training ({type(error).__name__}: {reason})"
-    return ValueError(f"output: {path} {wrong}; delete it or choose another output")
-
-
-def _facts(task: AbstractTask, plain: Mapping[str, Any], data: str, seconds: float) -> dict[str, Any]:
-    return {
-        "command": shlex.join(["python", "train.py", *sys.argv[1:]]),
-        "config": dict(plain),
-        "data": data,
-        "steps": task.done,
-        "images": task.done * task.batch,
-        "seconds": round(seconds),
-        "date": datetime.now(timezone.utc).date().isoformat(),
-        "machine": machine(),
-        "versions": versions() | commit(),
-    }

@@ -10,14 +10,14 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from zstar.annotators.load import load_annotator
-from zstar.config.build import build, offer
+from zstar.config.build import build
 from zstar.config.constraints import POSITIVE, Within, require
-from zstar.config.signatures import resolve
 from zstar.data.base import AbstractData
-from zstar.data.samples import Samples
 from zstar.discriminators.base import AbstractDiscriminator
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.tasks.base import AbstractTask
+from zstar.tasks.generator_parts import make_parts
+from zstar.tasks.rates import mean_share
 from zstar.tasks.sampling import draw, follow, path_lengths
 from zstar.tasks.score import score
 from zstar.tasks.steerable import Steering
@@ -26,10 +26,10 @@ from zstar.tasks.steerable import Steering
 class GeneratorTask(AbstractTask):
     """StyleGAN2's adversarial training; the discriminator brings the loss and the penalty.
 
-    Both networks learn from the same generated images in each step: what is frozen in the discriminator is computed
-    once. The mean of G's weights over the last images is what is exported.
+    Both networks learn from the same generated images in each step, so the frozen part of the discriminator runs once.
+    The mean of G's weights over the last images is exported.
 
-    Where several processes share the work (``trainer=ddp``), each draws latents and noise of its own and judges its
+    Where several processes share the work (``trainer=ddp``), each draws latents and noise of its own and has its
     own part of the batch, so minibatch standard deviations and mean path lengths are taken over that part: the training
     is an equally good one, but not to the digit that of one process.
 
@@ -47,7 +47,7 @@ class GeneratorTask(AbstractTask):
             finished; 0 for one that is not.
         steering: What makes the generator steerable besides; ``None`` for nothing.
         scorer: An annotator that scores the mean generator on held-out images; none, no scores. The one that a
-            projected discriminator looks through judges too kindly: good for curves, not for the card.
+            projected discriminator looks through is too kind: good for curves, not for the card.
         steps: Steps in all.
         batch: Images per step.
         seed: Seed of latents, noise and shuffles.
@@ -102,32 +102,13 @@ class GeneratorTask(AbstractTask):
 
     @classmethod
     def needs(cls, cfg: DictConfig) -> tuple[str, ...]:
-        """Those of the walks and edits too, where it is to become steerable."""
+        """With those of walks and edits where the generator is to become steerable."""
         return cls.groups + (Steering.groups if cfg.task.get("steering") else ())
 
     @classmethod
     def compose(cls, cfg: DictConfig) -> "GeneratorTask":
         """The task that a composed configuration describes."""
-        if resolve(cfg.data._target_) is Samples:
-            raise ValueError(
-                "data: samples of the generator that is being trained teach it nothing; choose data=folder"
-            )
-        kind = resolve(cfg.discriminator._target_)
-        if getattr(kind, "judges", "images") != "images":
-            raise ValueError(
-                f"discriminator: {kind.__name__} judges {kind.judges} and a generator makes images; choose "
-                "discriminator=stylegan2 or projected"
-            )
-        generator = build(cfg.generator)
-        if not isinstance(generator, StyleGAN2):
-            name = type(generator).__name__
-            raise ValueError(f"generator: this task trains a StyleGAN2, not a {name}; choose generator=stylegan2")
-        sizes = {"resolution": generator.resolution, "channels": generator.channels}
-        discriminator = offer(cfg.discriminator, **sizes)
-        made = {"generator": generator, "discriminator": discriminator}
-        if cfg.task.get("steering"):
-            made["steering"] = Steering.compose(cfg, generator)
-        return build(cfg.task, **made, seed=cfg.seed)
+        return build(cfg.task, **make_parts(cfg), seed=cfg.seed)
 
     def on_fit_start(self) -> None:
         """Lightning's hook: what is no submodule follows the task to its device."""
@@ -136,36 +117,36 @@ class GeneratorTask(AbstractTask):
 
     def update(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One step of the discriminator, one of the generator, one of the mean."""
-        rng, judge = self.rng, self.discriminator
+        rng, discriminator = self.rng, self.discriminator
         self.generator.require_size(batch["images"])
         self._set_rates()
-        images, steering, logs = batch["images"], 0.0, {}
+        images, penalty, logs = batch["images"], 0.0, {}
         if self.steering is None:
             fake = draw(self.generator, len(images), rng, self.style_mixing)
         else:
-            images, fake, steering, logs = self.steering.show(images, rng, self.done)
-        frozen = judge.features(fake)
+            images, fake, penalty, logs = self.steering.show(images, rng, self.done)
+        frozen = discriminator.features(fake)
         with torch.no_grad():
-            real = judge.features(images)
-        judge.refresh()
-        both = judge.judge([torch.cat([r, f.detach()]) for r, f in zip(real, frozen, strict=True)])
+            real = discriminator.features(images)
+        discriminator.refresh()
+        both = discriminator.logits([torch.cat([r, f.detach()]) for r, f in zip(real, frozen, strict=True)])
         halves = [logits.tensor_split(2) for logits in both]
-        loss = judge.loss([real for real, _ in halves], [fake for _, fake in halves])
-        penalty = judge.penalty(images, self.done, rng)
-        self._step(loss if penalty is None else loss + penalty, self.adam_discriminator)
-        judge.requires_grad_(False)
-        wish = judge.generator_loss(judge.judge(frozen))
+        loss = discriminator.loss([real for real, _ in halves], [fake for _, fake in halves])
+        slope = discriminator.penalty(images, self.done, rng)
+        self._step(loss if slope is None else loss + slope, self.adam_discriminator)
+        discriminator.requires_grad_(False)
+        adversarial = discriminator.generator_loss(discriminator.logits(frozen))
         learns = self.done >= self.head_start
-        self._step(wish + steering, *[self.adam] * learns, *([] if self.steering is None else [self.steering.adam]))
-        logs |= {"train/discriminator": loss, "train/generator": wish}
+        optimizers = [self.adam] * learns + ([] if self.steering is None else [self.steering.adam])
+        self._step(adversarial + penalty, *optimizers)
+        logs |= {"train/discriminator": loss, "train/generator": adversarial}
         if learns and self.path_weight and self.done % self.path_every == 0:
             lengths = path_lengths(self.generator, max(1, len(fake) // 4), rng)
             self.path_mean.lerp_(lengths.detach().mean(), 0.01)
             logs["train/path"] = uneven = (lengths - self.path_mean).square().mean()
             self._step(uneven * self.path_weight * self.path_every, self.adam)
-        judge.requires_grad_(True)
-        half_life = min(self.ema_images, (self.done + 1) * self.batch / 20)
-        share = 1 - 0.5 ** (self.batch / half_life)
+        discriminator.requires_grad_(True)
+        share = mean_share(self.done, self.batch, self.ema_images)
         follow(self.mean, self.generator, share)
         if self.steering is not None:
             self.steering.follow(share)
@@ -199,14 +180,14 @@ class GeneratorTask(AbstractTask):
         self.path_mean.copy_(state["path_mean"])
 
     def evaluate(self, data: AbstractData) -> dict[str, float]:
-        """What the scorer sees in as many samples as there are held-out images, beside what it sees in these; and how
-        far the directions go, where there are any."""
-        steered = {} if self.steering is None else self.steering.evaluate(self.mean)
+        """The scorer's comparison of the held-out images with as many samples, and the scores of the directions, where
+        there are any."""
+        steering = {} if self.steering is None else self.steering.evaluate(self.mean)
         if self.scorer is None:
-            return steered
-        found = score(self.mean, data, *self.scorer, seed=self.seed)
-        kept = {name: found[name] for name in ("presence_largest_gap", "diversity/ratio")}
-        return {"kid": found["kid"]["value"], **kept, **steered}
+            return steering
+        scores = score(self.mean, data, *self.scorer, seed=self.seed)
+        gap, ratio = "presence_largest_gap", "diversity/ratio"
+        return {"kid": scores["kid"]["value"], gap: scores[gap], ratio: scores[ratio], **steering}
 
     def export(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The mean generator under the official names."""

@@ -1,4 +1,4 @@
-"""What an encoder sees in a step: real images, and samples of the generator whose latents are known."""
+"""The images of an encoder's step: real ones, and samples of the generator with their latents."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,11 @@ from zstar.tasks.base import rng_at
 
 
 @dataclass(frozen=True)
-class Mixed:
+class Mixture:
     """The images of a step.
 
     Attributes:
-        images: What is to be inverted, ``[b, c, h, w]``.
+        images: The images to invert, ``[b, c, h, w]``.
         real: The same, but with the real images in the places that samples of G have taken.
         latents: Latents ``[b, ...]``, arbitrary where they are not known; ``None`` if none is.
         known: 1 for each image whose latent is known, else 0.
@@ -41,7 +41,7 @@ class Mix:
     def __init__(self, space: AbstractSpace, batch: int, seed: int, samples: float, flip: float) -> None:
         self.space, self.batch, self.seed, self.drawn, self.flip = space, batch, seed, round(samples * batch), flip
 
-    def __call__(self, batch: dict[str, Tensor], step: int, rows: slice) -> Mixed:
+    def __call__(self, batch: dict[str, Tensor], step: int, rows: slice) -> Mixture:
         """The images of one process, which are ``rows`` of the batch of all."""
         real, latents, rng = batch["images"], batch.get("latent"), rng_at(self.seed, step)
         self.space.generator.require_size(real)
@@ -55,10 +55,10 @@ class Mix:
             real = torch.where(mirrored.to(real.device, non_blocking=True), real.flip(3), real)
         known = real.new_full((len(real),), float(latents is not None))
         if not self.drawn:
-            return Mixed(real, real, latents, known)
+            return Mixture(real, real, latents, known)
         with torch.no_grad(), torch.autocast(real.device.type, enabled=False):  # what is known is known exactly
             fresh = self.space.sample(self.drawn, rng)[rows].to(real.device, non_blocking=True)
             images = torch.cat([self.space.decode(fresh), real[len(fresh) :]])
         rest = real.new_zeros(len(real), *self.space.shape) if latents is None else latents
         known[: len(fresh)] = 1
-        return Mixed(images, real, torch.cat([fresh, rest[len(fresh) :]]), known)
+        return Mixture(images, real, torch.cat([fresh, rest[len(fresh) :]]), known)

@@ -1,4 +1,4 @@
-"""What a discriminator has been shown before, and which part of a step's images a process holds."""
+"""Old fakes for a discriminator, and the part of a step's images that a process holds."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Share:
-    """Which images of a step are here, where several processes share the work; by default all are.
+    """The images of a step that are here, where several processes share the work; by default all of them.
 
     Attributes:
         count: Images of the step, over all processes.

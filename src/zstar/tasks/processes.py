@@ -1,4 +1,4 @@
-"""Several processes that share one training: which of them writes, and what they can't share."""
+"""Checks for several processes that share one training."""
 
 import os
 
@@ -18,7 +18,7 @@ def is_first() -> bool:
 
 
 def check_processes(trainer: pl.Trainer, task: AbstractTask, synchronised: bool) -> None:
-    """Whether the processes that ``trainer`` is for can share this training.
+    """Check that the processes of ``trainer`` can share this training.
 
     Raises:
         ValueError: They can't; with the key and the fix.

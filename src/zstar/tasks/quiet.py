@@ -1,4 +1,4 @@
-"""What Lightning says to its developers, kept from the users of a training."""
+"""A context without Lightning's news and its warnings about intended settings."""
 
 import logging
 import warnings

@@ -1,4 +1,4 @@
-"""How well an encoder that is being trained reconstructs held-out images: numbers and pictures."""
+"""Reconstruction of held-out images by an encoder in training: numbers and pictures."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,7 @@ COLUMNS = 8
 def reconstruct(
     encoder: TrainedEncoder, space: AbstractSpace, images: Float[Tensor, "b c h w"]
 ) -> tuple[Tensor, Tensor]:
-    """The latents of images, and what these look like."""
+    """The latents of images, and their reconstructions."""
     space.generator.require_size(images)
     latent = encoder(space, images.to(encoder.network.mean.device))[-1]
     return latent, space.decode(latent)
@@ -44,12 +44,12 @@ def measure(
     for batch in data.batches(size):
         if not batch.ids:
             continue
-        latent, made = reconstruct(encoder, space, batch.images)
-        images = batch.images.to(made)
-        found = {name: metric(made.clamp(-1, 1), images) for name, metric in metrics.items()}
+        latent, image = reconstruct(encoder, space, batch.images)
+        images = batch.images.to(image)
+        measured = {name: metric(image.clamp(-1, 1), images) for name, metric in metrics.items()}
         if "latent" in batch.extras:
-            found["latent_distance"] = distance(space, latent, batch.extras["latent"].to(latent))
-        for name, value in found.items():
+            measured["latent_distance"] = distance(space, latent, batch.extras["latent"].to(latent))
+        for name, value in measured.items():
             values.setdefault(name, []).extend([] if value is None else [value.cpu()])
     return {name: torch.cat(parts).double().mean().item() for name, parts in values.items() if parts}
 
@@ -58,6 +58,6 @@ def montage(data: AbstractData, encoder: TrainedEncoder, space: AbstractSpace) -
     """The first sixteen images, each row of eight with its reconstructions below."""
     images = data.read(range(min(2 * COLUMNS, len(data)))).images
     images = images[: max(1, len(images) // COLUMNS) * COLUMNS]
-    made = reconstruct(encoder, space, images)[1]
-    pairs = zip(images.to(made).split(COLUMNS), made.split(COLUMNS), strict=True)
+    image = reconstruct(encoder, space, images)[1]
+    pairs = zip(images.to(image).split(COLUMNS), image.split(COLUMNS), strict=True)
     return torch.cat([part for pair in pairs for part in pair])

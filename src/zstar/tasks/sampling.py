@@ -1,4 +1,4 @@
-"""What an adversarial training draws from its generator, and how the mean of the generator follows it."""
+"""Random latents, images and path lengths of a generator in training, and its mean weights."""
 
 import torch
 from jaxtyping import Float

@@ -34,7 +34,7 @@ def score(
     seed: int = 0,
     batch: int = 100,
 ) -> dict[str, Any]:
-    """What the annotator sees in as many generated images as there are real ones, beside what it sees in the real ones.
+    """An annotator's comparison of real images with as many generated ones.
 
     Give an annotator that the generator was not trained against. ``kid`` is the distance of generated from real
     features, ``kid_floor`` that of one half of the real ones from the other.
@@ -43,21 +43,21 @@ def score(
     counts = [min(batch, len(data) - first) for first in range(0, len(data), batch)]
     drawn = (generator.synthesize(generator.sample(n, rng), "z").clamp(-1, 1) for n in counts)
     real = _look((part.images for part in data.batches(batch)), annotator)
-    made = _look(drawn, annotator)
+    generated = _look(drawn, annotator)
     classes = vocabulary.classes
     table: dict[str, Any] = {}
-    share = {side: shares(seen[1], len(classes)) for side, seen in (("real", real), ("generated", made))}
+    share = {side: shares(labels, len(classes)) for side, (_, labels, _) in (("real", real), ("generated", generated))}
     for side, values in share.items():
         table[f"pixel_share/{side}"] = _named(classes, values.mean(dim=0))
         table[f"presence/{side}"] = _named(classes, presence(values))
     gap = (presence(share["real"]) - presence(share["generated"])).abs()
     distance = Perceptual(_Encoder(annotator))
-    spread = {side: diversity(seen[2], distance) for side, seen in (("real", real), ("generated", made))}
+    spread = {side: diversity(images, distance) for side, (_, _, images) in (("real", real), ("generated", generated))}
     half = len(real[0]) // 2
     return table | {
         "images": len(data),
         "presence_largest_gap": round(gap.max().item(), 4),
-        "kid": _rounded(asdict(kid(real[0], made[0]))),
+        "kid": _rounded(asdict(kid(real[0], generated[0]))),
         "kid_floor": _rounded(asdict(kid(real[0][:half], real[0][half:]))),
         "diversity/real": _rounded(asdict(spread["real"])),
         "diversity/generated": _rounded(asdict(spread["generated"])),
@@ -79,11 +79,11 @@ class _Encoder(torch.nn.Module):
 
 def _look(batches: Iterator[Tensor], annotator: AbstractAnnotator) -> tuple[Tensor, Tensor, Tensor]:
     """Pooled features ``[n, d]``, most likely class of each pixel ``[n, h, w]``, and the images themselves."""
-    device, seen = next(annotator.parameters()).device, []
+    device, parts = next(annotator.parameters()).device, []
     for images in batches:
         result = annotator(images.to(device).contiguous(memory_format=torch.channels_last))
-        seen.append((pooled(result.features), result.logits.argmax(dim=1), images.to(device)))
-    features, labels, images = (torch.cat(parts) for parts in zip(*seen, strict=True))
+        parts.append((pooled(result.features), result.logits.argmax(dim=1), images.to(device)))
+    features, labels, images = (torch.cat(column) for column in zip(*parts, strict=True))
     return features, labels, images
 
 

@@ -1,7 +1,7 @@
-"""What makes a generator steerable in training: edits of what it learns from, and directions that do the same."""
+"""Steerability of a generator in training: edits of its training images, and directions that do the same."""
 
 import copy
-from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -11,22 +11,16 @@ from torch import Tensor, nn
 
 from zstar.config.build import build
 from zstar.config.constraints import POSITIVE, Within, require
-from zstar.directions.base import Label
-from zstar.directions.library import pack_directions
-from zstar.edits.base import AbstractEdit
 from zstar.generators.base import AbstractGenerator
-from zstar.losses.base import AbstractLoss
-from zstar.spaces.base import AbstractSpace
+from zstar.tasks.curves import Curve
+from zstar.tasks.imitation import Imitation
 from zstar.tasks.sampling import follow
-from zstar.tasks.steering import Curve, build_parts, measure, strips
-from zstar.walks.base import AbstractWalk
 
 HELD_OUT = 64  # latents that the curves are measured on
-SHOWN = 2  # of them in the pictures of each edit
 
 
 class SteeringBatch(NamedTuple):
-    """What D is to judge, what G pays besides, and what to log."""
+    """The inputs of D, the penalty on G, and the scalars to log."""
 
     real: Float[Tensor, "b c h w"]
     fake: Float[Tensor, "b c h w"]
@@ -44,7 +38,7 @@ class Steering(nn.Module):
     A warp has to invent what comes in at the sides, and D would teach G to draw it. Cropping to what is valid for all α
     would hide the sides of every picture, so D sees each edited image behind the mask of its edit. The mask tells α and
     fits the content, therefore a G(z) behind a mask drawn for itself could be told by that alone. D gets G(walk(z, α))
-    behind the same mask instead: what is made by a step of α is judged beside what was edited by α. Both penalties then
+    behind the same mask instead: the image of a step of α is compared with images edited by α. Both penalties then
     have one optimum, in which G(z) is distributed as the data are, not as the edited data, which is where this
     departs from the paper. What G draws outside of the mask neither D nor L sees; the other images of the batch, shown
     whole, are all that keeps it in order.
@@ -52,11 +46,8 @@ class Steering(nn.Module):
     The walks learn from both penalties. edit(G(z), α) is a fixed target, as in the paper's programs.
 
     Arguments:
-        space: Where to walk; it holds the generator that is being trained.
-        edits: Name → edit to imitate. They take turns over the images of a batch.
-        walks: Name → walk, of the same names.
-        losses: Name → L.
-        network: The configuration of the walk and of the edits, for the card.
+        imitation: The edits, which take turns over the images of a batch, with a walk for each; its space holds the
+            generator that is being trained.
         weight: Factor of Σ λ L in what G minimises.
         lr: Learning rate of the walks' Adam; it falls as G's does.
         share: Share of each batch that is edited and walked, above 0 and at most 1.
@@ -67,11 +58,7 @@ class Steering(nn.Module):
 
     def __init__(
         self,
-        space: AbstractSpace,
-        edits: Mapping[str, AbstractEdit],
-        walks: Mapping[str, AbstractWalk],
-        losses: Mapping[str, AbstractLoss],
-        network: Mapping[str, Any] | None = None,
+        imitation: Imitation,
         weight: float = 100.0,
         lr: float = 0.01,
         share: float = 0.5,
@@ -81,8 +68,8 @@ class Steering(nn.Module):
         require("task.steering", POSITIVE, weight=weight, lr=lr, share=share)
         require("task.steering", Within(0, 1), share=share)
         # None of these is a submodule: the task holds G, and the losses' networks are in no checkpoint.
-        self.space, self.edits, self.losses, self.network = space, dict(edits), dict(losses), dict(network or {})
-        self.walks = nn.ModuleDict(walks)
+        self.imitation, self.space = imitation, imitation.space
+        self.walks = nn.ModuleDict(imitation.walks)
         self.mean = copy.deepcopy(self.walks).requires_grad_(False)  # for the mean of G's weights
         self.weight, self.lr, self.share, self.seed = weight, lr, share, seed
         self.adam = torch.optim.Adam(self.walks.parameters(), lr, (0.9, 0.99))
@@ -91,8 +78,9 @@ class Steering(nn.Module):
 
     @classmethod
     def compose(cls, cfg: DictConfig, generator: AbstractGenerator) -> "Steering":
-        """What ``task.steering`` of a configuration and its groups describe, for a generator."""
-        return build({**cfg.task.steering, "_partial_": False}, **build_parts(cfg, generator))
+        """The steering that ``task.steering`` of a configuration and its groups describe, for a generator."""
+        imitation = Imitation.compose(cfg, generator)
+        return build({**cfg.task.steering, "_partial_": False}, imitation=imitation, seed=cfg.seed)
 
     def show(self, images: Float[Tensor, "b c h w"], rng: torch.Generator, step: int) -> SteeringBatch:
         """Real images, of which some are edited, and as many fakes with gradient to G and to the walks."""
@@ -110,18 +98,19 @@ class Steering(nn.Module):
                 alpha = walk.draw(len(rows), rng).to(device)
                 moved = moved.index_copy(0, rows, walk(latent[rows], alpha).to(latent))
                 turns.append((name, rows, alpha))
-        made = self.decode(moved, noise)
+        fake = self.decode(moved, noise)
         real, mask, logs = images.clone(), torch.ones_like(images[:, :1]), {}
         for name, rows, alpha in turns:
             with torch.no_grad():
-                target, valid = self.edits[name](before[rows], alpha)
-                real[rows], seen = self.edits[name](images[rows], alpha)
-                mask[rows] = valid * seen
+                target, valid = self.imitation.edits[name](before[rows], alpha)
+                real[rows], inside = self.imitation.edits[name](images[rows], alpha)
+                mask[rows] = valid * inside
             logs[f"train/{name}"] = sum(
-                loss.weight * loss(made[rows], target, valid).mean() for loss in self.losses.values()
+                loss.weight * loss(fake[rows], target, loss.weights({"mask": valid})).mean()
+                for loss in self.imitation.losses.values()
             )
         penalty = self.weight * torch.stack(list(logs.values())).mean()
-        return SteeringBatch(real * mask, made * mask, penalty, logs)
+        return SteeringBatch(real * mask, fake * mask, penalty, logs)
 
     def decode(self, latent: Float[Tensor, "b ..."], noise: dict[str, Tensor]) -> Float[Tensor, "b c h w"]:
         """G(v) for the training; the mapping network is kept out of mixed precision."""
@@ -130,8 +119,8 @@ class Steering(nn.Module):
         return self.space.generator.synthesize(styles, "style", noise)
 
     def to_device(self, device: torch.device) -> None:
-        """What is no submodule follows the task."""
-        for loss in self.losses.values():
+        """Move what is no submodule."""
+        for loss in self.imitation.losses.values():
             loss.to(device)
 
     def follow(self, share: float) -> None:
@@ -146,34 +135,17 @@ class Steering(nn.Module):
     @torch.no_grad()
     def evaluate(self, generator: AbstractGenerator) -> dict[str, float]:
         """Per edit the scores of the curve of its mean walk in ``generator``, the mean one."""
-        latents = self.latents(generator)
-        self.curves = {
-            name: measure(edit, self.mean[name], lambda v: self._draw(generator, v), self.losses, latents)
-            for name, edit in self.edits.items()
-        }
+        self.curves = self.imitation.measure(self.mean, partial(self._draw, generator), self.latents(generator))
         return {f"{name}/{key}": value for name, curve in self.curves.items() for key, value in curve.scores().items()}
 
     @torch.no_grad()
     def pictures(self, generator: AbstractGenerator) -> Float[Tensor, "n c h w"]:
         """For each edit, two latents walked over its range, above what the edit itself does; rows of eight."""
-        latents = self.latents(generator)[:SHOWN]
-        rows = [
-            strips(edit, self.mean[name], lambda v: self._draw(generator, v), latents)
-            for name, edit in self.edits.items()
-        ]
-        return torch.cat(rows)
+        return self.imitation.pictures(self.mean, partial(self._draw, generator), self.latents(generator))
 
     def _draw(self, generator: AbstractGenerator, latent: Float[Tensor, "b ..."]) -> Float[Tensor, "b c h w"]:
         return generator.synthesize(latent, self.space.name, "const").float()
 
     def export(self, generator: AbstractGenerator) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The mean walks as directions of ``generator``, and their curves where they have been measured."""
-        found = {}
-        for name, edit in self.edits.items():
-            how = {"method": "learned with its generator", "walk": self.network.get("walk")}
-            how["edit"] = self.network.get("edit", {}).get(name)
-            scores = self.curves[name].scores() if name in self.curves else {}
-            label = Label(f"what edit={name} does", edit.unit, edit.low, edit.high, how, scores)
-            found[name] = self.mean[name].direction(label)
-        weights, card = pack_directions(found, generator)
-        return weights, card | {"curves": {name: curve.rows() for name, curve in self.curves.items()}}
+        return self.imitation.export(self.mean, self.curves, generator, "learned with its generator")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Widening:
-    """Which rows of a w_plus latent an encoder may use at a step (e4e, Tov et al. 2021, section 4.2).
+    """The rows of a w_plus latent that an encoder may use at a step (e4e, Tov et al. 2021, section 4.2).
 
     Attributes:
         after: Steps during which all rows are the first one; ``None`` opens all from the start.
@@ -22,6 +22,17 @@ class Widening:
     def last(self, rows: int) -> int:
         """The first step in which all of so many rows are open."""
         return 0 if self.after is None or rows < 2 else self.after + (rows - 2) * self.every
+
+    def require_fit(self, shape: tuple[int, ...], name: str, steps: int) -> None:
+        """Raise ``ValueError`` unless latents of the space ``name`` have rows, all open before the training ends."""
+        if self.after is not None and len(shape) != 2:
+            raise ValueError(f"task.widen_after: {name} has no rows to open; set space=w_plus or remove it")
+        if steps <= (last := self.last(shape[0])):
+            raise ValueError(
+                f"task.widen_after: {self.after} and task.widen_every={self.every} open the last of "
+                f"{shape[0]} rows after {last} steps, and task.steps={steps} end before it is trained; "
+                f"set task.steps={last + 1} or more, or open the rows sooner"
+            )
 
     def open(self, latent: Float[Tensor, "b ..."], step: int) -> Float[Tensor, "b ..."]:
         """The rows that are open."""

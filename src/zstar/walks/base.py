@@ -1,4 +1,4 @@
-"""The protocol of walks: directions that are still being learned."""
+"""The protocol of walks: directions in training."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ class AbstractWalk(nn.Module, ABC):
 
     Arguments:
         space: Where it walks.
-        edit: What it is to imitate; its range of α is that of the training.
+        edit: The edit to imitate; its range of α is that of the training.
         lr: Learning rate of Adam that suits its parameters.
     """
 
@@ -37,7 +37,7 @@ class AbstractWalk(nn.Module, ABC):
 
     @abstractmethod
     def direction(self, label: Label) -> AbstractDirection:
-        """What has been learned so far, as a direction of its own: training on does not change it."""
+        """The walk as it is now, as a direction that further training does not change."""
 
 
 def open_rows(space: AbstractSpace, rows: Sequence[int] | None) -> Float[Tensor, "..."]:

@@ -1,4 +1,4 @@
-"""z + αw, with w to be learned."""
+"""Linear walks: z + αw, with w to be learned."""
 
 from collections.abc import Sequence
 

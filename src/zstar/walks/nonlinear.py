@@ -1,4 +1,4 @@
-"""fⁿ(z), with f to be learned."""
+"""Non-linear walks: fⁿ(z), with f to be learned."""
 
 import copy
 from collections.abc import Sequence

@@ -1,20 +1,15 @@
-"""What directions are learned from, and how far they go: requested against achieved strength on held-out latents."""
+"""Curves of directions in training: achieved over requested strength on held-out latents."""
 
 import copy
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from zstar.config.build import build, offer, to_plain
 from zstar.edits.base import AbstractEdit
-from zstar.generators.base import AbstractGenerator
 from zstar.losses.base import AbstractLoss
 from zstar.stats.bootstrap import bootstrap_interval
 from zstar.walks.base import AbstractWalk
@@ -24,41 +19,14 @@ Decode = Callable[[Tensor], Tensor]
 BEYOND, COUNT = 1.5, 13  # how far outside of the range a curve goes, and its points: every quarter of the range
 
 
-def build_parts(cfg: DictConfig, generator: AbstractGenerator) -> dict[str, Any]:
-    """What a training of directions asks for by name: space, edits with a walk each, losses; and what goes on the card.
-
-    Raises:
-        ValueError: No edit or no loss is chosen, or the settings of an edit are wrong; the sentence has its name.
-    """
-    for group, example in (("edit", "zoom"), ("loss", "pixel")):
-        if not cfg.get(group):
-            raise ValueError(
-                f"{group}: the list is empty and there is nothing to learn from; choose {group}=[{example}]"
-            )
-    space, edits = build(cfg.space, generator=generator), {}
-    for name, node in cfg.edit.items():
-        try:
-            edits[name] = offer(node, generator=generator)
-        except ValueError as error:  # an edit knows its class, of which there can be several files
-            raise ValueError(re.sub(r"^edit\.\w+\.", f"edit.{name}.", str(error))) from error
-    return {
-        "space": space,
-        "edits": edits,
-        "walks": {name: build(cfg.walk, space=space, edit=edit) for name, edit in edits.items()},
-        "losses": {name: build(node) for name, node in cfg.loss.items()},
-        "network": {"walk": to_plain(cfg.walk), "edit": to_plain(cfg.edit)},
-        "seed": cfg.seed,
-    }
-
-
 @dataclass(frozen=True)
 class Curve:
-    """What a direction does over the strengths that are asked for.
+    """The effect of a direction over a range of requested strengths.
 
     Attributes:
-        alpha: Strengths asked for, ``[s]``.
+        alpha: Requested strengths, ``[s]``.
         inside: Which of them lie in the range that was trained on, ``[s]``.
-        given: How strong the edit itself is, ``[s, n]`` for n images: as asked for, but for edits that end where there
+        given: How strong the edit itself is, ``[s, n]`` for n images: as requested, but for edits that end where there
             is nothing left to change (what is at the right edge can't be moved further to the right).
         achieved: How strong the edit turned out to be by walking, ``[s, n]``.
         loss: λ-weighted sum of the losses between G(walk(z, α)) and edit(G(z), α), ``[s, n]``.
@@ -75,10 +43,10 @@ class Curve:
         ``r2``, the share of the variation of all achieved strengths that lies on that line, 0 where there is none;
         ``r2_mean``, the share of the variation of the mean given strength that the mean achieved one follows, which a
         wrong slope lowers too."""
-        given, got = self.given[self.inside].double(), self.achieved[self.inside].double()
-        x, y = given - given.mean(), got - got.mean()
+        given, achieved = self.given[self.inside].double(), self.achieved[self.inside].double()
+        x, y = given - given.mean(), achieved - achieved.mean()
         slope = (x * y).sum() / x.square().sum().clamp_min(1e-12)
-        rest, missed = (y - slope * x).square().sum(), (got.mean(dim=1) - given.mean(dim=1)).square().sum()
+        rest, missed = (y - slope * x).square().sum(), (achieved.mean(dim=1) - given.mean(dim=1)).square().sum()
         varied = y.square().sum()
         return {
             "loss": self.loss[self.inside].mean().item(),
@@ -89,22 +57,21 @@ class Curve:
 
     def rows(self) -> list[dict[str, float]]:
         """One row per strength for a card: mean achieved strength with its 95 % interval over images, mean loss."""
-        found = []
+        rows = []
         for alpha, given, achieved, loss in zip(self.alpha.tolist(), self.given, self.achieved, self.loss, strict=True):
             low, high = bootstrap_interval(achieved.double().numpy().astype(np.float64), draws=2000)
             row = {"alpha": alpha, "given": given.mean().item(), "achieved": achieved.mean().item()}
             row |= {"low": low, "high": high}
-            found.append(
-                {name: round(value, 5) for name, value in row.items()} | {"loss": round(loss.mean().item(), 6)}
-            )
-        return found
+            row = {name: round(value, 5) for name, value in row.items()}
+            rows.append(row | {"loss": round(loss.mean().item(), 6)})
+        return rows
 
 
-class Best(nn.Module):
+class BestWalk(nn.Module):
     """The walk with the lowest loss on held-out latents so far, and its curve; both go into a checkpoint.
 
     Arguments:
-        walk: What to keep copies of.
+        walk: The walk to keep copies of.
     """
 
     def __init__(self, walk: AbstractWalk) -> None:
@@ -147,11 +114,12 @@ def measure(
         measure_strength = edit.measure_strength(before)
         for value in alphas.tolist():
             alpha = torch.full((len(part),), value, device=part.device)
-            made, (target, mask) = decode(walk(part, alpha)), edit(before, alpha)
-            loss.append(sum(one.weight * one(made, target, mask) for one in losses.values()).cpu())
+            image, (target, mask) = decode(walk(part, alpha)), edit(before, alpha)
+            terms = (term.weight * term(image, target, term.weights({"mask": mask})) for term in losses.values())
+            loss.append(sum(terms).cpu())
             given.append(measure_strength(target).cpu())
-            achieved.append(measure_strength(made.clamp(-1, 1)).cpu())
-    columns = ([torch.cat(found[i :: len(alphas)]) for i in range(len(alphas))] for found in (given, achieved, loss))
+            achieved.append(measure_strength(image.clamp(-1, 1)).cpu())
+    columns = ([torch.cat(parts[i :: len(alphas)]) for i in range(len(alphas))] for parts in (given, achieved, loss))
     return Curve(alphas, inside, *(torch.stack(column) for column in columns))
 
 
@@ -162,7 +130,7 @@ def strips(edit: AbstractEdit, walk: Walk, decode: Decode, latents: Float[Tensor
     rows = []
     for latent in latents:
         before = decode(latent[None]).clamp(-1, 1)
-        made = decode(walk(latent.expand(7, *latent.shape), alphas))
+        walked = decode(walk(latent.expand(7, *latent.shape), alphas))
         target, _ = edit(before.expand(7, -1, -1, -1), alphas)
-        rows += [before, made, before, target]
+        rows += [before, walked, before, target]
     return torch.cat(rows)
