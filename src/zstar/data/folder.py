@@ -24,8 +24,8 @@ class Folder(AbstractData):
     An image's id is its path below the folder with ``/`` between the parts and with its suffix (``cats/a.png``); the
     order is that of the ids. Images are recognised by their suffix (:data:`zstar.data.decoding.SUFFIXES`); hidden files
     and folders and ``__MACOSX`` are passed over, links to folders not followed. Formats and scaling are described at
-    :func:`zstar.data.reading.read_image`. A file that can't be read comes back in ``Batch.failed``. Archives are read in
-    place, never unpacked; members whose names lead out of them are refused.
+    :func:`zstar.data.reading.read_image`. A file that can't be read comes back in ``Batch.failed``. Archives are read
+    in place, never unpacked; members whose names lead out of them are refused.
 
     Arguments:
         path: The folder or the ``.tar``.

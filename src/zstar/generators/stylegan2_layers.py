@@ -62,22 +62,30 @@ def convolve(x: Float[Tensor, "b i h w"], weight: Float[Tensor, "*b o i k k"]) -
     padding = weight.shape[-1] // 2
     if weight.dim() == 4:
         return F.conv2d(x, weight, padding=padding)
-    return one_by_one(partial(F.conv2d, padding=padding), x, weight)
+    return own(partial(F.conv2d, padding=padding), x, weight)
 
 
-def one_by_one(
+def own(
     convolution: Callable[..., Tensor], x: Float[Tensor, "b i h w"], weights: Float[Tensor, "b m n k k"]
 ) -> Float[Tensor, "b o h2 w2"]:
-    """A convolution of each image by its own weights, whose first two dimensions are those that ``convolution`` takes.
+    """A convolution of each image by its own weights, whose last four dimensions are as ``convolution`` takes them.
 
-    On a GPU it is one of ``b`` groups. On a CPU that takes up to one and a half times as long as an image after the
-    other, and its gradients are wrong (torch 2.15) where a batch of one lies in memory as channels_last.
+    On a CPU, groups take up to one and a half times as long as an image after the other, and their gradients are wrong
+    (torch 2.15) where a batch of one lies in memory as channels_last.
     """
-    if not x.is_cuda:
-        return torch.cat([convolution(image, weight) for image, weight in zip(x.split(1), weights, strict=True)])
-    b = len(weights)
-    y = convolution(x.contiguous().view(1, -1, *x.shape[2:]), weights.flatten(0, 1).contiguous(), groups=b)
-    return y.contiguous().view(b, -1, *y.shape[2:])
+    return grouped(convolution, x, weights) if x.is_cuda else one_by_one(convolution, x, weights)
+
+
+def one_by_one(convolution: Callable[..., Tensor], x: Tensor, weights: Tensor) -> Tensor:
+    """A convolution after the other."""
+    return torch.cat([convolution(image, weight) for image, weight in zip(x.split(1), weights, strict=True)])
+
+
+def grouped(convolution: Callable[..., Tensor], x: Tensor, weights: Tensor) -> Tensor:
+    """One convolution of as many groups as there are images."""
+    rows = x.contiguous().view(1, -1, *x.shape[2:])
+    y = convolution(rows, weights.flatten(0, 1).contiguous(), groups=len(weights)).contiguous()
+    return y.view(len(weights), -1, *y.shape[2:])
 
 
 def upsample(x: Float[Tensor, "b c h w"], fir: Float[Tensor, "k k"]) -> Float[Tensor, "b c h2 w2"]:
@@ -95,7 +103,7 @@ def upsampling_convolution(
     if weight.dim() == 4:
         y = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
     else:
-        y = one_by_one(partial(F.conv_transpose2d, stride=2), x, weight.transpose(1, 2))
+        y = own(partial(F.conv_transpose2d, stride=2), x, weight.transpose(1, 2))
     return Smooth.apply(y, 4 * fir.flip(0, 1), (len(fir) - 2) // 2)
 
 
