@@ -1,6 +1,7 @@
 """The report: one file that needs nothing else, shows what the rule says, and survives hostile names."""
 
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,8 @@ from PIL import Image
 from zstar.images import to_uint8, write_png
 from zstar.reports import charts
 from zstar.reports.gallery import sections
-from zstar.reports.pages import duration
+from zstar.reports.numbers import plain
+from zstar.reports.pages import data_uri, duration
 from zstar.reports.projection import write_montage, write_report
 from zstar.runs.folder import commit, machine, record_result, safe_name, versions
 from zstar.runs.results import RESULTS_SCHEMA
@@ -225,3 +227,13 @@ def test_a_montage_has_each_reconstruction_below_its_target(tmp_path: Path) -> N
 @pytest.mark.parametrize("seconds, words", [(3.21, "3.2 s"), (75.4, "1 min 15 s"), (7505.0, "2 h 5 min"), (None, "–")])
 def test_durations_are_words(seconds: float | None, words: str) -> None:
     assert duration(seconds) == words
+
+
+def test_a_data_uri_holds_the_file() -> None:
+    assert data_uri(b"\x00zstar", "image/webp") == "data:image/webp;base64,AHpzdGFy"
+
+
+def test_plain_containers_have_no_number_that_json_lacks() -> None:
+    board = {1: (np.float32(0.5), math.inf, math.nan), "deep": [{"n": np.int64(3), "flag": True, "name": "w"}]}
+    assert plain(board) == {"1": [0.5, None, None], "deep": [{"n": 3, "flag": True, "name": "w"}]}
+    assert plain([math.inf, 2.0], lambda value: f"{value:g}") == ["inf", "2"]

@@ -7,7 +7,8 @@ import json
 import sys
 from pathlib import Path
 
-MARKS = {"better": " ▲", "worse": " ▼", "same": " =", "baseline": "", "none": ""}
+from zstar.benchmark.columns import MARKS
+
 PLACES = {"psnr": 2, "perceptual": 4, "leakage": 4}
 
 
@@ -17,13 +18,13 @@ def main() -> None:
     for row in board["rows"]:
         if row["budgets"] and f"{budget} evaluations" not in row["budgets"]:
             continue
-        cells = [f"`{row['method']}`", row["space"], str(row["seeds"])]
+        entries = [f"`{row['method']}`", row["space"], str(row["seeds"])]
         for name in (name for name in PLACES if name in row["values"]):
             value, places = row["values"][name], PLACES[name]
             ends = f"[{value['low']:.{places}f}, {value['high']:.{places}f}]"
-            cells.append(f"{value['mean']:.{places}f} {ends}{MARKS[value['verdict']]}")
+            entries.append(f"{value['mean']:.{places}f} {ends} {MARKS.get(value['verdict'], '')}".rstrip())
         cost = [f"{row['values']['evaluations']['mean']:.0f}", f"{row['values']['seconds']['mean']:.2g}"]
-        print(f"| {' | '.join([*cells, *cost])} |")
+        print(f"| {' | '.join([*entries, *cost])} |")
 
 
 if __name__ == "__main__":

@@ -59,6 +59,12 @@ def to_pil(image: Float[Tensor, "c h w"]) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
+def enlarge(images: Float[Tensor, "*b c h w"]) -> Float[Tensor, "*b c H W"]:
+    """Small images two or three times as large, pixel by pixel, as far as 192 pixels; others as they are."""
+    factor = max(1, min(3, 192 // max(images.shape[-2:])))
+    return images.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
+
+
 def grid(images: Float[Tensor, "b c h w"], columns: int, gap: int = 2) -> Float[Tensor, "c H W"]:
     """Lay images out in rows of ``columns``, with ``gap`` white pixels between them; missing ones are white."""
     count, channels, height, width = images.shape

@@ -1,4 +1,4 @@
-"""``python -m zstar.benchmark outputs/sweep``: run folders in, leaderboard out.
+"""Leaderboards of finished projections: ``python -m zstar.benchmark outputs/sweep``.
 
 Reads every finished projection below the given folders, makes one leaderboard for each protocol, prints it, and writes
 it as JSON, CSV, Markdown, LaTeX and HTML, with figures.
@@ -32,18 +32,18 @@ examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Make the leaderboards; returns the exit code, 2 (and one sentence) if there is nothing to make them of."""
+    """Make the leaderboards; returns the exit code, 2 (and one sentence) if there are no runs."""
     options = parse(arguments)
     console = Console()
     try:
         folders = [Path(folder) for folder in options.folders]
         if absent := [folder for folder in folders if not folder.is_dir()]:
             raise ValueError(f"{absent[0]} is no folder; give folders that hold runs of invert.py")
-        found = find_runs(folders)
-        if not found.runs:
-            raise ValueError(nothing(folders, found))
+        discovery = find_runs(folders)
+        if not discovery.runs:
+            raise ValueError(no_runs(folders, discovery))
         sampling = Sampling(options.level, options.draws, options.seed)
-        boards = make_boards(found, Choices(options.baseline, options.metrics, options.sort, sampling))
+        boards = make_boards(discovery, Choices(options.baseline, options.metrics, options.sort, sampling))
         output = Path(options.output or folders[0] / "benchmark")
         for board, rows in boards:
             folder = output / name_of(board) if len(boards) > 1 else output
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line as values."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         "python -m zstar.benchmark",
         description="Leaderboard of all projections below some folders: tables, figures and a page.",
@@ -85,7 +85,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def write_board(
     board: Mapping[str, Any], rows: Sequence[Row], folder: Path, metrics: Sequence[str] | None, wandb: bool
 ) -> None:
-    """Write everything about a board into a folder."""
+    """Write the tables, figures and page of a board into a folder."""
     from zstar.benchmark.figures.write import write_figures  # takes a second to import
     from zstar.benchmark.page import write_page
 
@@ -102,15 +102,15 @@ def write_board(
 
 
 def name_of(board: Mapping[str, Any]) -> str:
-    """Folder for a board where there are several: name, track and hash of the protocol."""
+    """Name of the folder of a board among several: name, track and hash of the protocol."""
     protocol = board["protocol"]
     words = [str(word) for word in (protocol["name"], protocol["track"], protocol["hash"]) if word]
     return safe_name("_".join(words))
 
 
-def nothing(folders: Sequence[Path], found: Discovery) -> str:
-    """Why there is nothing to show, in a sentence."""
-    reasons = [*found.left_out, *found.failed]
+def no_runs(folders: Sequence[Path], discovery: Discovery) -> str:
+    """The reason why there is no board, in a sentence."""
+    reasons = [*discovery.left_out, *discovery.failed]
     first = f", for example {reasons[0]['cell']}: {reasons[0]['reason']}" if reasons else ""
     return f"no finished projection below {', '.join(map(str, folders))}{first}; make some with python invert.py"
 

@@ -1,4 +1,4 @@
-"""How rows stand to one another: values with intervals, differences from a baseline, who is beaten, who fails where."""
+"""Comparison of rows: means with intervals, differences from a baseline, Pareto fronts, worst images."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from zstar.stats.bootstrap import quantiles
 from zstar.stats.comparison import holm, mean_intervals, sign_flips
 
 Entry = dict[str, Any]
-NOTHING: Entry = dict.fromkeys(["difference", "difference_low", "difference_high", "p"], math.nan)
+UNTESTED: Entry = dict.fromkeys(["difference", "difference_low", "difference_high", "p"], math.nan)
 WORST = 24  # entries of the failure gallery
 
 
@@ -33,32 +33,32 @@ def compare(rows: Sequence[Row], base: Row, metric: str, better: str, sampling: 
 
     The p-values are those of :func:`~zstar.stats.comparison.sign_flip`, corrected by Holm for all rows
     that are compared.
-    What a projection costs is measured and not a sample: it has a difference and no test. Seconds that were taken of
+    Costs of a projection are measured and no sample: they have a difference and no test. Seconds that were taken of
     whole batches, and belong to many images, have no interval over images.
     """
     own = base.values.get(metric, {})
     samples = [np.array(list(row.values.get(metric, {}).values()), dtype=np.float64) for row in rows]
-    apart = [np.zeros(0) if row is base else _apart(row.values.get(metric, {}), own) for row in rows]
-    entries = _compared(rows, base, samples, apart, better, sampling, tested=metric not in COSTS)
+    apart = [np.zeros(0) if row is base else _differences(row.values.get(metric, {}), own) for row in rows]
+    entries = _entries(rows, base, samples, apart, better, sampling, tested=metric not in COSTS)
     for row in rows:
-        if metric == "seconds" and _of_batches(row):
+        if metric == "seconds" and _has_batch_seconds(row):
             entries[row.id] |= dict.fromkeys(["low", "high", "difference_low", "difference_high"], math.nan)
     return entries
 
 
 def compare_sets(rows: Sequence[Row], base: Row, sets: Sets, sampling: Sampling) -> dict[str, Entry]:
-    """The same for the kernel distance between targets and reconstructions, with each image's contribution to it."""
+    """Comparison by the kernel distance between targets and reconstructions, from each image's contribution to it."""
     images = {row.id: sets.images(row) for row in rows}
     samples = [sets.contributions(row, images[row.id]) for row in rows]
     there, apart = set(images[base.id]), []
     for row in rows:
         shared = [image for image in images[row.id] if image in there and row is not base]
         apart.append(sets.contributions(row, shared) - sets.contributions(base, shared))
-    entries = _compared(rows, base, samples, apart, "lower", sampling, tested=True)
+    entries = _entries(rows, base, samples, apart, "lower", sampling, tested=True)
     return {name: entry | {"median": math.nan} for name, entry in entries.items()}  # contributions mean nothing alone
 
 
-def _compared(
+def _entries(
     rows: Sequence[Row],
     base: Row,
     samples: Sequence[Float[np.ndarray, " _"]],
@@ -67,22 +67,22 @@ def _compared(
     sampling: Sampling,
     tested: bool,
 ) -> dict[str, Entry]:
-    """What the values of the rows, and their differences from the baseline, come down to."""
+    """Row → summary of its values and of its differences from the baseline."""
     ends = mean_intervals([*samples, *apart], sampling.level, sampling.draws, sampling.seed)
     chances = sign_flips(apart, sampling.draws, sampling.seed) if tested else [math.nan] * len(rows)
     entries = {}
     for i, row in enumerate(rows):
-        entry = describe(samples[i]) | {"low": ends[i][0], "high": ends[i][1]} | NOTHING | {"pairs": len(apart[i])}
+        entry = describe(samples[i]) | {"low": ends[i][0], "high": ends[i][1]} | UNTESTED | {"pairs": len(apart[i])}
         if len(apart[i]):
             low, high = ends[len(rows) + i]
-            found = {"difference": float(apart[i].mean()), "difference_low": low, "difference_high": high}
-            entry |= found | {"p": chances[i]}
+            entry |= {"difference": float(apart[i].mean()), "difference_low": low, "difference_high": high}
+            entry["p"] = chances[i]
         entries[row.id] = entry
-    judge(entries, base, better, sampling.level)
+    add_verdicts(entries, base, better, sampling.level)
     return entries
 
 
-def _apart(values: Mapping[str, float], own: Mapping[str, float]) -> Float[np.ndarray, " n"]:
+def _differences(values: Mapping[str, float], own: Mapping[str, float]) -> Float[np.ndarray, " n"]:
     """Differences on the images that both have; that of two infinite values is none."""
     with np.errstate(invalid="ignore"):
         apart = np.array([np.subtract(values[image], own[image]) for image in values if image in own], dtype=np.float64)
@@ -96,8 +96,8 @@ def describe(values: Float[np.ndarray, " n"]) -> Entry:
     return {"n": len(values), "mean": float(values.mean()), "median": quantiles(values, [0.5])[0]}
 
 
-def judge(entries: Mapping[str, Entry], base: Row, better: str, level: float) -> None:
-    """Correct the p-values of a metric by Holm, and say which rows are better or worse than the baseline."""
+def add_verdicts(entries: Mapping[str, Entry], base: Row, better: str, level: float) -> None:
+    """Correct the p-values of a metric by Holm, and add the verdict of each row against the baseline."""
     for entry, p in zip(entries.values(), holm([entry["p"] for entry in entries.values()]), strict=True):
         gain = entry["difference"] * (1 if better == "higher" else -1)
         entry["p"] = p
@@ -123,7 +123,7 @@ def pareto(values: Mapping[str, Mapping[str, Entry]], metric: str, cost: str, be
     return [name for name in points if name not in beaten]
 
 
-def gallery(rows: Sequence[Row], metric: str, title: str, better: str) -> tuple[list[Entry], str]:
+def worst_images(rows: Sequence[Row], metric: str, title: str, better: str) -> tuple[list[Entry], str]:
     """The images at which each method fails most, worst first, and the rule that chose them.
 
     Arguments:
@@ -144,7 +144,7 @@ def gallery(rows: Sequence[Row], metric: str, title: str, better: str) -> tuple[
     return entries, rule + " The pictures are those of the first seed."
 
 
-def _of_batches(row: Row) -> bool:
+def _has_batch_seconds(row: Row) -> bool:
     """Whether seconds were taken of batches: fewer than half of the images have one of their own."""
     seconds = list(row.values.get("seconds", {}).values())
     return len(set(seconds)) * 2 < len(seconds) or len(seconds) < 2

@@ -1,4 +1,4 @@
-"""The runs below some folders: what finished, what failed, and what is no projection, each with a reason."""
+"""Discovery of the runs below some folders: finished, failed, and left out with a reason."""
 
 import json
 import os
@@ -26,7 +26,7 @@ class Run:
     """A finished projection run.
 
     Attributes:
-        folder: Where it lies.
+        folder: Its folder.
         result: Its ``result.json``.
         config: Its ``config.yaml``.
         values: Its final values in long format, see :data:`zstar.runs.results.RESULTS_SCHEMA`.
@@ -92,9 +92,9 @@ class Unreadable(Exception):
 def find_runs(folders: Sequence[str | Path]) -> Discovery:
     """Read all runs below some folders, at any depth; what can't be read is listed and the rest goes on.
 
-    A run that is found twice (the same config, seed included) counts once, from the folder that comes first.
+    A run that occurs twice (the same config, seed included) counts once, from the folder that comes first.
     """
-    found, seen, broken, known = Discovery(), {}, [], set()
+    discovery, places, broken, known = Discovery(), {}, [], set()
     for folder in _run_folders(folders):
         try:
             run = read_run(folder)
@@ -102,24 +102,24 @@ def find_runs(folders: Sequence[str | Path]) -> Discovery:
             if (folder / "failed.txt").is_file() and not (folder / "result.json").is_file():
                 broken.append(folder)
             else:
-                found.left_out.append({"cell": str(folder), "reason": str(error)})
+                discovery.left_out.append({"cell": str(folder), "reason": str(error)})
             continue
         key = (run.result["protocol_hash"], run.result["method"], run.result["space"], run.settings, run.seed)
-        if key in seen:
+        if key in places:
             same = (
-                "the same run as" if seen[key][1] == run.result["config_hash"] else "other weights, but the config of"
+                "the same run as" if places[key][1] == run.result["config_hash"] else "other weights, but the config of"
             )
-            found.left_out.append({"cell": str(folder), "reason": f"{same} {seen[key][0]}, which is shown"})
+            discovery.left_out.append({"cell": str(folder), "reason": f"{same} {places[key][0]}, which is shown"})
             continue
-        seen[key] = (folder, run.result["config_hash"])
-        found.runs.append(run)
+        places[key] = (folder, run.result["config_hash"])
+        discovery.runs.append(run)
     for path in _failure_records(folders):
-        known.add(_add_failure(path, found))
+        known.add(_add_failure(path, discovery))
     for folder in broken:
         config, last = _settings(folder), _last_line((folder / "failed.txt").read_text("utf-8", "replace"))
         if (config.get("label"), config.get("seed"), last) not in known:  # else the sweep has a record of it
-            found.failed.append({"cell": str(folder), "reason": last, "protocol": config.get("protocol")})
-    return found
+            discovery.failed.append({"cell": str(folder), "reason": last, "protocol": config.get("protocol")})
+    return discovery
 
 
 def read_run(folder: Path) -> Run:
@@ -146,7 +146,7 @@ def read_run(folder: Path) -> Run:
     return Run(folder, result, config, values)
 
 
-def lost(run: Run) -> set[str]:
+def failed_images(run: Run) -> set[str]:
     """Images of a run that have no result."""
     named = run.values.filter(pl.col("metric") == FAILED)["image"].to_list()
     return {*named, *(run.result.get("failed") or {})}
@@ -181,22 +181,22 @@ def _failure_records(folders: Iterable[str | Path]) -> Iterator[Path]:
     yield from {path.resolve(): path for path in paths}.values()
 
 
-def _add_failure(path: Path, found: Discovery) -> tuple[Any, ...]:
+def _add_failure(path: Path, discovery: Discovery) -> tuple[Any, ...]:
     """List a cell that failed, unless it was done since; returns what tells it from others."""
     try:
         record = _read(path, json.loads)
         label, reason = record.get("label"), str(record["reason"])
         overrides = " ".join(map(str, record.get("overrides") or [])) or path.stem
     except (Unreadable, KeyError, AttributeError, TypeError):
-        found.left_out.append({"cell": str(path), "reason": "no record of a failed cell"})
+        discovery.left_out.append({"cell": str(path), "reason": "no record of a failed cell"})
         return ()
-    if any(run.result["config_hash"] == record.get("config_hash") for run in found.runs):
+    if any(run.result["config_hash"] == record.get("config_hash") for run in discovery.runs):
         return ()
     protocol, last = record.get("protocol"), _last_line(str(record.get("traceback") or ""))
     if last and not last.startswith("ValueError"):
-        found.failed.append({"cell": overrides, "reason": reason, "protocol": protocol})
+        discovery.failed.append({"cell": overrides, "reason": reason, "protocol": protocol})
     else:
-        found.unfit.append({"method": label or overrides, "reason": reason, "protocol": protocol})
+        discovery.unfit.append({"method": label or overrides, "reason": reason, "protocol": protocol})
     return (label, record.get("seed"), last)
 
 

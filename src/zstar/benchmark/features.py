@@ -1,4 +1,4 @@
-"""The features that runs leave, and the distance between the set of targets and the set of reconstructions."""
+"""Features that runs leave, and the kernel distance between targets and reconstructions of a row."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from zstar.benchmark.discover import Run, lost
+from zstar.benchmark.discover import Run, failed_images
 from zstar.benchmark.rows import Row
 from zstar.stats.kernel_distance import kernel_distance
 
@@ -43,7 +43,7 @@ def read_features(run: Run) -> Features | None:
     ids = [str(name) for name in card.get("ids") or []]
     if targets.shape != made.shape or targets.ndim != 2 or len(ids) != len(targets):
         return None
-    failed = lost(run)
+    failed = failed_images(run)
     fine = np.isfinite(targets).all(axis=1) & np.isfinite(made).all(axis=1)
     kept = [(name, i) for i, name in enumerate(ids) if name not in failed and fine[i]]
     return Features(network, {name: targets[i] for name, i in kept}, {name: made[i] for name, i in kept})
@@ -60,24 +60,24 @@ class Sets:
     def __init__(self, rows: Sequence[Row], network: str) -> None:
         self.seeds: dict[str, list[Features]] = {}
         for row in rows:
-            found = [features for run in row.runs if (features := read_features(run)) and features.network == network]
-            if len(found) == len(row.runs):
-                self.seeds[row.id] = found
-        targets = {name: x for found in self.seeds.values() for seed in found for name, x in seed.targets.items()}
+            seeds = [features for run in row.runs if (features := read_features(run)) and features.network == network]
+            if len(seeds) == len(row.runs):
+                self.seeds[row.id] = seeds
+        targets = {name: x for seeds in self.seeds.values() for seed in seeds for name, x in seed.targets.items()}
         self.reference = np.stack(list(targets.values())) if targets else np.zeros((0, 1))
 
     def images(self, row: Row) -> list[str]:
         """The images that all seeds of a row have."""
-        found = self.seeds.get(row.id) or []
-        return [name for name in found[0].targets if all(name in seed.made for seed in found)] if found else []
+        seeds = self.seeds.get(row.id) or []
+        return [name for name in seeds[0].targets if all(name in seed.made for seed in seeds)] if seeds else []
 
     def contributions(self, row: Row, images: list[str]) -> Float[np.ndarray, " n"]:
-        """What each of some images contributes to the distance of a row; nothing for fewer than three."""
+        """Contributions of some images to the distance of a row; empty for fewer than three images."""
         if len(images) < 3:
             return np.zeros(0)
-        found = self.seeds[row.id]
-        targets = np.stack([found[0].targets[name] for name in images])
-        made = np.stack([np.stack([seed.made[name] for name in images]) for seed in found])
+        seeds = self.seeds[row.id]
+        targets = np.stack([seeds[0].targets[name] for name in images])
+        made = np.stack([np.stack([seed.made[name] for name in images]) for seed in seeds])
         return kernel_distance(targets, made, self.reference)
 
 

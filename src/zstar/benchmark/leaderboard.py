@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from zstar.benchmark.columns import KID, SORTING, columns, quality
-from zstar.benchmark.compare import Entry, Sampling, compare, compare_sets, gallery, pareto
+from zstar.benchmark.compare import Entry, Sampling, compare, compare_sets, pareto, worst_images
 from zstar.benchmark.discover import Discovery, Run
 from zstar.benchmark.features import Sets, network_of
 from zstar.benchmark.rows import Row, make_rows
@@ -37,14 +37,14 @@ class Choices:
     sampling: Sampling = field(default_factory=Sampling)
 
 
-def make_boards(found: Discovery, choices: Choices) -> list[tuple[dict[str, Any], list[Row]]]:
+def make_boards(discovery: Discovery, choices: Choices) -> list[tuple[dict[str, Any], list[Row]]]:
     """The board of each protocol with its rows, the one with most runs first.
 
     A board is a dict of plain containers, the content of ``leaderboard.json``; not-a-number is ``None`` in it. What
     failed or does not fit is listed on the board of its protocol, and on all boards where that can't be told.
     """
     protocols: dict[str, list[Run]] = {}
-    for run in found.runs:
+    for run in discovery.runs:
         protocols.setdefault(str(run.result["protocol_hash"]), []).append(run)
     boards = []
     for key, runs in sorted(protocols.items(), key=lambda item: -len(item[1])):
@@ -58,9 +58,9 @@ def make_boards(found: Discovery, choices: Choices) -> list[tuple[dict[str, Any]
             for other, more in protocols.items()
             if other != key
         ]
-        board["unfit"] = _of_protocol(found.unfit, runs, found.runs)
-        board["failed"] = _of_protocol(found.failed, runs, found.runs)
-        board["left_out"] = [*found.left_out, *others]
+        board["unfit"] = _of_protocol(discovery.unfit, runs, discovery.runs)
+        board["failed"] = _of_protocol(discovery.failed, runs, discovery.runs)
+        board["left_out"] = [*discovery.left_out, *others]
         boards.append((board, rows))
     if choices.baseline and not any(_named(rows, choices.baseline) for _, rows in boards):
         names = ", ".join(row.id for _, rows in boards for row in rows)
@@ -80,10 +80,10 @@ def make_board(rows: list[Row], choices: Choices) -> dict[str, Any]:
     values: dict[str, dict[str, Entry]] = {row.id: {} for row in rows}
     for name, direction in better.items():
         if name == KID and network is not None:
-            found = compare_sets(rows, base, Sets(rows, network), choices.sampling)
+            entries = compare_sets(rows, base, Sets(rows, network), choices.sampling)
         else:
-            found = compare(rows, base, name, direction, choices.sampling)
-        for row, entry in found.items():
+            entries = compare(rows, base, name, direction, choices.sampling)
+        for row, entry in entries.items():
             values[row][name] = entry
     rows.sort(key=lambda row: _rank(values[row.id][sort]["mean"], better[sort]))
     close, images = (
@@ -91,7 +91,7 @@ def make_board(rows: list[Row], choices: Choices) -> dict[str, Any]:
         list(dict.fromkeys(i for row in rows for run in row.runs for i in run.images)),
     )
     shown = next(iter([n for n in (sort, *close) if n in close and n != KID]), sort)
-    failures, rule = gallery(rows, shown, next(f["title"] for f in facts if f["name"] == shown), better[shown])
+    failures, rule = worst_images(rows, shown, next(f["title"] for f in facts if f["name"] == shown), better[shown])
     objective, note = shared_objective(rows)
     protocol = _protocol(rows, facts, images)
     board = {
@@ -105,7 +105,7 @@ def make_board(rows: list[Row], choices: Choices) -> dict[str, Any]:
         "draws": choices.sampling.draws,
         "metrics": facts,
         "rows": [_entry(row, {name: values[row.id][name] for name in better}, close) for row in rows],
-        "curves": {row.id: found for row in rows if (found := curve(row, objective))},
+        "curves": {row.id: course for row in rows if (course := curve(row, objective))},
         "curves_note": note,
         "pareto": {name: pareto(values, name, "seconds", better[name]) for name in close},
         "pareto_evaluations": {name: pareto(values, name, "evaluations", better[name]) for name in close},
@@ -154,26 +154,26 @@ def _baseline(rows: Sequence[Row], name: str | None) -> Row:
             f"--baseline: there is no row or method {name}; choose from {', '.join(row.id for row in rows)}"
         )
     names = (name,) if name is not None else BASELINES
-    found = next((rows for rows in (_named(rows, n) for n in names) if rows), rows)
+    candidates = next((rows for rows in (_named(rows, n) for n in names) if rows), rows)
 
     def evaluations(row: Row) -> float:
         return float(np.mean(list(row.values.get("evaluations", {}).values()) or [0.0]))
 
-    return max(found, key=evaluations)
+    return max(candidates, key=evaluations)
 
 
 def _protocol(rows: Sequence[Row], facts: Sequence[Mapping[str, str]], images: Sequence[str]) -> dict[str, Any]:
-    """What is the same for all rows, in words."""
+    """The protocol that all rows share, in words."""
     run = rows[0].runs[0]
-    said = run.result.get("protocol") or {}
+    protocol = run.result.get("protocol") or {}
     spent = {b for row in rows for r in [*row.runs, *row.also] if (b := _budget(r))}
     budgets = sorted(spent, key=lambda text: (text.partition(" ")[2], float(text.partition(" ")[0])))
     return {
         "hash": run.result["protocol_hash"],
-        "name": said.get("name"),
-        "track": said.get("track"),
+        "name": protocol.get("name"),
+        "track": protocol.get("track"),
         "data": _sentence(run.config.get("data")),
-        "fingerprint": said.get("data"),
+        "fingerprint": protocol.get("data"),
         "generator": run.result.get("generator"),
         "networks": list(dict.fromkeys(fact["network"] for fact in facts if fact["network"])),
         "images": len(images),
@@ -202,8 +202,8 @@ def _sentence(node: Any) -> str:
     plain_ones = {
         key: value for key, value in node.items() if key != "_target_" and isinstance(value, str | int | float)
     }
-    told = [f"{key} {Path(value).name if key == 'path' else value}" for key, value in plain_ones.items()]
-    return f"{str(node.get('_target_', '')).rsplit('.', 1)[-1]} ({', '.join(told)})"
+    words = [f"{key} {Path(value).name if key == 'path' else value}" for key, value in plain_ones.items()]
+    return f"{str(node.get('_target_', '')).rsplit('.', 1)[-1]} ({', '.join(words)})"
 
 
 def _of_protocol(
@@ -211,10 +211,10 @@ def _of_protocol(
 ) -> list[dict[str, Any]]:
     """The entries whose protocol is that of ``runs``, or that of no run at all; the same of several seeds once."""
 
-    def name(said: Any) -> tuple[Any, Any]:
-        return (said.get("name"), said.get("track")) if isinstance(said, Mapping) else (None, None)
+    def name(protocol: Any) -> tuple[Any, Any]:
+        return (protocol.get("name"), protocol.get("track")) if isinstance(protocol, Mapping) else (None, None)
 
-    own, known = ({name(run.result.get("protocol")) for run in some} for some in (runs, every))
-    kept = [entry for entry in entries if name(entry["protocol"]) in own or name(entry["protocol"]) not in known]
-    told = [{key: value for key, value in entry.items() if key != "protocol"} for entry in kept]
-    return list({tuple(sorted(entry.items())): entry for entry in told}.values())
+    these, known = ({name(run.result.get("protocol")) for run in some} for some in (runs, every))
+    kept = [entry for entry in entries if name(entry["protocol"]) in these or name(entry["protocol"]) not in known]
+    own = [{key: value for key, value in entry.items() if key != "protocol"} for entry in kept]
+    return list({tuple(sorted(entry.items())): entry for entry in own}.values())

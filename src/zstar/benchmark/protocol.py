@@ -1,4 +1,4 @@
-"""A frozen protocol: what has to be equal for two results to stand in one table, and who may judge them."""
+"""Frozen protocols: the hash of all that two results must share to stand in one table, and the checks of a run."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from zstar.runs.folder import config_hash
 
 MEASURES = ("metric", "editability", "direction", "annotation")
-PLACES = ("path", "checkpoint", "backbone", "inversion")  # where a file lies says nothing of what is in it
+PLACES = ("path", "checkpoint", "backbone", "inversion")  # keys of paths, of which the folder doesn't count
 
 
 def protocol_hash(plain: Mapping[str, Any], data: str, generator: str) -> str:
@@ -20,7 +20,7 @@ def protocol_hash(plain: Mapping[str, Any], data: str, generator: str) -> str:
     """
     measures = {group: unplaced(plain.get(group)) for group in MEASURES}
     if not plain.get("editability"):
-        measures |= dict.fromkeys(("direction", "annotation"))  # which nothing looks at then
+        measures |= dict.fromkeys(("direction", "annotation"))  # unused without editability
     measures |= {"operator": plain["operator"]} if plain.get("operator") else {}
     return config_hash({**measures, "protocol": plain.get("protocol"), "identity": [data, generator]})
 
@@ -48,12 +48,12 @@ def require_protocol(plain: Mapping[str, Any], data: str, generator: str, stocha
     if protocol is None:
         return
     name = protocol["name"]
-    for key, found in (("data", data), ("generator", generator)):
+    for key, fingerprint in (("data", data), ("generator", generator)):
         wanted = protocol[key]
-        if wanted is not None and wanted != found:
+        if wanted is not None and wanted != fingerprint:
             raise ValueError(
                 f"{key}: the protocol '{name}' is about the one with the hash {wanted[:12]}…, and this one has "
-                f"{found[:12]}…; leave {key} as the protocol sets it, or make a protocol of your own"
+                f"{fingerprint[:12]}…; leave {key} as the protocol sets it, or make a protocol of your own"
             )
     if stochastic and protocol["seeds"] and plain["seed"] not in protocol["seeds"]:
         raise ValueError(f"seed: the protocol '{name}' has the seeds {listed(protocol['seeds'])}; choose one of them")
@@ -96,7 +96,7 @@ def require_independent_metrics(
 
 
 def network(node: Mapping[str, Any]) -> str:
-    """What metrics call the network of a loss; empty for a loss without one."""
+    """Name of the network of a loss, as metrics have it; empty for a loss without one."""
     inner = node.get("network")
     if not isinstance(inner, Mapping):
         return str(node.get("net") or "")

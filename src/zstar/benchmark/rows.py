@@ -1,4 +1,4 @@
-"""Runs → rows of a leaderboard: seeds are nested in a row, settings that differ make rows of their own."""
+"""Rows of a leaderboard: runs that differ in their seed alone are one row."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from zstar.benchmark.discover import Run, lost
+from zstar.benchmark.discover import Run, failed_images
 from zstar.benchmark.variants import BUDGET, flatten, short, variants
 from zstar.runs.results import FAILED
 
-ALSO = {"leakage_reached": "reached"}  # what runs call a column of the board
+COLUMN_OF = {"leakage_reached": "reached"}  # metric of a run → column of the board, where they differ
 PerImage = dict[str, dict[str, float]]  # metric → image → value
 
 
@@ -51,7 +51,7 @@ class Row:
     @property
     def failures(self) -> int:
         """Pairs of image and seed that were tried in vain."""
-        return sum(len(lost(run)) for run in self.runs)
+        return sum(len(failed_images(run)) for run in self.runs)
 
     @property
     def values(self) -> PerImage:
@@ -76,7 +76,7 @@ class Row:
         known = [metric for metric in metrics if metric in self.values]
         gaps = 0
         for run in self.runs:
-            values, failed = finals(run), lost(run)
+            values, failed = finals(run), failed_images(run)
             gaps += sum(
                 any(np.isnan(values.get(metric, {}).get(image, np.nan)) for metric in known)
                 for image in run.images
@@ -87,13 +87,13 @@ class Row:
 
 def finals(run: Run) -> PerImage:
     """The last value of every metric for each image that did not fail; not-a-number where there is none."""
-    rows = run.values.filter((pl.col("metric") != FAILED) & ~pl.col("image").is_in(list(lost(run)))).sort(
+    rows = run.values.filter((pl.col("metric") != FAILED) & ~pl.col("image").is_in(list(failed_images(run)))).sort(
         "step", maintain_order=True
     )
     last = rows.unique(["image", "metric"], keep="last", maintain_order=True)
     values: PerImage = {}
     for image, metric, value in last.select("image", "metric", "value").iter_rows():
-        values.setdefault(ALSO.get(metric, metric), {})[image] = np.nan if value is None else value
+        values.setdefault(COLUMN_OF.get(metric, metric), {})[image] = np.nan if value is None else value
     if (size := run.result.get("bytes_per_image")) is not None:
         values["megabytes"] = dict.fromkeys((i for v in list(values.values())[:1] for i in v), size / 1e6)
     return values
@@ -153,10 +153,10 @@ def _equal_but_for_budget(a: Row, b: Row) -> bool:
     rest = [{k: v for k, v in row.variant.items() if k not in BUDGET} for row in (a, b)]
     if rest[0] != rest[1] or not a.variant or [run.seed for run in a.runs] != [run.seed for run in b.runs]:
         return False
-    return all(_same(finals(one), finals(other)) for one, other in zip(a.runs, b.runs, strict=True))
+    return all(_equal_finals(finals(one), finals(other)) for one, other in zip(a.runs, b.runs, strict=True))
 
 
-def _same(one: PerImage, other: PerImage) -> bool:
+def _equal_finals(one: PerImage, other: PerImage) -> bool:
     names = (one.keys() | other.keys()) - {"seconds"}
     return all(_near(one.get(name, {}), other.get(name, {})) for name in names)
 

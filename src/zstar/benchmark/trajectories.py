@@ -1,4 +1,4 @@
-"""What each method's loss did on the way: median and band over the images."""
+"""Trajectories of the losses: median and band over the images."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from zstar.benchmark.discover import Run, lost
+from zstar.benchmark.discover import Run, failed_images
 from zstar.benchmark.rows import Row
 
 POINTS = 60
@@ -15,7 +15,7 @@ TOTAL = "loss/total"
 
 
 def shared_objective(rows: Sequence[Row]) -> tuple[str, str]:
-    """The trajectory to show, and what may be read from it.
+    """The loss whose trajectory is shown, and a sentence on how to read it.
 
     Losses are comparable where they are the same: the total where all rows minimise the same, else the first loss that
     all have with the same settings, else each method's own total.
@@ -60,12 +60,12 @@ def _tracks(run: Run, metric: str) -> list[tuple[Float[np.ndarray, " t"], ...]]:
     ends = run.values.filter(pl.col("metric") == "evaluations")
     evaluations = dict(ends.select("image", "value").iter_rows())
     frame = rows.select("image", "step", "value", "seconds").sort("image", "step", maintain_order=True).collect()
-    start, failed = 0, lost(run)
+    start, failed = 0, failed_images(run)
     steps, values, seconds = (frame[name].to_numpy().astype(float) for name in ("step", "value", "seconds"))
-    found = []
+    tracks = []
     for length, image in frame["image"].rle().struct.unnest().select("len", "value").iter_rows():
         part = slice(start, start + length)
         start += length
         if length > 1 and evaluations.get(image) and image not in failed:
-            found.append((steps[part] / steps[part][-1] * evaluations[image], seconds[part], values[part]))
-    return found
+            tracks.append((steps[part] / steps[part][-1] * evaluations[image], seconds[part], values[part]))
+    return tracks

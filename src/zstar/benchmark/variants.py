@@ -1,4 +1,4 @@
-"""What tells the runs of one method apart: the settings that differ, as short text."""
+"""Variants of a method: the settings in which its runs differ, as short text."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -51,15 +51,15 @@ def variants(flats: Sequence[Flat]) -> list[dict[str, str]]:
         family = _family(key, differing)
         for flat, text in zip(flats, texts, strict=True):
             if family is None:
-                _say(text, key, flat)
+                _add(text, key, flat)
             elif family in flat:
                 values = {_mark(other.get(key)) for other in flats if other.get(family) == flat[family]}
                 if len(values) > 1:
-                    _say(text, key, flat)
+                    _add(text, key, flat)
     return texts
 
 
-def _say(text: dict[str, str], key: str, flat: Flat) -> None:
+def _add(text: dict[str, str], key: str, flat: Flat) -> None:
     name = key.removesuffix("._target_")
     value = flat.get(key)
     word = (
@@ -105,7 +105,7 @@ def _follows(key: str, differing: Sequence[str], flats: Sequence[Flat]) -> bool:
 
 
 def short(variant: Mapping[str, str]) -> str:
-    """What follows the ``@`` of a row: the budget alone as a number (``120``, ``5s``), else the keys with values."""
+    """The part after the ``@`` of a row: the budget alone as a number (``120``, ``5s``), else the keys with values."""
     if variant and all(key in BUDGET for key in variant):
         units = {"budget.evaluations": "", "budget.seconds": "s"}
         words = [value + units[key] for key, value in variant.items() if value != "none"]

@@ -1,4 +1,4 @@
-"""A leaderboard as one summary run of Weights & Biases: the tables, the figures, and the baseline's numbers."""
+"""Summary run of a leaderboard in Weights & Biases: its table and its figures."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,8 +22,8 @@ def log_board(board: Mapping[str, Any], figures: Sequence[Path], folder: Path, l
 
     Arguments:
         figures: PNG files.
-        folder: Folder of the board; what W&B writes offline goes there.
-        logger: Where to; by default the usual project, online where somebody is logged in.
+        folder: Folder of the board, and of offline records of W&B.
+        logger: The logger; by default that of the usual project, online with a login.
     """
     protocol = board["protocol"]
     words = [str(protocol[key]) for key in ("name", "track", "hash") if protocol[key]]

@@ -1,4 +1,4 @@
-"""Which combinations of directions and strengths, and which pairs of images, are shown together."""
+"""Layouts of an editing run: combinations of directions and strengths, and pairs of images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class Sheet:
 
     Attributes:
         name: Names of the directions, joined by ``+``.
-        combinations: What is applied to every image, from left to right and top to bottom.
+        combinations: Applied to every image, from left to right and top to bottom.
         columns: Combinations in a row.
     """
 
@@ -23,7 +23,7 @@ class Sheet:
 
 
 def make_sheets(strengths: Mapping[str, list[float]], combine: str) -> list[Sheet]:
-    """What is shown together: a sheet for each direction, one with all at once, or a table of two directions."""
+    """A sheet for each direction, one with all at once, or a table of two directions."""
     if not strengths:
         return []
     names, lists = list(strengths), list(strengths.values())
@@ -39,15 +39,15 @@ def make_sheets(strengths: Mapping[str, list[float]], combine: str) -> list[Shee
         raise ValueError(
             f"combine: a grid has two directions, not {len(names)}; choose two with only=[…], or combine=each"
         )
-    cells = tuple(tuple(zip(names, cell, strict=True)) for cell in product(*lists))
-    return [Sheet("+".join(names), cells, len(lists[1]))]
+    combinations = tuple(tuple(zip(names, alphas, strict=True)) for alphas in product(*lists))
+    return [Sheet("+".join(names), combinations, len(lists[1]))]
 
 
-def choose_pairs(said: Sequence[Sequence[int]] | None, count: int) -> list[tuple[int, int]]:
-    """The images to interpolate between, by their numbers: those asked for, or neighbours."""
+def choose_pairs(pairs: Sequence[Sequence[int]] | None, count: int) -> list[tuple[int, int]]:
+    """Numbers of the images to interpolate between: ``pairs``, or neighbours if that is ``None``."""
     if count < 2:
         raise ValueError("interpolation: it takes two images and there is one; project more, or interpolation=null")
-    for pair in said or []:
+    for pair in pairs or []:
         if len(pair) != 2 or not all(0 <= place < count for place in pair):
             raise ValueError(f"pairs: {list(pair)} are no two of the images; give two numbers from 0 to {count - 1}")
-    return [(a, b) for a, b in said] if said is not None else [(i, i + 1) for i in range(0, count - 1, 2)]
+    return [(a, b) for a, b in pairs] if pairs is not None else [(i, i + 1) for i in range(0, count - 1, 2)]

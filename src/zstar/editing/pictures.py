@@ -1,4 +1,4 @@
-"""What an editing run shows: strips, sheets, moving pictures, what lies between two images."""
+"""Pictures of an editing run: strips, sheets, moving pictures, interpolations between two images."""
 
 import math
 from pathlib import Path
@@ -12,7 +12,7 @@ from zstar.directions.apply import slerp
 from zstar.editing.job import EditJob
 from zstar.editing.layouts import Combination, Sheet
 from zstar.editing.video import there_and_back, write_gif, write_mp4
-from zstar.images import grid, write_png
+from zstar.images import enlarge, grid, write_png
 from zstar.runs.folder import safe_name
 
 SHOWN = 8  # images in a sheet and in a moving picture
@@ -20,8 +20,11 @@ BATCH = 32
 
 
 def draw(job: EditJob, sheet: Sheet, folder: Path) -> Tensor:
-    """A picture for each image, target first, then all combinations; the latents of what it shows; and the first images
-    below each other as one picture, which is returned."""
+    """Write a picture for each image, target first, then all combinations, and the latents of all of them.
+
+    Returns:
+        The pictures of the first images below each other, which is written as well.
+    """
     ids, latents, shown, space = job.inversion.ids, [], [], job.inversion.space
     for first in range(0, len(ids), BATCH):
         part = slice(first, first + BATCH)
@@ -43,7 +46,7 @@ def draw(job: EditJob, sheet: Sheet, folder: Path) -> Tensor:
 
 
 def strip(job: EditJob, name: str, pictures: Tensor, sheet: Sheet) -> Tensor:
-    """The target, where it is kept, beside the rows of a sheet; small pictures are enlarged."""
+    """The target, where the run has kept it, beside the rows of a sheet; small pictures are enlarged."""
     target = job.target(name)
     rows = list(pictures.split(sheet.columns))
     if target is not None:
@@ -52,33 +55,27 @@ def strip(job: EditJob, name: str, pictures: Tensor, sheet: Sheet) -> Tensor:
     return grid(enlarge(torch.cat(rows)), len(rows[0]), gap=4)
 
 
-def enlarge(pictures: Tensor) -> Tensor:
-    """Pictures of 64 pixels and less are hard to see."""
-    factor = max(1, min(3, 192 // pictures.shape[-1]))
-    return pictures.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
-
-
 def between(sheet: Sheet, frames: int) -> list[Combination]:
     """Strengths in equal steps along the combinations of a sheet, in as many frames."""
-    last, found = len(sheet.combinations) - 1, []
+    last, steps = len(sheet.combinations) - 1, []
     for frame in range(frames):
         place = frame / (frames - 1) * last
         here = min(math.floor(place), max(last - 1, 0))
         a, b = sheet.combinations[here], sheet.combinations[min(here + 1, last)]
         share = place - here
-        found.append(tuple((name, x + share * (y - x)) for (name, x), (_, y) in zip(a, b, strict=True)))
-    return found
+        steps.append(tuple((name, x + share * (y - x)) for (name, x), (_, y) in zip(a, b, strict=True)))
+    return steps
 
 
 def animate(job: EditJob, sheet: Sheet, folder: Path, frames: int, video: bool) -> None:
-    """The first images side by side, moving along the sheet and back."""
+    """Write a moving picture of the first images side by side, along the sheet and back."""
     part, columns = slice(0, SHOWN), min(4, len(job.inversion.ids))
     pictures = [grid(enlarge(job.render(part, step)), columns, gap=4).cpu() for step in between(sheet, frames)]
     film(folder / "animations" / safe_name(sheet.name), pictures, video)
 
 
 def film(path: Path, frames: list[Tensor], video: bool) -> None:
-    """GIF, and MP4 where it is asked for."""
+    """Write a GIF, and an MP4 if ``video``."""
     write_gif(path.with_name(f"{path.name}.gif"), there_and_back(frames))
     if video:
         write_mp4(path.with_name(f"{path.name}.mp4"), there_and_back(frames))
@@ -86,7 +83,7 @@ def film(path: Path, frames: list[Tensor], video: bool) -> None:
 
 @torch.no_grad()
 def interpolate(job: EditJob, folder: Path, plain: dict[str, Any]) -> list[str]:
-    """What lies between two projected images: a strip and a moving picture for each pair; returns their names."""
+    """Write a strip and a moving picture of the interpolation between each pair of images; returns their names."""
     kind, ids, names = plain["interpolation"], job.inversion.ids, []
     v, space = dict(job.inversion.v), job.inversion.space
     if kind == "w_plus" and space != "w_plus":

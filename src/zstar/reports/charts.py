@@ -1,4 +1,4 @@
-"""Small charts as inline SVG: sharp at any size, a few kilobytes, in the colours of the page that they stand on."""
+"""Small charts as inline SVG, a few kilobytes each, in the colours of their page."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""An editing run's folder → one HTML page with its strips, moving pictures and numbers."""
+"""Report of an editing run: one HTML page with its strips, moving pictures and numbers."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,11 +8,11 @@ from zstar.reports.numbers import decimals, show
 from zstar.reports.pages import data_uri, template
 from zstar.runs.folder import safe_name, write_atomic
 
-STRIPS = 12  # per direction; the folder has all
+STRIPS = 12  # strips shown of each direction; the folder has all
 
 
 def write_edit_report(folder: str | Path, result: Mapping[str, Any]) -> Path:
-    """Write ``report.html`` from the pictures in ``folder`` and what ``result.json`` is going to say."""
+    """Write ``report.html`` from the pictures in ``folder`` and the content of ``result.json``."""
     folder = Path(folder)
     page = template("editing.html.jinja").render(
         result={"version": None, "commit": None, "dirty": False, "left_out": []} | dict(result),
@@ -30,7 +30,7 @@ def write_edit_report(folder: str | Path, result: Mapping[str, Any]) -> Path:
 
 
 def _section(folder: Path, sheet: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page says of one sheet."""
+    """Pictures and numbers of a sheet, for the template."""
     name = safe_name(sheet["name"])
     parts = [part for part, _ in sheet["combinations"][0]]
     strengths = ["  ".join(f"{alpha:+.3g}" for _, alpha in steps) for steps in sheet["combinations"]]

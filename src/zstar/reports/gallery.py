@@ -1,4 +1,4 @@
-"""The pictures of a report: which images are shown is decided by a rule that is stated beside them."""
+"""Pictures of a report, chosen by rules that are stated beside them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,14 +7,15 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 from zstar.reports.pages import data_uri
 from zstar.runs.folder import safe_name
 
 EXTREMES, FIRST = 8, 16
-SIZE = 256  # pixels; larger pictures are shrunk to this in a report, which stays small enough to be sent around
-GAIN = 4
+SIZE = 256  # pixels; larger pictures are shrunk to this, so that a report is small enough to be sent around
+GAIN = 4  # of the drawn differences
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,11 @@ def sections(
     return [Section(title, rule, [made[name] for name in names]) for title, rule, names in chosen]
 
 
+def difference(a: UInt8[np.ndarray, "h w c"], b: UInt8[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w c"]:
+    """Absolute difference of two pictures, amplified by ``GAIN``."""
+    return (np.abs(a.astype(np.int16) - b) * GAIN).clip(0, 255).astype(np.uint8)
+
+
 def _path(folder: Path, kind: str, name: str) -> Path:
     return folder / kind / f"{safe_name(name)}.png"
 
@@ -82,8 +88,8 @@ def _strip(folder: Path, name: str, value: float, start: float | None) -> Strip:
     small = max(pictures["target"].size) <= SIZE // 2
     for picture in pictures.values():
         picture.thumbnail((SIZE, SIZE), Image.Resampling.BOX)
-    target, reconstruction = (np.asarray(pictures[kind], dtype=np.int16) for kind in ("target", "reconstruction"))
-    pictures["difference"] = Image.fromarray((np.abs(target - reconstruction) * GAIN).clip(0, 255).astype(np.uint8))
+    target, reconstruction = (np.asarray(pictures[kind]) for kind in ("target", "reconstruction"))
+    pictures["difference"] = Image.fromarray(difference(target, reconstruction))
     return Strip(name, value, start, {kind: _uri(picture) for kind, picture in pictures.items()}, small)
 
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zstar.images import grid, write_png
+from zstar.images import enlarge, grid, write_png
 from zstar.reports import charts
 from zstar.reports.gallery import GAIN, SIZE, Section, sections
 from zstar.reports.numbers import ARROWS, decimals, show
@@ -86,9 +86,8 @@ def write_montage(
     rows = zip(*(images.cpu().split(columns) for images in (targets, *made)), strict=True)
     blank = targets.new_ones(-len(targets) % columns, *targets.shape[1:]).cpu()  # keeps the last group of rows apart
     tiles = torch.cat([part for group in rows for row in group for part in (row, blank[: columns - len(row)])])
-    factor = max(1, min(3, 192 // max(targets.shape[-2:])))
-    tiles = tiles.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
-    write_png(path, grid(tiles, columns, gap=2 * factor))
+    tiles = enlarge(tiles)
+    write_png(path, grid(tiles, columns, gap=2 * tiles.shape[-1] // targets.shape[-1]))
 
 
 def numbers(row: Mapping[str, Any], facts: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
@@ -141,7 +140,7 @@ def distributions(results: pl.DataFrame, table: pl.DataFrame, failed: Iterable[s
 def trajectories(results: pl.LazyFrame) -> list[dict[str, str]]:
     """A curve over the steps for each ``loss/…``: median, and 5th to 95th percentile over the images at that step."""
     value, names = pl.col("value"), results.select(pl.col("metric").unique()).collect()["metric"]
-    found = []
+    curves = []
     for name in sorted(name for name in names if name.startswith("loss/")):  # one at a time, to be sparing with memory
         rows = results.filter((pl.col("metric") == name) & value.is_finite()).select("step", "value")
         bands = rows.group_by("step").agg(median=value.median(), low=value.quantile(0.05), high=value.quantile(0.95))
@@ -150,5 +149,5 @@ def trajectories(results: pl.LazyFrame) -> list[dict[str, str]]:
             columns = (steps[column].to_numpy().astype(float) for column in ("step", "median", "low", "high"))
             title, last, end = name.removeprefix("loss/"), steps["step"][-1], steps["median"][-1]
             svg = charts.curve(*columns, f"{title} over {last} steps")
-            found.append({"metric": title, "svg": svg, "note": f"median {end:.4g} at step {last}"})
-    return sorted(found, key=lambda entry: entry["metric"] != "total")
+            curves.append({"metric": title, "svg": svg, "note": f"median {end:.4g} at step {last}"})
+    return sorted(curves, key=lambda entry: entry["metric"] != "total")

@@ -1,8 +1,8 @@
-"""Is one method better than another: intervals of a mean, paired tests, and what many tests at once take away.
+"""Comparison of methods: intervals of a mean, paired tests, and the correction for many tests.
 
-The unit is always the image. What several seeds made of an image is averaged first, and an image that is drawn brings
-all of its seeds along. That is how nested data are resampled: drawing seeds once more within a drawn image would count
-their spread twice (Davison and Hinkley, *Bootstrap Methods and their Application*, 1997, section 3.8).
+The unit is always the image. The results of several seeds of an image are averaged first, and an image that is drawn
+brings all of its seeds along. That is how nested data are resampled: drawing seeds once more within a drawn image would
+count their spread twice (Davison and Hinkley, *Bootstrap Methods and their Application*, 1997, section 3.8).
 """
 
 import math
@@ -42,9 +42,9 @@ def mean_intervals(
     samples: Sequence[Float[np.ndarray, " _"]], level: float = 0.95, draws: int = 10_000, seed: int = 0
 ) -> list[tuple[float, float]]:
     """:func:`mean_interval` of many samples at once: those of a size share the resampling, which is what takes time."""
-    found = [_without_drawing(values, level, draws, seed) for values in samples]
-    for n in {len(values) for values, known in zip(samples, found, strict=True) if known is None}:
-        places = [i for i, values in enumerate(samples) if found[i] is None and len(values) == n]
+    intervals = [_without_drawing(values, level, draws, seed) for values in samples]
+    for n in {len(values) for values, known in zip(samples, intervals, strict=True) if known is None}:
+        places = [i for i, values in enumerate(samples) if intervals[i] is None and len(values) == n]
         columns = np.stack([samples[i] for i in places], axis=1).astype(np.float64)
         spreads = columns.std(axis=0)
         scaled = (columns - columns.mean(axis=0)) / spreads
@@ -53,10 +53,10 @@ def mean_intervals(
             low, high = quantiles(pivot, [(1 - level) / 2, (1 + level) / 2])
             if math.isfinite(low) and math.isfinite(high):
                 mean, least, most = (float(of(samples[i])) for of in (np.mean, np.min, np.max))
-                found[i] = max(mean - high * spread, least), min(mean - low * spread, most)
+                intervals[i] = max(mean - high * spread, least), min(mean - low * spread, most)
             else:
-                found[i] = bootstrap_interval(samples[i], level, draws, seed)
-    return [ends for ends in found if ends is not None]
+                intervals[i] = bootstrap_interval(samples[i], level, draws, seed)
+    return [ends for ends in intervals if ends is not None]
 
 
 def _without_drawing(
@@ -106,7 +106,7 @@ def sign_flip(differences: Float[np.ndarray, " n"], draws: int = 10_000, seed: i
 
 def sign_flips(samples: Sequence[Float[np.ndarray, " _"]], draws: int = 10_000, seed: int = 0) -> list[float]:
     """:func:`sign_flip` of many samples at once: those of a size share the signs, which are what takes time."""
-    found = [math.nan] * len(samples)
+    chances = [math.nan] * len(samples)
     fine = [i for i, values in enumerate(samples) if len(values) and np.isfinite(values).all()]
     for n in {len(samples[i]) for i in fine}:
         places = [i for i in fine if len(samples[i]) == n]
@@ -115,8 +115,8 @@ def sign_flips(samples: Sequence[Float[np.ndarray, " _"]], draws: int = 10_000, 
         extreme = sum((np.abs(signs @ columns) >= observed).sum(axis=0) for signs in _signs(n, draws, seed))
         whole = 2**n <= draws
         for i, count in zip(places, np.atleast_1d(extreme).tolist(), strict=True):
-            found[i] = count / 2**n if whole else (count + 1) / (draws + 1)
-    return found
+            chances[i] = count / 2**n if whole else (count + 1) / (draws + 1)
+    return chances
 
 
 def _signs(n: int, draws: int, seed: int) -> Iterator[Float[np.ndarray, "b n"]]:

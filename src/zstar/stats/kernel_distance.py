@@ -1,4 +1,4 @@
-"""Kernel distance between targets and reconstructions, image by image, so that it can have an interval."""
+"""Kernel distance between targets and reconstructions, as contributions of images, which have an interval."""
 
 import numpy as np
 from jaxtyping import Float
@@ -11,7 +11,7 @@ def kernel_distance(
     reconstructions: Float[np.ndarray, "s n d"],
     reference: Float[np.ndarray, "m d"] | None = None,
 ) -> Float[np.ndarray, " n"]:
-    """What each image contributes to the kernel distance of the targets to their reconstructions.
+    """Contribution of each image to the kernel distance of the targets to their reconstructions.
 
     The distance is the mean of the contributions: the squared maximum mean discrepancy under the cubic kernel of the
     kernel inception distance, as a U-statistic over pairs of different images. No image is compared with itself, nor

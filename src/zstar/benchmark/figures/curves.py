@@ -1,4 +1,4 @@
-"""Figure of the losses on the way."""
+"""Curves: losses over evaluations or seconds."""
 
 from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""Figure of the failures."""
+"""Gallery of the failures."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from zstar.benchmark.figures.canvas import Board, add_title, shorten
-from zstar.reports.gallery import GAIN
+from zstar.reports.gallery import GAIN, difference
 
 WIDTH, DPI = 8.0, 100  # wider than the other figures, as its pictures need the room
 
@@ -40,6 +40,5 @@ def failures_figure(
 def strip(target: Path, reconstruction: Path) -> UInt8[np.ndarray, "h w 3"]:
     """Target, reconstruction and amplified difference side by side, in the size of the target."""
     pictures = [Image.open(path).convert("RGB") for path in (target, reconstruction)]
-    arrays = [np.asarray(picture.resize(pictures[0].size), dtype=np.int16) for picture in pictures]
-    arrays.append((np.abs(arrays[0] - arrays[1]) * GAIN).clip(0, 255))
-    return np.concatenate(arrays, axis=1).astype(np.uint8)
+    arrays = [np.asarray(picture.resize(pictures[0].size)) for picture in pictures]
+    return np.concatenate([*arrays, difference(*arrays)], axis=1)

@@ -43,7 +43,7 @@ def place_labels(
         lines: Curves that stay visible too if there is room beside them.
 
     Returns:
-        The texts that found no place.
+        The texts that were left out.
     """
     figure = axes.figure
     renderer, scale = figure.canvas.get_renderer(), figure.dpi / 72
