@@ -44,11 +44,11 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 10) <= v[:2] < (3, 14) else "Python %d.%d is not supported; give another one: make PYTHON=python3.12" % v[:2])'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv -c constraints.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[dev,tensorboard]' -c constraints.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -e '.[dev,tensorboard]' -c constraints.txt
 	@touch $@
 
 # Without the launcher's own requirements: it asks for an older cloudpickle than joblib does, and works with the newer one.
 $(RAY): $(READY)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python ray -c constraints.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps hydra-ray-launcher -c constraints.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python ray -c constraints.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps hydra-ray-launcher -c constraints.txt
 	@touch $@

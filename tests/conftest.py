@@ -20,8 +20,11 @@ import torch  # noqa: E402
 from hydra import compose, initialize_config_dir  # noqa: E402
 from omegaconf import DictConfig  # noqa: E402
 
+from zstar.config.composition import adapt_hydra  # noqa: E402
+
 ROOT = Path(__file__).parents[1]
 torch.set_num_threads(THREADS)
+adapt_hydra()  # else composing configurations takes longer than many a test
 
 
 @pytest.fixture(autouse=True)

@@ -44,7 +44,7 @@ def save(
     latent = generator.sample(n, rng, space=space)
     zero = torch.zeros(n)
     folder.mkdir(exist_ok=True)
-    Inversion(list(ids), space, latent, None, zero, zero.long(), zero, ["done"] * n).save(
+    Inversion(list(ids), space, {"latent": latent}, None, zero, zero.long(), zero, ["done"] * n).save(
         folder / "latents.safetensors"
     )
     return str(folder)

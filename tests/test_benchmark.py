@@ -22,10 +22,12 @@ from safetensors.numpy import save_file
 import zstar.benchmark.__main__ as benchmark
 from zstar.benchmark.compare import Sampling, pareto
 from zstar.benchmark.discover import find_runs
-from zstar.benchmark.figures import curves_figure, strip
+from zstar.benchmark.figures.curves import curves_figure
+from zstar.benchmark.figures.failures import strip
 from zstar.benchmark.leaderboard import Choices, make_board, make_boards
 from zstar.benchmark.rows import make_rows
-from zstar.benchmark.tables import as_latex, as_markdown, print_board, tex
+from zstar.benchmark.tables import as_latex, as_markdown, tex
+from zstar.benchmark.terminal import print_board
 from zstar.benchmark.variants import flatten, variants
 from zstar.runs.results import RESULTS_SCHEMA
 from zstar.stats.comparison import holm, mean_interval, sign_flip
@@ -646,7 +648,7 @@ def test_what_no_choice_can_be_is_refused(words: list[str], capsys: pytest.Captu
 
 
 def test_the_command_starts_without_torch(root: Path) -> None:
-    code = "import sys, zstar.benchmark.__main__, zstar.benchmark.figures\n"
+    code = "import sys, zstar.benchmark.__main__, zstar.benchmark.figures.write, zstar.benchmark.page\n"
     code += "print('torch' in sys.modules, 'wandb' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], cwd=root / "src", capture_output=True, text=True, check=True)
     assert shown.stdout.split() == ["False", "False"]

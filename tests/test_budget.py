@@ -32,7 +32,7 @@ def problem(tiny: Any) -> Problem:
 
 @pytest.fixture
 def targets() -> Targets:
-    return Targets(torch.rand(2, 3, 16, 16) * 2 - 1, ["a", "b"])
+    return Targets({"image": torch.rand(2, 3, 16, 16) * 2 - 1}, ["a", "b"])
 
 
 @pytest.fixture
@@ -126,11 +126,12 @@ def test_the_loop_ends_when_its_time_is_over(
     fractions: list[float] = []
     step = optimizer.step
     monkeypatch.setattr(optimizer, "step", lambda v, s, o, f: (fractions.append(f), step(v, s, o, f))[1])
-    found = minimize(objective, timed.space.start(2), {}, 1000, seconds=5.0)  # ten for the batch, one at each look
+    v = {"latent": timed.space.start(2)}
+    found = minimize(objective, v, timed.groups(v), 1000, seconds=5.0)  # ten for the batch, one at each look
     assert fractions == pytest.approx([0.0, *[second / 10 for second in range(1, 10)]])
     assert found.history["total"].shape[1] == 11 and found.status == ["done", "done"]
     fractions.clear()
-    minimize(objective, timed.space.start(2), {}, 3, seconds=5000.0)
+    minimize(objective, v, timed.groups(v), 3, seconds=5000.0)
     assert fractions == pytest.approx([0, 1 / 3, 2 / 3], abs=1e-3), "the steps end first"
 
 

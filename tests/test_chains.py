@@ -17,7 +17,7 @@ from zstar.spaces.w import W
 def problem_of(generator: StyleGAN2, count: int) -> tuple[Problem, Targets]:
     """Images that the generator can make."""
     w = generator.sample(count, torch.Generator().manual_seed(5), space="w")
-    targets = Targets(generator.synthesize(w, "w"), [f"image-{i}" for i in range(count)])
+    targets = Targets({"image": generator.synthesize(w, "w")}, [f"image-{i}" for i in range(count)])
     return Problem(W(generator, prior_samples=500), {"pixel": Pixel()}, {}, Adam(lr=0.1)), targets
 
 
@@ -44,7 +44,7 @@ def test_a_start_that_did_not_look_at_the_image_is_none(tiny: StyleGAN2) -> None
 
 def test_only_projectors_that_look_find_something_else_for_another_image(tiny: StyleGAN2) -> None:
     problem, targets = problem_of(tiny, 2)
-    swapped = Targets(targets.images.flip(0), targets.ids)
+    swapped = Targets({"image": targets.images.flip(0)}, targets.ids)
     for projector in (Mean(problem), Random(problem), BestOf(problem, candidates=20), Optimization(problem, steps=3)):
         one, two = (project(problem, [projector], images).latent for images in (targets, swapped))
         assert projector.uses_image is not torch.allclose(one, two), type(projector).__name__

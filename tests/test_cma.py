@@ -45,13 +45,13 @@ def planted(loss: AbstractLoss, count: int = 3, seed: int = 0) -> tuple[Problem,
     space = Pixels(Identity(resolution=3, channels=1), prior_samples=2000)
     images = space.sample(count, torch.Generator().manual_seed(4))
     problem = Problem(space, {"planted": loss}, {}, Adam(lr=0.02, ramp_up=0.0, ramp_down=0.0), seed)
-    return problem, Targets(images, [f"image-{i}" for i in range(count)])
+    return problem, Targets({"image": images}, [f"image-{i}" for i in range(count)])
 
 
 def generated(generator: StyleGAN2, noise: str = "const", seed: int = 0) -> tuple[Problem, Targets]:
     """Images that the generator can make."""
     w = generator.sample(3, torch.Generator().manual_seed(5), space="w")
-    targets = Targets(generator.synthesize(w, "w"), ["a", "b", "c"], torch.ones(3, 1, 16, 16))
+    targets = Targets({"image": generator.synthesize(w, "w"), "mask": torch.ones(3, 1, 16, 16)}, ["a", "b", "c"])
     return Problem(W(generator, prior_samples=500), {"pixel": Pixel()}, {}, Adam(lr=0.1), seed, noise), targets
 
 
@@ -85,11 +85,11 @@ def test_basin_cma_sees_the_floors_of_basins() -> None:
 def test_a_batch_is_exactly_its_images(make: type[AbstractProjector], settings: Any, tiny: StyleGAN2) -> None:
     problem, targets = generated(tiny)
     together = project(problem, [make(problem, **settings)], targets)
-    backwards = Targets(targets.images.flip(0), targets.ids[::-1], targets.weights)
+    backwards = Targets({name: value.flip(0) for name, value in targets.named.items()}, targets.ids[::-1])
     torch.testing.assert_close(project(problem, [make(problem, **settings)], backwards).latent.flip(0), together.latent)
     for index, name in enumerate(targets.ids):
         rows = slice(index, index + 1)
-        alone = project(problem, [make(problem, **settings)], Targets(targets.images[rows], [name]))
+        alone = project(problem, [make(problem, **settings)], Targets({"image": targets.images[rows]}, [name]))
         torch.testing.assert_close(alone.latent, together.latent[rows], atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(alone.loss, together.loss[rows], atol=1e-6, rtol=1e-4)
         assert alone.evaluations == together.evaluations[index]
@@ -148,10 +148,10 @@ def test_what_a_chain_has_found_is_kept_unless_there_is_better(
 def test_noise_maps_go_along(make: type[AbstractProjector], settings: Any, tiny: StyleGAN2) -> None:
     problem, targets = generated(tiny, noise="optimize")
     found = project(problem, [make(problem, **settings)], targets)
-    assert found.noise.keys() == tiny.noise_shapes.keys()
+    assert found.v.keys() == {"latent", *(f"noise/{name}" for name in tiny.noise_shapes)}
     torch.testing.assert_close(found.render(tiny), found.image)
     start = problem.initial_noise(targets)
-    assert all(found.noise[name].equal(start[name]) for name in start) is (make is CMA)
+    assert all(found.v[name].equal(start[name]) for name in start) is (make is CMA)
 
 
 @BOTH

@@ -13,8 +13,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from zstar.config.build import offer
-from zstar.config.check import SHARD
+from zstar.config.check import COMPANIONS, SHARD
 from zstar.data.base import AbstractData
+from zstar.data.companions import Companions, take_companions
 from zstar.data.cottages import Cottages
 from zstar.data.edited import Edited
 from zstar.data.folder import Folder
@@ -235,7 +236,7 @@ def test_both_are_built_from_their_files(photos: Path, composed: object) -> None
 
     generator = Tiny()
     words = (["data=folder", f"data.path={photos}"], ["data=samples", "data.count=3"])
-    nodes = [take_shard(to_plain(composed("invert", *chosen)))[0]["data"] for chosen in words]
+    nodes = [take_companions(take_shard(to_plain(composed("invert", *chosen)))[0]["data"])[0] for chosen in words]
     folder, samples = (offer(node, generator=generator) for node in nodes)
     assert folder.read([0]).images.shape == (1, 1, 8, 8)
     assert len(samples) == 3
@@ -254,7 +255,7 @@ def test_real_cats_from_their_archive(shared: Path) -> None:
 def test_edited_images_are_those_of_another_set_after_an_edit(composed: object) -> None:
     def make(*words: str) -> AbstractData:
         cfg = composed("invert", "data=edited", "data.data.resolution=16", *words)
-        return offer({key: value for key, value in cfg.data.items() if key not in SHARD})
+        return offer({key: value for key, value in cfg.data.items() if key not in (*SHARD, *COMPANIONS)})
 
     data = make("data.data.count=3", "data.alpha=90")
     batch, before = data.read([2, 0]), Cottages(3, resolution=16).read([2, 0])
@@ -269,10 +270,122 @@ def test_edited_images_are_those_of_another_set_after_an_edit(composed: object) 
 
 def test_pixels_that_an_edit_invents_carry_no_loss() -> None:
     batch = Edited(Cottages(2, resolution=16), Shift("x"), 0.5).read(range(2))
-    assert batch.extras["weights"].shape == (2, 1, 16, 16) and 0 < batch.extras["weights"].mean() < 1
-    assert "weights" not in Edited(Cottages(2, resolution=16), Hue(), 30.0).read(range(2)).extras
+    assert batch.extras["mask"].shape == (2, 1, 16, 16) and 0 < batch.extras["mask"].mean() < 1
+    assert "mask" not in Edited(Cottages(2, resolution=16), Hue(), 30.0).read(range(2)).extras
 
 
 def test_an_edit_has_its_limits() -> None:
     with pytest.raises(ValueError, match="data.alpha: -1.0 is beyond what the edit can do; keep it within 0.0 to inf"):
         Edited(Cottages(2, resolution=16), Blur(), -1.0)
+
+
+def masks_of(photos: Path, folder: Path) -> Path:
+    """A grey map for each photo, of its shape and of the level 50 · number, with another suffix."""
+    for number, name in enumerate(NAMES):
+        path = (folder / name).with_suffix(".png" if number else ".jpg")  # a.jpg and a.png have each their own
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (10 + number, 12), 50 * number).save(path)
+    return folder
+
+
+@pytest.mark.parametrize("source", [lambda root: root, packed])
+def test_companions_come_beside_their_images(photos: Path, tmp_path: Path, source: object) -> None:
+    Image.new("RGB", (40, 30), (255, 0, 0)).save(tmp_path / "painting.png")
+    masks = source(masks_of(photos, tmp_path / "masks"))
+    plain = Folder(str(photos), resolution=8)
+    data = Companions(plain, {"mask": str(masks), "style": str(tmp_path / "painting.png")})
+    batch = data.read([4, 1, 2])
+    assert batch.ids == [NAMES[4], NAMES[1], NAMES[2]] and not batch.failed and len(data) == 5
+    assert torch.equal(batch.images, plain.read([4, 1, 2]).images)
+    levels = torch.tensor([200.0, 50.0, 100.0]) / 255
+    torch.testing.assert_close(batch.extras["mask"], levels.view(3, 1, 1, 1).expand(3, 1, 8, 8), atol=0.01, rtol=0)
+    red = torch.tensor([1.0, -1.0, -1.0]).view(1, 3, 1, 1)
+    torch.testing.assert_close(batch.extras["style"], red.expand(3, 3, 8, 8))
+
+
+def test_companions_become_square_as_their_images_do(tmp_path: Path) -> None:
+    wide = Image.new("RGB", (16, 8), (0, 0, 0))
+    wide.paste((255, 255, 255), (0, 0, 4, 8))  # outside of the central square
+    for folder in ("photos", "masks"):
+        (tmp_path / folder).mkdir()
+        wide.save(tmp_path / folder / "a.png")
+    for fit in ("crop", "pad", "resize"):
+        images = Folder(str(tmp_path / "photos"), resolution=8, fit=fit)
+        batch = Companions(images, {"mask": str(tmp_path / "masks")}).read([0])
+        torch.testing.assert_close(batch.extras["mask"], batch.images[:, :1] / 2 + 0.5, atol=0.01, rtol=0)
+        kept = Companions(Edited(images, Hue(), 0.0), {"mask": str(tmp_path / "masks")})
+        assert kept.fit == fit and torch.equal(kept.read([0]).extras["mask"], batch.extras["mask"])
+
+
+def test_companions_of_any_data_set(tmp_path: Path) -> None:
+    Image.new("L", (4, 4), 128).save(tmp_path / "half.png")
+    (tmp_path / "maps").mkdir()
+    for name in ("test-000000", "test-000002", "sample-000000"):
+        Image.new("L", (32, 32), 255).save(tmp_path / "maps" / f"{name}.png")
+    shared = Companions(Cottages(2, resolution=16), {"mask": str(tmp_path / "half.png")}).read([0, 1])
+    assert shared.extras["mask"].shape == (2, 1, 16, 16) and "factors" in shared.extras
+    own = Companions(Cottages(3, resolution=16), {"mask": str(tmp_path / "maps")}).read([0, 1, 2])
+    assert own.ids == ["test-000000", "test-000002"] and len(own.images) == len(own.extras["factors"]) == 2
+    assert own.failed == {
+        "test-000001": "data.mask: there is no file for test-000001; add one of the same name, whatever its suffix"
+    }
+    grey = Companions(Samples(Tiny(), count=1), {"style": str(tmp_path / "maps")}).read([0])
+    assert grey.extras["style"].shape == (1, 1, 8, 8) and (grey.extras["style"] == 1).all()
+    moved = Edited(Cottages(2, resolution=16), Shift("x"), 0.5)
+    both = Companions(moved, {"mask": str(tmp_path / "half.png")}).read([0, 1])
+    torch.testing.assert_close(both.extras["mask"], moved.read([0, 1]).extras["mask"] * 128 / 255)
+
+
+def test_an_image_with_a_bad_companion_fails_by_name_and_the_others_go_on(photos: Path, tmp_path: Path) -> None:
+    masks = masks_of(photos, tmp_path / "masks")
+    Image.new("L", (12, 10)).save(masks / "b" / "c.png")  # another shape
+    (masks / "b" / "d e.png").write_bytes(b"none")
+    (masks / "ü.png").unlink()
+    Image.new("L", (10, 12)).save(masks / "a.webp")
+    data = Companions(Folder(str(photos), resolution=8), {"mask": str(masks)})
+    batch = data.read(range(5))
+    assert batch.ids == ["a.jpg", "a.png"] and len(batch.extras["mask"]) == 2
+    assert batch.failed["b/c.PNG"] == (
+        "data.mask: b/c.png has 10 × 12 pixels and the image 12 × 12; give it the image's ratio of height to width"
+    )
+    assert "not a picture in a format" in batch.failed["b/d e.webp"] and "no file for ü.png" in batch.failed["ü.png"]
+    (masks / "a.png").unlink()
+    assert "a.jpg and a.webp are both of this name" in data_of(photos, masks).read([1]).failed["a.png"]
+    none = Companions(Folder(str(photos), resolution=8), {"mask": str(masks)}).read([2])
+    assert none.ids == [] and none.images.shape == (0, 3, 8, 8) and none.extras == {}
+
+
+def data_of(photos: Path, masks: Path) -> Companions:
+    return Companions(Folder(str(photos), resolution=8), {"mask": str(masks)})
+
+
+def test_the_fingerprint_follows_the_companions_where_there_are_some(photos: Path, tmp_path: Path) -> None:
+    masks = masks_of(photos, tmp_path / "masks")
+    plain = Folder(str(photos), resolution=8)
+    prints = {plain.fingerprint(), data_of(photos, masks).fingerprint()}
+    assert data_of(photos, masks.rename(tmp_path / "elsewhere")).fingerprint() in prints
+    masks = tmp_path / "elsewhere"
+    prints |= {Companions(plain, {"style": str(masks)}).fingerprint()}
+    prints |= {Companions(plain, {"mask": str(masks / "a.png")}).fingerprint()}
+    Image.new("L", (11, 12), 51).save(masks / "a.png")
+    prints |= {data_of(photos, masks).fingerprint()}
+    assert len(prints) == 5
+    kept, held = Companions(Cottages(20, resolution=16), {"mask": str(masks / "a.png")}).split(2)
+    assert "mask" in kept.read([0]).extras and "mask" in held.read([0]).extras
+
+
+def test_data_without_companions_keep_the_fingerprint_that_protocols_freeze(photos: Path) -> None:
+    node, paths = take_companions({"path": str(photos), "mask": None, "style": None})
+    assert node == {"path": str(photos)} and paths == {}
+    assert Cottages(64).fingerprint() == "73fddfcbc86ecbfa"
+
+
+def test_what_is_wrong_with_companions_is_said_in_one_sentence(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"none")
+    for path, sentence in {
+        str(tmp_path / "nowhere"): "data.style: there is no folder or .tar file .*nowhere'; point it at your images",
+        str(tmp_path / "broken.png"): "data.style: .*broken.png can't be used, the content is not a picture",
+        str(photos / "notes.txt"): "data.style: .*notes.txt' is neither a folder nor a whole, uncompressed .tar",
+    }.items():
+        with pytest.raises(ValueError, match=sentence):
+            Companions(Folder(str(photos), resolution=8), {"style": path})

@@ -7,7 +7,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +31,11 @@ from zstar.editability.base import AbstractEditability, Traversal
 from zstar.editing import job as editjob
 from zstar.editing.layouts import Sheet, make_sheets
 from zstar.editing.pictures import between
-from zstar.editing.run import measure, run
+from zstar.editing.run import run
 from zstar.editing.video import there_and_back, write_gif, write_mp4
+from zstar.editing.work import measure
 from zstar.generators.stylegan2 import StyleGAN2
+from zstar.generators.variables import named, part
 from zstar.images import to_uint8
 from zstar.inversion import Inversion
 from zstar.projection import run as projection
@@ -81,8 +82,8 @@ def save_inversion(folder: Path, tiny: StyleGAN2, space: str, count: int, noise:
     latent = latent + 0.5 * torch.randn(latent.shape, generator=torch.Generator().manual_seed(1))
     maps = {name: torch.randn(count, 1, *size) for name, size in tiny.noise_shapes.items()} if noise else {}
     found = Inversion(
-        [f"photo-{i}" for i in range(count)], space, latent, None, torch.zeros(count), torch.zeros(count),
-        torch.zeros(count), ["done"] * count, maps, "optimize" if noise else "const",
+        [f"photo-{i}" for i in range(count)], space, {"latent": latent, **named("noise", maps)}, None,
+        torch.zeros(count), torch.zeros(count), torch.zeros(count), ["done"] * count, "optimize" if noise else "const",
     )  # fmt: skip
     tensors, card = found.pack()
     save_weights(folder / "latents.safetensors", tensors, {**card, "generator": tiny.fingerprint()})
@@ -330,7 +331,7 @@ def test_images_that_diverged_are_left_out(
     assert "left out: photo-1: its projection diverged" in capsys.readouterr().out
     assert "projection diverged: photo-1, photo-3." in (folder / "report.html").read_text()
     strip = pixels(folder / "strips" / "warm" / "photo-4.png")
-    own = {name: maps[4:] for name, maps in whole.noise.items()}
+    own = {name: maps[4:] for name, maps in part(whole.v, "noise").items()}
     assert close(cell(strip, 0, 1), seen(tiny.synthesize(whole.latent[4:], "w", own)[0].clamp(-1, 1)))
     with pytest.raises(ValueError, match="^inversion: all images in .* diverged; project them again with a lower"):
         run(cfg(*spoil([0, 1, 2, 3, 4])))
@@ -344,7 +345,8 @@ class Counted(AbstractEditability):
 
 
 def test_what_is_of_all_images_together_is_of_none(cfg: Callable[..., DictConfig]) -> None:
-    job = replace(editjob.make_edit_job(cfg(*FROM_SAVED)), editability={"counted": Counted()})
+    job = editjob.make_edit_job(cfg(*FROM_SAVED))
+    job.pipeline.editability = {"counted": Counted()}
     assert measure(job, 2)[0].rows() == [
         ("warm", "photo-0", "each", 0.0),
         ("warm", "photo-1", "each", 1.0),
@@ -360,7 +362,8 @@ class Mute(AbstractEditability):
 
 
 def test_what_says_nothing_is_named(cfg: Callable[..., DictConfig]) -> None:
-    job = replace(editjob.make_edit_job(cfg(*FROM_SAVED)), editability={"mute": Mute(), "counted": Counted()})
+    job = editjob.make_edit_job(cfg(*FROM_SAVED))
+    job.pipeline.editability = {"mute": Mute(), "counted": Counted()}
     rows, silent = measure(job, 2)
     assert silent == ["mute of warm"] and len(rows) == 3
 
@@ -374,7 +377,7 @@ def test_a_run_is_in_wandb(cfg: Callable[..., DictConfig], request: pytest.Fixtu
 def test_a_run_that_failed_is_done_again(cfg: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch) -> None:
     words = [*FROM_SAVED, "video=false", "frames=2", "logger=csv"]
     with monkeypatch.context() as patch:
-        patch.setattr("zstar.editing.run.write_edit_report", lambda *_: 1 / 0)
+        patch.setattr("zstar.editing.work.write_edit_report", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             finish(cfg(*words))
     (failed,) = Path(cfg().output).glob("*/failed.txt")

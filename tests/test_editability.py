@@ -25,6 +25,7 @@ from zstar.editability.realism import Realism
 from zstar.editability.smoothness import Smoothness
 from zstar.generators.module import Module
 from zstar.generators.stylegan2 import StyleGAN2
+from zstar.generators.variables import named
 from zstar.losses.pixel import Pixel
 from zstar.spaces.base import AbstractSpace
 from zstar.spaces.w_plus import WPlus
@@ -84,7 +85,7 @@ def walk(
     """Six images near grey, moved along a vector at nine strengths."""
     direction = Linear("z", torch.tensor(vector), Label(low=low, high=high, found=found or {}))
     latent = 0.5 * torch.randn(6, 3, generator=torch.Generator().manual_seed(0)) if latent is None else latent
-    return Traversal(name, direction, painter, latent, "z", torch.linspace(low, high, 9), **settings)
+    return Traversal(name, direction, painter, {"latent": latent}, "z", torch.linspace(low, high, 9), **settings)
 
 
 def test_images_are_rendered_at_their_own_strengths(painter: Module) -> None:
@@ -100,7 +101,9 @@ def test_images_are_rendered_at_their_own_strengths(painter: Module) -> None:
 def test_noise_belongs_to_its_image(tiny: StyleGAN2) -> None:
     latent = tiny.sample(3, torch.Generator().manual_seed(0), space="w")
     noise = {name: torch.randn(3, 1, *size) for name, size in tiny.noise_shapes.items()}
-    traversal = Traversal("x", Linear("w", torch.ones(16)), tiny, latent, "w", torch.zeros(1), noise, size=2)
+    traversal = Traversal(
+        "x", Linear("w", torch.ones(16)), tiny, {"latent": latent, **named("noise", noise)}, "w", torch.zeros(1), size=2
+    )
     torch.testing.assert_close(traversal.before, tiny.synthesize(latent, "w", noise).clamp(-1, 1), atol=1e-5, rtol=1e-5)
 
 
@@ -221,7 +224,7 @@ def test_the_nearer_side_is_taken_and_gaps_do_no_harm(painter: Module) -> None:
             return cls()
 
     latent = torch.tensor([[-0.1, 0.0, 0.0]])
-    traversal = Traversal("left", Square(), painter, latent, "z", torch.linspace(-4, 4, 3))
+    traversal = Traversal("left", Square(), painter, {"latent": latent}, "z", torch.linspace(-4, 4, 3))
     assert match(traversal, Reader(), "left", 0.3).alpha.item() == pytest.approx(-1.5, abs=1e-3)
     found = match(traversal, Gap(), "left", 0.3)  # the first strength that can be read at all is enough
     assert found.reached.item() and -2 <= found.alpha.item() < -1.5
@@ -295,7 +298,12 @@ def test_an_even_path_is_smooth(painter: Module) -> None:
     torch.testing.assert_close(even["smoothness/unevenness"], torch.ones(6), atol=1e-4, rtol=0)
     torch.testing.assert_close(even["smoothness/length"], torch.full((6,), 0.4), atol=1e-5, rtol=0)
     traversal = Traversal(
-        "x", Cubic("z", torch.ones(3), Label(low=-1, high=1)), painter, torch.zeros(2, 3), "z", torch.ones(1)
+        "x",
+        Cubic("z", torch.ones(3), Label(low=-1, high=1)),
+        painter,
+        {"latent": torch.zeros(2, 3)},
+        "z",
+        torch.ones(1),
     )
     steps = torch.linspace(-1, 1, 9).pow(3).diff()
     found = measure(traversal)
@@ -319,7 +327,7 @@ def test_a_perfect_encoder_finds_the_way_back(tiny: StyleGAN2, monkeypatch: pyte
     latent = tiny.sample(5, torch.Generator().manual_seed(0), space="w_plus")
     vector = torch.randn(tiny.shape(space), generator=torch.Generator().manual_seed(1))
     direction = Linear(space, vector, Label(low=-2, high=3))
-    traversal = Traversal("x", direction, tiny, latent, "w_plus", torch.zeros(1))
+    traversal = Traversal("x", direction, tiny, {"latent": latent}, "w_plus", torch.zeros(1))
     ends = [latent + alpha * vector for alpha in (-2, 3)]
     monkeypatch.setattr("zstar.editability.cycle.find_encoder", lambda _: Encoder(latent, *ends))
     found = Cycle(200)(traversal)
@@ -329,17 +337,19 @@ def test_a_perfect_encoder_finds_the_way_back(tiny: StyleGAN2, monkeypatch: pyte
     length = vector.square().mean().sqrt() / WPlus(tiny, 200).spread
     for name, alpha in (("cycle/low", 2), ("cycle/high", 3)):
         torch.testing.assert_close(Cycle(200)(traversal)[name], (alpha * length).expand(5))
-    one_way = Traversal("x", Linear(space, vector, Label(low=0, high=3)), tiny, latent, "w_plus", torch.zeros(1))
+    one_way = Traversal(
+        "x", Linear(space, vector, Label(low=0, high=3)), tiny, {"latent": latent}, "w_plus", torch.zeros(1)
+    )
     assert set(Cycle(200)(one_way)) == {"cycle/high"}
 
 
 def test_without_an_encoder_nothing_is_said(tiny: StyleGAN2, painter: Module, monkeypatch: pytest.MonkeyPatch) -> None:
     latent = tiny.sample(2, torch.Generator().manual_seed(0), space="w")
-    assert Cycle(200)(Traversal("x", Linear("w", torch.ones(16)), tiny, latent, "w", torch.zeros(1))) == {}
+    assert Cycle(200)(Traversal("x", Linear("w", torch.ones(16)), tiny, {"latent": latent}, "w", torch.zeros(1))) == {}
     assert Cycle(200)(walk(painter, [1.0, 0, 0])) == {}
     monkeypatch.setattr("zstar.editability.cycle.find_encoder", lambda _: pytest.fail("nothing leads back from style"))
     style = Linear("style", torch.ones(tiny.shape("style")))
-    assert Cycle(200)(Traversal("x", style, tiny, latent, "w", torch.zeros(1))) == {}
+    assert Cycle(200)(Traversal("x", style, tiny, {"latent": latent}, "w", torch.zeros(1))) == {}
 
 
 class Maps(nn.Module):
@@ -399,7 +409,7 @@ def test_all_of_them_on_real_cottages(composed: Callable[..., DictConfig]) -> No
     generator, annotator = StyleGAN2(checkpoint="cottages64"), Annotator()
     latent = generator.sample(2, torch.Generator().manual_seed(0), space="w")
     direction = Linear("w", torch.randn(generator.shape("w"), generator=torch.Generator().manual_seed(1)), Label())
-    traversal = Traversal("roof_hue", direction, generator, latent, "w", torch.linspace(-3, 3, 3))
+    traversal = Traversal("roof_hue", direction, generator, {"latent": latent}, "w", torch.linspace(-3, 3, 3))
     for name, node in cfg.editability.items():
         settings = {"steps": 4} if name == "smoothness" else {}
         found = offer({**node, **settings}, annotation=annotator)(traversal)

@@ -12,6 +12,7 @@ from zstar.config.build import build, offer
 from zstar.data.cottages import Cottages
 from zstar.encoders.trained import TrainedEncoder
 from zstar.generators.stylegan2 import StyleGAN2
+from zstar.generators.variables import part
 from zstar.inversion import Inversion, minimize
 from zstar.losses.pixel import Pixel
 from zstar.objective import Objective, Problem, Targets
@@ -44,11 +45,11 @@ def tiny() -> StyleGAN2:
 def targets_of(generator: StyleGAN2, n: int) -> Targets:
     """Images that the generator can make, with known latents."""
     w = generator.sample(n, torch.Generator().manual_seed(5), space="w")
-    return Targets(generator.synthesize(w, "w"), [f"image-{i}" for i in range(n)])
+    return Targets({"image": generator.synthesize(w, "w")}, [f"image-{i}" for i in range(n)])
 
 
-def part(targets: Targets, index: int) -> Targets:
-    return Targets(targets.images[index : index + 1], targets.ids[index : index + 1])
+def one(targets: Targets, index: int) -> Targets:
+    return Targets({"image": targets.images[index : index + 1]}, targets.ids[index : index + 1])
 
 
 def problem_of(generator: StyleGAN2, space: type = W, lr: float = 0.1, **given: Any) -> Problem:
@@ -63,13 +64,13 @@ def test_optimization_recovers_samples(tiny: StyleGAN2) -> None:
     assert (found.loss < 0.02 * start.loss).all()
     assert found.evaluations.tolist() == [1 + 151 + 1] * 4  # the mean, 150 steps and their end, and the best once more
     assert found.history["total"].shape == (4, 1 + 151)
-    torch.testing.assert_close(problem.decode(found.latent, {}), found.image, rtol=0, atol=0)
+    torch.testing.assert_close(problem.render(found.v), found.image, rtol=0, atol=0)
 
 
 def single_runs_agree(problem: Problem, chain: Callable[[Problem], list[Any]], targets: Targets) -> None:
     together = project(problem, chain(problem), targets)
     for index in range(len(targets.ids)):
-        alone = project(problem, chain(problem), part(targets, index))
+        alone = project(problem, chain(problem), one(targets, index))
         torch.testing.assert_close(alone.loss, together.loss[index : index + 1], rtol=1e-3, atol=1e-7)
         torch.testing.assert_close(
             alone.history["total"],
@@ -134,14 +135,15 @@ def test_the_shipped_generator_treats_a_batch_as_its_images(optimizer: AbstractO
     start = problem.space.start(1).double()
     generator.double()
     batch = Cottages(count=4).read(range(4))
-    targets = Targets(batch.images.double(), batch.ids)
+    targets = Targets({"image": batch.images.double()}, batch.ids)
 
     def final(wanted: Targets) -> Tensor:
-        return minimize(Objective(problem, wanted), start.repeat(len(wanted.ids), 1, 1), {}, steps=12).loss
+        v = {"latent": start.repeat(len(wanted.ids), 1, 1)}
+        return minimize(Objective(problem, wanted), v, problem.groups(v), steps=12).loss
 
     together = final(targets)
     for index in (0, 3):
-        torch.testing.assert_close(final(part(targets, index)), together[index : index + 1], rtol=1e-3, atol=0)
+        torch.testing.assert_close(final(one(targets, index)), together[index : index + 1], rtol=1e-3, atol=0)
 
 
 def test_lbfgs_beats_adam_at_equal_evaluations(tiny: StyleGAN2, composed: Callable[..., Any]) -> None:
@@ -161,7 +163,7 @@ def test_an_image_that_stops_early_stands_still(tiny: StyleGAN2) -> None:
     start = torch.stack([exact[0], problem.space.mean])
     begin = Objective(problem, targets)
     inversion = Mean(problem)(begin)
-    inversion.latent = start
+    inversion.v["latent"] = start
     found = Optimization(problem, steps=40, patience=5)(begin, inversion)
     assert found.status == ["stopped", "done"]
     torch.testing.assert_close(found.latent[0], exact[0])
@@ -183,8 +185,8 @@ def test_a_diverging_image_is_named_and_leaves_the_others_alone(tiny: StyleGAN2)
     problem, targets = problem_of(tiny), targets_of(tiny, 2)
     images = targets.images.clone()
     images[0] = float("nan")
-    found = project(problem, [Mean(problem), Optimization(problem, steps=10)], Targets(images, targets.ids))
-    alone = project(problem, [Mean(problem), Optimization(problem, steps=10)], part(targets, 1))
+    found = project(problem, [Mean(problem), Optimization(problem, steps=10)], Targets({"image": images}, targets.ids))
+    alone = project(problem, [Mean(problem), Optimization(problem, steps=10)], one(targets, 1))
     assert found.status == ["diverged", "done"]
     torch.testing.assert_close(found.loss[1:], alone.loss, rtol=1e-4, atol=0)
 
@@ -203,7 +205,7 @@ def test_the_seed_and_the_id_decide_a_random_start(tiny: StyleGAN2) -> None:
         return project(problem, [Random(problem)], wanted).latent
 
     assert draw(0, targets).equal(draw(0, targets))
-    assert draw(0, part(targets, 1)).equal(draw(0, targets)[1:])
+    assert draw(0, one(targets, 1)).equal(draw(0, targets)[1:])
     assert not draw(0, targets)[0].equal(draw(0, targets)[1])
     assert not draw(0, targets).equal(draw(1, targets))
 
@@ -211,7 +213,7 @@ def test_the_seed_and_the_id_decide_a_random_start(tiny: StyleGAN2) -> None:
 def test_a_saved_inversion_draws_the_same_image(tiny: StyleGAN2, tmp_path: Path) -> None:
     problem, targets = problem_of(tiny, WPlus, noise="optimize"), targets_of(tiny, 3)
     found = project(problem, [Mean(problem), Optimization(problem, steps=5)], targets)
-    assert set(found.noise) == set(tiny.noise_shapes)
+    assert set(part(found.v, "noise")) == set(tiny.noise_shapes)
     found.save(tmp_path / "found.safetensors")
     back = Inversion.load(tmp_path / "found.safetensors")
     assert back.render(tiny).equal(found.image)

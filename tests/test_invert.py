@@ -21,6 +21,7 @@ from zstar.checkpoints.io import load_weights, read_card
 from zstar.cli import invert
 from zstar.config.build import build
 from zstar.data.reading import read_image
+from zstar.generators.variables import part
 from zstar.images import to_uint8
 from zstar.inversion import Inversion
 from zstar.projection.run import run
@@ -191,7 +192,7 @@ def test_broken_images_are_named_and_the_others_go_on(composed: Callable[..., An
     assert json.loads((Path(result["folder"]) / "result.json").read_text())["failed"] == result["failed"]
 
 
-def test_weight_maps_say_where_the_losses_look(composed: Callable[..., Any], tmp_path: Path) -> None:
+def test_masks_say_where_the_losses_look(composed: Callable[..., Any], tmp_path: Path) -> None:
     target = Image.new("RGB", (16, 16), (230, 40, 40))
     target.paste((40, 40, 230), (8, 0, 16, 16))
     mask = Image.new("L", (16, 16), 255)
@@ -202,20 +203,22 @@ def test_weight_maps_say_where_the_losses_look(composed: Callable[..., Any], tmp
     words = [word for word in TINY if not word.startswith("data.")] + ["data=folder", f"data.path={tmp_path}/photos"]
     words += ["space=pixels", "generator=pixels", "steps=60", f"output={tmp_path}/out", "projector=[optimization]"]
     words = [word for word in words if not word.startswith("generator.")] + ["generator.resolution=16"]
-    result = run(composed("invert", *words, f"data.weights={tmp_path}/maps"))
+    result = run(composed("invert", *words, f"data.mask={tmp_path}/maps"))
     latent = load_weights(Path(result["folder"]) / "latents.safetensors")["latent"][0]
     wanted = torch.tensor([230.0, 40.0, 40.0]) / 127.5 - 1
     torch.testing.assert_close(latent[:, :, :8], wanted[:, None, None].expand(3, 16, 8), atol=0.05, rtol=0)
     assert latent[:, :, 8:].abs().mean() < 0.2  # the half that does not count stayed at the prior mean
     (tmp_path / "photos" / "b.png").write_bytes((tmp_path / "photos" / "a.png").read_bytes())
-    again = run(composed("invert", *words, f"data.weights={tmp_path}/maps"))
-    assert again["failed"] == {"b.png": "data.weights holds no map of this name"}
+    again = run(composed("invert", *words, f"data.mask={tmp_path}/maps"))
+    assert again["failed"] == {
+        "b.png": "data.mask: there is no file for b.png; add one of the same name, whatever its suffix"
+    }
 
 
 def test_the_latents_of_a_run_draw_its_pictures(composed: Callable[..., Any], tmp_path: Path) -> None:
     result, folder = tiny_run(composed, tmp_path, "data.count=5", "batch_size=2", "steps=3", "noise=optimize")
     found = Inversion.load(folder / "latents.safetensors")
-    assert found.ids == [f"test-{i:06d}" for i in range(5)] and len(found.noise) == 5
+    assert found.ids == [f"test-{i:06d}" for i in range(5)] and len(part(found.v, "noise")) == 5
     drawn = to_uint8(found.render(build(composed("invert", *TINY).generator)))
     for image, name in zip(drawn, found.ids, strict=True):
         written = to_uint8(read_image(folder / "reconstructions" / f"{name}.png", 16)[None])[0]

@@ -7,14 +7,19 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from zstar.benchmark.columns import MARKS, VERDICTS
+from zstar.benchmark.figures.write import write_figures
 from zstar.benchmark.page import chosen, write_page
 from zstar.benchmark.page_table import budget
 from zstar.benchmark.sprites import LADDER, pack
+from zstar.benchmark.tables import as_markdown
+from zstar.reports.numbers import ARROWS
 
 HOSTILE = "a\"b'</script><script>document.title='broken'</script><img src=x onerror=alert(1)>&amp; ürüm"
 METHODS = ("stylegan2", HOSTILE, "encoder", "igan")
@@ -26,6 +31,7 @@ METRICS = [
     {"name": "seconds", "title": "seconds", "unit": "s", "better": "lower", "network": ""},
 ]
 Page = Callable[..., Path]
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def planted(methods: tuple[str, ...] = METHODS, images: list[str] = IMAGES) -> dict[str, Any]:
@@ -49,6 +55,7 @@ def planted(methods: tuple[str, ...] = METHODS, images: list[str] = IMAGES) -> d
             {
                 "id": f"{method}@{100 + 100 * (k % 2)}",
                 "method": method,
+                "variant": "",
                 "budgets": [f"{100 + 100 * (k % 2)} evaluations"],
                 "settings": "",
                 "space": "w",
@@ -68,14 +75,20 @@ def planted(methods: tuple[str, ...] = METHODS, images: list[str] = IMAGES) -> d
     rule = "The 2 results with the worst PSNR."
     return {
         "title": f"Board {HOSTILE}",
-        "protocol": {"hash": "ba98", "name": "tiny", "track": HOSTILE, "networks": ["judge"], "images": 6, "seeds": 3},
+        "protocol": {"hash": "ba98", "name": "tiny", "track": HOSTILE, "networks": ["judge"], "images": 6, "seeds": 3}
+        | {"data": "Cottages", "generator": "c0ffee"},
         "baseline": ids[0],
+        "sort": "psnr",
+        "level": 0.95,
         "metrics": METRICS,
         "rows": rows,
         "curves": dict.fromkeys(ids[:2], course),
+        "curves_note": "All methods minimise the same loss.",
         "pareto": {"psnr": ids},
+        "pareto_evaluations": {"psnr": ids},
         "images": images,
-        "gallery": [{"image": images[k], "row": ids[0], "metric": "psnr", "value": 20.0, "rule": rule} for k in (0, 1)],
+        "gallery": [{"image": images[k], "row": ids[0], "metric": "psnr", "value": 20.0} for k in (0, 1)],
+        "gallery_rule": rule,
         "unfit": [{"method": "pulse", "reason": "no sphere in <w>"}],
         "failed": [{"cell": "method=x seed=1", "reason": "FloatingPointError"}],
         "left_out": [],
@@ -102,7 +115,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Page:
             }
             for k, row in enumerate(board["rows"])
         }
-        return write_page(board, folder / "leaderboard.html", images, targets)
+        figures = write_figures(board, folder, images, targets)
+        return write_page(board, folder / "leaderboard.html", images, targets, figures)
 
     return make
 
@@ -124,6 +138,7 @@ def test_table_can_be_read_without_a_script(written: Page) -> None:
     table = page[page.index("<table") : page.index("</table>")]
     assert re.search(r">stylegan2</a>.*baseline", table) and "20.25" in table and "29.25" in table
     assert table.count('class="best"') == len(METRICS)
+    assert page.index("<svg") > page.index("</table>"), "the plots are drawn already"
     assert "difference from the baseline +3.00 dB (+2.50 to +3.50)" in table and "p &lt; 0.001 after Holm" in table
     assert "<noscript>" in page and "FloatingPointError" in page and "The 2 results with the worst PSNR." in page
 
@@ -153,10 +168,52 @@ def test_one_row_without_leakage_curves_or_pictures(written: Page, pictures: boo
     board = planted(METHODS[:1])
     board["metrics"] = [metric for metric in METRICS if metric["name"] != "leakage"]
     del board["rows"][0]["values"]["leakage"], board["rows"][0]["per_image"]["leakage"]
-    board |= {"curves": {}, "pareto": {}, "gallery": [], "unfit": [], "failed": [], "baseline": None}
+    board |= {"curves": {}, "gallery": [], "unfit": [], "failed": [], "baseline": None}
     page = written(board, pictures=pictures).read_text(encoding="utf-8")
-    assert 'id="editing"' not in page and 'id="courses"' not in page and 'id="missing"' not in page
+    assert 'id="editability"' not in page and 'id="trajectories_' not in page and 'id="missing"' not in page
+    assert 'id="pareto_seconds"' in page
     assert ('id="images"' in page) == pictures and 'class="best"' not in page[page.index("<table") :]
+
+
+def test_page_and_markdown_have_the_same_signs(written: Page) -> None:
+    board = planted()
+    for row, verdict in zip(board["rows"][1:], VERDICTS, strict=True):
+        row["values"]["psnr"]["verdict"] = verdict
+    text, page = as_markdown(board), written(board).read_text(encoding="utf-8")
+    for verdict, mark in MARKS.items():
+        assert f"{mark} {VERDICTS[verdict]}" in text
+        assert f'<span class="mark {verdict}">{mark}</span> {VERDICTS[verdict]}' in page
+        assert f'<span class="mark {verdict}"><span aria-hidden="true">{mark}</span>' in page
+    head, *lines = [line.split(" | ") for line in text.splitlines() if line.startswith(("| row", "| `"))]
+    column = head.index(f"PSNR {ARROWS['higher']} (dB)")
+    assert [line[column].rpartition("]")[2].strip() for line in lines] == ["", *MARKS.values()]
+    for better, arrow in ARROWS.items():
+        assert f"{arrow} {better} is better" in text and f"{arrow} {better} is better" in page
+    assert f'aria-hidden="true">{ARROWS["higher"]}</span>' in page
+
+
+def test_page_embeds_the_figures_as_they_are_in_their_folder(written: Page) -> None:
+    path = written(planted())
+    page = path.read_text(encoding="utf-8")
+    files = {file.stem: file.read_text(encoding="utf-8") for file in (path.parent / "figures").glob("*.svg")}
+    files.pop("failures")  # the page shows these from its own pictures
+    names = {"pareto_seconds", "editability", "trajectories_seconds", "trajectories_evaluations"}
+    assert files.keys() == names and all(drawing in page for drawing in files.values())
+    assert page.count("<svg") == len(names)
+
+
+def test_figures_name_the_row_of_each_mark_and_share_no_id(written: Page) -> None:
+    path = written(planted())
+    drawings = [ElementTree.parse(file) for file in sorted((path.parent / "figures").glob("*.svg"))]
+    ids = [node.get("id") for drawing in drawings for node in drawing.iter() if node.get("id")]
+    assert len(ids) == len(set(ids))
+    cost = ElementTree.parse(path.parent / "figures" / "pareto_seconds.svg")
+    marks = {kind: [] for kind in ("point", "bar", "name")}
+    for node in cost.iter(f"{SVG}g"):
+        marks.get(node.get("class"), []).append(node.get("data-row"))
+    assert sorted(marks["point"]) == sorted(marks["bar"]) == sorted(IDS)
+    assert set(marks["name"]) <= set(IDS)
+    assert not [node for node in cost.iter() if node.tag == f"{SVG}style"], "a style would hold for the whole page"
 
 
 def test_a_large_set_is_shown_by_a_stated_rule() -> None:
@@ -296,7 +353,7 @@ def test_headings_sort_by_mouse_and_keyboard(opened: Callable[..., Any], expect:
 
 def test_filters_narrow_table_and_plots(opened: Callable[..., Any], expect: Any, has_rows: Any) -> None:
     page = opened()
-    points = page.locator("#pareto .point")
+    points = page.locator("#pareto_seconds .point:not(.gone)")
     expect(points).to_have_count(4)
     page.locator("#find").fill("GAN")
     has_rows(page, ["stylegan2@100", "igan@200"])
@@ -304,6 +361,7 @@ def test_filters_narrow_table_and_plots(opened: Callable[..., Any], expect: Any,
     page.locator("#budget").select_option("200 evaluations")
     has_rows(page, ["igan@200"])
     expect(points).to_have_count(1)
+    expect(page.locator("#trajectories_seconds .panel:not(.gone)")).to_have_count(0)  # it has no curve
     page.locator("#find").fill("")
     has_rows(page, IDS[1::2])
 
@@ -365,10 +423,11 @@ def test_table_and_plots_point_at_each_other(opened: Callable[..., Any], expect:
     page = opened()
     page.locator("tbody tr:nth-child(3) td").first.hover()
     expect(page.locator("#tip")).to_have_text(begins("encoder@100"))
-    expect(page.locator("#pareto .point.on")).to_have_attribute("data-row", IDS[2])
+    for name in ("pareto_seconds", "editability"):
+        expect(page.locator(f"#{name} .point.on")).to_have_attribute("data-row", IDS[2])
     page.mouse.move(2, 2)
-    expect(page.locator("#pareto .point.on")).to_have_count(0)
-    page.locator("#pareto .point").first.focus()
+    expect(page.locator(".plot .on")).to_have_count(0)
+    page.locator(f".point[data-row='{IDS[0]}']").first.focus()
     page.keyboard.press("ArrowRight")
     expect(page.locator("tr.on")).to_have_attribute("data-row", IDS[1])
     expect(page.locator("#tip")).to_contain_text("seconds 2")
@@ -377,7 +436,40 @@ def test_table_and_plots_point_at_each_other(opened: Callable[..., Any], expect:
     expect(page.locator("#panel-title")).to_have_text(begins("encoder"))
 
 
-def test_cells_explain_themselves_to_the_keyboard(opened: Callable[..., Any], expect: Any) -> None:
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_plots_can_be_read_on_a_phone_and_in_the_dark(opened: Callable[..., Any], width: int, scheme: str) -> None:
+    page = opened("", width, color_scheme=scheme)
+    sizes = page.eval_on_selector_all(
+        ".plot text",
+        """texts => texts.map((one) => parseFloat(getComputedStyle(one).fontSize)
+            * one.ownerSVGElement.getBoundingClientRect().width / one.ownerSVGElement.viewBox.baseVal.width)""",
+    )
+    assert len(sizes) > 20 and 9 <= min(sizes) and max(sizes) <= 20
+    paint = "([selector, name]) => getComputedStyle(document.querySelector(selector))[name]"
+    assert page.evaluate(paint, [".plot .paper", "fill"]) == "none", "the page is the paper"
+    assert page.evaluate(paint, [".plot text.ink", "fill"]) == page.evaluate(paint, ["p.soft", "color"])
+    line = page.evaluate(paint, [".panel .stroke.c1, .panel .stroke.c2, .panel .stroke.c3", "stroke"])
+    light = sum(map(int, re.findall(r"\d+", line)))
+    assert (light > 400) == (scheme == "dark"), "bright lines on a dark page"
+
+
+def test_a_name_moves_to_what_is_left_of_its_method(written: Page, opened: Callable[..., Any], expect: Any) -> None:
+    board = planted(("igan", "igan", "encoder"))
+    page = opened()
+    page.goto(written(board).as_uri())
+    best, other = (row["id"] for row in board["rows"][:2])
+    name = page.locator(f"#pareto_seconds .name[data-row='{best}']")
+    expect(name).to_have_attribute("transform", "translate(0 0)")
+    page.locator("#budget").select_option("200 evaluations")
+    expect(page.locator("#pareto_seconds .name:not(.gone)")).to_have_count(1)
+    gap = """([a, b]) => { const [x, y] = [a, b].map((one) => document.querySelector(one).getBoundingClientRect());
+        return Math.hypot(x.left - y.left, x.top - y.top); }"""
+    marks = [f"#pareto_seconds .{kind}[data-row='{row}']" for kind, row in (("name", best), ("point", other))]
+    assert page.evaluate(gap, marks) < 60
+
+
+def test_entries_explain_themselves_to_the_keyboard(opened: Callable[..., Any], expect: Any) -> None:
     page = opened()
     page.locator("tbody tr:nth-child(1) a").focus()
     for key in ("ArrowDown", "ArrowRight", "ArrowRight"):
@@ -406,7 +498,7 @@ def test_nothing_is_wider_than_a_phone(opened: Callable[..., Any], expect: Any) 
 
 def test_a_finger_asks_before_it_opens(opened: Callable[..., Any], expect: Any) -> None:
     page = opened("", 390, 844, has_touch=True, is_mobile=True)
-    dot = page.locator("#pareto .point .hit").first
+    dot = page.locator("#pareto_seconds .point use").first
     dot.tap()
     expect(page.locator("#tip")).to_be_visible()
     expect(page.locator("#panel")).to_be_hidden()

@@ -136,7 +136,7 @@ def test_clusters_need_no_annotator(tiny: AbstractGenerator, tmp_path: Path) -> 
 def test_a_real_image_as_the_reference(tiny: AbstractGenerator, tmp_path: Path) -> None:
     latent = tiny.sample(2, torch.Generator().manual_seed(4), space="w")
     zero = torch.zeros(2)
-    saved = Inversion(["a.png", "b.png"], "w", latent, None, zero, zero.long(), zero, ["done"] * 2)
+    saved = Inversion(["a.png", "b.png"], "w", {"latent": latent}, None, zero, zero.long(), zero, ["done"] * 2)
     saved.save(tmp_path / "latents.safetensors")
 
     def find(**settings: str) -> torch.Tensor:

@@ -129,7 +129,7 @@ def test_weight_map(loss: AbstractLoss) -> None:
     ignoring, everywhere = torch.zeros(2, 1, SIZE, SIZE), torch.ones(2, 1, SIZE, SIZE)
     ignoring[..., 36:] = 1  # far from the spoilt part, but receptive fields are wide
     if isinstance(loss, Embedding):  # a vector has no places
-        with pytest.raises(ValueError, match=r"^loss: an embedding by \w+ .*; .* data\.weights=null$"):
+        with pytest.raises(ValueError, match=r"^loss: an embedding by \w+ .*; .* give it mask=null$"):
             loss(spoilt, target, ignoring)
         return
     plain = loss(spoilt, target)

@@ -15,7 +15,6 @@ from zstar.config.build import build
 from zstar.data.cottages import Cottages
 from zstar.encoders.base import EncoderSpec
 from zstar.generators.stylegan2 import StyleGAN2
-from zstar.losses.downscaled import Downscaled
 from zstar.objective import Targets
 from zstar.projection.job import make_job
 from zstar.projectors.base import project
@@ -69,9 +68,9 @@ def test_a_method_projects(name: str, composed: Callable[..., Any]) -> None:
         words += ["encoder=trained", f"encoder.checkpoint={FOLDER}/{ENCODERS[name]}.safetensors"]
     job = make_job(composed("invert", *words))
     batch = Cottages(2, resolution=16).read(range(2))
-    found = project(job.problem, job.projectors, Targets(batch.images, batch.ids))
+    found = project(job.pipeline.problem, job.pipeline.projectors, Targets({"image": batch.images}, batch.ids))
     assert found.loss.isfinite().all() and found.status == ["done"] * 2 and not job.notices
-    torch.testing.assert_close(found.render(job.generator), found.image)
+    torch.testing.assert_close(found.render(job.pipeline.generator), found.image)
 
 
 def test_the_list_of_methods_is_complete() -> None:
@@ -120,24 +119,7 @@ def test_the_published_numbers(composed: Callable[..., Any]) -> None:
 
 def test_pulse_stays_on_the_sphere(composed: Callable[..., Any]) -> None:
     batch = Cottages(2, resolution=16).read(range(2))
-    for words in ([], ["loss=[downscaled]", "loss.downscaled.factor=4"]):
+    for words in ([], ["operator=[downscale]", "operator.downscale.filter=bicubic"]):
         job = make_job(composed("invert", "method=pulse", *SMALL, *words))
-        found = project(job.problem, job.projectors, Targets(batch.images, batch.ids))
+        found = project(job.pipeline.problem, job.pipeline.projectors, Targets({"image": batch.images}, batch.ids))
         torch.testing.assert_close(found.latent.norm(dim=1), torch.full((2,), 16**0.5))
-
-
-def test_downscaled_compares_means_over_blocks() -> None:
-    image, target = torch.rand(2, 2, 3, 8, 12).unbind()
-    small = [x.reshape(2, 3, 2, 4, 3, 4).mean(dim=(3, 5)) for x in (image, target)]
-    torch.testing.assert_close(Downscaled(4)(image, target), (small[0] - small[1]).square().mean(dim=(1, 2, 3)))
-    torch.testing.assert_close(Downscaled(1)(image, target), (image - target).square().mean(dim=(1, 2, 3)))
-    swapped = image.clone()
-    swapped[..., 0, 0], swapped[..., 3, 3] = image[..., 3, 3], image[..., 0, 0]
-    torch.testing.assert_close(Downscaled(4)(swapped, image), torch.zeros(2))
-    assert Downscaled(5)(image, target).shape == (2,) and (Downscaled(64)(image, target) >= 0).all()
-    weights = torch.zeros(2, 1, 8, 12)
-    weights[..., :4, :4] = 1
-    corner = (small[0] - small[1])[:, :, 0, 0].square().mean(dim=1)
-    torch.testing.assert_close(Downscaled(4)(image, target, weights), corner)
-    with pytest.raises(ValueError, match="loss.downscaled.factor: 0 is not possible"):
-        Downscaled(0)

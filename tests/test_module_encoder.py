@@ -275,12 +275,12 @@ def test_faces_by_the_encoder_of_their_vae(
     ]  # fmt: skip
     job = make_job(composed("invert", *words))
     batch = job.data.read(range(100))
-    (latent,) = job.projectors[0].encoder(job.problem.space, batch.images)
-    error = (job.problem.space.decode(latent) - batch.images).square().flatten(1).mean(dim=1) / 4
+    (latent,) = job.pipeline.projectors[0].encoder(job.pipeline.problem.space, batch.images)
+    error = (job.pipeline.problem.space.decode(latent) - batch.images).square().flatten(1).mean(dim=1) / 4
     # Of its training: 0.0165 in [0, 1], on images scaled by another filter; a wrong range gives 0.05 and more.
     assert 0.0155 < error.mean() < 0.0185
     assert 0.8 < latent.std() < 1.2 and latent.mean().abs() < 0.05  # what a VAE promises of μ
-    shuffled = (job.problem.space.decode(latent.roll(1, 0)) - batch.images).square().mean() / 4
+    shuffled = (job.pipeline.problem.space.decode(latent.roll(1, 0)) - batch.images).square().mean() / 4
     assert shuffled > 2.5 * error.mean()
 
 

@@ -22,17 +22,22 @@ NAMES = sorted(path.stem for path in CONF.glob("*.yaml"))
 
 
 def solve(
-    optimizer: AbstractOptimizer, objective: Callable[[list[Tensor]], Tensor], starts: list[Tensor], steps: int
+    optimizer: AbstractOptimizer,
+    objective: Callable[[list[Tensor]], Tensor],
+    starts: list[Tensor],
+    steps: int,
+    rates: list[float] | None = None,
 ) -> tuple[list[Tensor], Tensor, Tensor]:
     """Variables after the last step, value before each step ``[b, t]``, evaluations ``[b]``."""
-    variables = [start.clone() for start in starts]
-    state, values, spent = optimizer.start(variables), [], torch.zeros(len(starts[0]), dtype=torch.long)
+    variables = {str(place): start.clone() for place, start in enumerate(starts)}
+    sizes = dict(zip(variables, rates or [], strict=False))
+    state, values, spent = optimizer.start(variables, sizes), [], torch.zeros(len(starts[0]), dtype=torch.long)
     for index in range(steps):
-        value, count = optimizer.step(variables, state, objective, index / steps)
-        assert not value.requires_grad and not any(v.requires_grad for v in variables)
+        value, count = optimizer.step(variables, state, lambda v: objective(list(v.values())), index / steps)
+        assert not value.requires_grad and not any(v.requires_grad for v in variables.values())
         values.append(value)
         spent += count
-    return variables, torch.stack(values, dim=1), spent
+    return list(variables.values()), torch.stack(values, dim=1), spent
 
 
 class Problems:
@@ -97,12 +102,12 @@ def test_adam_equals_torch() -> None:
 
 def test_adam_follows_its_ramp() -> None:
     """With a constant gradient Adam moves by the step size itself."""
-    moved, variables, optimizer = [], [torch.zeros(1, 1)], Adam(lr=0.2, ramp_up=0.1, ramp_down=0.5)
-    state = optimizer.start(variables)
+    moved, variables, optimizer = [], {"x": torch.zeros(1, 1)}, Adam(lr=0.2, ramp_up=0.1, ramp_down=0.5)
+    state = optimizer.start(variables, {})
     for index in range(20):
-        before = variables[0].item()
-        optimizer.step(variables, state, lambda v: v[0].sum(dim=1), index / 20)
-        moved.append(before - variables[0].item())
+        before = variables["x"].item()
+        optimizer.step(variables, state, lambda v: v["x"].sum(dim=1), index / 20)
+        moved.append(before - variables["x"].item())
     expected = [0.2 * ramp(index / 20, 0.1, 0.5) for index in range(20)]
     assert moved == pytest.approx(expected, abs=1e-5)
     assert moved[0] == 0 and moved[5] == pytest.approx(0.2, abs=1e-5) and moved[19] < 0.01
@@ -135,18 +140,18 @@ def test_lbfgs_spends_what_scipy_spends(dimension: int) -> None:
 
 def test_lbfgs_never_takes_a_point_that_is_worse() -> None:
     """On a rough function in single precision, with values that are not numbers beyond a wall."""
-    variables, optimizer = [3 * torch.randn(16, 5)], LBFGS()
-    state = optimizer.start(variables)
+    variables, optimizer = {"x": 3 * torch.randn(16, 5)}, LBFGS()
+    state = optimizer.start(variables, {})
 
-    def rough(v: list[Tensor]) -> Tensor:
-        value = (v[0].square() + 2 * (3 * v[0]).sin()).sum(dim=1)
-        return torch.where(v[0].abs().amax(dim=1) > 12, torch.nan, value)
+    def rough(v: dict[str, Tensor]) -> Tensor:
+        value = (v["x"].square() + 2 * (3 * v["x"]).sin()).sum(dim=1)
+        return torch.where(v["x"].abs().amax(dim=1) > 12, torch.nan, value)
 
     taken = []
     for index in range(80):
         optimizer.step(variables, state, rough, index / 80)
         taken.append(state.value.clone())
-        torch.testing.assert_close(rough([state.point]), state.value, rtol=0, atol=0)
+        torch.testing.assert_close(rough({"x": state.point}), state.value, rtol=0, atol=0)
     taken = torch.stack(taken)
     assert (taken[1:] <= taken[:-1]).all() and (taken[-1] < taken[0] - 1).all()
     assert (state.gradient.abs().amax(dim=1) < 0.05).all()
@@ -155,11 +160,11 @@ def test_lbfgs_never_takes_a_point_that_is_worse() -> None:
 def test_lbfgs_copes_with_a_loop_that_moves_its_points() -> None:
     """A space may bring each new point back into bounds: then the minimum inside the bounds is found."""
     goal = torch.tensor([[2.0, 0.3], [0.2, -3.0]])
-    variables, optimizer = [torch.zeros(2, 2)], LBFGS()
-    state = optimizer.start(variables)
+    variables, optimizer = {"x": torch.zeros(2, 2)}, LBFGS()
+    state = optimizer.start(variables, {})
     for index in range(40):
-        optimizer.step(variables, state, lambda v: (v[0] - goal).square().sum(dim=1), index / 40)
-        variables[0].clamp_(-1, 1)
+        optimizer.step(variables, state, lambda v: (v["x"] - goal).square().sum(dim=1), index / 40)
+        variables["x"].clamp_(-1, 1)
     torch.testing.assert_close(state.point, goal.clamp(-1, 1), rtol=0, atol=1e-3)
 
 
@@ -186,3 +191,17 @@ def test_wrong_settings_name_their_key() -> None:
         assert str(error.value) == sentence
     with pytest.raises(ValueError, match="^optimizer.ramp_up"):
         Adam(ramp_up=NAN)
+
+
+@pytest.mark.parametrize("optimizer", [Adam(lr=0.05, ramp_up=0, ramp_down=0), LBFGS()], ids=["adam", "lbfgs"])
+def test_a_variable_may_have_a_step_size_of_its_own(optimizer: AbstractOptimizer) -> None:
+    """Of two variables that play the same part, one whose steps are a thousandth hardly moves meanwhile."""
+    goal, starts = torch.tensor([[1.0, -2.0]]), [torch.zeros(1, 2), torch.zeros(1, 2)]
+
+    def bowls(v: list[Tensor]) -> Tensor:
+        return sum((x - goal).square().sum(dim=1) for x in v)
+
+    (quick, slow), _, _ = solve(optimizer, bowls, starts, 4, rates=[optimizer.lr, optimizer.lr / 1000])
+    assert (slow.abs() < 0.05 * quick.abs()).all() and (quick.abs() > 0.05).all()
+    same, _, _ = solve(optimizer, bowls, starts, 4, rates=[optimizer.lr] * 2)
+    torch.testing.assert_close(same, solve(optimizer, bowls, starts, 4)[0])

@@ -18,6 +18,7 @@ from zstar.generators.stylegan2 import StyleGAN2
 from zstar.loggers.none import NoLogger
 from zstar.projection.job import make_job
 from zstar.projection.run import run
+from zstar.runs.record import Record
 
 CONF = Path(__file__).parents[1] / "conf"
 PROTOCOLS = sorted(path.stem for path in (CONF / "protocol").glob("*.yaml"))
@@ -70,9 +71,10 @@ def test_what_a_protocol_refuses(demands: dict[str, str], words: list[str], sent
 def test_what_a_protocol_allows(job: Any) -> None:
     made = job("seed=1", "budget.evaluations=8", seeds="[0,1]", evaluations="[4,8]", seconds="[1.5]")
     assert made.labels.seed == 1
-    pinned = {"data": made.data.fingerprint(), "generator": made.generator.fingerprint()}
-    assert job(**pinned).stochastic
-    assert not job("projector=[mean,optimization]", "seed=5", seeds="[0,1]").stochastic, "no seed, none to refuse"
+    pinned = {"data": made.data.fingerprint(), "generator": made.pipeline.generator.fingerprint()}
+    assert job(**pinned).pipeline.stochastic
+    fixed = job("projector=[mean,optimization]", "seed=5", seeds="[0,1]").pipeline
+    assert not fixed.stochastic, "no seed, none to refuse"
 
 
 def test_the_hash_is_of_what_makes_results_comparable(job: Any) -> None:
@@ -124,7 +126,7 @@ def test_a_protocol_is_frozen_and_its_pins_hold(protocol: str, composed: Any) ->
     words = (f"protocol={protocol}", "method=adam_z", "logger=none")
     job, pins = make_job(composed("invert", *words)), composed("invert", *words).protocol
     assert pins["name"] == protocol
-    assert pins["data"] == job.data.fingerprint() and pins["generator"] == job.generator.fingerprint()
+    assert pins["data"] == job.data.fingerprint() and pins["generator"] == job.pipeline.generator.fingerprint()
     sweep = composed("invert", *words, return_hydra_config=True).hydra.sweeper.params
     assert sweep["seed"] == ",".join(map(str, pins["seeds"]))
     assert sweep["budget.evaluations"] == ",".join(map(str, pins["evaluations"]))
@@ -177,8 +179,8 @@ def test_editability_is_measured_of_each_image(composed: Any, tmp_path: Path) ->
 def test_runs_are_grouped_by_protocol_and_tagged_with_it_and_their_method(
     composed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: dict[str, Any] = {}
-    monkeypatch.setattr(NoLogger, "start", lambda self, folder, plain, **facts: told.update(facts))
+    records: list[Record] = []
+    monkeypatch.setattr(NoLogger, "start", lambda self, record: records.append(record))
     result = run(composed("invert", *WORDS, "label=mine", "tags=[paper]", f"output={tmp_path}"))
     protocol = result["protocol_hash"]
-    assert told["group"] == protocol and told["tags"] == ["paper", "mine", protocol]
+    assert records[0].group == protocol and records[0].tags == ["paper", "mine", protocol]

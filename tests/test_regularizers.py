@@ -13,11 +13,12 @@ from torch.nn import functional as F
 from zstar.config.build import offer
 from zstar.encoders.trained import TrainedEncoder
 from zstar.generators.base import AbstractGenerator, Noise
+from zstar.generators.variables import named
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.regularizers.delta_norm import DeltaNorm
 from zstar.regularizers.in_domain import InDomain
 from zstar.regularizers.latent_norm import LatentNorm
-from zstar.regularizers.noise_maps import NoiseMaps, correlation, normalize_noise_
+from zstar.regularizers.noise_maps import NoiseMaps, correlation, unit_noise
 from zstar.regularizers.p_norm import PNorm, gaussianize
 from zstar.regularizers.spread import Spread
 from zstar.spaces.base import AbstractSpace
@@ -73,11 +74,7 @@ def image_of(latent: Tensor) -> Tensor:
 
 
 def penalty_of(regularizer: AbstractRegularizer, latent: Tensor, noise: Mapping[str, Tensor] | None = None) -> Tensor:
-    return regularizer(latent, noise or {}, image_of(latent))
-
-
-def leaves(latent: Tensor, noise: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-    return latent.clone().requires_grad_(), {name: maps.clone().requires_grad_() for name, maps in noise.items()}
+    return regularizer({"latent": latent, **named("noise", noise or {})}, image_of(latent))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -93,10 +90,10 @@ def test_another_image_of_the_batch_changes_nothing(name: str, guess: Callable[.
         maps[2] = maps[2].flip(0) * 2 + 1
     results = []
     for v, n in ((latent, noise), (changed, changed_noise), (latent[:2], {k: m[:2] for k, m in noise.items()})):
-        v, n = leaves(v, n)
-        values = regularizer(v, n, space.decode(v, "const"))
-        assert values.shape == (len(v),)
-        gradients = torch.autograd.grad(values.sum(), [v, *n.values()], materialize_grads=True)
+        v = {name: value.clone().requires_grad_() for name, value in {"latent": v, **named("noise", n)}.items()}
+        values = regularizer(v, space.decode(v["latent"], "const"))
+        assert values.shape == (len(v["latent"]),)
+        gradients = torch.autograd.grad(values.sum(), list(v.values()), materialize_grads=True)
         assert any((gradient != 0).any() for gradient in gradients)
         results.append([t[:2] for t in (values.detach(), *gradients)])
     for other in results[1:]:
@@ -178,8 +175,8 @@ def test_in_domain_is_the_distance_to_what_is_found_again(guess: Callable[..., T
     penalty, v, image = InDomain(space, encoder), torch.randn(2, ROWS, DIM), torch.randn(2, 3, 16, 16)
     codes = encoder.network.body(image.flatten(1)).view(2, -1, DIM).expand(-1, ROWS, -1)
     expected = (v - codes).square().mean(dim=(1, 2)) / space.spread**2
-    torch.testing.assert_close(penalty(v, {}, image), expected)
-    assert penalty(codes, {}, image).abs().max() < 1e-9
+    torch.testing.assert_close(penalty({"latent": v}, image), expected)
+    assert penalty({"latent": codes}, image).abs().max() < 1e-9
 
 
 def test_in_domain_pulls_the_latent_and_what_its_picture_shows(guess: Callable[..., TrainedEncoder]) -> None:
@@ -187,13 +184,14 @@ def test_in_domain_pulls_the_latent_and_what_its_picture_shows(guess: Callable[.
     penalty, v = InDomain(space, guess(space)), torch.randn(2, DIM).requires_grad_()
     image = space.decode(v)
     both, *parts = (
-        torch.autograd.grad(penalty(latent, {}, picture).sum(), v)[0]
+        torch.autograd.grad(penalty({"latent": latent}, picture).sum(), v)[0]
         for latent, picture in ((v, space.decode(v)), (v, image.detach()), (v.detach(), image))
     )
     torch.testing.assert_close(both, sum(parts))
     assert all((part != 0).any(dim=1).all() for part in parts)
     step = torch.randn(2, DIM)
-    ahead, behind = (penalty(v + s * step, {}, space.decode(v + s * step)) for s in (1e-2, -1e-2))
+    moved = (v + s * step for s in (1e-2, -1e-2))
+    ahead, behind = (penalty({"latent": latent}, space.decode(latent)) for latent in moved)
     torch.testing.assert_close((ahead - behind) / 2e-2, (both * step).sum(dim=1), rtol=1e-2, atol=1e-2)
 
 
@@ -205,12 +203,12 @@ def test_in_domain_refuses_an_encoder_of_something_else(guess: Callable[..., Tra
         assert "\n" not in str(error.value)
 
 
-def test_noise_maps_price_pictures_not_noise() -> None:
+def test_noise_maps_penalises_pictures_not_noise() -> None:
     penalty = NoiseMaps(space_of(W))
     latent, noise = torch.zeros(2, DIM), noise_of(2)
     ramp = torch.linspace(-1, 1, 16)
     noise["n1"][1, 0] = ramp[:, None] + ramp
-    normalize_noise_(list(noise.values()))
+    noise = {name: unit_noise(maps) for name, maps in noise.items()}
     values = penalty_of(penalty, latent, noise)
     assert values[1] > 20 * values[0]
     # one level by hand: neighbours to the right and below, around the edge
@@ -222,13 +220,12 @@ def test_noise_maps_price_pictures_not_noise() -> None:
     torch.testing.assert_close(correlation(noise["n1"]), fine + correlation(pooled))
 
 
-def test_normalize_noise_is_per_image_and_per_map() -> None:
+def test_noise_is_brought_to_unit_size_by_image_and_map() -> None:
     noise = noise_of(3)
     noise["n0"][1] = noise["n0"][1] * 5 + 2
     noise["n1"][2] = 3.0
-    alone = {name: maps[:1].clone() for name, maps in noise.items()}
-    normalize_noise_(list(noise.values()))
-    normalize_noise_(list(alone.values()))
+    alone = {name: unit_noise(maps[:1]) for name, maps in noise.items()}
+    noise = {name: unit_noise(maps) for name, maps in noise.items()}
     for name, maps in noise.items():
         torch.testing.assert_close(maps[:1], alone[name])
         torch.testing.assert_close(maps.mean(dim=(1, 2, 3)), torch.zeros(3), rtol=0, atol=1e-6)

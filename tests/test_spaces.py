@@ -84,7 +84,7 @@ def test_a_constraint_holds_during_optimization(
 ) -> None:
     space = space_of("z", generators, composed, "space.constraint=sphere")
     problem = Problem(space, {"pixel": Pixel()}, {}, Adam(lr=0.3))
-    targets = Targets(torch.rand(2, 3, 16, 16) * 2 - 1, ["a", "b"])
+    targets = Targets({"image": torch.rand(2, 3, 16, 16) * 2 - 1}, ["a", "b"])
     nodes = composed("invert", "projector=[optimization]", "steps=12").projector
     found = project(problem, [build(node, problem=problem) for node in nodes.values()], targets)
     torch.testing.assert_close(found.latent.norm(dim=1), torch.full((2,), 4.0))
@@ -96,7 +96,7 @@ def test_every_projector_works_in_every_space_and_never_makes_it_worse(
     name: str, space: str, generators: dict[str, AbstractGenerator], composed: Callable[..., Any], guess: Any
 ) -> None:
     problem = Problem(space_of(space, generators, composed), {"pixel": Pixel()}, {}, Adam(lr=0.05))
-    targets = Targets(torch.rand(3, 3, 16, 16) * 2 - 1, ["a", "b", "c"])
+    targets = Targets({"image": torch.rand(3, 3, 16, 16) * 2 - 1}, ["a", "b", "c"])
     words = [f"projector.{name}.{word}" for word in SHORT.get(name, [])]
     node = composed("invert", f"projector=[{name}]", "steps=4", *words).projector[name]
     projector, mean = (

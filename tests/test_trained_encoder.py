@@ -336,7 +336,9 @@ def test_a_method_that_is_about_an_encoder_is_an_error_without_one(
         make_job(composed("invert", *kept, *words))
     reason = r"encoder: \w+ needs one, and none is chosen or none ships for this generator and space; train"
     assert re.match(reason, str(error.value))
-    assert [type(p).__name__ for p in make_job(composed("invert", *TINY, "projector=[mean]")).projectors] == ["Mean"]
+    assert [type(p).__name__ for p in make_job(composed("invert", *TINY, "projector=[mean]")).pipeline.projectors] == [
+        "Mean"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -366,7 +368,7 @@ def test_mistakes_are_one_sentence(
 def test_a_lifted_encoder_serves_a_richer_space(composed: Callable[..., Any]) -> None:
     for space in ("w_plus", "style"):
         job = make_job(composed("invert", *TINY, *TRAINED, f"space={space}"))
-        assert [type(p).__name__ for p in job.projectors] == ["Encoder", "Optimization"] and not job.notices
+        assert [type(p).__name__ for p in job.pipeline.projectors] == ["Encoder", "Optimization"] and not job.notices
 
 
 def test_other_weights_are_another_run(composed: Callable[..., Any], tiny: AbstractGenerator) -> None:

@@ -50,7 +50,7 @@ def test_it_finds_the_best_and_goes_on(
 ) -> None:
     asked: list[float] = []
     monkeypatch.setattr(study, "run", fake_run(asked))
-    monkeypatch.setattr("zstar.tune.__main__.ENOUGH", 100)  # the forest that says what matters takes its time
+    monkeypatch.setattr("zstar.tune.__main__.FEWEST", 100)  # the forest that says what matters takes its time
     words = [space, "data.count=3", "--metric", "psnr"]
     tune([*words, "--trials", "6"])
     assert len(asked) == len(set(asked)) == 6
@@ -85,7 +85,7 @@ def test_a_trial_that_was_killed_is_made_again_and_a_failing_one_is_not(
 
 def test_a_running_trial_of_a_live_process_is_its_own(space: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "run", fake_run([]))
-    one, two = (study.Tuning(Path("outputs/tune/lr"), read_space(space), [], "psnr") for _ in range(2))
+    one, two = (study.Study(Path("outputs/tune/lr"), read_space(space), [], "psnr") for _ in range(2))
     from zstar.runs.locks import hold
 
     with hold(one.folder / ".workers" / one.worker):
@@ -103,7 +103,7 @@ def test_images_that_diverge_are_no_success(space: str, monkeypatch: pytest.Monk
         "summary": {"psnr": {"mean": 99}},
     }
     monkeypatch.setattr(study, "run", lambda *_, **__: result)
-    one = study.Tuning(Path("outputs/tune/lr"), read_space(space), [], "psnr")
+    one = study.Study(Path("outputs/tune/lr"), read_space(space), [], "psnr")
     one.run(1)
     assert one.counts() == {"fail": 1}
 

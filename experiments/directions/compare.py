@@ -55,7 +55,7 @@ def best(candidates: dict[str, AbstractDirection], scorer: Annotator, start: Tra
 
     def ratio(direction: AbstractDirection) -> float:
         ones = torch.ones(len(start))
-        traversal = Traversal("", direction, start.generator, start.latent, start.space, start.alphas)
+        traversal = Traversal("", direction, start.generator, start.v, start.space, start.alphas)
         ends = [read(scorer, traversal.render(sign * ones), 32) for sign in (-1, 1)]
         change = (ends[1] - ends[0])[:, others].nanmean(dim=0).abs()
         mine = change[others.index(column)]
@@ -82,7 +82,7 @@ def main() -> None:
     rng = torch.Generator().manual_seed(2026)
     latents, other = space.sample(count.images, rng), space.sample(32, rng)
     alphas = torch.linspace(-1, 1, 7)
-    screen = Traversal("", next(iter(pca.values())), generator, other, "w", alphas)
+    screen = Traversal("", next(iter(pca.values())), generator, {"latent": other}, "w", alphas)
     local = offer(places_node() | {"effect": count.effect}, annotation=scorer)
     network = local.identity.network
     real = torch.cat(
@@ -103,7 +103,7 @@ def main() -> None:
             for direction in directions:
                 label = direction.label
                 steps = torch.linspace(label.low, label.high, 7)
-                traversal = Traversal(factor, direction, generator, latents, "w", steps)
+                traversal = Traversal(factor, direction, generator, {"latent": latents}, "w", steps)
                 for metric in (Effect(scorer, factor), Leakage(scorer, factor, count.effect), local):
                     for key, values in metric(traversal).items():
                         found.setdefault(key, []).append(values)

@@ -126,7 +126,7 @@ class Bench:
         if steps:
             keep = not method.as_published
             chain += [Optimization(problem, steps, explore, keep_best=keep, patience=method.patience)]
-        targets = Targets(images, [f"image {i}" for i in range(len(images))])
+        targets = Targets({"image": images}, [f"image {i}" for i in range(len(images))])
         return project(problem, chain, targets, [watch] if watch else [])
 
 

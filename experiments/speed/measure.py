@@ -75,7 +75,7 @@ def measure(generator: StyleGAN2, losses: dict[str, torch.nn.Module], batch: int
     """Milliseconds per image and step at one batch size: all, G, losses; GFLOP/s of G and of all."""
     problem = Problem(W(generator, prior_samples=1000), losses, {}, Adam(lr=0.1))
     read = Cottages(count=batch).read(range(batch))
-    objective = Objective(problem, Targets(read.images, read.ids))
+    objective = Objective(problem, Targets({"image": read.images}, read.ids))
     start = problem.space.start(batch)
     w = start.clone().requires_grad_()
     image = generator.synthesize(start, "w").detach().requires_grad_()
@@ -89,9 +89,10 @@ def measure(generator: StyleGAN2, losses: dict[str, torch.nn.Module], batch: int
         total = sum(loss.compare(loss.features(seen), objective.features[n]).sum() for n, loss in losses.items())
         torch.autograd.grad(total, image)
 
-    minimize(objective, start, {}, 3)
+    v = {"latent": start}
+    minimize(objective, v, problem.groups(v), 3)
     began = clock()
-    minimize(objective, start, {}, steps)
+    minimize(objective, v, problem.groups(v), steps)
     whole = (clock() - began) / steps / batch * 1e3
     g, loss = (median_seconds(work) / batch * 1e3 for work in (only_g, only_loss))
     work = count_flops(only_g) / batch

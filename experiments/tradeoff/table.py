@@ -59,7 +59,7 @@ def main() -> None:
         leaks, reached, edited = [], [], []
         for factor, name in EDITS.items():
             steps = torch.linspace(-1, 1, 3)
-            traversal = Traversal(name, directions[name], generator, found.latent, found.space, steps, found.noise_mode)
+            traversal = Traversal(name, directions[name], generator, found.v, found.space, steps, found.noise_mode)
             at = match(traversal, scorer, factor, 0.3)
             rest = [k for k in others if k != at.column]
             change = (at.after - at.before)[:, rest].abs().where(at.reached[:, None], torch.nan)
@@ -105,9 +105,7 @@ def pictures(folder: Path, generator: StyleGAN2, directions: dict) -> None:
         found = Inversion.load(path.parent / "latents.safetensors")
         for image in (0, 1):
             alphas = torch.linspace(direction.label.low, direction.label.high, 7)
-            traversal = Traversal(
-                "", direction, generator, found.latent[image : image + 1], space, alphas, found.noise_mode
-            )
+            traversal = Traversal("", direction, generator, found.select([image]).v, space, alphas, found.noise_mode)
             cells.append(traversal.images[:, 0])
     small = torch.cat(cells)
     write_png(HERE / "strips.png", grid(small.repeat_interleave(2, 2).repeat_interleave(2, 3), 7, gap=4))

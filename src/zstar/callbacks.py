@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from zstar.inversion import Step, choose
+from zstar.generators.variables import choose_all
+from zstar.inversion import Step
 
 
 class BestSoFar:
@@ -13,24 +14,21 @@ class BestSoFar:
 
     Attributes:
         total: Lowest value per image ``[b]``; infinite before the first step.
-        latent: Latents ``[b, ...]`` at that value.
-        noise: Noise maps at that value.
+        v: v at that value.
     """
 
     total: Tensor
-    latent: Tensor
-    noise: dict[str, Tensor]
+    v: dict[str, Tensor]
 
     def __call__(self, step: Step) -> None:
         """Take over the images that improved."""
         total = step.terms.total
         if step.index == 0:
-            self.total, self.latent, self.noise = total.clone(), step.latent.clone(), dict(step.noise)
+            self.total, self.v = total.clone(), dict(step.v)
             return
         better = total < self.total
         self.total = torch.where(better, total, self.total)
-        self.latent = choose(better, step.latent, self.latent)
-        self.noise = {name: choose(better, step.noise[name], old) for name, old in self.noise.items()}
+        self.v = choose_all(better, step.v, self.v)
 
 
 class EarlyStop:

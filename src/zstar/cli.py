@@ -16,20 +16,21 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from zstar.config.check import check
+from zstar.config.composition import adapt_hydra
 from zstar.config.messages import complain, explain
 from zstar.config.schema import Edit, Invert, Train
 from zstar.runs.locks import LeftToAnother
 from zstar.runs.sweeps import (
+    FAILURES,
     Cells,
     end_cell,
     failure_file,
-    let_cells_fail,
     record_failed_cell,
     require_possible,
     sum_up,
 )
 
-let_cells_fail()  # also in the processes of a launcher, which import this module with the job
+adapt_hydra()  # also in the processes of a launcher, which import this module with the job
 
 
 Job = Callable[[DictConfig], Mapping[str, Any] | None]
@@ -112,7 +113,8 @@ def guard_cell(job: Job, settings: type, cfg: DictConfig) -> float | None:
 
 def objective(cfg: DictConfig, result: Mapping[str, Any] | None) -> float | None:
     """The mean error of a projection, for whoever searches over settings; whatever failed before has succeeded now."""
-    failure_file(cfg).unlink(missing_ok=True)
+    if (Path(str(cfg.get("output"))) / FAILURES).is_dir():
+        failure_file(cfg).unlink(missing_ok=True)
     return ((result or {}).get("summary") or {}).get("mse", {}).get("mean")
 
 

@@ -1,12 +1,10 @@
-"""Images: the one place where ranges and layouts are converted.
+"""Conversion of images: the one place where ranges and layouts change.
 
 Inside, an image is float32 ``[b, c, h, w]`` in [−1, 1]. Everything else is turned into that, and back, here.
 """
 
-import base64
 import math
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -51,28 +49,22 @@ def require_range(key: str, values: Sequence[float]) -> tuple[float, float]:
 
 
 def write_png(path: str | Path, image: Float[Tensor, "c h w"]) -> None:
-    """Write an image in [−1, 1] with 1 or 3 channels as an 8-bit PNG; whoever sees the file sees all of it."""
-    write_atomic(path, lambda file: file.write_bytes(_png(image)))
+    """Write an image in [−1, 1] with 1 or 3 channels as an 8-bit PNG, atomically."""
+    write_atomic(path, lambda file: to_pil(image).save(file, format="PNG"))
 
 
-def data_uri(image: Float[Tensor, "c h w"]) -> str:
-    """An image in [−1, 1] as a ``data:`` address that a self-contained HTML page can show."""
-    return "data:image/png;base64," + base64.b64encode(_png(image)).decode()
-
-
-def _png(image: Float[Tensor, "c h w"]) -> bytes:
+def to_pil(image: Float[Tensor, "c h w"]) -> Image.Image:
+    """An image in [−1, 1] as one of Pillow: grey with 1 channel, RGB with 3."""
     pixels = to_uint8(image[None])[0].cpu().numpy()
-    buffer = BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(buffer, format="PNG")
-    return buffer.getvalue()
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
 def grid(images: Float[Tensor, "b c h w"], columns: int, gap: int = 2) -> Float[Tensor, "c H W"]:
     """Lay images out in rows of ``columns``, with ``gap`` white pixels between them; missing ones are white."""
     count, channels, height, width = images.shape
     rows = math.ceil(count / columns)
-    cells = images.new_ones(rows * columns, channels, height + gap, width + gap)
-    cells[:count, :, :height, :width] = images
-    sheet = cells.reshape(rows, columns, channels, height + gap, width + gap).permute(2, 0, 3, 1, 4)
+    tiles = images.new_ones(rows * columns, channels, height + gap, width + gap)
+    tiles[:count, :, :height, :width] = images
+    sheet = tiles.reshape(rows, columns, channels, height + gap, width + gap).permute(2, 0, 3, 1, 4)
     sheet = sheet.reshape(channels, rows * (height + gap), columns * (width + gap))
     return sheet[:, : rows * (height + gap) - gap, : columns * (width + gap) - gap]

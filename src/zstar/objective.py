@@ -1,35 +1,84 @@
-"""The equation v* = argmin Σ λ L(G(v), x) + Σ μ R(v): its targets, its parts, and its value per image."""
+"""The equation v* = argmin Σ λ L(D(G(v)), D(targets)) + Σ μ R(v): its targets, its parts, and its value per image."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zstar.generators.base import AbstractGenerator, Noise
-from zstar.losses.base import AbstractLoss
+from zstar.generators.base import AbstractGenerator
+from zstar.generators.variables import Variables, named
+from zstar.losses.base import AbstractLoss, require_targets
+from zstar.operators.base import AbstractOperator
+from zstar.operators.chain import degrade, observe
 from zstar.optimizers.base import AbstractOptimizer
 from zstar.regularizers.base import AbstractRegularizer
-from zstar.regularizers.noise_maps import normalize_noise_
+from zstar.regularizers.noise_maps import unit_noise
 from zstar.spaces.base import AbstractSpace
 
 
 @dataclass(frozen=True)
 class Targets:
-    """What is projected.
+    """What is projected, and what else the losses and the operators look at.
 
     Attributes:
-        images: ``[b, c, h, w]`` in [−1, 1].
+        named: Name → one row per image: ``image`` ``[b, c, h, w]`` in [−1, 1] in any case; others, such as ``style``,
+            likewise; maps that weigh or hide pixels, such as ``mask``, are ``[b, 1, h, w]`` in [0, 1].
         ids: Stable name of each image; its random numbers depend on it and on the seed, never on the batch.
-        weights: Spatial weight map ``[b, 1, h, w]`` ≥ 0 for the losses, or ``None`` for uniform weights.
+
+    Raises:
+        ValueError: There is no ``image``, or a target has not as many rows as there are names.
     """
 
-    images: Float[Tensor, "b c h w"]
+    named: Mapping[str, Float[Tensor, "b _ _ _"]]
     ids: list[str]
-    weights: Float[Tensor, "b 1 h w"] | None = None
+
+    def __post_init__(self) -> None:
+        if "image" not in self.named:
+            raise ValueError(f"targets: there is no 'image' among {', '.join(sorted(self.named)) or 'none'}; give one")
+        for name, value in self.named.items():
+            if len(value) != len(self.ids):
+                raise ValueError(f"targets: {len(value)} of '{name}' for {len(self.ids)} images; give one for each")
+
+    @property
+    def images(self) -> Float[Tensor, "b c h w"]:
+        """The target ``image``."""
+        return self.named["image"]
+
+    @property
+    def maps(self) -> set[str]:
+        """The targets that can weigh pixels: of one channel, and in [0, 1]."""
+        single = {name: value for name, value in self.named.items() if name != "image" and value.shape[1] == 1}
+        return {name for name, value in single.items() if 0 <= value.min().item() and value.max().item() <= 1}
+
+    def repeated(self, times: int) -> "Targets":
+        """Each image so many times, one after the other."""
+        rows = {name: value.repeat_interleave(times, dim=0) for name, value in self.named.items()}
+        return Targets(rows, [name for name in self.ids for _ in range(times)])
+
+
+@dataclass(frozen=True)
+class Group:
+    """Variables of v that are free together.
+
+    Attributes:
+        names: Their names.
+        rate: Step size of their own; ``None`` is that of the optimizer.
+        constrain: What brings each of them back to where it is allowed, after every step.
+    """
+
+    names: Sequence[str]
+    rate: float | None = None
+    constrain: Callable[[Tensor], Tensor] | None = None
+
+    @torch.no_grad()
+    def constrain_(self, v: dict[str, Tensor]) -> None:
+        """Bring the variables of this group back to where they are allowed, in place."""
+        for name in self.names if self.constrain else ():
+            v[name].copy_(self.constrain(v[name]))
 
 
 @dataclass(frozen=True)
@@ -43,6 +92,7 @@ class Problem:
         optimizer: What solves it.
         seed: Seed of everything random in a projection.
         noise: Noise maps of the generator: ``"const"`` (as stored), ``"none"``, or ``"optimize"`` (part of v).
+        operators: Name → D, one after the other between G(v) and the losses.
     """
 
     space: AbstractSpace
@@ -51,6 +101,7 @@ class Problem:
     optimizer: AbstractOptimizer
     seed: int = 0
     noise: Literal["const", "none", "optimize"] = "const"
+    operators: dict[str, AbstractOperator] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.losses:
@@ -70,27 +121,65 @@ class Problem:
         """The fixed generator G."""
         return self.space.generator
 
+    def require_targets(self, names: Collection[str], maps: Collection[str]) -> None:
+        """Refuse losses and operators that look at targets which there are not.
+
+        Arguments:
+            names: The targets that there are.
+            maps: Those among them that can weigh or hide pixels.
+
+        Raises:
+            ValueError: One sentence with the key.
+        """
+        require_targets(self.losses, names, maps)
+        for name, operator in self.operators.items():
+            for wanted in operator.reads:
+                if wanted not in maps:
+                    fix = f"give data.{wanted}=<file or folder>, or choose another operator or setting"
+                    raise ValueError(f"operator.{name}: the data have no '{wanted}'; {fix}")
+
+    def degrade(self, images: Float[Tensor, "b c h w"], targets: Mapping[str, Tensor]) -> Float[Tensor, "b c h2 w2"]:
+        """D(images), beside their named targets."""
+        return degrade(self.operators.values(), images, targets)
+
+    def observe(self, targets: Targets) -> Targets:
+        """The targets with the observation D(image), as a picture of the image's size, in the place of the image: what
+        whoever looks for v may see."""
+        if not self.operators:
+            return targets
+        image = observe(self.operators.values(), targets.images, targets.named)
+        return Targets({**targets.named, "image": image}, targets.ids)
+
     def rngs(self, ids: Sequence[str], stream: str) -> list[torch.Generator]:
         """One random generator per image and ``stream`` of numbers, the same whatever batch the image is in."""
         keys = (hashlib.sha256(f"{self.seed}/{stream}/{name}".encode()).digest() for name in ids)
         return [torch.Generator().manual_seed(int.from_bytes(key[:8], "little") >> 1) for key in keys]
 
     def initial_noise(self, targets: Targets) -> dict[str, Tensor]:
-        """Unit-normal noise maps ``[b, 1, h, w]`` where they are optimised, else none."""
+        """``noise/<map>`` [b, 1, h, w], unit-normal, where noise maps are optimised, else none."""
         if self.noise != "optimize":
             return {}
         rngs, device = self.rngs(targets.ids, "noise"), targets.images.device
         draw = {
-            name: torch.stack([torch.randn(1, *shape, generator=rng) for rng in rngs]).to(device)
+            name: unit_noise(torch.stack([torch.randn(1, *shape, generator=rng) for rng in rngs]).to(device))
             for name, shape in self.generator.noise_shapes.items()
         }
-        normalize_noise_(list(draw.values()))
-        return draw
+        return named("noise", draw)
 
-    def decode(self, latent: Float[Tensor, "b ..."], noise: dict[str, Tensor]) -> Float[Tensor, "b c h w"]:
-        """G(v) with the given noise maps, or with the configured mode where there are none."""
-        mode: Noise = noise if noise else self.noise
-        return self.space.decode(latent, mode)
+    def start(self, targets: Targets, latent: Float[Tensor, "b ..."] | None = None) -> dict[str, Tensor]:
+        """v to begin with: ``latent``, or where the space begins, and noise maps where they are optimised."""
+        device = targets.images.device
+        latent = self.space.start(len(targets.ids)) if latent is None else latent
+        return {"latent": latent.to(device), **self.initial_noise(targets)}
+
+    def groups(self, v: Variables) -> list[Group]:
+        """What is free as a rule: the latent within its space, and noise maps that stay noise where there are any."""
+        maps = [name for name in v if name.startswith("noise/")]
+        return [Group(["latent"], constrain=self.space.constrain), Group(maps, constrain=unit_noise)]
+
+    def render(self, v: Variables) -> Float[Tensor, "b c h w"]:
+        """G(v), with noise as configured where v has no maps."""
+        return self.generator.render(v, self.space.name, self.noise)
 
 
 @dataclass(frozen=True)
@@ -108,28 +197,41 @@ class Terms:
 
 
 class Objective:
-    """The equation bound to its targets, whose features are computed once."""
+    """The equation bound to its targets, whose features are computed once.
+
+    Attributes:
+        targets: What of the targets may be seen: in the place of the image its observation, where there are operators.
+
+    Arguments:
+        problem: The equation without its targets.
+        targets: The targets, not degraded.
+        features: Those of D(targets) for each loss, where they are known; then ``targets`` are as seen already.
+    """
 
     def __init__(self, problem: Problem, targets: Targets, features: dict[str, list[Tensor]] | None = None) -> None:
         self.problem = problem
-        self.targets = targets
-        with torch.no_grad():
-            self.features = features or {name: loss.features(targets.images) for name, loss in problem.losses.items()}
+        if features is None:
+            problem.require_targets(targets.named, targets.maps)
+            with torch.no_grad():
+                features = {
+                    name: loss.features(problem.degrade(targets.named[loss.target], targets.named))
+                    for name, loss in problem.losses.items()
+                }
+                targets = problem.observe(targets)
+        self.targets, self.features = targets, features
 
     def repeated(self, times: int) -> "Objective":
         """The equation for ``times`` candidates of each image, one after the other; no feature is computed again."""
-        targets = self.targets
-        weights = None if targets.weights is None else targets.weights.repeat_interleave(times, dim=0)
-        ids = [name for name in targets.ids for _ in range(times)]
         features = {name: [f.repeat_interleave(times, dim=0) for f in fs] for name, fs in self.features.items()}
-        return Objective(self.problem, Targets(targets.images.repeat_interleave(times, dim=0), ids, weights), features)
+        return Objective(self.problem, self.targets.repeated(times), features)
 
-    def __call__(self, latent: Float[Tensor, "b ..."], noise: dict[str, Tensor]) -> Terms:
-        """Evaluate every term at v = (latent, noise); differentiable."""
-        image = self.problem.decode(latent, noise)
+    def __call__(self, v: Variables) -> Terms:
+        """Evaluate every term at v; differentiable."""
+        image, targets = self.problem.render(v), self.targets.named
+        degraded = self.problem.degrade(image, targets)
         terms = {
-            name: loss.weight * loss.compare(loss.features(image), self.features[name], self.targets.weights)
+            name: loss.weight * loss.compare(loss.features(degraded), self.features[name], loss.weights(targets))
             for name, loss in self.problem.losses.items()
         }
-        terms |= {name: reg.weight * reg(latent, noise, image) for name, reg in self.problem.regularizers.items()}
+        terms |= {name: reg.weight * reg(v, image) for name, reg in self.problem.regularizers.items()}
         return Terms(torch.stack(list(terms.values())).sum(dim=0), terms, image)

@@ -16,7 +16,8 @@ from zstar.benchmark.compare import Sampling
 from zstar.benchmark.discover import Discovery, find_runs
 from zstar.benchmark.leaderboard import Choices, make_boards
 from zstar.benchmark.rows import Row
-from zstar.benchmark.tables import print_board, write_tables
+from zstar.benchmark.tables import write_tables
+from zstar.benchmark.terminal import print_board
 from zstar.runs.folder import safe_name
 
 EPILOG = """\
@@ -85,7 +86,7 @@ def write_board(
     board: Mapping[str, Any], rows: Sequence[Row], folder: Path, metrics: Sequence[str] | None, wandb: bool
 ) -> None:
     """Write everything about a board into a folder."""
-    from zstar.benchmark.figures import write_figures  # takes a second to import
+    from zstar.benchmark.figures.write import write_figures  # takes a second to import
     from zstar.benchmark.page import write_page
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -93,11 +94,11 @@ def write_board(
     images = {row.id: row.pictures for row in rows}
     targets = {image: path for row in reversed(rows) for run in row.runs for image, path in run.target_of.items()}
     figures = write_figures(board, folder, images, targets, metrics)
-    write_page(dict(board), folder / "index.html", images, targets)
+    write_page(board, folder / "index.html", images, targets, figures)
     if wandb:
         from zstar.benchmark.wandb_report import log_board
 
-        log_board(board, figures, folder)
+        log_board(board, [path.with_suffix(".png") for path in figures], folder)
 
 
 def name_of(board: Mapping[str, Any]) -> str:

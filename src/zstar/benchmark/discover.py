@@ -13,8 +13,10 @@ import yaml
 from zstar.runs.folder import UNHASHED, config_hash, safe_name
 from zstar.runs.results import FAILED, RESULTS_SCHEMA
 
-INSIDE = {"targets", "reconstructions", "starts", "parts", "wandb"}  # folders of a run that hold no runs
-MEASURED = {"data", "generator", "metric", "editability", "direction", "annotation", "protocol"}  # in the protocol hash
+INSIDE = {"targets", "observed", "reconstructions", "starts", "parts", "wandb"}  # folders of a run that hold no runs
+MEASURED = {  # in the protocol hash
+    "data", "operator", "generator", "metric", "editability", "direction", "annotation", "protocol",
+}  # fmt: skip
 NEEDED = ("config_hash", "protocol_hash", "method", "space", "seed")
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where libyaml is there
 

@@ -1,5 +1,6 @@
-"""Rows of runs → the leaderboard of one protocol, as plain containers that tables, figures and the page are made of."""
+"""Leaderboard of one protocol: plain containers, from which tables, figures and the page are made."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -7,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from zstar.benchmark.columns import JUDGES, KID, columns, quality
+from zstar.benchmark.columns import KID, SORTING, columns, quality
 from zstar.benchmark.compare import Entry, Sampling, compare, compare_sets, gallery, pareto
 from zstar.benchmark.discover import Discovery, Run
 from zstar.benchmark.features import Sets, network_of
 from zstar.benchmark.rows import Row, make_rows
 from zstar.benchmark.trajectories import curve, shared_objective
 from zstar.benchmark.variants import BUDGET, written
+from zstar.reports.numbers import plain
 
-BASELINES = ("stylegan2", "mean+optimization")  # what is compared with if nobody says: the first that is there
+BASELINES = ("stylegan2", "mean+optimization")  # the default is the first of these that is measured
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def make_board(rows: list[Row], choices: Choices) -> dict[str, Any]:
     better = {fact["name"]: fact["better"] for fact in facts}
     if choices.sort is not None and choices.sort not in better:
         raise ValueError(f"--sort: there is no column {choices.sort}; choose one of {', '.join(better)}")
-    sort = choices.sort or next((name for name in JUDGES if name in better), next(iter(better)))
+    sort = choices.sort or next((name for name in SORTING if name in better), next(iter(better)))
     base = _baseline(rows, choices.baseline)
     values: dict[str, dict[str, Entry]] = {row.id: {} for row in rows}
     for name, direction in better.items():
@@ -114,18 +116,7 @@ def make_board(rows: list[Row], choices: Choices) -> dict[str, Any]:
         "failed": [],
         "left_out": [],
     }
-    return plain(board)
-
-
-def plain(value: Any) -> Any:
-    """Containers with plain numbers, in which not-a-number is ``None``."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(entry) for entry in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and value != value else value
+    return plain(board, lambda value: None if math.isnan(value) else value)
 
 
 def _entry(row: Row, values: Mapping[str, Entry], close: Sequence[str]) -> dict[str, Any]:

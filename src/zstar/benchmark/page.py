@@ -1,4 +1,4 @@
-"""A leaderboard → one HTML page that needs nothing else: table, plots that answer, and every method's images."""
+"""Page of a leaderboard: one self-contained HTML file with table, figures, and the images of every method."""
 
 import base64
 import hashlib
@@ -10,33 +10,44 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from zstar.benchmark.page_table import COSTS, budget, headings, level, quality_metrics, rows
-from zstar.benchmark.page_words import distinct, facts, gallery, reason, stored
+from zstar.benchmark.columns import ARROWS, MARKS, VERDICTS
+from zstar.benchmark.page_table import budget, headings, level, quality_metrics, rows
+from zstar.benchmark.page_text import distinct, facts, failures, omission, storage
 from zstar.benchmark.sprites import BUDGET, COLUMNS, Atlas, pack
+from zstar.reports.gallery import GAIN
+from zstar.reports.numbers import plain
 from zstar.reports.pages import template
 from zstar.runs.folder import write_atomic
 
-WHOLE = 128  # up to so many images, a page shows all
+WHOLE = 128  # the page shows all images of a set of at most this size
 FIRST, WORST = 64, 8
-GAIN = 4
 SENT = ("id", "method", "space", "seeds", "n", "failures", "excluded", "values", "budgets")  # of a row, to the script
-SCRIPTS = ("leaderboard.js", "axes.js", "plots.js", "panels.js")
+SCRIPTS = ("leaderboard.js", "plots.js", "panels.js")
+PLOTS = {
+    "pareto_seconds": "Quality and seconds",
+    "pareto_evaluations": "Quality and evaluations",
+    "editability": "Quality and editability",
+    "trajectories_evaluations": "Losses over evaluations",
+    "trajectories_seconds": "Losses over seconds",
+}
 
 
 def write_page(
-    board: dict[str, Any],
+    board: Mapping[str, Any],
     path: Path,
     images: Mapping[str, Mapping[str, Path]],
     targets: Mapping[str, Path],
+    figures: Sequence[Path] = (),
 ) -> Path:
     """Write the page of one protocol's leaderboard.
 
     Arguments:
         board: Title, protocol, metrics, rows, curves, gallery, and what is missing, from
-            ``zstar.benchmark.leaderboard``.
+            :func:`zstar.benchmark.leaderboard.make_boards`.
         path: The HTML file.
         images: Row → image → PNG file of the reconstruction; any size, and any of them may be missing.
         targets: Image → PNG file of the target.
+        figures: SVG files of :func:`~zstar.benchmark.figures.write.write_figures`.
 
     Returns:
         The path of the page. It has every image of up to 128; of more it has the first 64, those of the failure
@@ -49,11 +60,24 @@ def write_page(
         own = images.get(row["id"], {})
         groups.append({name: own[name] for name in shown[row["id"]] if name in own})
     atlas = pack(groups, BUDGET)
+    page = render(board, union, rule, atlas, {file.stem: file.read_text(encoding="utf-8") for file in figures})
+    return write_atomic(path, lambda file: file.write_text(page, encoding="utf-8", errors="replace"))
+
+
+def render(board: Mapping[str, Any], union: Sequence[str], rule: str, atlas: Atlas, drawings: Mapping[str, str]) -> str:
+    """The HTML of a page.
+
+    Arguments:
+        union: The images that the page shows.
+        rule: The rule that chose them, in words; empty where these are all.
+        atlas: Their pictures: a sheet of targets, then a sheet for each row.
+        drawings: Name → SVG of the figures.
+    """
     source = files("zstar.benchmark") / "assets"
     script = "\n".join((source / name).read_text(encoding="utf-8") for name in SCRIPTS)
     script = f'"use strict";\n(() => {{\n{script}\n}})();\n'
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    page = template("leaderboard.html.jinja", "zstar.benchmark", "assets").render(
+    return template("leaderboard.html.jinja", "zstar.benchmark", "assets").render(
         title=board["title"],
         facts=facts(board),
         counts={"rows": len(board["rows"]), "images": len(board["images"]), "shown": len(union)},
@@ -62,96 +86,76 @@ def write_page(
         baseline=board.get("baseline"),
         spaces=distinct(row.get("space") for row in board["rows"]),
         budgets=distinct(name for row in board["rows"] for name in row["budgets"]),
-        gallery=gallery(board),
-        pictured=[name for name in union if name in groups[0]],
+        gallery=failures(board),
+        pictured=atlas.sheets[0].names,
         rule=rule,
-        stored=stored(atlas),
+        storage=storage(atlas),
         unfit=[(entry["method"], entry["reason"]) for entry in board.get("unfit") or []],
         failed=[(entry["cell"], entry["reason"]) for entry in board.get("failed") or []],
-        left_out=[reason(entry) for entry in board.get("left_out") or []],
+        left_out=[omission(entry) for entry in board.get("left_out") or []],
         level=level(board),
-        curves_note=board.get("curves_note") or "Losses of methods with different objectives have different units.",
-        has=_has(board),
-        gain=GAIN,
+        marks=[(verdict, mark, VERDICTS[verdict]) for verdict, mark in MARKS.items()],
+        directions=list(ARROWS.items()),
+        plots=[(name, title, drawings[name]) for name, title in PLOTS.items() if name in drawings],
         style=(source / "leaderboard.css").read_text(encoding="utf-8"),
         payload=in_script(_payload(board, union, atlas)),
         script=script,
         digest=digest,
         link=lambda kind, name: f"#{kind}={quote(str(name), safe='')}",
     )
-    return write_atomic(path, lambda file: file.write_text(page, encoding="utf-8", errors="replace"))
 
 
 def chosen(board: Mapping[str, Any]) -> tuple[dict[str, list[str]], str]:
-    """Which images a page shows of each row, in the order of the data set, and the rule in words (empty: all)."""
+    """The images that a page shows of each row, in the order of the data set, and the rule in words (empty: all)."""
     order = list(board["images"])
     if len(order) <= WHOLE:
         return {row["id"]: order for row in board["rows"]}, ""
     shared = {*order[:FIRST], *(entry["image"] for entry in board.get("gallery") or [])}
     measured = {name for row in board["rows"] for name in row["per_image"]}
     metric = next((metric for metric in quality_metrics(board) if metric["name"] in measured), None)
-    wanted = {}
+    selection = {}
     for row in board["rows"]:
         values = (row["per_image"].get(metric["name"]) or {}) if metric else {}
         known = [name for name, value in values.items() if value is not None and not math.isnan(value)]
         worst = sorted(known, key=lambda name: values[name], reverse=metric is not None and metric["better"] == "lower")
         keep = shared | set(worst[:WORST])
-        wanted[row["id"]] = [name for name in order if name in keep]
+        selection[row["id"]] = [name for name in order if name in keep]
     tail = f", and the {WORST} of each row with the worst {metric['title']}" if metric else ""
     rule = f"Of {len(order):,} images this page has the first {FIRST}, those of the failure gallery{tail}."
-    return wanted, rule
+    return selection, rule
 
 
 def in_script(value: Any) -> str:
     """JSON that may stand in a script element, whatever its strings say; not-a-number becomes null."""
-    text = json.dumps(_plain(value), allow_nan=False, separators=(",", ":"))
+    text = json.dumps(plain(value, _number), allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        if math.isnan(value):
-            return None
-        return float(f"{value:.6g}") if math.isfinite(value) else str(value).replace("inf", "Infinity")
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value
+def _number(value: float) -> float | str | None:
+    """Six digits; JavaScript reads infinity from text."""
+    if math.isnan(value):
+        return None
+    return float(f"{value:.6g}") if math.isfinite(value) else str(value).replace("inf", "Infinity")
 
 
 def _payload(board: Mapping[str, Any], union: Sequence[str], atlas: Atlas) -> dict[str, Any]:
-    """What the script needs; values by image are lists in the order of the images shown."""
+    """The data for the script; values by image are lists in the order of the images shown."""
     place = {name: index for index, name in enumerate(union)}
     sheets = [{"at": [place[name] for name in sheet.names], "src": sheet.address} for sheet in atlas.sheets]
-    known = []
+    sent = []
     for row, sheet in zip(board["rows"], sheets[1:], strict=True):
         per = {name: [of.get(image) for image in union] for name, of in (row.get("per_image") or {}).items()}
         kept = {key: row.get(key) for key in SENT}
-        known.append({**kept, "budget": budget(row), "per": per, "sheet": sheet})
+        sent.append({**kept, "budget": budget(row), "per": per, "sheet": sheet})
     keys = ("name", "title", "unit", "better", "network")
     return {
         "metrics": [{key: metric.get(key, "") for key in keys} for metric in board["metrics"]],
         "quality": [metric["name"] for metric in quality_metrics(board)],
-        "costs": [metric["name"] for metric in board["metrics"] if metric["name"] in COSTS],
         "baseline": board.get("baseline"),
         "images": list(union),
-        "rows": known,
+        "rows": sent,
         "targets": sheets[0],
-        "curves": board.get("curves") or {},
-        "pareto": board.get("pareto") or {},
+        "losses": {row: [curve["metric"], curve["median"][-1]] for row, curve in board["curves"].items()},
         "tile": [atlas.width, atlas.height, COLUMNS],
         "gain": GAIN,
-    }
-
-
-def _has(board: Mapping[str, Any]) -> dict[str, bool]:
-    """Which plots there is something to draw in."""
-
-    def known(name: str) -> int:
-        return sum((row["values"].get(name) or {}).get("mean") is not None for row in board["rows"])
-
-    quality = max((known(metric["name"]) for metric in quality_metrics(board)), default=0) > 0
-    return {
-        "pareto": quality and any(known(name) for name in COSTS),
-        "leakage": quality and known("leakage") > 0,
-        "curves": bool(board.get("curves")),
     }

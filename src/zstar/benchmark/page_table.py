@@ -1,26 +1,24 @@
-"""The table of a leaderboard in words: what stands in each cell, and what a cell says when it is asked."""
+"""Table of the page: text, mark and explanation of every entry."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zstar.reports.numbers import decimals, show
-
-COSTS = ("seconds", "evaluations", "megabytes")
-EDITING = ("leakage", "reached")
-MARKS = {"better": "+", "worse": "−", "same": "≈"}
+from zstar.benchmark.columns import MARKS, VERDICTS, quality
+from zstar.reports.numbers import ARROWS, decimals, show
 
 
 def quality_metrics(board: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The metrics that say how close a reconstruction is; first the one that the board is sorted by, or PSNR."""
-    kept = [metric for metric in board["metrics"] if metric["name"] not in (*COSTS, *EDITING)]
+    """The metrics of how close a reconstruction is; first the one that the board is sorted by, or PSNR."""
+    names = quality([metric["name"] for metric in board["metrics"]])
+    kept = [metric for metric in board["metrics"] if metric["name"] in names]
     first = board.get("sort")
     return sorted(kept, key=lambda metric: (metric["name"] != first, metric["name"] != "psnr"))
 
 
 def budget(row: Mapping[str, Any]) -> str:
-    """What tells a row from the others of its method, in words: ``120 evaluations``; ``50 or 150 evaluations`` of a row
-    that neither budget limits; and settings that differ besides."""
+    """Budget and differing settings of a row in words: ``120 evaluations``, or ``50 or 150 evaluations`` if no budget
+    limited it."""
     return ", ".join(filter(None, (_either(row["budgets"]), row["settings"])))
 
 
@@ -33,34 +31,33 @@ def _either(budgets: Sequence[str]) -> str:
 
 
 def headings(board: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The columns with numbers: name, title, unit, arrow that says which direction is better, and an explanation."""
-    arrows = {"higher": "↑", "lower": "↓"}
-    told = []
+    """The columns with numbers: name, title, unit, arrow of the better direction, and an explanation."""
+    heads = []
     for metric in board["metrics"]:
         better = metric.get("better") or ""
         note = f"{metric['title']}: {better} is better" if better else metric["title"]
         note += f"; measured with {metric['network']}" if metric.get("network") else ""
         unit = metric.get("unit") or ""
         unit = "" if metric["title"].lower().startswith(unit.lower()) else unit  # "seconds" needs no "s" beside it
-        told.append({**metric, "unit": unit, "better": better, "arrow": arrows.get(better, ""), "note": note})
-    return told
+        heads.append({**metric, "unit": unit, "better": better, "arrow": ARROWS.get(better, ""), "note": note})
+    return heads
 
 
 def rows(board: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows with a cell for each metric: text, small print, mark against the baseline, and the explanation."""
+    """The rows with an entry for each metric: text, interval, mark of the comparison, and the explanation."""
     best = {metric["name"]: _best(board, metric) for metric in board["metrics"]}
     places = {metric["name"]: _places(board, metric["name"]) for metric in board["metrics"]}
-    told = []
+    described = []
     for row in board["rows"]:
-        cells = []
+        entries = []
         for metric in board["metrics"]:
             value = row["values"].get(metric["name"]) or {}
             count = places[metric["name"]]
             count = _own_places(value) if count is None else count
-            cell = _cell(row, metric, value, count, level(board))
-            cells.append(cell | {"best": cell["known"] and value["mean"] == best[metric["name"]]})
-        told.append({**row, "budget": budget(row), "cells": cells})
-    return told
+            entry = _entry(row, metric, value, count, level(board))
+            entries.append(entry | {"best": entry["known"] and value["mean"] == best[metric["name"]]})
+        described.append({**row, "budget": budget(row), "entries": entries})
+    return described
 
 
 def level(board: Mapping[str, Any]) -> str:
@@ -97,7 +94,7 @@ def _places(board: Mapping[str, Any], name: str) -> int | None:
     return counts[len(counts) // 2]
 
 
-def _cell(
+def _entry(
     row: Mapping[str, Any], metric: Mapping[str, Any], value: Mapping[str, Any], places: int, share: str
 ) -> dict[str, Any]:
     mean, low, high = (number(value.get(key)) for key in ("mean", "low", "high"))
@@ -111,6 +108,7 @@ def _cell(
         "change": _change(value, places),
         "verdict": verdict,
         "mark": MARKS.get(verdict, ""),
+        "spoken": VERDICTS.get(verdict, ""),
         "note": _note(row, metric, value, places, share) if known else "",
     }
 
@@ -123,7 +121,7 @@ def _change(value: Mapping[str, Any], places: int) -> str:
 
 
 def _note(row: Mapping[str, Any], metric: Mapping[str, Any], value: Mapping[str, Any], places: int, share: str) -> str:
-    """What a cell says when it is asked: the row, its numbers, and how they compare, a line each."""
+    """Explanation of an entry: the row, its numbers, and the comparison with the baseline, a line each."""
     unit = f" {metric['unit']}" if metric.get("unit") else ""
     more = max(places, _own_places(value))
     low, high, median = (number(value.get(key)) for key in ("low", "high", "median"))
@@ -139,10 +137,9 @@ def _note(row: Mapping[str, Any], metric: Mapping[str, Any], value: Mapping[str,
         ends = [number(value.get(f"difference_{end}")) for end in ("low", "high")]
         between = "" if math.isnan(sum(ends)) else " (" + " to ".join(_signed(end, more) for end in ends) + ")"
         lines.append(f"difference from the baseline {_signed(number(value['difference']), more)}{unit}{between}")
-        p, verdict = number(value.get("p")), value.get("verdict")
-        words = {"better": "better", "worse": "worse", "same": "no clear difference"}.get(str(verdict), "")
-        found = "" if math.isnan(p) else f"p {'< 0.001' if p < 0.001 else f'= {p:.3f}'} after Holm's correction"
-        lines += [": ".join(part for part in (words, found) if part)] if words or found else []
+        p, verdict = number(value.get("p")), VERDICTS.get(str(value.get("verdict")), "")
+        test = "" if math.isnan(p) else f"p {'< 0.001' if p < 0.001 else f'= {p:.3f}'} after Holm's correction"
+        lines += [": ".join(part for part in (verdict, test) if part)] if verdict or test else []
     return "\n".join(lines)
 
 

@@ -11,7 +11,8 @@ PLACES = ("path", "checkpoint", "backbone", "inversion")  # where a file lies sa
 
 
 def protocol_hash(plain: Mapping[str, Any], data: str, generator: str) -> str:
-    """Twelve hex digits for images, generator, measures, and what the protocol of the configuration, if any, demands.
+    """Twelve hex digits for images, what a method may see of them, generator, measures, and what the protocol of the
+    configuration, if any, demands.
 
     Arguments:
         plain: The composed configuration.
@@ -20,6 +21,7 @@ def protocol_hash(plain: Mapping[str, Any], data: str, generator: str) -> str:
     measures = {group: unplaced(plain.get(group)) for group in MEASURES}
     if not plain.get("editability"):
         measures |= dict.fromkeys(("direction", "annotation"))  # which nothing looks at then
+    measures |= {"operator": plain["operator"]} if plain.get("operator") else {}
     return config_hash({**measures, "protocol": plain.get("protocol"), "identity": [data, generator]})
 
 

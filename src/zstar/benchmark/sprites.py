@@ -1,12 +1,13 @@
-"""Many small pictures in few files: a sheet for each method, as small as a page that is sent around asks for."""
+"""Sheets of many small pictures: one for each method, together small enough for a page that is sent around."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
+
+from zstar.reports.pages import data_uri
 
 COLUMNS = 8  # pictures side by side in a sheet
 BUDGET = 4_500_000  # characters of all sheets together as text in a page
@@ -102,4 +103,4 @@ def _sheet(pictures: Mapping[str, Image.Image], size: tuple[int, int], quality: 
         sheet.save(buffer, format="WEBP", lossless=True, quality=60, method=3)
     else:
         sheet.save(buffer, format="WEBP", quality=quality, method=4)
-    return Sheet(list(pictures), "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode())
+    return Sheet(list(pictures), data_uri(buffer.getvalue(), "image/webp"))

@@ -50,7 +50,8 @@ def to_plain(cfg: Config) -> dict[str, Any]:
 
     Errors: ``ConfigError`` that names the first key whose value is still ``???``.
     """
+    node = cfg if OmegaConf.is_config(cfg) else OmegaConf.create(cfg)
     try:
-        return OmegaConf.to_container(OmegaConf.create(cfg), resolve=True, throw_on_missing=True)
+        return OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         raise ConfigError(f"{error.full_key}: has no value; set {error.full_key}=…") from None

@@ -19,8 +19,11 @@ from zstar.config.signatures import (
     show,
 )
 
-MULTI_SELECT = ("loss", "regularizer", "adversary", "projector", "metric", "edit", "direction", "editability", "sweep")
+MULTI_SELECT = (
+    "loss", "operator", "regularizer", "adversary", "projector", "metric", "edit", "direction", "editability", "sweep",
+)  # fmt: skip
 SHARD = ("shard", "shards")  # of data: the program's part of any data set, which no class of them knows
+COMPANIONS = ("mask", "style", "source", "background", "strokes")  # of data, likewise: targets besides the image
 RESERVED = ("_target_", "_args_", "_partial_", "_convert_", "_recursive_")
 
 Config = DictConfig | Mapping[str, Any]
@@ -112,7 +115,7 @@ def _check_node(key: str, node: dict[str, Any]) -> Iterator[str]:
     positional = node.get("_args_") or []
     if len(positional) > len(named) and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
         yield f"{key}._args_: {name} takes at most {len(named)} arguments, not {len(positional)}"
-    ours = (*RESERVED, *SHARD) if key == "data" else RESERVED
+    ours = (*RESERVED, *SHARD, *COMPANIONS) if key == "data" else RESERVED
     given = dict(zip(named, positional, strict=False)) | {k: v for k, v in node.items() if k not in ours}
     yield from _check_arguments(key, target, name, given, node.get("_partial_", False))
 

@@ -62,6 +62,7 @@ class Invert:
     protocol: Protocol | None = None
     projector: Node | None = None
     loss: Node | None = None
+    operator: Node | None = None
     regularizer: Node | None = None
     metric: Node | None = None
     encoder: Node | None = None

@@ -1,5 +1,6 @@
 """What a signature says about the values that a configuration may give: targets by name, annotations, and fit."""
 
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -65,6 +66,7 @@ def nearest(name: str, names: Iterable[str], prefix: str = "", limit: int = 20) 
     return f"choose one of {', '.join(names[:limit])}{', …' if len(names) > limit else ''}"
 
 
+@functools.cache
 def annotations(target: Callable[..., Any]) -> dict[str, Any]:
     """Annotation of each argument, evaluated; one that can't be evaluated becomes ``Any``."""
     function = target.__init__ if inspect.isclass(target) else target

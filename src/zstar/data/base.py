@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor
@@ -15,14 +16,17 @@ class Batch:
     Attributes:
         ids: A stable name for each image that could be read: the same in every run and on every machine.
         images: ``[b, c, h, w]`` in [−1, 1], in the order of ``ids``.
-        extras: What else is known of them, batch first: ``latent``, ``factors``, ``masks``.
+        extras: What else is known of them, batch first: ``latent``, ``factors``, ``masks``, and further targets,
+            by the names in :data:`zstar.config.check.COMPANIONS`.
         failed: Name → reason, for images that could not be read.
+        shapes: Name → height and width of an image's file, where it was brought to another size.
     """
 
     ids: list[str]
     images: Float[Tensor, "b c h w"]
     extras: dict[str, Tensor] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    shapes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 class AbstractData(ABC):
@@ -30,9 +34,11 @@ class AbstractData(ABC):
 
     Attributes:
         block: So many neighbours are as cheap to read together as one of them; shuffling keeps them together.
+        fit: How files become square (:data:`zstar.data.reading.Fit`), if there are any: their companions do so too.
     """
 
     block: int = 1
+    fit: Literal["crop", "pad", "resize"] = "crop"
 
     @abstractmethod
     def __len__(self) -> int:

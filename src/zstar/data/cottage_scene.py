@@ -1,4 +1,4 @@
-"""The picture of the cottage world: what stands where, in which colour."""
+"""The picture of the cottage world: its things, their places and their colours."""
 
 import torch
 from jaxtyping import Float

@@ -1,4 +1,4 @@
-"""What an annotator of cottages has to say: the classes and factors of the world, and when each factor shows."""
+"""The vocabulary of annotators of cottages: classes and factors of the world, and when each factor shows."""
 
 from zstar.annotators.vocabulary import Meaning, Vocabulary
 from zstar.data.cottages import CLASSES, FACTORS

@@ -1,4 +1,4 @@
-"""From the bytes of an image file to upright, opaque planes, at the precision that the file has."""
+"""Image files decoded to upright, opaque planes, at the precision of the file."""
 
 import contextlib
 import sys
@@ -142,7 +142,7 @@ def _deep_colour(data: bytes, raw: str) -> Float[np.ndarray, "h w 3"] | Float[np
 
 
 def _bytes(data: bytes, raw: str) -> Float[np.ndarray, "h w k"]:
-    """The pixels as they are when the file is told to hold them in the raw mode ``raw``; values 0 to 255."""
+    """The pixels of the file, read as if they lay in it in the raw mode ``raw``; values 0 to 255."""
     image = _open(data)
     image.tile = [
         tile._replace(args=raw if isinstance(tile.args, str) else (raw, *tile.args[1:])) for tile in image.tile
@@ -151,6 +151,6 @@ def _bytes(data: bytes, raw: str) -> Float[np.ndarray, "h w k"]:
 
 
 def _raw_mode(image: ImageFile.ImageFile) -> str:
-    """How the pixels lie in the file, in Pillow's words: ``RGB;16B`` is three big-endian 16-bit channels."""
+    """The layout of the pixels in the file, in Pillow's words: ``RGB;16B`` is three big-endian 16-bit channels."""
     args = image.tile[0].args if image.tile else None
     return args if isinstance(args, str) else str(args[0]) if args else ""

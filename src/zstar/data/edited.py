@@ -16,8 +16,8 @@ class Edited(AbstractData):
     no latents for, and what they were made from.
 
     The choice to see what a projection makes of images from outside of its generator's domain, without having to find
-    such images; or how well it undoes an edit. The masks of valid pixels, where the edit had to invent some, come as
-    the weights of the losses.
+    such images; or how well it undoes an edit. Where the edit had to invent pixels, the others come as the target
+    ``mask``, which weighs the losses.
 
     Arguments:
         data: The images.
@@ -32,7 +32,7 @@ class Edited(AbstractData):
         least, most = getattr(edit, "limits", (-math.inf, math.inf))
         if not least <= alpha <= most:
             raise ValueError(f"data.alpha: {alpha} is beyond what the edit can do; keep it within {least} to {most}")
-        self.data, self.edit, self.alpha, self.block = data, edit, float(alpha), data.block
+        self.data, self.edit, self.alpha, self.block, self.fit = data, edit, float(alpha), data.block, data.fit
 
     def __len__(self) -> int:
         return len(self.data)
@@ -42,10 +42,9 @@ class Edited(AbstractData):
         if not batch.ids:
             return batch
         images, valid = self.edit(batch.images, torch.full((len(batch.ids),), self.alpha))
-        given = batch.extras.get("weights")
         extras = {name: value for name, value in batch.extras.items() if name == "factors"}  # masks may have moved
-        if given is not None or not valid.all():
-            extras["weights"] = valid if given is None else valid * given
+        if not valid.all():
+            extras["mask"] = valid
         return replace(batch, images=images.clamp(-1, 1), extras=extras)
 
     def fingerprint(self) -> str:

@@ -18,9 +18,16 @@ Fit = Literal["crop", "pad", "resize"]
 def read_image(
     file: str | Path | bytes, resolution: int, channels: int = 3, fit: Fit = "crop"
 ) -> Float[Tensor, "c {resolution} {resolution}"]:
-    """Read an image file (or its content) as a square image in [−1, 1].
+    """Read an image file (or its content) as a square image in [−1, 1]: :func:`read_picture` without its shape."""
+    return read_picture(file, resolution, channels, fit)[0]
 
-    What is decoded, and how, is said at :func:`zstar.data.decoding.decode`. Scaling is by Pillow's Lanczos filter,
+
+def read_picture(
+    file: str | Path | bytes, resolution: int, channels: int = 3, fit: Fit = "crop"
+) -> tuple[Float[Tensor, "c {resolution} {resolution}"], tuple[int, int]]:
+    """Read an image file (or its content) as a square image in [−1, 1], and the height and width that it was read at.
+
+    Formats are described at :func:`zstar.data.decoding.decode`. Scaling is by Pillow's Lanczos filter,
     widened when scaling down so that nothing aliases, in 8 bits for 8-bit files. An image that has the size already is
     not resampled.
 
@@ -40,11 +47,12 @@ def read_image(
     except OSError as error:
         raise BadImage(f"the file can't be opened ({error.strerror})") from error
     # At four times the resolution the filter hardly notices that a JPEG was decoded at a fraction of its size.
-    planes = [_fit(plane, resolution, fit) for plane in decode(data, least=4 * resolution)]
-    image = torch.cat([_to_tensor(plane) for plane in planes])
+    planes = decode(data, least=4 * resolution)
+    width, height = planes[0].size
+    image = torch.cat([_to_tensor(_fit(plane, resolution, fit)) for plane in planes])
     if channels == 1 and image.shape[0] == 3:
-        return (image * torch.tensor(LUMA)[:, None, None]).sum(dim=0, keepdim=True)
-    return image.expand(channels, -1, -1).contiguous()
+        image = (image * torch.tensor(LUMA)[:, None, None]).sum(dim=0, keepdim=True)
+    return image.expand(channels, -1, -1).contiguous(), (height, width)
 
 
 def _fit(plane: Image.Image, resolution: int, fit: Fit) -> Image.Image:

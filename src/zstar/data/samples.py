@@ -68,7 +68,7 @@ class Samples(AbstractData):
         return hashlib.sha256(f"{self.generator.fingerprint()} {settings}".encode()).hexdigest()
 
     def split(self, count: int) -> tuple["Samples", "Samples | None"]:
-        """All of these, and as many as asked for of a stream that no training draws from."""
+        """All of these, and ``count`` images of a stream that no training draws from."""
         if not count:
             return self, None
         return self, Samples(self.generator, count, self.seed, self.truncation, self.space, HELD_OUT)

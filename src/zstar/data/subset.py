@@ -17,7 +17,7 @@ class Subset(AbstractData):
     """
 
     def __init__(self, data: AbstractData, indices: Sequence[int]) -> None:
-        self.data, self.indices, self.block = data, list(indices), 1
+        self.data, self.indices, self.block, self.fit = data, list(indices), 1, data.fit
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -30,7 +30,7 @@ class Subset(AbstractData):
         return hashlib.sha256(f"{self.data.fingerprint()} {self.indices}".encode()).hexdigest()
 
     def split(self, count: int) -> tuple[AbstractData, AbstractData | None]:
-        """As every finite set."""
+        """Hold images out as of every finite set."""
         return hold_out(self, count)
 
 

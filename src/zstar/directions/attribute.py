@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from zstar.annotations.base import AbstractAnnotation, ScoredLatents
@@ -77,6 +76,8 @@ class Attribute(AbstractFinder):
 
     def _separation(self, annotated: ScoredLatents, group: Exemplars) -> float:
         """Area under the ROC curve on each third of the exemplars by the direction of the others, averaged."""
+        from sklearn.metrics import roc_auc_score  # takes a second to import
+
         values = []
         for fold in range(FOLDS):
             kept = [rows[torch.arange(len(rows)) % FOLDS != fold] for rows in (group.high, group.low)]

@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from jaxtyping import Float
-from sklearn.metrics import balanced_accuracy_score
-from sklearn.svm import SVC
 from torch import Tensor
 
 from zstar.annotations.base import AbstractAnnotation, ScoredLatents
@@ -103,6 +101,9 @@ class InterFaceGAN(AbstractFinder):
 
     def _boundary(self, annotated: ScoredLatents, name: str, group: Exemplars) -> tuple[Tensor, dict[str, float]]:
         """Unit normal, towards more of the attribute, and how well the boundary tells the groups apart."""
+        from sklearn.metrics import balanced_accuracy_score  # takes a second to import
+        from sklearn.svm import SVC
+
         cuts = [min(max(round(TRAINED * len(rows)), 1), len(rows) - 1) for rows in (group.high, group.low)]
         sides = list(zip((group.high, group.low), cuts, strict=True))
         machine = SVC(kernel="linear", C=self.C, class_weight="balanced")

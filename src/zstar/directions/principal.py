@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.sparse.linalg import eigsh
 from torch import Tensor
 
 from zstar.directions.linear import in_units_of_prior
@@ -55,6 +54,8 @@ def sorted_eigenvectors(
 ) -> tuple[Float[Tensor, " {count}"], Float[Tensor, "{count} d"]]:
     """The ``count`` largest eigenvalues of a symmetric matrix, in order, and unit eigenvectors as rows, ``signed``."""
     if count * 8 < len(matrix) and len(matrix) > LARGE:
+        from scipy.sparse.linalg import eigsh
+
         # Iterated to machine precision; finding all of thousands to keep ten would take minutes. The start is fixed.
         pair = eigsh(matrix.numpy(), count, which="LA", v0=np.ones(len(matrix)))
         values, vectors = (torch.from_numpy(part.copy()) for part in pair)

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from zstar.directions.apply import apply
 from zstar.directions.base import AbstractDirection
-from zstar.generators.base import AbstractGenerator, Noise
+from zstar.generators.base import AbstractGenerator
+from zstar.generators.variables import Variables
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,10 @@ class Traversal:
         name: Name of the direction.
         direction: The direction.
         generator: What makes the images.
-        latent: Where they start, ``[n, ...]``.
-        space: Space of these latents.
+        v: Where they start: ``latent`` [n, ...], and what else belongs to each image.
+        space: Space of the latents.
         alphas: Strengths that curves are measured at, ``[s]``, ascending.
-        noise: The noise that belongs to the images: for all of them alike, or maps ``[n, 1, h, w]`` by name.
+        noise: Which noise there is where v has no maps.
         size: Images made at once.
         memory: What measures have found and may ask for again.
     """
@@ -34,12 +35,17 @@ class Traversal:
     name: str
     direction: AbstractDirection
     generator: AbstractGenerator
-    latent: Float[Tensor, "n ..."]
+    v: Variables
     space: str
     alphas: Float[Tensor, " s"]
-    noise: Noise = "const"
+    noise: str = "const"
     size: int = 32
     memory: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def latent(self) -> Float[Tensor, "n ..."]:
+        """The latents that they start at."""
+        return self.v["latent"]
 
     def __len__(self) -> int:
         return len(self.latent)
@@ -49,9 +55,9 @@ class Traversal:
         """Each image, or each of some, moved by its own of the strengths of all of them, clamped to [−1, 1]."""
         made = []
         for part in (torch.arange(len(self), device=alpha.device) if rows is None else rows).split(self.size):
-            moved, space = apply(self.generator, self.latent[part], self.space, [(self.direction, alpha[part])])
-            noise = self.noise if isinstance(self.noise, str) else {k: v[part] for k, v in self.noise.items()}
-            made.append(self.generator.synthesize(moved, space, noise).clamp(-1, 1))
+            v = {name: value[part] for name, value in self.v.items()}
+            moved, space = apply(self.generator, v["latent"], self.space, [(self.direction, alpha[part])])
+            made.append(self.generator.render({**v, "latent": moved}, space, self.noise).clamp(-1, 1))
         return torch.cat(made)
 
     @cached_property

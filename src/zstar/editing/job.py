@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,71 +11,69 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.checkpoints.io import read_card
-from zstar.config.build import build, offer, to_plain
+from zstar.config.build import to_plain
 from zstar.config.check import check
 from zstar.config.schema import Edit, Invert
 from zstar.data.reading import read_image
-from zstar.directions.apply import apply, choose_strengths, require_way
+from zstar.directions.apply import apply, choose_strengths
 from zstar.directions.base import AbstractDirection
-from zstar.directions.choose import find_directions, make_annotation
-from zstar.editability.base import AbstractEditability
 from zstar.editing.layouts import Combination, Sheet, choose_pairs, make_sheets
 from zstar.generators.base import AbstractGenerator
 from zstar.inversion import Inversion
 from zstar.projection import run as projection
-from zstar.projection.job import pick_device
+from zstar.projection.pipeline import Pipeline
 from zstar.runs.folder import config_hash, safe_name
 
-ASKED = ("combine", "interpolation", "frames", "video", "editability", "measured")  # what changes what is written
+SETTINGS = ("combine", "interpolation", "frames", "video", "editability", "measured")  # what changes what is written
 
 
 @dataclass(frozen=True)
 class EditJob:
-    """An editing run: projected images, directions, and what is to be shown and measured of them.
+    """An editing run: projected images, the line that they go along, and what is to be shown of it.
 
     Attributes:
+        pipeline: The components.
         inversion: The projected images.
         left_out: Names of those whose projection diverged; they are not in ``inversion``.
         source: The file that they come from.
-        directions: Name → direction.
         sheets: What is shown.
         strengths: The strengths of each direction.
         pairs: Images to interpolate between, by their places.
-        editability: What is measured.
         key: Hash of all that the result depends on.
     """
 
-    generator: AbstractGenerator
+    pipeline: Pipeline
     inversion: Inversion
     left_out: list[str]
     source: Path
-    directions: dict[str, AbstractDirection]
     sheets: list[Sheet]
     strengths: dict[str, list[float]]
     pairs: list[tuple[int, int]]
-    editability: dict[str, AbstractEditability]
     key: str
 
     @torch.no_grad()
     def render(self, part: slice, combination: Combination) -> Float[Tensor, "b c h w"]:
-        """The images of ``part``, moved, with the noise that belongs to them, clamped to [−1, 1]."""
-        inversion, (latent, space) = self.inversion, self.move(part, combination)
-        noise: Any = {name: maps[part] for name, maps in inversion.noise.items()} or inversion.noise_mode
-        return self.generator.synthesize(latent, space, noise).clamp(-1, 1)
+        """The images of ``part``, moved, with all else that belongs to them, clamped to [−1, 1]."""
+        latent, space = self.move(part, combination)
+        v = {name: value[part] for name, value in self.inversion.v.items()}
+        return self.pipeline.generator.render({**v, "latent": latent}, space, self.inversion.noise_mode).clamp(-1, 1)
 
     @torch.no_grad()
     def move(self, part: slice, combination: Combination) -> tuple[Float[Tensor, "b ..."], str]:
         """z₁ = z₀ + Δz for the images of ``part``, and the space that it is in."""
         latent = self.inversion.latent[part]
-        order = list(self.generator.spaces)  # from the richest there is no way back to the others
-        steps = [(self.directions[name], torch.full((len(latent),), alpha)) for name, alpha in combination]
+        order = list(self.pipeline.generator.spaces)  # from the richest there is no way back to the others
+        steps = [(self.pipeline.directions[name], torch.full((len(latent),), alpha)) for name, alpha in combination]
         steps.sort(key=lambda step: order.index(step[0].space))
-        return apply(self.generator, latent, self.inversion.space, steps)
+        return apply(self.pipeline.generator, latent, self.inversion.space, steps)
 
     def target(self, name: str) -> Float[Tensor, "c h w"] | None:
-        """The picture that was projected, where the run that did it has kept it."""
-        path = self.source.parent / "targets" / f"{safe_name(name)}.png"
-        return read_image(path, self.generator.resolution, self.generator.channels) if path.is_file() else None
+        """The picture that was projected, as the projection saw it, where the run that did it has kept it."""
+        for kind in ("observed", "targets"):
+            path = self.source.parent / kind / f"{safe_name(name)}.png"
+            if path.is_file():
+                return read_image(path, self.pipeline.generator.resolution, self.pipeline.generator.channels)
+        return None
 
 
 def make_edit_job(cfg: Mapping[str, Any]) -> EditJob:
@@ -84,95 +82,80 @@ def make_edit_job(cfg: Mapping[str, Any]) -> EditJob:
     plain = to_plain(cfg)
     if not plain.get("direction") and plain["interpolation"] is None:
         raise ValueError("direction: the list is empty and nothing is to be done; choose e.g. direction=[shipped]")
-    generator = make_generator(plain)
-    source = find_saved(plain["inversion"])
+    pipeline = Pipeline(plain, "there is nothing to edit").build("editability")
+    generator, source = pipeline.generator, find_saved(plain["inversion"])
     inversion, left_out = (None, []) if source is None else load_inversion(source, generator)
-    objects = make_annotation(plain)
-    editability = {name: offer(node, **objects) for name, node in (plain.get("editability") or {}).items()}
-    nodes = plain.get("direction") or {}
-    sought = build(plain["search"], generator=generator) if nodes else None
-    directions = {} if sought is None else find_directions(nodes, sought, objects, plain["only"])
+    directions = pipeline.directions
     if not directions and plain["interpolation"] is None:
         raise ValueError("only: no direction is left and nothing is to be done; choose some, or only=null for all")
     strengths = choose_strengths(directions, plain["strengths"], plain["beyond"])
     sheets = make_sheets(strengths, plain["combine"])
-    space = build(plain["space"], generator=generator).name if inversion is None else inversion.space
-    for direction in directions.values():
-        require_way(generator, space, direction.space)
-    if plain["interpolation"] == "w_plus":
-        require_way(generator, space, "w_plus")
+    space = pipeline.space.name if inversion is None else inversion.space
+    pipeline.require_ways(space, *(["w_plus"] if plain["interpolation"] == "w_plus" else []))
     if source is None or inversion is None:
-        source = project(plain)
+        source = project(plain, generator)
         inversion, left_out = load_inversion(source, generator)
     pairs = choose_pairs(plain["pairs"], len(inversion.ids)) if plain["interpolation"] else []
-    asked = {name: plain.get(name) for name in ASKED} | {"annotation": plain.get("annotation") if objects else None}
-    packed = {name: [one.space, vars(one.label), one.pack()[1], digest(one)] for name, one in directions.items()}
-    latents = [generator.fingerprint(), inversion.pack()[1], digest(inversion)]
-    key = config_hash(asked | {"strengths": strengths, "pairs": pairs, "directions": packed, "latents": latents})
-    return EditJob(generator, inversion, left_out, source, directions, sheets, strengths, pairs, editability, key)
+    key = identity(pipeline, inversion, strengths, pairs)
+    return EditJob(pipeline, inversion, left_out, source, sheets, strengths, pairs, key)
 
 
-def make_generator(plain: Mapping[str, Any]) -> AbstractGenerator:
-    """The generator on the device that is asked for; one with random weights is refused."""
-    generator = build(plain["generator"]).to(pick_device(plain["device"]))
-    generator.require_trained("there is nothing to edit")
-    return generator
+def identity(
+    pipeline: Pipeline, inversion: Inversion, strengths: dict[str, list[float]], pairs: list[tuple[int, int]]
+) -> str:
+    """Hash of all that the result depends on."""
+    plain = pipeline.plain
+    annotation = plain.get("annotation") if pipeline.annotation else None
+    settings = {name: plain.get(name) for name in SETTINGS} | {"annotation": annotation}
+    directions = {
+        name: [one.space, vars(one.label), one.pack()[1], digest(one)] for name, one in pipeline.directions.items()
+    }
+    latents = [pipeline.generator.fingerprint(), inversion.pack()[1], digest(inversion)]
+    contents = {"strengths": strengths, "pairs": pairs, "directions": directions, "latents": latents}
+    return config_hash(settings | contents)
 
 
-def find_saved(said: str | None) -> Path | None:
+def find_saved(inversion: str | None) -> Path | None:
     """The file of latents that ``inversion`` names, by itself or by its folder."""
-    if said is None:
+    if inversion is None:
         return None
-    path = Path(said).expanduser()
+    path = Path(inversion).expanduser()
     path = path / "latents.safetensors" if path.is_dir() else path
     if not path.is_file():
         raise ValueError(f"inversion: there is no {path}; give the folder of a finished run of invert.py")
     return path
 
 
-def project(plain: Mapping[str, Any]) -> Path:
+def project(plain: Mapping[str, Any], generator: AbstractGenerator) -> Path:
     """The latents of the images of ``data``: those of the projection that the settings describe, done now unless it is
     finished."""
     here = ("direction", "annotation", "editability")  # done and measured by the edit, not by the projection
     own = {field.name: plain[field.name] for field in fields(Invert) if field.name in plain and field.name not in here}
     silent = {"_target_": "zstar.loggers.none.NoLogger"}
-    result = projection.run(own | {"logger": silent, "output": plain["projections"], "name": None}, wait=True)
+    own |= {"logger": silent, "output": plain["projections"], "name": None}
+    result = projection.run(own, wait=True, generator=generator)
     return Path(result["folder"]) / "latents.safetensors"
 
 
 def load_inversion(path: Path, generator: AbstractGenerator) -> tuple[Inversion, list[str]]:
     """The latents in a file, on the generator's device, and the names of the images that are left out because their
     projection diverged; latents of another generator are refused."""
-    card, here = read_card(path), generator.fingerprint()
+    card, fingerprint = read_card(path), generator.fingerprint()
     if card.get("kind") == "inversion" and not card.get("ids"):
         raise ValueError(f"inversion: {path} holds no images; result.json beside it says why")
-    inversion, said = Inversion.load(path), card.get("generator")
-    if said is not None and said != here:
+    inversion, own = Inversion.load(path), card.get("generator")
+    if own is not None and own != fingerprint:
         raise ValueError(
-            f"inversion: {path} is of the generator {said[:12]}…, and this one is {here[:12]}…; choose that generator, "
-            "or inversion=null to project anew"
+            f"inversion: {path} is of the generator {own[:12]}…, and this one is {fingerprint[:12]}…; choose that "
+            "generator, or inversion=null to project anew"
         )
-    found = [inversion.latent, *inversion.noise.values()]
-    sound = torch.stack([tensor.flatten(1).isfinite().all(dim=1) for tensor in found]).all(dim=0).tolist()
+    finite = [value.reshape(len(value), -1).isfinite().all(dim=1) for value in inversion.v.values()]
+    sound = torch.stack(finite).all(dim=0).tolist()
     kept = [i for i, status in enumerate(inversion.status) if sound[i] and status != "diverged"]
     if not kept:
         raise ValueError(f"inversion: all images in {path} diverged; project them again with a lower optimizer.lr")
     left_out = [name for i, name in enumerate(inversion.ids) if i not in set(kept)]
-    return select(inversion, kept, next(generator.parameters()).device), left_out
-
-
-def select(inversion: Inversion, rows: list[int], device: torch.device) -> Inversion:
-    """Some of the images, on a device."""
-    return replace(
-        inversion,
-        ids=[inversion.ids[row] for row in rows],
-        status=[inversion.status[row] for row in rows],
-        latent=inversion.latent[rows].to(device),
-        noise={name: maps[rows].to(device) for name, maps in inversion.noise.items()},
-        **{name: getattr(inversion, name)[rows] for name in ("loss", "evaluations", "seconds")},
-        image=None if inversion.image is None else inversion.image[rows],
-        history={name: values[rows] for name, values in inversion.history.items()},
-    )
+    return inversion.select(kept, next(generator.parameters()).device), left_out
 
 
 def digest(thing: AbstractDirection | Inversion) -> str:

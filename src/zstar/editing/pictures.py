@@ -33,7 +33,7 @@ def draw(job: EditJob, sheet: Sheet, folder: Path) -> Tensor:
             picture = strip(job, name, pictures, sheet)
             write_png(folder / "strips" / safe_name(sheet.name) / f"{safe_name(name)}.png", picture)
             shown = shown if len(shown) == SHOWN else [*shown, picture]
-    card = {"kind": "edited latents", "ids": ids, "space": space, "generator": job.generator.fingerprint()}
+    card = {"kind": "edited latents", "ids": ids, "space": space, "generator": job.pipeline.generator.fingerprint()}
     card["combinations"] = [[list(step) for step in combination] for combination in sheet.combinations]
     path = folder / "edited" / f"{safe_name(sheet.name)}.safetensors"
     save_weights(path, {"latent": torch.cat(latents)}, card)
@@ -87,17 +87,18 @@ def film(path: Path, frames: list[Tensor], video: bool) -> None:
 @torch.no_grad()
 def interpolate(job: EditJob, folder: Path, plain: dict[str, Any]) -> list[str]:
     """What lies between two projected images: a strip and a moving picture for each pair; returns their names."""
-    kind, ids, maps, names = plain["interpolation"], job.inversion.ids, job.inversion.noise, []
-    latents, space = job.inversion.latent, job.inversion.space
+    kind, ids, names = plain["interpolation"], job.inversion.ids, []
+    v, space = dict(job.inversion.v), job.inversion.space
     if kind == "w_plus" and space != "w_plus":
-        latents, space = job.generator.lift(latents, space, "w_plus"), "w_plus"
+        v["latent"], space = job.pipeline.generator.lift(v["latent"], space, "w_plus"), "w_plus"
     for a, b in job.pairs:
         made = []
         for share in torch.linspace(0, 1, plain["frames"]).tolist():
-            point = (slerp if kind == "spherical" else torch.lerp)(latents[a : a + 1], latents[b : b + 1], share)
-            noise = {key: slerp(own[a : a + 1], own[b : b + 1], share) for key, own in maps.items()}
-            image = job.generator.synthesize(point, space, noise or job.inversion.noise_mode)
-            made.append(image.clamp(-1, 1).cpu())
+            point = {}
+            for key, value in v.items():
+                arc = kind == "spherical" if key == "latent" else key.startswith("noise/")  # noise has to stay noise
+                point[key] = (slerp if arc else torch.lerp)(value[a : a + 1], value[b : b + 1], share)
+            made.append(job.pipeline.generator.render(point, space, job.inversion.noise_mode).clamp(-1, 1).cpu())
         name = safe_name(f"{ids[a]}--{ids[b]}")
         nine = [made[round(i * (len(made) - 1) / 8)] for i in range(9)]
         write_png(folder / "interpolations" / f"{name}.png", grid(enlarge(torch.cat(nine)), 9, gap=4))

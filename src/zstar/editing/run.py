@@ -1,28 +1,14 @@
 """z₀ = project(x), z₁ = z₀ + Δz, G(z₁): an editing run from its configuration to a folder of pictures and numbers."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-import torch
-from omegaconf import OmegaConf
-
 from zstar.config.build import to_plain
-from zstar.directions.library import save_directions
-from zstar.editability.base import Traversal
-from zstar.editing.job import EditJob, make_edit_job
-from zstar.editing.pictures import animate, draw, interpolate
+from zstar.editing.job import make_edit_job
 from zstar.loggers.base import AbstractLogger
-from zstar.projection.run import command
-from zstar.reports.editing import write_edit_report
-from zstar.reports.numbers import show
-from zstar.runs.folder import commit, machine, record_result, safe_name, versions, write_atomic
+from zstar.runs.folder import safe_name
 from zstar.runs.lifecycle import run_in
-from zstar.stats.bootstrap import bootstrap_interval
-
-SCHEMA = {"direction": pl.String, "image": pl.String, "metric": pl.String, "value": pl.Float64}
 
 
 def run(cfg: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,87 +18,12 @@ def run(cfg: Mapping[str, Any]) -> dict[str, Any]:
         The content of ``result.json``, with the run's folder under ``folder``.
     """
     job, plain = make_edit_job(cfg), to_plain(cfg)
-    name = plain["name"] or "_".join(job.directions)[:60] or plain["interpolation"]
+    name = plain["name"] or "_".join(job.pipeline.directions)[:60] or plain["interpolation"]
     folder = Path(plain["output"]) / f"{safe_name(name)}_{job.key}"
-    return run_in(folder, job.key, plain, "edit", name, lambda logger: carry_out(job, folder, plain, logger))
 
+    def work(logger: AbstractLogger) -> dict[str, Any]:
+        from zstar.editing.work import carry_out  # with tables, pictures and pages, which a finished run is spared
 
-def carry_out(job: EditJob, folder: Path, plain: dict[str, Any], logger: AbstractLogger) -> dict[str, Any]:
-    """Pictures, latents, numbers, report."""
-    write_atomic(folder / "config.yaml", lambda path: path.write_text(OmegaConf.to_yaml(plain)))
-    for name in job.left_out:
-        print(f"left out: {name}: its projection diverged")
-    if job.directions:
-        save_directions(folder / "directions.safetensors", job.directions, job.generator, command=command())
-    for sheet in job.sheets:
-        picture = draw(job, sheet, folder)
-        animate(job, sheet, folder, plain["frames"], plain["video"])
-        logger.images(sheet.name, picture, 0)
-        print(f"{sheet.name}: {folder}/sheets/{safe_name(sheet.name)}.png")
-    paths = interpolate(job, folder, plain) if plain["interpolation"] else []
-    rows, silent = measure(job, plain["measured"])
-    for title in silent:
-        print(f"not measured: {title}, of which it can say nothing here")
-    write_atomic(folder / "results.parquet", rows.write_parquet)
-    result = describe(job, plain, rows, paths) | {"not_measured": silent}
-    flat = [(name, metric, *row.values()) for name, own in result["scores"].items() for metric, row in own.items()]
-    if flat:
-        logger.table("editability", ["direction", "metric", "mean", "low", "high", "n"], flat)
-        logger.summary({f"{name}/{metric}": mean for name, metric, mean, *_ in flat})
-    for name, metric, mean, low, high, count in flat:
-        if metric.count("/") > 1:  # a single factor; the page has them all
-            continue
-        print(f"{name:20s} {metric:28s} {show(mean, 4):>8s}  [{show(low, 4)}, {show(high, 4)}]  {count}")
-    write_edit_report(folder, result)
-    record_result(folder, result)
-    print(f"report: {folder}/report.html")
-    return result
+        return carry_out(job, folder, plain, logger)
 
-
-def measure(job: EditJob, count: int) -> tuple[pl.DataFrame, list[str]]:
-    """A row for each direction, image and thing measured, without an image where it is of all of them together; values
-    that are not defined have none. And what says nothing of a direction."""
-    rows: list[tuple[str, str | None, str, float]] = []
-    silent: list[str] = []
-    inversion = job.inversion
-    noise: Any = {name: maps[:count] for name, maps in inversion.noise.items()} or inversion.noise_mode
-    for name, direction in job.directions.items():
-        alphas = torch.tensor(sorted(job.strengths[name]), device=inversion.latent.device)
-        traversal = Traversal(name, direction, job.generator, inversion.latent[:count], inversion.space, alphas, noise)
-        for title, one in job.editability.items():
-            measured = one(traversal)
-            if not measured:
-                silent.append(f"{title} of {name}")
-            for metric, values in measured.items():
-                images = inversion.ids[:count] if len(values) == len(traversal) else [None]
-                pairs = zip(images, values.tolist(), strict=True)
-                rows += [(name, image, metric, value) for image, value in pairs if math.isfinite(value)]
-    return pl.DataFrame(rows, schema=SCHEMA, orient="row"), silent
-
-
-def describe(job: EditJob, plain: dict[str, Any], rows: pl.DataFrame, paths: list[str]) -> dict[str, Any]:
-    """What goes into ``result.json``."""
-    scores: dict[str, dict[str, dict[str, float]]] = {}
-    for (direction, metric), own in rows.group_by("direction", "metric", maintain_order=True):
-        values = own["value"].to_numpy()
-        low, high = bootstrap_interval(values)
-        ends = {name: end if math.isfinite(end) else None for name, end in (("low", low), ("high", high))}
-        found = {"mean": float(values.mean()), **ends, "n": len(values)}
-        scores.setdefault(str(direction), {})[str(metric)] = found
-    return {
-        "config_hash": job.key,
-        "command": command(),
-        "inversion": str(job.source),
-        "space": job.inversion.space,
-        "images": job.inversion.ids,
-        "left_out": job.left_out,
-        "combine": plain["combine"],
-        "sheets": [{"name": sheet.name, "combinations": sheet.combinations} for sheet in job.sheets],
-        "interpolations": paths,
-        "directions": {n: {"space": d.space, **vars(d.label)} for n, d in job.directions.items()},
-        "scores": scores,
-        "generator": job.generator.fingerprint(),
-        **commit(),
-        "versions": versions(),
-        "machine": machine(),
-    }
+    return run_in(folder, job.key, plain, "edit", name, work)

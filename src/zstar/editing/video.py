@@ -1,4 +1,4 @@
-"""Pictures that move: GIF with Pillow, MP4 with PyAV where it is installed."""
+"""Moving pictures: GIF with Pillow, MP4 with PyAV where it is installed."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -8,7 +8,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from zstar.images import to_uint8
+from zstar.images import to_pil
 from zstar.runs.folder import write_atomic
 
 
@@ -19,7 +19,7 @@ def there_and_back(frames: Sequence[Tensor]) -> list[Tensor]:
 
 def write_gif(path: str | Path, frames: Sequence[Float[Tensor, "c h w"]], rate: float = 12.0) -> None:
     """Write images in [−1, 1] as an endless GIF with ``rate`` frames per second and one palette for all of them."""
-    pictures = [_picture(frame) for frame in frames]
+    pictures = [to_pil(frame).convert("RGB") for frame in frames]
     palette = _palette(pictures)
     first, *rest = (picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for picture in pictures)
     duration = round(1000 / rate)
@@ -40,7 +40,7 @@ def write_mp4(path: str | Path, frames: Sequence[Float[Tensor, "c h w"]], rate: 
         import av
     except ImportError:
         raise ValueError("video: mp4 needs PyAV; install zstar[video], or set video=false") from None
-    pictures = [_picture(frame) for frame in frames]
+    pictures = [to_pil(frame).convert("RGB") for frame in frames]
     width, height = (size - size % 2 for size in pictures[0].size)
 
     def save(file: Path) -> None:
@@ -64,8 +64,3 @@ def _palette(pictures: Sequence[Image.Image]) -> Image.Image:
     for index, picture in enumerate(pictures):
         sheet.paste(picture.resize(size, Image.Resampling.NEAREST), (0, index * size[1]))
     return sheet.quantize(256, dither=Image.Dither.NONE)
-
-
-def _picture(frame: Float[Tensor, "c h w"]) -> Image.Image:
-    pixels = to_uint8(frame[None])[0].cpu().numpy()
-    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).convert("RGB")

@@ -2,7 +2,6 @@
 
 import torch
 from jaxtyping import Float
-from kornia.color import lab_to_rgb, rgb_to_lab
 from torch import Tensor
 
 from zstar.edits.paint import AbstractPaint, need_colour
@@ -27,6 +26,8 @@ class Lightness(AbstractPaint):
         super().__init__(low, high)
 
     def paint(self, images: Float[Tensor, "b c h w"], alpha: Float[Tensor, "b 1 1 1"]) -> Float[Tensor, "b c h w"]:
+        from kornia.color import lab_to_rgb, rgb_to_lab  # takes seconds to import
+
         need_colour("lightness", images)
         lightness, chroma = rgb_to_lab(to_unit(images).clamp(0, 1)).split([1, 2], dim=1)
         lab = torch.cat([(lightness + alpha).clamp(0, 100), chroma], dim=1)

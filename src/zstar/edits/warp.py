@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
-from kornia.geometry.transform import homography_warp
 from torch import Tensor
 
 from zstar.edits.base import AbstractEdit
@@ -24,6 +23,8 @@ class AbstractWarp(AbstractEdit):
     def apply(
         self, images: Float[Tensor, "b c h w"], alpha: Float[Tensor, " b"]
     ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b 1 h w"]]:
+        from kornia.geometry.transform import homography_warp  # takes seconds to import
+
         height, width = images.shape[-2:]
         padded = torch.cat([images, torch.ones_like(images[:, :1])], dim=1)
         moved = homography_warp(padded, self.homography(alpha, width / height), (height, width), align_corners=False)

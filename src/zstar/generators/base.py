@@ -3,13 +3,17 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from functools import partial
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from zstar.checkpoints import io
+from zstar.config.signatures import nearest
+from zstar.generators.variables import Variables, part
 
 Noise = str | dict[str, Tensor]
 
@@ -27,6 +31,7 @@ class AbstractGenerator(nn.Module, ABC):
         noise_shapes: Name of each noise map → its height and width in pixels; empty where G takes no noise.
         prior: What its latents are drawn from, in each coordinate: ``"normal"`` (0, 1), or ``"uniform"`` on [−1, 1].
         trained: False where the weights are random as yet: such a generator can be trained, and nothing else.
+        batched_weights: Whether the layers take parameters with a batch in front of their shape, an image's own each.
     """
 
     resolution: int
@@ -36,6 +41,7 @@ class AbstractGenerator(nn.Module, ABC):
     noise_shapes: Mapping[str, tuple[int, int]]
     prior: Literal["normal", "uniform"] = "normal"
     trained: bool = True
+    batched_weights: ClassVar[bool] = False
 
     @abstractmethod
     def sample(
@@ -48,18 +54,78 @@ class AbstractGenerator(nn.Module, ABC):
         """Carry latents from one space to a richer one, e.g. z → w → w_plus → style."""
 
     @abstractmethod
-    def synthesize(
-        self, latent: Float[Tensor, "b ..."], space: str, noise: Noise = "const"
-    ) -> Float[Tensor, "b c h w"]:
-        """Draw images in [−1, 1] (nominally, not clamped) from latents of ``space``.
-
-        ``noise`` is ``"none"``, ``"const"`` (the maps stored with the weights), ``"random"``, or a dict with a map
-        ``[b, 1, h, w]`` for each name in ``noise_shapes``. Generators without noise ignore it.
-        """
+    def forward(self, latent: Float[Tensor, "b ..."], space: str, noise: Noise) -> Float[Tensor, "b c h w"]:
+        """Images of latents that have the shape of ``space``; the work of :meth:`synthesize`."""
 
     @abstractmethod
     def layer(self, name: str) -> nn.Module:
         """The module whose output is the feature map called ``name``."""
+
+    def synthesize(
+        self,
+        latent: Float[Tensor, "b ..."],
+        space: str,
+        noise: Noise = "const",
+        weights: Mapping[str, Tensor] | None = None,
+        features: Mapping[str, Tensor] | None = None,
+    ) -> Float[Tensor, "b c h w"]:
+        """Draw images in [−1, 1] (nominally, not clamped) from latents of ``space``.
+
+        Arguments:
+            latent: A batch of latents.
+            space: Name of the space that they are in.
+            noise: ``"none"``, ``"const"`` (the maps stored with the weights), ``"random"``, or a dict with a map
+                ``[b, 1, h, w]`` for each name in ``noise_shapes``. Generators without noise ignore it.
+            weights: Parameter → what each image adds to it, ``[b, *shape]``. The generator itself is not changed.
+            features: Layer → what each image adds to its output, ``[b, c, h, w]``.
+
+        Raises:
+            ValueError: The latents are not of ``space``, or there is no such parameter or layer.
+        """
+        if tuple(latent.shape[1:]) != self.shape(space):
+            raise ValueError(f"latent: shape {tuple(latent.shape[1:])} is not that of {space}, {self.shape(space)}")
+        weights, features = weights or {}, features or {}
+        if weights and not self.batched_weights and len(latent) > 1:
+            return torch.cat([self._one(i, latent, space, noise, weights, features) for i in range(len(latent))])
+        own = self._changed(weights)
+        with self.editing({layer: partial(torch.add, other=change) for layer, change in features.items()}):
+            return functional_call(self, own, (latent, space, noise)) if own else self(latent, space, noise)
+
+    def _changed(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The parameters of each image, with their batch in front where the layers take one."""
+        known = dict(self.named_parameters()) if weights else {}
+        if unknown := [name for name in weights if name not in known]:
+            kind = type(self).__name__
+            raise ValueError(f"weights: {kind} has no parameter '{unknown[0]}'; {nearest(unknown[0], known)}")
+        own = {name: known[name] + change for name, change in weights.items()}
+        return own if self.batched_weights else {name: value[0] for name, value in own.items()}
+
+    def _one(
+        self, i: int, latent: Tensor, space: str, noise: Noise, weights: Mapping[str, Tensor], features: Mapping
+    ) -> Tensor:
+        """The image at place ``i`` of a batch, by itself."""
+        row = slice(i, i + 1)
+        maps = noise if isinstance(noise, str) else {name: value[row] for name, value in noise.items()}
+        changes = ({name: value[row] for name, value in group.items()} for group in (weights, features))
+        return self.synthesize(latent[row], space, maps, *changes)
+
+    def render(self, v: Variables, space: str, noise: str = "const") -> Float[Tensor, "b c h w"]:
+        """G(v): the images of latents of ``space``, with the noise maps, weights and features that belong to them.
+
+        ``noise`` says which noise there is where v has no maps.
+        """
+        return self.synthesize(v["latent"], space, part(v, "noise") or noise, part(v, "weights"), part(v, "features"))
+
+    def free_weights(self, space: str) -> dict[str, Tensor]:
+        """The parameters that images of latents of ``space`` depend on, by name: those that a gradient reaches."""
+        own = {name: value.detach().requires_grad_() for name, value in self.named_parameters()}
+        if not own:
+            return {}
+        latent = next(iter(own.values())).new_zeros(1, *self.shape(space))
+        with torch.enable_grad():
+            image = functional_call(self, own, (latent, space, "const"))
+            reached = torch.autograd.grad(image.sum(), list(own.values()), allow_unused=True)
+        return {name: value.detach() for (name, value), g in zip(own.items(), reached, strict=True) if g is not None}
 
     def shape(self, space: str) -> tuple[int, ...]:
         """Shape of one latent of ``space``; asking for a space that G lacks names the ones that it has."""

@@ -92,12 +92,8 @@ class Module(AbstractGenerator):
         self.shape(source), self.shape(target)
         return latent
 
-    def synthesize(
-        self, latent: Float[Tensor, "b ..."], space: str, noise: Noise = "const"
-    ) -> Float[Tensor, "b c h w"]:
+    def forward(self, latent: Float[Tensor, "b ..."], space: str, noise: Noise) -> Float[Tensor, "b c h w"]:
         """Images in [−1, 1]; there is no noise to choose."""
-        if tuple(latent.shape[1:]) != self.shape(space):
-            raise ValueError(f"latent: shape {tuple(latent.shape[1:])} is not that of {space}, {self.shape(space)}")
         images = self.network(latent)
         if (self.low, self.high) == (-1, 1):
             return images

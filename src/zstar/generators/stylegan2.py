@@ -42,6 +42,8 @@ class StyleGAN2(AbstractGenerator):
         ValueError: A size or the checkpoint can't be used, or a conditional network got no label.
     """
 
+    batched_weights = True
+
     def __init__(
         self,
         resolution: int = 64,
@@ -173,11 +175,7 @@ class StyleGAN2(AbstractGenerator):
         """The styles of all layers → one flat vector per image."""
         return torch.cat([styles[name] for name in self.style_sizes], dim=1)
 
-    def synthesize(
-        self, latent: Float[Tensor, "b ..."], space: str, noise: Noise = "const"
-    ) -> Float[Tensor, "b c h w"]:
-        if tuple(latent.shape[1:]) != self.shape(space):
-            raise ValueError(f"latent: shape {tuple(latent.shape[1:])} is not that of {space}, {self.shape(space)}")
+    def forward(self, latent: Float[Tensor, "b ..."], space: str, noise: Noise) -> Float[Tensor, "b c h w"]:
         if isinstance(noise, str) and noise not in ("none", "const", "random"):
             raise ValueError(f"noise: '{noise}' is unknown; choose none, const, random or a dict of maps")
         if isinstance(noise, dict) and set(noise) != set(self.noise_shapes):

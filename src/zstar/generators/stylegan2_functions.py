@@ -14,14 +14,14 @@ SLOPE = 0.2  # of every leaky ReLU
 class Activate(torch.autograd.Function):
     """``leaky_relu(x · scale + bias + noise)``, computed in the memory of ``x``.
 
-    Shapes: x [b, c, h, w], whose values are lost; scale [b, c]; bias [c]; noise [b or 1, 1, h, w] or None.
+    Shapes: x [b, c, h, w], whose values are lost; scale [b, c]; bias [c] or [b, c]; noise [b or 1, 1, h, w] or None.
     """
 
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, scale: Tensor, bias: Tensor, noise: Tensor | None) -> Tensor:
-        shift = bias.view(1, -1, 1, 1)
+        shift = bias.view(-1, x.shape[1], 1, 1)
         if noise is not None and len(noise) == 1:
-            shift = (noise.permute(0, 2, 3, 1) + bias).permute(0, 3, 1, 2)  # in the memory order of x
+            shift = (noise.permute(0, 2, 3, 1) + shift.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)  # as x lies in memory
         torch.addcmul(shift, x, scale[:, :, None, None], out=x)
         if noise is not None and len(noise) > 1:
             x.add_(noise)
@@ -46,7 +46,7 @@ class Activate(torch.autograd.Function):
                 shifted = shifted + (noise.to(inner.dtype).flatten(2).expand(len(y), -1, -1) @ pixels)[:, 0]
             grad_scale = ((grad * y).sum(dim=(2, 3), dtype=scale.dtype) - shifted) / scale
         grad_noise = inner.sum(dim=1, keepdim=True).sum_to_size(noise.shape) if wants_noise else None
-        grad_bias = per_channel.sum(dim=0) if wants_bias else None
+        grad_bias = per_channel.sum_to_size(bias.shape) if wants_bias else None
         rescale = torch.mul if torch.is_grad_enabled() else torch.Tensor.mul_  # second derivatives need ``inner``
         return rescale(inner, scale[:, :, None, None]), grad_scale, grad_bias, grad_noise
 

@@ -3,9 +3,14 @@
 Names of parameters and buffers are those of the official networks, so that official weights load as they are.
 Style modulation scales the *input* of a convolution and demodulation its *output*; this equals scaling the weights for
 each image (Karras et al. 2020, https://arxiv.org/abs/1912.04958, eq. 1–3), and one plain convolution serves the batch.
+
+Every parameter may have a batch in front of its shape, ``[b, *shape]``: weights of each image's own, as
+``torch.func.functional_call`` puts them in.
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -38,8 +43,49 @@ class EqualLinear(nn.Module):
         self.activate = activate
 
     def forward(self, x: Float[Tensor, "b inputs"]) -> Float[Tensor, "b outputs"]:
-        y = F.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
+        y = linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
         return F.leaky_relu(y, SLOPE) * SQRT2 if self.activate else y
+
+
+def linear(
+    x: Float[Tensor, "b inputs"], weight: Float[Tensor, "*b outputs inputs"], bias: Tensor | None = None
+) -> Float[Tensor, "b outputs"]:
+    """A linear map, by the weights of all images or by those of each image."""
+    if weight.dim() == 2 and (bias is None or bias.dim() == 1):
+        return F.linear(x, weight, bias)
+    y = (weight @ x[..., None])[..., 0]
+    return y if bias is None else y + bias
+
+
+def convolve(x: Float[Tensor, "b i h w"], weight: Float[Tensor, "*b o i k k"]) -> Float[Tensor, "b o h w"]:
+    """A convolution that keeps the size, by the weights of all images or by those of each image."""
+    padding = weight.shape[-1] // 2
+    if weight.dim() == 4:
+        return F.conv2d(x, weight, padding=padding)
+    return own(partial(F.conv2d, padding=padding), x, weight)
+
+
+def own(
+    convolution: Callable[..., Tensor], x: Float[Tensor, "b i h w"], weights: Float[Tensor, "b m n k k"]
+) -> Float[Tensor, "b o h2 w2"]:
+    """A convolution of each image by its own weights, whose last four dimensions are as ``convolution`` takes them.
+
+    On a CPU, groups take up to one and a half times as long as an image after the other, and their gradients are wrong
+    (torch 2.15) where a batch of one lies in memory as channels_last.
+    """
+    return grouped(convolution, x, weights) if x.is_cuda else one_by_one(convolution, x, weights)
+
+
+def one_by_one(convolution: Callable[..., Tensor], x: Tensor, weights: Tensor) -> Tensor:
+    """A convolution after the other."""
+    return torch.cat([convolution(image, weight) for image, weight in zip(x.split(1), weights, strict=True)])
+
+
+def grouped(convolution: Callable[..., Tensor], x: Tensor, weights: Tensor) -> Tensor:
+    """One convolution of as many groups as there are images."""
+    rows = x.contiguous().view(1, -1, *x.shape[2:])
+    y = convolution(rows, weights.flatten(0, 1).contiguous(), groups=len(weights)).contiguous()
+    return y.view(len(weights), -1, *y.shape[2:])
 
 
 def upsample(x: Float[Tensor, "b c h w"], fir: Float[Tensor, "k k"]) -> Float[Tensor, "b c h2 w2"]:
@@ -51,16 +97,24 @@ def upsample(x: Float[Tensor, "b c h w"], fir: Float[Tensor, "k k"]) -> Float[Te
 
 
 def upsampling_convolution(
-    x: Float[Tensor, "b i h w"], weight: Float[Tensor, "o i 3 3"], fir: Float[Tensor, "k k"]
+    x: Float[Tensor, "b i h w"], weight: Float[Tensor, "*b o i 3 3"], fir: Float[Tensor, "k k"]
 ) -> Float[Tensor, "b o h2 w2"]:
     """A 3×3 convolution onto twice the size, smoothed by the FIR filter."""
-    y = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
+    if weight.dim() == 4:
+        y = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
+    else:
+        y = own(partial(F.conv_transpose2d, stride=2), x, weight.transpose(1, 2))
     return Smooth.apply(y, 4 * fir.flip(0, 1), (len(fir) - 2) // 2)
 
 
 def clamp(x: Tensor, limit: float | None) -> Tensor:
     """``x`` held within ±limit; unchanged where there is no limit."""
     return x if limit is None else x.clamp(-limit, limit)
+
+
+def per_image(value: Float[Tensor, "*b"]) -> Tensor:
+    """A number, or one of each image, in a shape that multiplies maps ``[b, c, h, w]``."""
+    return value.view(-1, 1, 1, 1) if value.dim() else value
 
 
 class StyledConv(nn.Module):
@@ -82,15 +136,15 @@ class StyledConv(nn.Module):
     def forward(
         self, x: Float[Tensor, "b i h w"], style: Float[Tensor, "b i"], noise: Tensor | None, gain: float = 1.0
     ) -> Float[Tensor, "b o h2 w2"]:
-        energy = self.weight.square().sum(dim=(2, 3))
-        demodulation = (F.linear(style.square(), energy) + 1e-8).rsqrt()
+        energy = self.weight.square().sum(dim=(-2, -1))
+        demodulation = (linear(style.square(), energy) + 1e-8).rsqrt()
         x = x * style[:, :, None, None]
         if self.up:
             x = upsampling_convolution(x, self.weight, self.resample_filter)
         else:
-            x = F.conv2d(x, self.weight, padding=1)
+            x = convolve(x, self.weight)
         gain = gain * SQRT2
-        noise = None if noise is None else noise * (self.noise_strength * gain)
+        noise = None if noise is None else noise * (per_image(self.noise_strength) * gain)
         x = Activate.apply(x, demodulation * gain, self.bias * gain, noise)
         return clamp(x, None if self.conv_clamp is None else self.conv_clamp * gain / SQRT2)
 
@@ -101,7 +155,7 @@ class StyledConv(nn.Module):
         strength = self.noise_strength
         wanted = strength.requires_grad or (isinstance(mode, Tensor) and mode.requires_grad)
         # Reading the strength would make a GPU wait, and there the addition costs nothing.
-        if not wanted and not strength.is_cuda and strength.item() == 0:
+        if not wanted and not strength.is_cuda and strength.dim() == 0 and strength.item() == 0:
             return None
         if isinstance(mode, Tensor):
             return mode
@@ -123,8 +177,8 @@ class ToRGB(nn.Module):
 
     def forward(self, x: Float[Tensor, "b i h w"], style: Float[Tensor, "b i"]) -> Float[Tensor, "b c h w"]:
         # So few outputs that a weight per image costs less than a scaled copy of the input.
-        weight = self.weight[None, :, :, 0, 0] * (style * self.weight_gain)[:, None, :]
-        return clamp(MixPixels.apply(x, weight) + self.bias[:, None, None], self.conv_clamp)
+        weight = self.weight[..., 0, 0] * (style * self.weight_gain)[:, None, :]
+        return clamp(MixPixels.apply(x, weight) + self.bias[..., None, None], self.conv_clamp)
 
 
 class SkipConv(nn.Module):
@@ -137,4 +191,4 @@ class SkipConv(nn.Module):
         self.register_buffer("resample_filter", fir.clone())
 
     def forward(self, x: Float[Tensor, "b i h w"], gain: float) -> Float[Tensor, "b o h2 w2"]:
-        return upsample(F.conv2d(x, self.weight * (self.weight_gain * gain)), self.resample_filter)
+        return upsample(convolve(x, self.weight * (self.weight_gain * gain)), self.resample_filter)

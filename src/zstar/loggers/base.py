@@ -8,7 +8,7 @@ from torch import Tensor
 
 from zstar.runs.record import Record
 
-Cell = str | int | float | bool | Tensor | None  # a tensor is a picture [c, h, w] in [−1, 1]
+Entry = str | int | float | bool | Tensor | None  # of a table; a tensor is a picture [c, h, w] in [−1, 1]
 
 
 class AbstractLogger(ABC):
@@ -31,8 +31,8 @@ class AbstractLogger(ABC):
         """Log one picture in [−1, 1], usually a grid of many (:func:`zstar.images.grid`)."""
 
     @abstractmethod
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
-        """Log a table with one row per image; a tensor ``[c, h, w]`` in [−1, 1] is a cell with a picture."""
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Entry]]) -> None:
+        """Log a table with one row per image; a tensor ``[c, h, w]`` in [−1, 1] is an entry with a picture."""
 
     @abstractmethod
     def summary(self, values: Mapping[str, float | int | str | None]) -> None:

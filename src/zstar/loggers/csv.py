@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.images import write_png
-from zstar.loggers.base import AbstractLogger, Cell
+from zstar.loggers.base import AbstractLogger, Entry
 from zstar.runs.folder import safe_name, write_json
 from zstar.runs.record import Record
 
@@ -42,19 +42,19 @@ class CSV(AbstractLogger):
         """Write a PNG."""
         write_png(self._open / "images" / f"{safe_name(name)}-{step:07d}.png", grid)
 
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
-        """Write a CSV whose cells with pictures hold the path of a PNG beside it."""
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Entry]]) -> None:
+        """Write a CSV whose entries with pictures hold the path of a PNG beside it."""
         folder = self._open
         with (folder / f"{safe_name(name)}.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(columns)
             for index, row in enumerate(rows):
-                cells = list(row)
-                for column, cell in enumerate(row):
-                    if isinstance(cell, Tensor):
-                        cells[column] = f"{safe_name(name)}/{index:05d}-{safe_name(columns[column])}.png"
-                        write_png(folder / cells[column], cell)
-                writer.writerow(cells)
+                entries = list(row)
+                for column, entry in enumerate(row):
+                    if isinstance(entry, Tensor):
+                        entries[column] = f"{safe_name(name)}/{index:05d}-{safe_name(columns[column])}.png"
+                        write_png(folder / entries[column], entry)
+                writer.writerow(entries)
 
     def summary(self, values: Mapping[str, float | int | str | None]) -> None:
         """Write ``summary.json``."""

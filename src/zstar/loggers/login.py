@@ -3,10 +3,8 @@
 import netrc
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
-
-import wandb
 
 Mode = Literal["auto", "online", "offline", "disabled"]
 
@@ -15,6 +13,8 @@ PUBLIC = ("api.wandb.ai", "api.forge.coreweave.com")  # two names of W&B's own s
 
 def choose_mode(mode: Mode) -> tuple[Literal["online", "offline", "disabled"], bool]:
     """The mode to run in, and whether it was chosen explicitly."""
+    import wandb
+
     settings = wandb.setup().settings
     own = os.environ.get("WANDB_MODE") or (settings.mode if settings.mode != "online" else "auto")
     chosen = {"dryrun": "offline", "run": "online"}.get(own, own) if mode == "auto" else mode
@@ -27,8 +27,9 @@ def choose_mode(mode: Mode) -> tuple[Literal["online", "offline", "disabled"], b
     return chosen, True
 
 
-def logged_in(settings: wandb.Settings) -> bool:
-    """Whether W&B would find credentials by itself: a key or token in environment or settings, or a netrc entry."""
+def logged_in(settings: Any) -> bool:
+    """Whether W&B would find credentials by itself: a key or token in environment or ``wandb.Settings``, or a netrc
+    entry."""
     names = ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")
     if settings.api_key or settings.identity_token_file or any(os.environ.get(name) for name in names):
         return True

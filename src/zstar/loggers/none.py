@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from zstar.loggers.base import AbstractLogger, Cell
+from zstar.loggers.base import AbstractLogger, Entry
 from zstar.runs.record import Record
 
 
@@ -21,7 +21,7 @@ class NoLogger(AbstractLogger):
     def images(self, name: str, grid: Float[Tensor, "c h w"], step: int) -> None:
         """Nothing."""
 
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Entry]]) -> None:
         """Nothing."""
 
     def summary(self, values: Mapping[str, float | int | str | None]) -> None:

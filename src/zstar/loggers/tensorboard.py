@@ -8,16 +8,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.images import to_uint8
-from zstar.loggers.base import AbstractLogger, Cell
+from zstar.loggers.base import AbstractLogger, Entry
 from zstar.runs.record import Record
 
 
 class TensorBoard(AbstractLogger):
     """Writes ``<run>/tensorboard``; look at it with ``tensorboard --logdir <run>``.
 
-    TensorBoard has no tables: a table becomes a text, and the pictures in its cells become images of their own, one
-    after the other under the slider. Needs the extra ``zstar[tensorboard]``. It uses torch's writer, as Lightning's
-    logger does, whose import takes seconds that a projection does not have.
+    TensorBoard has no tables: a table becomes a text, and the pictures in it become images of their own, one after the
+    other under the slider. Needs the extra ``zstar[tensorboard]``. It uses torch's writer, as Lightning's logger does,
+    whose import takes seconds that a projection does not have.
     """
 
     def __init__(self) -> None:
@@ -44,11 +44,11 @@ class TensorBoard(AbstractLogger):
         """Add a picture."""
         self._open.add_image(name, to_uint8(grid[None])[0].cpu(), step, dataformats="HWC")
 
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
-        """Add a text with the table, and the pictures of its cells."""
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Entry]]) -> None:
+        """Add a text with the table, and its pictures."""
         plain = [i for i in range(len(columns)) if not any(isinstance(row[i], Tensor) for row in rows)]
         lines = [[columns[i] for i in plain], ["---"] * len(plain), *([row[i] for i in plain] for row in rows)]
-        text = "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+        text = "\n".join("| " + " | ".join(str(entry).replace("|", "\\|") for entry in line) + " |" for line in lines)
         self._open.add_text(name, text)
         for column in set(range(len(columns))) - set(plain):
             for index, row in enumerate(rows):

@@ -6,12 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import wandb
 from jaxtyping import Float
 from torch import Tensor
 
 from zstar.images import to_uint8
-from zstar.loggers.base import AbstractLogger, Cell
+from zstar.loggers.base import AbstractLogger, Entry
 from zstar.loggers.login import Mode, choose_mode
 from zstar.runs.record import Record
 
@@ -35,10 +34,12 @@ class WandB(AbstractLogger):
         self.project = project or os.environ.get("WANDB_PROJECT") or "zstar"
         self.entity = entity
         self.mode = mode
-        self.run: wandb.Run | None = None
+        self.run: Any = None  # a ``wandb.Run`` between start and finish; the library comes with the first of them
 
     def start(self, record: Record) -> None:
         """Open a run. If W&B does not answer in half a minute, the run is recorded offline and a line says so."""
+        import wandb
+
         mode, explicit = choose_mode(self.mode)
         folder = record.folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -67,11 +68,13 @@ class WandB(AbstractLogger):
         """Add a picture."""
         self._running.log({"step": step, name: picture(grid)})
 
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Entry]]) -> None:
         """Add a ``wandb.Table``."""
-        cells = [[picture(cell) if isinstance(cell, Tensor) else cell for cell in row] for row in rows]
+        import wandb
+
+        entries = [[picture(one) if isinstance(one, Tensor) else one for one in row] for row in rows]
         with _staging(Path(self._running.settings.root_dir) / "wandb"):
-            self._running.log({name: wandb.Table(columns=list(columns), data=cells)})
+            self._running.log({name: wandb.Table(columns=list(columns), data=entries)})
 
     def summary(self, values: Mapping[str, float | int | str | None]) -> None:
         """Set the run's summary values."""
@@ -84,18 +87,22 @@ class WandB(AbstractLogger):
             self.run = None
 
     @property
-    def _running(self) -> wandb.Run:
+    def _running(self) -> Any:
         if self.run is None:
             raise RuntimeError("WandB: nothing can be logged before start() and after finish()")
         return self.run
 
 
-def picture(image: Float[Tensor, "c h w"]) -> wandb.Image:
-    """An image in [−1, 1] for W&B."""
+def picture(image: Float[Tensor, "c h w"]) -> Any:
+    """A ``wandb.Image`` of an image in [−1, 1]."""
+    import wandb
+
     return wandb.Image(to_uint8(image[None])[0].cpu().numpy())
 
 
-def _open(mode: str, folder: Path, common: Mapping[str, Any]) -> wandb.Run:
+def _open(mode: str, folder: Path, common: Mapping[str, Any]) -> Any:
+    import wandb
+
     quiet = {"console": "off", "quiet": True, "show_info": False, "silent": mode == "offline", "symlink": False}
     still = {"init_timeout": 30, "x_disable_stats": mode != "online"}
     memory = folder / "wandb" / "run-id.txt"  # of the online run, so that a killed job goes on with it

@@ -1,11 +1,13 @@
 """The protocol of losses L(image, target): one value per image."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from zstar.config.check import COMPANIONS
 from zstar.config.constraints import Within
 
 
@@ -14,14 +16,17 @@ class AbstractLoss(nn.Module, ABC):
 
     Arguments:
         weight: λ, the factor of this loss in the objective.
+        target: Name of the target that G(v) is compared with: ``image``, or another one that the data have.
+        mask: Name of the target that weighs the pixels, from 0 (does not count) to 1; ``mask`` counts where the data
+            have it, and ``None`` weighs all pixels alike.
     """
 
-    def __init__(self, weight: float = 1.0) -> None:
+    def __init__(self, weight: float = 1.0, target: str = "image", mask: str | None = "mask") -> None:
         super().__init__()
         if weight not in Within(0):
             name = type(self).__name__
             raise ValueError(f"loss.*.weight: {weight} can't weigh {name}; set it to a finite number, 0 or more")
-        self.weight = weight
+        self.weight, self.target, self.mask = weight, target, mask
 
     def train(self, mode: bool = True) -> "AbstractLoss":
         """Losses are measuring instruments: whatever ``mode`` says, their networks stay in ``eval()``."""
@@ -29,7 +34,7 @@ class AbstractLoss(nn.Module, ABC):
 
     @abstractmethod
     def features(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:
-        """What is compared: a list of tensors whose first dimension is the batch (for a pixel loss, the image)."""
+        """The tensors that are compared, each with the batch as its first dimension (for a pixel loss, the image)."""
 
     @abstractmethod
     def compare(
@@ -45,6 +50,39 @@ class AbstractLoss(nn.Module, ABC):
     ) -> Float[Tensor, " b"]:
         """Distance per image between ``image`` and ``target``, unweighted by λ."""
         return self.compare(self.features(image), self.features(target), weights)
+
+    def weights(self, targets: Mapping[str, Tensor]) -> Float[Tensor, "b 1 h w"] | None:
+        """The map among some named targets that weighs the pixels of this loss; ``None`` where there is none."""
+        return None if self.mask is None else targets.get(self.mask)
+
+
+def require_targets(
+    losses: Mapping[str, AbstractLoss], names: Collection[str], maps: Collection[str], source: str = "the data have"
+) -> None:
+    """Refuse losses that look at targets which there are not.
+
+    Arguments:
+        losses: Name → L.
+        names: The targets that there are.
+        maps: Those among them that can weigh pixels.
+        source: Who has them, as the beginning of the sentence.
+
+    Raises:
+        ValueError: One sentence with the key, for the first of them.
+    """
+    for name, loss in losses.items():
+        if loss.target not in names:
+            raise ValueError(_lack(f"loss.{name}.target", loss.target, names, source))
+        if loss.mask in (None, "mask", *maps):
+            continue
+        if loss.mask in names:
+            raise ValueError(f"loss.{name}.mask: '{loss.mask}' is a picture and no map; choose mask, or null for none")
+        raise ValueError(_lack(f"loss.{name}.mask", loss.mask, {*maps, "null"}, source))
+
+
+def _lack(key: str, name: str, names: Collection[str], source: str) -> str:
+    give = f"give data.{name}=<file or folder>, or " if name in COMPANIONS and "data" in source else ""
+    return f"{key}: {source} no '{name}'; {give}choose one of {', '.join(sorted(names))}"
 
 
 def spatial_mean(

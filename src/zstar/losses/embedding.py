@@ -19,7 +19,7 @@ class Embedding(AbstractLoss):
     https://arxiv.org/abs/2102.02766). The choice where *who or what* is shown must survive; it knows nothing of where
     things are, so put a pixel or perceptual loss beside it. What R was trained for should not also judge the result.
 
-    A vector has no places: a spatial weight map can't be honoured here and is refused, not ignored.
+    A vector has no places: a mask can't be followed here and is refused, not ignored; ``mask=null`` compares the whole.
 
     Arguments:
         network: R, a module that takes images ``[b, 3, h, w]`` in [−1, 1] and returns ``[b, d]``. It is frozen here.
@@ -28,6 +28,7 @@ class Embedding(AbstractLoss):
         crop: Top, bottom, left and right edge of the part that R sees, as fractions of the height and the width; the
             whole image if not given. Networks for faces were trained on tightly cut, aligned faces.
         weight: λ, the factor of this loss in the objective.
+        target, mask: As for :class:`zstar.losses.base.AbstractLoss`.
     """
 
     def __init__(
@@ -36,8 +37,10 @@ class Embedding(AbstractLoss):
         size: Sequence[int] | None = None,
         crop: Sequence[float] | None = None,
         weight: float = 1.0,
+        target: str = "image",
+        mask: str | None = "mask",
     ) -> None:
-        super().__init__(weight)
+        super().__init__(weight, target, mask)
         self.network = network.eval().requires_grad_(False)
         self.size = None if size is None else list(size)
         self.crop = None if crop is None else list(crop)
@@ -71,8 +74,8 @@ class Embedding(AbstractLoss):
     ) -> Float[Tensor, " b"]:
         if weights is not None:
             raise ValueError(
-                f"loss: an embedding by {type(self.network).__name__} is of a whole image and can't follow a weight "
-                "map; remove this loss, or set data.weights=null"
+                f"loss: an embedding by {type(self.network).__name__} is of a whole image and can't follow a mask; "
+                "remove this loss, or give it mask=null"
             )
         # ‖a − b‖²/2 is 1 − ⟨a, b⟩ for unit vectors, and does not lose its digits near 0.
         vectors, goal = torch.broadcast_tensors(features[0], target[0])

@@ -4,9 +4,7 @@ from pathlib import Path
 from typing import Literal
 from warnings import catch_warnings, simplefilter
 
-import lpips
 import torch
-import torchvision
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,10 +12,10 @@ from torch.nn import functional as F
 from zstar.losses.base import AbstractLoss, spatial_mean
 from zstar.losses.networks import as_rgb, at_least, fill, read_state, unit_length
 
-BACKBONES = {
-    "alex": torchvision.models.AlexNet_Weights.IMAGENET1K_V1.url,
-    "vgg": torchvision.models.VGG16_Weights.IMAGENET1K_V1.url,
-    "squeeze": torchvision.models.SqueezeNet1_1_Weights.IMAGENET1K_V1.url,
+BACKBONES = {  # those of torchvision's ``IMAGENET1K_V1``, which takes seconds to import and is needed with weights only
+    "alex": "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+    "vgg": "https://download.pytorch.org/models/vgg16-397923af.pth",
+    "squeeze": "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth",
 }
 
 
@@ -38,6 +36,7 @@ class LPIPS(AbstractLoss):
         weight: λ, the factor of this loss in the objective.
         pnet_rand: Use a random backbone (the same one every time) instead of trained weights. Such a distance is *not*
             LPIPS; it lets everything around it run where the weights can't be had.
+        target, mask: As for :class:`zstar.losses.base.AbstractLoss`.
     """
 
     def __init__(
@@ -46,8 +45,10 @@ class LPIPS(AbstractLoss):
         backbone: str | None = None,
         weight: float = 1.0,
         pnet_rand: bool = False,
+        target: str = "image",
+        mask: str | None = "mask",
     ) -> None:
-        super().__init__(weight)
+        super().__init__(weight, target, mask)
         if net not in BACKBONES:
             raise ValueError(f"loss.lpips.net: there is no net '{net}'; choose one of {', '.join(BACKBONES)}")
         if pnet_rand and backbone is not None:
@@ -74,6 +75,8 @@ class LPIPS(AbstractLoss):
 
 def _package(net: str) -> nn.Module:
     """The package's model: calibrated heads on a random backbone; the caller's random numbers stay as they are."""
+    import lpips  # brings torchvision
+
     with torch.random.fork_rng(devices=[]), catch_warnings():
         simplefilter("ignore")  # the package calls torchvision in an old way
         torch.manual_seed(0)

@@ -1,9 +1,8 @@
-"""Features that were learned without labels."""
+"""Features learned without labels."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchvision.models import resnet50
 
 from zstar.losses.networks import fill, read_state
 
@@ -25,6 +24,8 @@ class MoCoResNet50(nn.Module):
 
     def __init__(self, checkpoint: str | None = None, key: str = "loss.moco.network.checkpoint") -> None:
         super().__init__()
+        from torchvision.models import resnet50  # takes seconds to import
+
         wanted = "a checkpoint of MoCo v2 for ResNet-50, with names 'module.encoder_q.*'"
         state = read_state(checkpoint, key, wanted)
         names = [name for name in state if name.startswith(PREFIX) and not name.startswith(f"{PREFIX}fc.")]

@@ -30,6 +30,7 @@ class MSSSIM(AbstractLoss):
 
     Arguments:
         weight: λ, the factor of this loss in the objective.
+        target, mask: As for :class:`zstar.losses.base.AbstractLoss`.
     """
 
     def features(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:

@@ -23,7 +23,7 @@ def as_rgb(image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 3 h w"]:
 
 
 def at_least(image: Float[Tensor, "b c h w"], side: int = SMALLEST) -> Float[Tensor, "b c hh ww"]:
-    """Images whose shorter side is below ``side`` pixels are enlarged (bilinear) until it is that; others pass."""
+    """Enlarge images (bilinear) until their shorter side has ``side`` pixels; larger ones pass."""
     short = min(image.shape[-2:])
     if short >= side:
         return image

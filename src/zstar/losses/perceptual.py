@@ -25,12 +25,18 @@ class Perceptual(AbstractLoss):
         layers: Which maps: positions in that list, or names of the network's submodules whose outputs are read; all
             maps of the list if not given.
         weight: λ, the factor of this loss in the objective.
+        target, mask: As for :class:`zstar.losses.base.AbstractLoss`.
     """
 
     def __init__(
-        self, network: nn.Module, layers: Sequence[int] | Sequence[str] | None = None, weight: float = 1.0
+        self,
+        network: nn.Module,
+        layers: Sequence[int] | Sequence[str] | None = None,
+        weight: float = 1.0,
+        target: str = "image",
+        mask: str | None = "mask",
     ) -> None:
-        super().__init__(weight)
+        super().__init__(weight, target, mask)
         self.network = network.eval().requires_grad_(False)
         self.layers = None if layers is None else list(layers)
         if self.layers is not None and not self.layers:

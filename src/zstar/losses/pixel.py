@@ -24,12 +24,18 @@ class Pixel(AbstractLoss):
         weight: λ, the factor of this loss in the objective.
         delta: Where ``huber`` turns from squared to absolute, in units of [−1, 1]; 0.1 if not given. The other kinds
             have no such point, and giving it to them is an error.
+        target, mask: As for :class:`zstar.losses.base.AbstractLoss`.
     """
 
     def __init__(
-        self, kind: Literal["l1", "l2", "huber"] = "l2", weight: float = 1.0, delta: float | None = None
+        self,
+        kind: Literal["l1", "l2", "huber"] = "l2",
+        weight: float = 1.0,
+        delta: float | None = None,
+        target: str = "image",
+        mask: str | None = "mask",
     ) -> None:
-        super().__init__(weight)
+        super().__init__(weight, target, mask)
         if kind not in DISTANCES:
             raise ValueError(f"loss.pixel.kind: there is no kind '{kind}'; choose one of {', '.join(DISTANCES)}")
         if delta is not None and kind != "huber":

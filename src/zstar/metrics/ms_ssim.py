@@ -2,7 +2,6 @@
 
 from jaxtyping import Float
 from torch import Tensor
-from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 from zstar.images import to_unit
 from zstar.metrics.base import AbstractMetric
@@ -25,5 +24,7 @@ class MSSSIM(AbstractMetric):
     def __call__(self, image: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"] | None:
         if min(image.shape[-2:]) < SMALLEST:
             return None
+        from torchmetrics.functional.image import multiscale_structural_similarity_index_measure  # takes seconds
+
         shown, wanted = to_unit(image).clamp(0, 1), to_unit(target).clamp(0, 1)
         return multiscale_structural_similarity_index_measure(shown, wanted, data_range=1.0, reduction="none")

@@ -2,7 +2,6 @@
 
 from jaxtyping import Float
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from zstar.images import to_unit
 from zstar.metrics.base import AbstractMetric
@@ -23,6 +22,8 @@ class SSIM(AbstractMetric):
     def __call__(self, image: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"] | None:
         if min(image.shape[-2:]) < WINDOW:
             return None
+        from torchmetrics.functional.image import structural_similarity_index_measure  # takes seconds to import
+
         shown, wanted = to_unit(image).clamp(0, 1), to_unit(target).clamp(0, 1)
         _, local = structural_similarity_index_measure(
             shown, wanted, data_range=1.0, reduction="none", return_full_image=True

@@ -1,6 +1,6 @@
 """Adam with the published ramps of the step size."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,11 +14,12 @@ from zstar.optimizers.schedule import ramp
 
 @dataclass
 class Moments:
-    """Steps taken, and running means of the gradient and of its square for each variable."""
+    """Steps taken, and for each variable its step size and the running means of the gradient and of its square."""
 
     steps: int
-    first: list[Tensor]
-    second: list[Tensor]
+    rates: dict[str, float]
+    first: dict[str, Tensor]
+    second: dict[str, Tensor]
 
 
 class Adam(AbstractOptimizer):
@@ -53,20 +54,24 @@ class Adam(AbstractOptimizer):
         self.ramp_up = ramp_up
         self.ramp_down = ramp_down
 
-    def start(self, variables: list[Tensor]) -> Moments:
+    def start(self, variables: Mapping[str, Tensor], rates: Mapping[str, float]) -> Moments:
         """No step taken, moments at zero."""
-        return Moments(0, [torch.zeros_like(v) for v in variables], [torch.zeros_like(v) for v in variables])
+        sizes = {name: rates.get(name, self.lr) for name in variables}
+        first, second = ({name: torch.zeros_like(v) for name, v in variables.items()} for _ in range(2))
+        return Moments(0, sizes, first, second)
 
     def step(
-        self, variables: list[Tensor], state: Moments, objective: Objective, fraction: float
+        self, variables: dict[str, Tensor], state: Moments, objective: Objective, fraction: float
     ) -> tuple[Float[Tensor, " b"], Int[Tensor, " b"]]:
         """One evaluation, one update."""
         values, gradients = value_and_gradient(objective, variables)
         state.steps += 1
         beta1, beta2 = self.betas
-        size = self.lr * ramp(fraction, self.ramp_up, self.ramp_down) / (1 - beta1**state.steps)
+        share = ramp(fraction, self.ramp_up, self.ramp_down)
         correction = (1 - beta2**state.steps) ** 0.5
-        for variable, gradient, first, second in zip(variables, gradients, state.first, state.second, strict=True):
+        for name, variable in variables.items():
+            gradient, first, second = gradients[name], state.first[name], state.second[name]
+            size = state.rates[name] * share / (1 - beta1**state.steps)
             first.lerp_(gradient, 1 - beta1)
             second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
             variable.addcdiv_(first, second.sqrt().div_(correction).add_(1e-8), value=-size)

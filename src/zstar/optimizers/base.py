@@ -1,23 +1,23 @@
 """The protocol of optimizers: one step of v ← v − …, for each image of a batch by itself."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-Objective = Callable[[list[Tensor]], Tensor]
+Objective = Callable[[dict[str, Tensor]], Tensor]
 
 
 class AbstractOptimizer(ABC):
-    """Minimises one value per image over variables whose first dimension is the batch.
+    """Minimises one value per image over named variables whose first dimension is the batch.
 
     Nothing may couple the images: a batch of 8 follows the trajectories of 8 runs of 1.
 
     Attributes:
-        lr: Step size; its meaning belongs to the optimizer.
+        lr: Step size of variables that have none of their own; its meaning belongs to the optimizer.
         stochastic: Whether the objective may change from step to step, as it does under exploration noise.
     """
 
@@ -25,12 +25,12 @@ class AbstractOptimizer(ABC):
     stochastic: bool
 
     @abstractmethod
-    def start(self, variables: list[Tensor]) -> Any:
-        """Fresh state for variables ``[b, ...]``."""
+    def start(self, variables: Mapping[str, Tensor], rates: Mapping[str, float]) -> Any:
+        """Fresh state for variables ``[b, ...]``; ``rates`` are step sizes of their own, for some of them."""
 
     @abstractmethod
     def step(
-        self, variables: list[Tensor], state: Any, objective: Objective, fraction: float
+        self, variables: dict[str, Tensor], state: Any, objective: Objective, fraction: float
     ) -> tuple[Float[Tensor, " b"], Int[Tensor, " b"]]:
         """Change ``variables`` in place by one step.
 
@@ -46,13 +46,13 @@ class AbstractOptimizer(ABC):
         """
 
 
-def value_and_gradient(objective: Objective, variables: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+def value_and_gradient(objective: Objective, variables: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
     """Values ``[b]`` at ``variables``, and the gradient of each image's value to its own part of each variable.
 
     The sum over the batch is what is differentiated, so that no image's gradient depends on how many others there are.
     """
-    leaves = [variable.detach().requires_grad_() for variable in variables]
+    leaves = {name: value.detach().requires_grad_() for name, value in variables.items()}
     with torch.enable_grad():
         values = objective(leaves)
-        gradients = torch.autograd.grad(values.sum(), leaves, materialize_grads=True)
-    return values.detach(), list(gradients)
+        gradients = torch.autograd.grad(values.sum(), list(leaves.values()), materialize_grads=True)
+    return values.detach(), dict(zip(leaves, gradients, strict=True))

@@ -1,5 +1,6 @@
 """Limited-memory BFGS with a history and a line search for each image."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +15,7 @@ ARMIJO = 1e-4
 
 @dataclass
 class LBFGSState:
-    """Where each image stands; all that ``n`` variables of an image hold is one row.
+    """Where each image stands; all that the variables of an image hold, ``n`` numbers, is one row.
 
     Attributes:
         point, value, gradient: The best point so far ``[b, n]``, its value ``[b]`` and its gradient ``[b, n]``.
@@ -24,6 +25,7 @@ class LBFGSState:
         moves, turns: Past differences of points and of gradients, rings ``[history, b, n]``.
         inverse: 1 / ⟨move, turn⟩ of each, zero where a place in the ring is empty, ``[history, b]``.
         head: The next place in each image's ring, ``[b]``.
+        units: Length of each of the ``n`` coordinates, where variables have step sizes of their own.
     """
 
     point: Tensor
@@ -36,6 +38,7 @@ class LBFGSState:
     turns: Tensor
     inverse: Tensor
     head: Tensor
+    units: Tensor | None
 
 
 class LBFGS(AbstractOptimizer):
@@ -58,7 +61,8 @@ class LBFGS(AbstractOptimizer):
 
     Arguments:
         lr: Length of the first trial of each line search, as a share of the quasi-Newton step; for the first direction,
-            which has no natural length, the distance.
+            which has no natural length, the distance. A variable with a step size of its own is measured in units of
+            that size over ``lr``.
         history: Number of past steps that the curvature is estimated from.
         max_line_search: Refused points in a row after which an image forgets its history and follows its gradient, and
             after as many again gives up.
@@ -73,23 +77,29 @@ class LBFGS(AbstractOptimizer):
         self.history = history
         self.max_line_search = max_line_search
 
-    def start(self, variables: list[Tensor]) -> LBFGSState:
+    def start(self, variables: Mapping[str, Tensor], rates: Mapping[str, float]) -> LBFGSState:
         """Nothing known: the first step takes the variables as they are."""
-        point = _rows(variables)
+        units = None
+        if rates:
+            lengths = (torch.full_like(v[0], rates.get(name, self.lr) / self.lr) for name, v in variables.items())
+            units = torch.cat([length.flatten() for length in lengths])
+        point = _rows(variables) if units is None else _rows(variables) / units
         zero, ring = point.new_zeros(len(point)), point.new_zeros(self.history, *point.shape)
         return LBFGSState(
             point, zero + torch.inf, torch.zeros_like(point), torch.zeros_like(point),
             refused=zero.long(), boost=zero + 1, moves=ring, turns=ring.clone(), inverse=ring[..., 0].clone(),
-            head=zero.long(),
+            head=zero.long(), units=units,
         )  # fmt: skip
 
     def step(
-        self, variables: list[Tensor], state: LBFGSState, objective: Objective, fraction: float
+        self, variables: dict[str, Tensor], state: LBFGSState, objective: Objective, fraction: float
     ) -> tuple[Float[Tensor, " b"], Int[Tensor, " b"]]:
         """One evaluation of each image: take or refuse its point on trial, and put the next one on trial."""
         values, gradients = value_and_gradient(objective, variables)
         # The point may differ from the one that was put on trial: a space constrains its latents after each step.
         point, gradient = _rows(variables), _rows(gradients)
+        if state.units is not None:
+            point, gradient = point / state.units, gradient * state.units
         move, turn = point - state.point, gradient - state.gradient
         slope = _dot(state.gradient, move)
         fine = values.isfinite() & gradient.isfinite().all(dim=1)
@@ -110,7 +120,8 @@ class LBFGS(AbstractOptimizer):
         onward = self._direction(state) * (self.lr * state.boost)[:, None]
         state.offset = _pick(taken | stuck, onward, state.offset * shorter[:, None])
         state.offset = _pick(hopeless, torch.zeros_like(onward), state.offset)
-        _spread(state.point + state.offset, variables)
+        trial = state.point + state.offset
+        _spread(trial if state.units is None else trial * state.units, variables)
         return values, torch.ones_like(values, dtype=torch.long)
 
     def _remember(self, state: LBFGSState, move: Tensor, turn: Tensor, taken: Tensor) -> Tensor:
@@ -142,13 +153,13 @@ class LBFGS(AbstractOptimizer):
         return -row
 
 
-def _rows(variables: list[Tensor]) -> Tensor:
-    return torch.cat([variable.detach().flatten(1) for variable in variables], dim=1).clone()
+def _rows(variables: Mapping[str, Tensor]) -> Tensor:
+    return torch.cat([variable.detach().reshape(len(variable), -1) for variable in variables.values()], dim=1).clone()
 
 
-def _spread(rows: Tensor, variables: list[Tensor]) -> None:
-    parts = rows.split([variable[0].numel() for variable in variables], dim=1)
-    for variable, part in zip(variables, parts, strict=True):
+def _spread(rows: Tensor, variables: Mapping[str, Tensor]) -> None:
+    parts = rows.split([variable[0].numel() for variable in variables.values()], dim=1)
+    for variable, part in zip(variables.values(), parts, strict=True):
         variable.copy_(part.view_as(variable))
 
 

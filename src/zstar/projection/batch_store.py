@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +13,11 @@ from torch import Tensor
 
 from zstar.checkpoints.io import read_card, save_weights
 from zstar.inversion import Inversion
+from zstar.projection.labels import Labels
 from zstar.runs.folder import write_atomic, write_json
 from zstar.runs.results import RESULTS_SCHEMA, START, failure_rows
 
 HISTORY_POINTS = 100
-
-
-@dataclass(frozen=True)
-class Labels:
-    """The columns that are the same for every row of a run."""
-
-    protocol_hash: str
-    method: str
-    space: str
-    seed: int
 
 
 class Parts:

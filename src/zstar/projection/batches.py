@@ -4,6 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
+from zstar.config.check import COMPANIONS
 from zstar.data.base import Batch
 from zstar.images import write_png
 from zstar.objective import Targets
@@ -63,17 +64,21 @@ def project_batch(job: Job, index: int, batch: Batch, parts: Parts, folder: Path
     if not batch.ids:
         parts.write(index, None, pl.DataFrame(schema=RESULTS_SCHEMA), batch.failed)
         return
-    weights = batch.extras.get("weights")
-    targets = Targets(batch.images.to(job.device), batch.ids, None if weights is None else weights.to(job.device))
-    job.generator.require_size(targets.images)
-    inversion, start = project_with_start(job.problem, job.projectors, targets, [display.callback])
+    named = {"image": batch.images} | {name: batch.extras[name] for name in COMPANIONS if name in batch.extras}
+    pipeline, (metrics, _) = job.pipeline, job.pipeline.measures
+    targets = Targets({name: value.to(pipeline.device) for name, value in named.items()}, batch.ids)
+    pipeline.generator.require_size(targets.images)
+    inversion, start = project_with_start(pipeline.problem, pipeline.projectors, targets, [display.callback])
     pictures = {"targets": targets.images, "reconstructions": inversion.image}
-    values = measure(job.metrics, inversion.image, targets.images)
-    values |= measure_edits(job.editability, job.directions, job.generator, inversion)
+    if pipeline.problem.operators:
+        pictures["observed"] = pipeline.problem.observe(targets).images
+    values = measure(metrics, inversion.image, targets.images)
+    if pipeline.editability:
+        values |= measure_edits(pipeline.editability, pipeline.directions, pipeline.generator, inversion)
     rows = [long_rows(job.labels, inversion, values)]
     if start is not None:
         pictures["starts"] = start.image
-        rows.append(start_rows(job.labels, start, measure(job.metrics, start.image, targets.images)))
+        rows.append(start_rows(job.labels, start, measure(metrics, start.image, targets.images)))
     failed = dict(batch.failed)
     for name, status in zip(inversion.ids, inversion.status, strict=True):
         if status == "diverged":

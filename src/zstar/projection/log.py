@@ -61,7 +61,7 @@ def log_result(
 
 def kinds_of_pictures(folder: Path) -> list[str]:
     """The folders of a run that hold a picture of each image, in the order in which they are shown."""
-    return [kind for kind in ("targets", "starts", "reconstructions") if (folder / kind).is_dir()]
+    return [kind for kind in ("targets", "observed", "starts", "reconstructions") if (folder / kind).is_dir()]
 
 
 def pictures(folder: Path, kinds: list[str], name: str, size: tuple[int, int]) -> list[Tensor]:

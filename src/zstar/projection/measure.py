@@ -12,6 +12,7 @@ from zstar.data.reading import read_image
 from zstar.directions.base import AbstractDirection
 from zstar.editability.base import AbstractEditability, Traversal
 from zstar.generators.base import AbstractGenerator
+from zstar.generators.variables import KINDS
 from zstar.inversion import Inversion
 from zstar.metrics.base import AbstractMetric, AbstractSetMetric
 from zstar.metrics.distribution import Estimate
@@ -48,11 +49,10 @@ def measure_edits(
     mean something else for each direction, and so are single attributes and numbers of all images together.
     """
     found: dict[str, list[Tensor]] = {}
-    noise = inversion.noise or inversion.noise_mode
     for name, direction in directions.items():
         ends = [direction.label.low, 0.0, direction.label.high]
         alphas = torch.tensor(ends, device=inversion.latent.device)
-        traversal = Traversal(name, direction, generator, inversion.latent, inversion.space, alphas, noise)
+        traversal = Traversal(name, direction, generator, inversion.v, inversion.space, alphas, inversion.noise_mode)
         for one in editability.values():
             for title, values in one(traversal).items():
                 kind, _, value = title.partition("/")
@@ -90,10 +90,9 @@ def write_features(
 
 
 def bytes_per_image(path: Path, images: int) -> float | None:
-    """What has to be kept of an image to get it again, with the generator at hand: its latent, and its noise maps where
-    they were optimised."""
+    """Bytes that have to be kept of an image to get it again with the generator at hand: those of its v."""
     if not images:
         return None
     with safe_open(path, "pt") as file:
-        kept = [name for name in file.keys() if name == "latent" or name.startswith("noise/")]  # noqa: SIM118
+        kept = [name for name in file.keys() if name == "latent" or name.startswith(KINDS)]  # noqa: SIM118
         return sum(tensor.numel() * tensor.element_size() for tensor in map(file.get_tensor, kept)) / images

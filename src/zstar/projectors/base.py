@@ -1,7 +1,7 @@
 """The protocol of projectors: (images, Inversion | None) → a better Inversion."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from zstar.inversion import Callback, Inversion, choose, conclude
-from zstar.objective import Objective, Problem, Targets
+from zstar.callbacks import BestSoFar
+from zstar.generators.variables import Variables, choose, choose_all
+from zstar.inversion import Callback, Inversion, clock, conclude, minimize
+from zstar.objective import Group, Objective, Problem, Targets
 
 
 class AbstractProjector(ABC):
@@ -59,12 +61,31 @@ class AbstractProjector(ABC):
     ) -> Inversion:
         """Project the objective's targets, starting from the inversion found so far if there is one."""
 
-    def candidate(
-        self, objective: Objective, latent: Tensor, noise: dict[str, Tensor], spent: int, began: float
+    def candidate(self, objective: Objective, v: Variables, spent: int, began: float) -> Inversion:
+        """Evaluate a v that was found without the loop; ``spent`` evaluations went into each image."""
+        evaluations = torch.full((len(v["latent"]),), spent, device=v["latent"].device)
+        return conclude(objective, v, [], evaluations, ["done"] * len(evaluations), began)
+
+    def descend(
+        self,
+        objective: Objective,
+        v: Variables,
+        groups: Sequence[Group],
+        steps: int,
+        keep_best: bool,
+        callbacks: Sequence[Callback],
+        explore: Callable[[float], Mapping[str, Tensor]] | None = None,
     ) -> Inversion:
-        """Evaluate latents that were found without the loop; ``spent`` evaluations went into each image."""
-        evaluations = torch.full((len(latent),), spent, device=latent.device)
-        return conclude(objective, latent, noise, [], evaluations, ["done"] * len(latent), began)
+        """Minimise the equation over the groups, within the time that there is; ``keep_best`` gives the best v seen."""
+        best = BestSoFar()
+        watchers = [best, *callbacks] if keep_best else callbacks
+        found = minimize(objective, v, groups, steps, explore, watchers, self.seconds)
+        if not keep_best or not steps:
+            return found
+        # The history may be made under exploration noise, so the best v is evaluated again, without it, before it wins.
+        again = self.candidate(objective, best.v, 0, clock(found.latent.device))
+        again = replace(again, status=found.status)
+        return replace(found, evaluations=found.evaluations + 1, **winners(again, found))
 
 
 def better(new: Inversion, old: Inversion | None) -> Inversion:
@@ -77,8 +98,7 @@ def winners(new: Inversion, old: Inversion) -> dict[str, Any]:
     wins = (new.loss < old.loss) | ~old.loss.isfinite()  # an infinite or undefined value never wins
     pairs = zip(wins.tolist(), new.status, old.status, strict=True)
     return {
-        "latent": choose(wins, new.latent, old.latent),
-        "noise": {name: choose(wins, new.noise[name], old.noise[name]) for name in new.noise},
+        "v": choose_all(wins, new.v, old.v),
         "image": choose(wins, new.image, old.image),
         "loss": torch.where(wins, new.loss, old.loss),
         "status": [mine if won else theirs for won, mine, theirs in pairs],

@@ -6,11 +6,11 @@ from copy import copy
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from zstar.callbacks import BestSoFar
 from zstar.config.constraints import Within, require
-from zstar.inversion import Callback, Inversion, choose, minimize
+from zstar.generators.variables import Variables, choose_all
+from zstar.inversion import Callback, Inversion, minimize
 from zstar.objective import Objective, Problem
 from zstar.projectors.base import AbstractProjector
 from zstar.projectors.evolution import Search, evolve, population
@@ -76,14 +76,12 @@ class BasinCMA(AbstractProjector):
         """Search for each image by itself."""
         return evolve(objective, inversion, self.search, self._refine, self.inject, callbacks, self.seconds)
 
-    def _refine(self, objective: Objective, latent: Tensor, noise: dict[str, Tensor]) -> Inversion:
+    def _refine(self, objective: Objective, v: Variables) -> Inversion:
         """Each candidate after its steps, at the best point on the way."""
         best = BestSoFar()
-        found = minimize(objective, latent, noise, self.steps, callbacks=[best])
+        found = minimize(objective, v, self.problem.groups(v), self.steps, callbacks=[best])
         early = (best.total < found.loss) | ~found.loss.isfinite()
         if not early.any():
             return found
-        again = {name: choose(early, best.noise[name], maps) for name, maps in found.noise.items()}
-        latent = choose(early, best.latent, found.latent)
-        image = objective.problem.decode(latent, again)
-        return replace(found, latent=latent, noise=again, image=image, loss=best.total.where(early, found.loss))
+        again = choose_all(early, best.v, found.v)
+        return replace(found, v=again, image=self.problem.render(again), loss=best.total.where(early, found.loss))

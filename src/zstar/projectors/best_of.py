@@ -60,19 +60,24 @@ class BestOf(AbstractProjector):
         draws = self.problem.space.sample(self.candidates, rng, self.truncation).to(device)
         draws = self.problem.space.constrain(draws)
         values = torch.cat([self._compare(objective, part) for part in draws.split(self.chunk)])  # [candidates, b]
-        noise = self.problem.initial_noise(objective.targets)
-        return better(self.candidate(objective, draws[values.argmin(dim=0)], noise, self.candidates, began), inversion)
+        v = self.problem.start(objective.targets, draws[values.argmin(dim=0)])
+        return better(self.candidate(objective, v, self.candidates, began), inversion)
 
     def _compare(self, objective: Objective, draws: Tensor) -> Tensor:
-        problem, weights, b = self.problem, objective.targets.weights, len(objective.targets.ids)
+        problem, b = self.problem, len(objective.targets.ids)
         # Draws are compared under fixed noise: maps that are to be optimised do not exist for a mere candidate.
         images = problem.space.decode(draws, "none" if problem.noise == "none" else "const")
-        spatial = None if weights is None else weights.repeat(len(draws), 1, 1, 1)
+        reads = {name for operator in problem.operators.values() for name in operator.reads}
+        maps = reads | {loss.mask for loss in problem.losses.values()}
+        named = {n: value.repeat(len(draws), 1, 1, 1) for n, value in objective.targets.named.items() if n in maps}
+        own = bool(reads)  # D is another for each image
+        degraded = problem.degrade(images.repeat_interleave(b, dim=0), named) if own else problem.degrade(images, {})
         total = torch.zeros(len(draws), b, device=draws.device)
         for name, loss in problem.losses.items():
-            made = [f.repeat_interleave(b, dim=0) for f in loss.features(images)]
+            made = loss.features(degraded)
+            made = made if own else [f.repeat_interleave(b, dim=0) for f in made]
             wanted = [f.repeat(len(draws), *[1] * (f.dim() - 1)) for f in objective.features[name]]
-            total += loss.weight * loss.compare(made, wanted, spatial).view(len(draws), b)
+            total += loss.weight * loss.compare(made, wanted, loss.weights(named)).view(len(draws), b)
         for regularizer in problem.regularizers.values():
-            total += regularizer.weight * regularizer(draws, {}, images)[:, None]
+            total += regularizer.weight * regularizer({"latent": draws}, images)[:, None]
         return total

@@ -5,8 +5,8 @@ from copy import copy
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
+from zstar.generators.variables import Variables
 from zstar.inversion import Callback, Inversion, clock, conclude
 from zstar.objective import Objective, Problem
 from zstar.projectors.base import AbstractProjector
@@ -70,7 +70,7 @@ class CMA(AbstractProjector):
         return evolve(objective, inversion, self.search, _value, callbacks=callbacks, seconds=self.seconds)
 
 
-def _value(objective: Objective, latent: Tensor, noise: dict[str, Tensor]) -> Inversion:
+def _value(objective: Objective, v: Variables) -> Inversion:
     """The candidates as they are."""
-    spent = torch.zeros(len(latent), dtype=torch.long, device=latent.device)
-    return conclude(objective, latent, noise, [], spent, ["done"] * len(latent), clock(latent.device))
+    spent = torch.zeros(len(v["latent"]), dtype=torch.long, device=v["latent"].device)
+    return conclude(objective, v, [], spent, ["done"] * len(spent), clock(spent.device))

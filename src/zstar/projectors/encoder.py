@@ -41,5 +41,5 @@ class Encoder(AbstractProjector):
         images = objective.targets.images
         began = clock(images.device)
         latents = self.encoder(self.problem.space, images, self.passes)
-        noise = self.problem.initial_noise(objective.targets)
-        return better(self.candidate(objective, latents[-1], noise, len(latents) - 1, began), inversion)
+        v = self.problem.start(objective.targets, latents[-1])
+        return better(self.candidate(objective, v, len(latents) - 1, began), inversion)

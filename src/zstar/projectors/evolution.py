@@ -11,11 +11,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from zstar.config.constraints import POSITIVE, Within, require
+from zstar.generators.variables import Variables
 from zstar.inversion import Callback, Inversion, Step, clock, conclude
 from zstar.objective import Objective, Problem, Terms
 from zstar.projectors.base import winners
 
-Evaluate = Callable[[Objective, Tensor, dict[str, Tensor]], Inversion]
+Evaluate = Callable[[Objective, Variables], Inversion]
 WORST = torch.finfo(torch.float32).max  # stands for values that are not finite, which can't be ranked
 
 
@@ -126,28 +127,28 @@ def evolve(
         objective: The equation and its targets.
         inversion: Where the chain stands; ``None`` is the prior mean.
         search: Settings.
-        evaluate: Equation for n candidates, their latents ``[n, ...]`` and noise maps → what became of them.
+        evaluate: Equation for n candidates, their v → what became of them.
         inject: Make what became of a generation's best candidate a candidate of the next generation.
         callbacks: Called once per generation, with the best v before it.
         seconds: Per image, after which no new generation begins.
     """
     problem, ids, device = objective.problem, objective.targets.ids, objective.targets.images.device
     began, b = clock(device), len(ids)
-    latent = problem.space.start(b).to(device) if inversion is None else inversion.latent
-    noise = problem.initial_noise(objective.targets) if inversion is None else inversion.noise
-    best = conclude(objective, latent, noise, [], torch.zeros(b, dtype=torch.long, device=device), ["done"] * b, began)
+    v = problem.start(objective.targets) if inversion is None else inversion.v
+    best = conclude(objective, v, [], torch.zeros(b, dtype=torch.long, device=device), ["done"] * b, began)
     evaluations, active = best.evaluations, torch.ones(b, dtype=torch.bool, device=device)
     unknown = {name: torch.full_like(best.loss, torch.nan) for name in best.history if name != "total"}
-    strategies, history = Strategies(problem, ids, latent, search), []
+    strategies, history = Strategies(problem, ids, v["latent"], search), []
     for index in range(search.generations):
         history.append({"total": best.loss.where(active, torch.nan), **unknown})
-        step = Step(index, search.generations, Terms(best.loss, {}, best.image), best.latent, best.noise, active)
+        step = Step(index, search.generations, Terms(best.loss, {}, best.image), best.v, active)
         population = strategies.ask(active)
         values, lead = [], None
         for part in population.split(search.chunk or population.shape[1], dim=1):
             count = part.shape[1]
-            copies = {name: maps.repeat_interleave(count, dim=0) for name, maps in noise.items()}
-            found = evaluate(objective.repeated(count), problem.space.constrain(part.flatten(0, 1)), copies)
+            copies = {name: value.repeat_interleave(count, dim=0) for name, value in v.items() if name != "latent"}
+            candidates = {"latent": problem.space.constrain(part.flatten(0, 1)), **copies}
+            found = evaluate(objective.repeated(count), candidates)
             values.append(found.loss.view(b, count))
             evaluations = evaluations + found.evaluations.view(b, count).sum(dim=1) * active
             first = leading(found, ids)
@@ -163,7 +164,7 @@ def evolve(
         if not active.any() or (seconds is not None and clock(device) - began >= seconds * b):
             break
     status = ["done" if on else "stopped" for on in active.tolist()]
-    return conclude(objective, best.latent, best.noise, history, evaluations, status, began).after(inversion)
+    return conclude(objective, best.v, history, evaluations, status, began).after(inversion)
 
 
 def leading(found: Inversion, ids: list[str]) -> Inversion:
@@ -171,8 +172,4 @@ def leading(found: Inversion, ids: list[str]) -> Inversion:
     values = found.loss.view(len(ids), -1)
     rows = values.nan_to_num(WORST, WORST).argmin(dim=1)
     rows = rows + torch.arange(len(ids), device=rows.device) * values.shape[1]
-    return Inversion(
-        ids, found.space, found.latent[rows], found.image[rows], found.loss[rows], found.evaluations[rows],
-        found.seconds[rows.cpu()], [found.status[row] for row in rows.tolist()],
-        {name: maps[rows] for name, maps in found.noise.items()}, found.noise_mode,
-    )  # fmt: skip
+    return replace(found.select(rows.tolist()), ids=ids, history={})

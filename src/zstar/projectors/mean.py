@@ -24,8 +24,5 @@ class Mean(AbstractProjector):
         self, objective: Objective, inversion: Inversion | None = None, callbacks: Sequence[Callback] = ()
     ) -> Inversion:
         """The prior mean for each image."""
-        device = objective.targets.images.device
-        began = clock(device)
-        latent = self.problem.space.start(len(objective.targets.ids)).to(device)
-        noise = self.problem.initial_noise(objective.targets)
-        return better(self.candidate(objective, latent, noise, 0, began), inversion)
+        began = clock(objective.targets.images.device)
+        return better(self.candidate(objective, self.problem.start(objective.targets), 0, began), inversion)

@@ -3,17 +3,16 @@
 import math
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from zstar.callbacks import BestSoFar, EarlyStop
+from zstar.callbacks import EarlyStop
 from zstar.config.constraints import Within, require
-from zstar.inversion import Callback, Inversion, clock, minimize
+from zstar.inversion import Callback, Inversion
 from zstar.objective import Objective, Problem
 from zstar.optimizers.schedule import noise_scale
-from zstar.projectors.base import AbstractProjector, winners
+from zstar.projectors.base import AbstractProjector
 
 
 class Optimization(AbstractProjector):
@@ -78,34 +77,22 @@ class Optimization(AbstractProjector):
     ) -> Inversion:
         """Optimise each image by itself."""
         problem, targets = self.problem, objective.targets
-        if inversion is None:
-            latent = problem.space.start(len(targets.ids)).to(targets.images.device)
-            noise = problem.initial_noise(targets)
-        else:
-            latent, noise = inversion.latent, inversion.noise
-        best = BestSoFar()
-        watchers: list[Callback] = [best] if self.keep_best else []
-        if self.patience is not None:
-            watchers.append(EarlyStop(self.patience, self.min_delta))
-        explore = self._explorer(targets.ids, latent) if self.explore else None
-        found = minimize(objective, latent, noise, self.steps, explore, [*watchers, *callbacks], self.seconds).after(
+        v = problem.start(targets) if inversion is None else inversion.v
+        explore = self._explorer(targets.ids, v["latent"]) if self.explore else None
+        stop = [] if self.patience is None else [EarlyStop(self.patience, self.min_delta)]
+        callbacks = [*stop, *callbacks]
+        return self.descend(objective, v, problem.groups(v), self.steps, self.keep_best, callbacks, explore).after(
             inversion
         )
-        if not self.keep_best or not self.steps:
-            return found
-        # The history was made under exploration noise, so the best v is evaluated again, without it, before it wins.
-        again = self.candidate(objective, best.latent, best.noise, 0, clock(latent.device))
-        again = replace(again, status=found.status)
-        return replace(found, evaluations=found.evaluations + 1, **winners(again, found))
 
-    def _explorer(self, ids: list[str], latent: Tensor) -> Callable[[float], Tensor]:
+    def _explorer(self, ids: list[str], latent: Tensor) -> Callable[[float], dict[str, Tensor]]:
         rngs = self.problem.rngs(ids, "explore")
         shape = self.problem.space.shape
         codes = shape[0] if len(shape) == 2 else 1  # w_plus is a code for each layer
         strength = self.explore * self.problem.space.spread * math.sqrt(math.prod(shape) / codes)
 
-        def draw(fraction: float) -> Tensor:
+        def draw(fraction: float) -> dict[str, Tensor]:
             unit = torch.stack([torch.randn(latent.shape[1:], generator=rng) for rng in rngs])
-            return unit.to(latent.device) * (strength * noise_scale(fraction, self.explore_until))
+            return {"latent": unit.to(latent.device) * (strength * noise_scale(fraction, self.explore_until))}
 
         return draw

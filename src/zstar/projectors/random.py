@@ -33,5 +33,5 @@ class Random(AbstractProjector):
         began = clock(device)
         rngs = self.problem.rngs(objective.targets.ids, "start")
         latent = torch.cat([self.problem.space.sample(1, rng) for rng in rngs]).to(device)
-        noise = self.problem.initial_noise(objective.targets)
-        return better(self.candidate(objective, self.problem.space.constrain(latent), noise, 0, began), inversion)
+        v = self.problem.start(objective.targets, self.problem.space.constrain(latent))
+        return better(self.candidate(objective, v, 0, began), inversion)

@@ -1,17 +1,17 @@
 """The protocol of regularizers R(v): one value per image."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 
 from jaxtyping import Float
 from torch import Tensor
 
 from zstar.config.constraints import Within
+from zstar.generators.variables import Variables
 from zstar.spaces.base import AbstractSpace
 
 
 class AbstractRegularizer(ABC):
-    """A penalty on latents or noise maps that are unlikely under the generator's prior.
+    """A penalty on variables that are unlikely: under the generator's prior, or as changes of the generator itself.
 
     Arguments:
         space: The space that the latents live in.
@@ -26,13 +26,10 @@ class AbstractRegularizer(ABC):
         self.weight = weight
 
     @abstractmethod
-    def __call__(
-        self, latent: Float[Tensor, "b ..."], noise: Mapping[str, Tensor], image: Float[Tensor, "b c h w"]
-    ) -> Float[Tensor, " b"]:
+    def __call__(self, v: Variables, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
         """Price per image, unweighted by μ; differentiable in all that it reads.
 
         Arguments:
-            latent: v.
-            noise: The maps ``[b, 1, h, w]`` being optimised, if any.
+            v: The variables by name, batch first.
             image: G(v) in [−1, 1], synthesized already and still in the graph of v.
         """

@@ -1,12 +1,12 @@
 """How far the layers' style codes are from the first one."""
 
 import math
-from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.generators.variables import Variables
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.regularizers.rows import require_rows
 from zstar.spaces.base import AbstractSpace
@@ -34,9 +34,8 @@ class DeltaNorm(AbstractRegularizer):
         require_rows("delta_norm", space)
         super().__init__(space, weight)
 
-    def __call__(
-        self, latent: Float[Tensor, "b ..."], noise: Mapping[str, Tensor], image: Float[Tensor, "b c h w"]
-    ) -> Float[Tensor, " b"]:
+    def __call__(self, v: Variables, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+        latent = v["latent"]
         delta = (latent[:, 1:] - latent[:, :1]) / max(self.space.spread, 1e-12)
         # The gradient of this norm is 0 where Δ = 0, which every latent lifted from w is; that of √Σx² would be NaN.
         lengths = torch.linalg.vector_norm(delta, dim=2) / math.sqrt(delta.shape[2])

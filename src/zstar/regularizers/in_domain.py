@@ -1,11 +1,10 @@
 """Latents that an encoder finds again."""
 
-from collections.abc import Mapping
-
 from jaxtyping import Float
 from torch import Tensor
 
 from zstar.encoders.trained import TrainedEncoder
+from zstar.generators.variables import Variables
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.spaces.base import AbstractSpace
 
@@ -32,8 +31,6 @@ class InDomain(AbstractRegularizer):
         super().__init__(space, weight)
         self.encoder = encoder.require_compatible(space)
 
-    def __call__(
-        self, latent: Float[Tensor, "b ..."], noise: Mapping[str, Tensor], image: Float[Tensor, "b c h w"]
-    ) -> Float[Tensor, " b"]:
+    def __call__(self, v: Variables, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
         found = self.encoder(self.space, image)[-1]
-        return ((latent - found) / max(self.space.spread, 1e-12)).flatten(1).square().mean(dim=1)
+        return ((v["latent"] - found) / max(self.space.spread, 1e-12)).flatten(1).square().mean(dim=1)

@@ -1,10 +1,9 @@
 """Distance from the prior's mean."""
 
-from collections.abc import Mapping
-
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.generators.variables import Variables
 from zstar.regularizers.base import AbstractRegularizer
 
 
@@ -19,8 +18,7 @@ class LatentNorm(AbstractRegularizer):
         weight: μ, the factor of this regularizer in the objective.
     """
 
-    def __call__(
-        self, latent: Float[Tensor, "b ..."], noise: Mapping[str, Tensor], image: Float[Tensor, "b c h w"]
-    ) -> Float[Tensor, " b"]:
+    def __call__(self, v: Variables, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+        latent = v["latent"]
         offset = (latent - self.space.mean.to(latent)) / max(self.space.spread, 1e-12)
         return offset.flatten(1).square().mean(dim=1)

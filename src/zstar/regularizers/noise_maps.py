@@ -1,12 +1,11 @@
 """Optimised noise maps that stay noise."""
 
-from collections.abc import Mapping, Sequence
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from zstar.generators.variables import Variables, part
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.spaces.base import AbstractSpace
 
@@ -33,9 +32,8 @@ class NoiseMaps(AbstractRegularizer):
             )
         super().__init__(space, weight)
 
-    def __call__(
-        self, latent: Float[Tensor, "b ..."], noise: Mapping[str, Tensor], image: Float[Tensor, "b c h w"]
-    ) -> Float[Tensor, " b"]:
+    def __call__(self, v: Variables, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+        noise = part(v, "noise")
         if not noise:
             raise ValueError(
                 "regularizer.noise_maps: no noise maps are optimised; "
@@ -55,9 +53,7 @@ def correlation(maps: Float[Tensor, "b 1 h w"]) -> Float[Tensor, " b"]:
         maps = F.avg_pool2d(maps, 2)
 
 
-@torch.no_grad()
-def normalize_noise_(maps: Sequence[Float[Tensor, "b 1 _ _"]]) -> None:
-    """Bring each map of each image to mean 0 and root mean square 1, in place; a constant map becomes zero."""
-    for noise in maps:
-        noise -= noise.mean(dim=(1, 2, 3), keepdim=True)
-        noise /= noise.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp_min(1e-8)
+def unit_noise(maps: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
+    """Each map of each image brought to mean 0 and root mean square 1; a constant map becomes zero."""
+    maps = maps - maps.mean(dim=(1, 2, 3), keepdim=True)
+    return maps / maps.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp_min(1e-8)

@@ -1,12 +1,11 @@
 """Mahalanobis distance in Gaussianised w."""
 
-from collections.abc import Mapping
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from zstar.generators.variables import Variables
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.spaces.base import AbstractSpace
 
@@ -37,9 +36,8 @@ class PNorm(AbstractRegularizer):
         super().__init__(space, weight)
         self.center, self.whitening = _statistics(space)
 
-    def __call__(
-        self, latent: Float[Tensor, "b ..."], noise: Mapping[str, Tensor], image: Float[Tensor, "b c h w"]
-    ) -> Float[Tensor, " b"]:
+    def __call__(self, v: Variables, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+        latent = v["latent"]
         whitened = (gaussianize(latent) - self.center.to(latent)) @ self.whitening.to(latent)
         return whitened.flatten(1).square().mean(dim=1)
 

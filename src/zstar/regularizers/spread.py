@@ -1,10 +1,9 @@
 """How far the layers' style codes are from each other."""
 
-from collections.abc import Mapping
-
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.generators.variables import Variables
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.regularizers.rows import require_rows
 from zstar.spaces.base import AbstractSpace
@@ -25,8 +24,7 @@ class Spread(AbstractRegularizer):
         require_rows("spread", space)
         super().__init__(space, weight)
 
-    def __call__(
-        self, latent: Float[Tensor, "b ..."], noise: Mapping[str, Tensor], image: Float[Tensor, "b c h w"]
-    ) -> Float[Tensor, " b"]:
+    def __call__(self, v: Variables, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+        latent = v["latent"]
         deviation = (latent - latent.mean(dim=1, keepdim=True)) / max(self.space.spread, 1e-12)
         return deviation.flatten(1).square().mean(dim=1)

@@ -1,12 +1,11 @@
 """An editing run's folder → one HTML page with its strips, moving pictures and numbers."""
 
-import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from zstar.reports.numbers import decimals, show
-from zstar.reports.pages import template
+from zstar.reports.pages import data_uri, template
 from zstar.runs.folder import safe_name, write_atomic
 
 STRIPS = 12  # per direction; the folder has all
@@ -62,5 +61,4 @@ def _numbers(row: Mapping[str, float]) -> dict[str, Any]:
 
 
 def _uri(path: Path) -> str:
-    kind = {"gif": "image/gif", "png": "image/png"}[path.suffix[1:]]
-    return f"data:{kind};base64," + base64.b64encode(path.read_bytes()).decode()
+    return data_uri(path.read_bytes(), f"image/{path.suffix[1:]}")

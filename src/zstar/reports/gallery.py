@@ -1,6 +1,5 @@
 """The pictures of a report: which images are shown is decided by a rule that is stated beside them."""
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -10,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from PIL import Image
 
+from zstar.reports.pages import data_uri
 from zstar.runs.folder import safe_name
 
 EXTREMES, FIRST = 8, 16
@@ -21,8 +21,8 @@ GAIN = 4
 class Strip:
     """The pictures of an image by name as ``data:`` addresses, and the value that the image was chosen by.
 
-    The pictures are the target, what the last projector of the chain started from (where a run has that), the
-    reconstruction, and its difference from the target; ``start`` is the value at that start.
+    The pictures are the target, what an operator left of it, what the last projector of the chain started from (both
+    where a run has them), the reconstruction, and its difference from the target; ``start`` is the value at that start.
     """
 
     id: str
@@ -51,8 +51,8 @@ def sections(
     """The best and the worst images by a metric, and the first ones of the data set; a small set is shown as a whole.
 
     Arguments:
-        folder: A run folder with ``targets``, ``reconstructions`` and perhaps ``starts``; images without both of the
-            former are passed over.
+        folder: A run folder with ``targets``, ``reconstructions`` and perhaps ``observed`` and ``starts``; images
+            without both of the former are passed over.
         values: Image → value, in the order of the data set.
         starts: Image → value that the last projector of the chain started from.
     """
@@ -76,7 +76,8 @@ def _path(folder: Path, kind: str, name: str) -> Path:
 
 
 def _strip(folder: Path, name: str, value: float, start: float | None) -> Strip:
-    files = {kind: _path(folder, f"{kind}s", name) for kind in ("target", "start", "reconstruction")}
+    folders = {"target": "targets", "observed": "observed", "start": "starts", "reconstruction": "reconstructions"}
+    files = {kind: _path(folder, place, name) for kind, place in folders.items()}
     pictures = {kind: Image.open(path).convert("RGB") for kind, path in files.items() if path.is_file()}
     small = max(pictures["target"].size) <= SIZE // 2
     for picture in pictures.values():
@@ -89,4 +90,4 @@ def _strip(folder: Path, name: str, value: float, start: float | None) -> Strip:
 def _uri(picture: Image.Image) -> str:
     buffer = BytesIO()
     picture.save(buffer, format="PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return data_uri(buffer.getvalue(), "image/png")

@@ -1,6 +1,13 @@
-"""Numbers as they are written for people."""
+"""Numbers as they are written: for people, and in JSON."""
 
 import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+ARROWS = {"higher": "↑", "lower": "↓"}
+"""Sign of the better direction of a metric."""
 
 
 def decimals(mean: float | None, low: float | None, high: float | None) -> int:
@@ -20,3 +27,23 @@ def show(value: float | None, places: int) -> str:
     if value is None or math.isnan(value):
         return "–"
     return f"{value:,.{places}f}" if math.isfinite(value) else "∞" if value > 0 else "−∞"
+
+
+def finite(value: float) -> float | None:
+    """The number, or ``None`` if JSON lacks it."""
+    return value if math.isfinite(value) else None
+
+
+def plain(value: Any, number: Callable[[float], Any] = finite) -> Any:
+    """Containers of plain Python, ready for JSON: mappings as dicts, sequences as lists, scalars of numpy as Python's.
+
+    Arguments:
+        number: What a float becomes.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry, number) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry, number) for entry in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return number(value) if isinstance(value, float) else value

@@ -1,6 +1,7 @@
-"""HTML pages that need nothing else: the templates, and how numbers are put into words there."""
+"""Self-contained HTML pages: their templates, and how pictures and durations are written there."""
 
 import math
+from base64 import b64encode
 from functools import cache
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
@@ -21,6 +22,11 @@ def template(name: str, package: str = "zstar.reports", folder: str = "templates
     )
     environment.filters["duration"] = duration
     return environment.get_template(name)
+
+
+def data_uri(content: bytes, media_type: str) -> str:
+    """The content of a file (``image/png``, ``image/gif``, ``image/webp``) as an address that such a page can show."""
+    return f"data:{media_type};base64,{b64encode(content).decode()}"
 
 
 def duration(seconds: float | None) -> str:

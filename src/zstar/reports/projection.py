@@ -1,4 +1,4 @@
-"""A run folder → one HTML page that needs nothing else: no server, no network, no script."""
+"""Report of a projection: one self-contained HTML page without scripts."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from torch import Tensor
 from zstar.images import grid, write_png
 from zstar.reports import charts
 from zstar.reports.gallery import GAIN, SIZE, Section, sections
-from zstar.reports.numbers import decimals, show
+from zstar.reports.numbers import ARROWS, decimals, show
 from zstar.reports.pages import template
 from zstar.runs.folder import write_atomic
 from zstar.runs.results import RESULTS_SCHEMA, START, TRAJECTORY, summarize
@@ -26,12 +26,13 @@ OPTIONAL = dict.fromkeys(
 
 
 def write_report(folder: str | Path, result: Mapping[str, Any] | None = None) -> Path:
-    """Write ``report.html`` and ``trajectories.svg`` from what is in a run folder; can be done again at any time.
+    """Write ``report.html`` and ``trajectories.svg`` from what is in a run folder; at any time.
 
     Arguments:
-        folder: A run folder with ``results.parquet``, ``config.yaml``, ``targets`` and ``reconstructions``, and with
-            ``starts`` where the last projector of a chain started from what another had found.
-        result: What ``result.json`` says or is going to say; read from the folder if not given. Its key ``metrics``
+        folder: A run folder with ``results.parquet``, ``config.yaml``, ``targets`` and ``reconstructions``, with
+            ``observed`` where operators took something away of the targets, and with ``starts`` where the last
+            projector of a chain started from the result of another.
+        result: Content of ``result.json``; ``None`` to read it from the folder. Its key ``metrics``
             (name → ``{"unit": …, "better": "higher" | "lower"}``) is optional.
 
     Returns:
@@ -53,6 +54,7 @@ def write_report(folder: str | Path, result: Mapping[str, Any] | None = None) ->
         leading=leading and numbers(leading, facts),
         rows=[numbers(row, facts) for row in table.to_dicts()],
         projectors=chain,
+        observed=(folder / "observed").is_dir(),
         start=chain[-2] if table["start"].is_not_null().any() else "",
         sections=pictures(folder, values, failed, leading["metric"], facts) if leading else [],
         distributions=list(distributions(values, table, failed)),
@@ -83,10 +85,10 @@ def write_montage(
     columns = min(columns, len(targets))
     rows = zip(*(images.cpu().split(columns) for images in (targets, *made)), strict=True)
     blank = targets.new_ones(-len(targets) % columns, *targets.shape[1:]).cpu()  # keeps the last group of rows apart
-    cells = torch.cat([part for group in rows for row in group for part in (row, blank[: columns - len(row)])])
+    tiles = torch.cat([part for group in rows for row in group for part in (row, blank[: columns - len(row)])])
     factor = max(1, min(3, 192 // max(targets.shape[-2:])))
-    cells = cells.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
-    write_png(path, grid(cells, columns, gap=2 * factor))
+    tiles = tiles.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
+    write_png(path, grid(tiles, columns, gap=2 * factor))
 
 
 def numbers(row: Mapping[str, Any], facts: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
@@ -100,7 +102,7 @@ def about(metric: str, facts: Mapping[str, Mapping[str, str]]) -> dict[str, str]
     """Unit and direction of a metric, as far as they are known."""
     known = facts.get(metric, {})
     unit = known.get("unit") or {"psnr": "dB", "seconds": "s"}.get(metric, "")
-    return {"unit": unit, "arrow": {"higher": "↑", "lower": "↓"}.get(known.get("better", ""), "")}
+    return {"unit": unit, "arrow": ARROWS.get(known.get("better", ""), "")}
 
 
 def pictures(

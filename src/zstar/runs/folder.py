@@ -5,11 +5,14 @@ import json
 import os
 import platform
 import re
+import shlex
 import subprocess
+import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from typing import Any
 import zstar
 
 UNHASHED = frozenset({"logger", "hydra", "output", "name", "tags", "group"})  # these choose where results go, not what
-ORDERED = frozenset({"projector"})  # the order of these entries is the order in which they are carried out
+ORDERED = frozenset({"projector", "operator"})  # the order of these entries is the order in which they are carried out
 ABANDONED = 3600.0  # seconds after which a half-written file of another machine is nobody's
 PACKAGES = ("torch", "torchvision", "numpy", "pytorch-lightning", "hydra-core", "lpips", "wandb")
 
@@ -109,6 +112,13 @@ def record_failure(folder: str | Path, exc: BaseException | str) -> Path:
     return write_atomic(Path(folder) / "failed.txt", lambda file: file.write_text(text, encoding="utf-8"))
 
 
+def command() -> str:
+    """The command line of this process, ready to be typed again."""
+    program = Path(sys.argv[0]).name
+    return shlex.join([*(["python"] if program.endswith(".py") else []), program, *sys.argv[1:]])
+
+
+@cache  # of the files that this process began with
 def commit() -> dict[str, Any]:
     """Version of zstar and, in a git checkout, its ``commit`` and whether files differ from it (``dirty``)."""
     found: dict[str, Any] = {"version": zstar.__version__}
@@ -121,6 +131,7 @@ def commit() -> dict[str, Any]:
     return found
 
 
+@cache
 def versions() -> dict[str, str]:
     """Versions of Python, zstar and the packages that results depend on; absent packages are left out."""
     found = {"python": platform.python_version(), "zstar": zstar.__version__}

@@ -6,24 +6,22 @@ runs, in ``<output>/failed/``, until the same cell succeeds.
 
 import json
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import ConfigCompositionException, MissingConfigException
 from hydra.experimental.callback import Callback
-from hydra.plugins.sweeper import Sweeper
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
 from zstar.config.build import to_plain
-from zstar.config.messages import complain, explain
+from zstar.config.composition import IMPOSSIBLE
+from zstar.config.messages import complain
 from zstar.runs.folder import UNHASHED, config_hash, write_json
 
 Outcome = Literal["done", "skipped", "left", "failed"]
-IMPOSSIBLE = "impossible"  # the key that says of a cell why it can't be composed
+FAILURES = "failed"  # the folder beside the runs
 WORDS = {"done": "done", "skipped": "finished before", "left": "left to other processes", "failed": "failed"}
 
 
@@ -39,58 +37,6 @@ class Cells(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Hydra calls it before the first cell, in the process that begins the sweep."""
         Cells.folder = Path(config.hydra.sweep.dir).absolute() / "cells"
-
-
-def let_cells_fail() -> None:
-    """Make a cell that can't be composed fail as any other does, where Hydra would end the sweep before its first cell.
-
-    What is wrong with every cell still ends it: options that don't exist, and keys that no other choice brings.
-    """
-    load: Callable[..., DictConfig] = ConfigLoaderImpl.load_sweep_config
-    if load.__name__ == "compose_or_say_why":
-        return
-
-    def compose_or_say_why(self: ConfigLoaderImpl, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        try:
-            return load(self, master_config, sweep_overrides)
-        except MissingConfigException:
-            raise
-        except ConfigCompositionException as error:
-            load(self, master_config, [w for w in sweep_overrides if w in list(master_config.hydra.overrides.task)])
-            words: list[str] = []
-            for word in sorted(sweep_overrides, key=lambda word: "." in word.partition("=")[0]):  # choices come first
-                with suppress(ConfigCompositionException):
-                    cfg = load(self, master_config, [*words, word])
-                    words.append(word)
-            with open_dict(cfg):
-                cfg.hydra.overrides.task = sweep_overrides
-                cfg[IMPOSSIBLE] = explain(error, sweep_overrides)
-            return cfg
-
-    ConfigLoaderImpl.load_sweep_config = compose_or_say_why
-    Sweeper.validate_batch_is_legal = validate_what_is_new
-
-
-def validate_what_is_new(self: Sweeper, batch: Sequence[Sequence[str]]) -> None:
-    """Compose, before the first cell, those cells with a choice or a key that no cell before them has.
-
-    Hydra composes all of them, each a second time when its turn comes, which takes longer than many a cell: a value
-    beside another of the same key fails no composition.
-    """
-    loader, choices, known = self.hydra_context.config_loader, {}, set()
-    place = {"config_name": self.config.hydra.job.config_name, "overrides": list(self.config.hydra.overrides.hydra)}
-
-    def word(override: str) -> str:
-        key = override.partition("=")[0]
-        if key not in choices:
-            choices[key] = bool(loader.get_group_options(key.lstrip("+~").partition("@")[0], **place))
-        return override if choices[key] else key
-
-    for overrides in batch:
-        words = {word(override) for override in overrides}
-        if not words <= known:
-            loader.load_sweep_config(self.config, list(overrides))
-            known |= words
 
 
 def require_possible(cfg: Mapping[str, Any]) -> None:
@@ -113,7 +59,7 @@ def failure_file(cfg: DictConfig) -> Path:
     if IMPOSSIBLE not in cfg:
         with suppress(Exception):  # what can't be resolved has no plain form
             plain = to_plain(cfg)
-    return Path(str(cfg.get("output"))) / "failed" / f"{config_hash(plain)}.json"
+    return Path(str(cfg.get("output"))) / FAILURES / f"{config_hash(plain)}.json"
 
 
 def record_failed_cell(cfg: DictConfig, error: Exception) -> str:

@@ -1,6 +1,7 @@
 """The protocol of spaces v: where the argument of the equation lives."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Hashable
 from functools import cached_property
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from zstar.config.constraints import Within, require
 from zstar.generators.base import AbstractGenerator, Noise
+
+ESTIMATES: dict[tuple[Hashable, ...], tuple[Tensor, float]] = {}
 
 
 class AbstractSpace(ABC):
@@ -45,6 +48,16 @@ class AbstractSpace(ABC):
 
     @cached_property
     def _moments(self) -> tuple[Tensor, float]:
+        """Mean and spread, estimated once per process: each cell of a sweep has a generator object of its own."""
+        probe = self.sample(2, torch.Generator().manual_seed(0))  # tells apart what no weights do, such as classes
+        key = (type(self.generator), self.generator.fingerprint(), self.name, self.prior_samples, str(probe.device))
+        key += tuple(probe.flatten().tolist())
+        if key not in ESTIMATES:
+            ESTIMATES[key] = self._estimate()
+        mean, spread = ESTIMATES[key]
+        return mean.clone(), spread
+
+    def _estimate(self) -> tuple[Tensor, float]:
         # Streamed in chunks: ten thousand style vectors of a large generator do not fit in memory at once.
         rng, left, count = torch.Generator().manual_seed(0), self.prior_samples, 0
         total = square = torch.zeros((), dtype=torch.float64)

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torchvision.utils import save_image
 from tqdm import tqdm
 
 from zstar.data.base import AbstractData
@@ -105,6 +104,8 @@ class Samples(pl.Callback):
         images = task.pictures(self.data)
         if images is None:
             return
+        from torchvision.utils import save_image  # takes seconds to import
+
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{task.done:07d}.png"
         save_image(images.clamp(-1, 1), path, nrow=8, normalize=True, value_range=(-1, 1))

@@ -115,7 +115,8 @@ def measure(
         for value in alphas.tolist():
             alpha = torch.full((len(part),), value, device=part.device)
             image, (target, mask) = decode(walk(part, alpha)), edit(before, alpha)
-            loss.append(sum(term.weight * term(image, target, mask) for term in losses.values()).cpu())
+            terms = (term.weight * term(image, target, term.weights({"mask": mask})) for term in losses.values())
+            loss.append(sum(terms).cpu())
             given.append(measure_strength(target).cpu())
             achieved.append(measure_strength(image.clamp(-1, 1)).cpu())
     columns = ([torch.cat(parts[i :: len(alphas)]) for i in range(len(alphas))] for parts in (given, achieved, loss))

@@ -91,7 +91,7 @@ class DirectionTask(AbstractTask):
             moved = walk(latent, alpha)
             image = self.space.decode(moved)
             terms = {
-                key: loss.weight * loss.compare(loss.features(image), goals[key], mask).mean()
+                key: loss.weight * loss.compare(loss.features(image), goals[key], loss.weights({"mask": mask})).mean()
                 for key, loss in self.losses.items()
             }
             terms["cycle"] = self.cycle_weight * self.strayed(latent, walk(moved, -alpha)).square().mean()

@@ -141,7 +141,7 @@ class EncoderTask(AbstractTask):
                 name: loss.weight * loss.compare(loss.features(image), targets[name]).mean()
                 for name, loss in self.losses.items()
             }
-            terms |= {n: reg.weight * reg(latent, {}, image).mean() for n, reg in self.regularizers.items()}
+            terms |= {n: reg.weight * reg({"latent": latent}, image).mean() for n, reg in self.regularizers.items()}
             terms |= {f"adversary_{n}": a.penalty(opened, image) for n, a in self.adversaries.items()}
             if mixed.latents is not None:
                 error = distance(self.space, latent, mixed.latents)

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from zstar.config.build import Config, build, offer, to_plain
 from zstar.config.signatures import resolve
 from zstar.encoders.base import AbstractEncoder, EncoderSpec
+from zstar.losses.base import require_targets
 from zstar.metrics.available import make_metrics
 from zstar.metrics.base import AbstractSetMetric
 from zstar.regularizers.base import AbstractRegularizer
@@ -31,10 +32,12 @@ def make_parts(cfg: DictConfig) -> dict[str, Any]:
     metrics = make_metrics(cfg.get("metric") or {}, torch.device("cpu"))[0]
     if sets := [name for name, metric in metrics.items() if isinstance(metric, AbstractSetMetric)]:
         raise ValueError(f"metric.{sets[0]}: it is a number of a set, and a training reports means; leave it out")
+    losses = {name: build(node) for name, node in (cfg.get("loss") or {}).items()}
+    require_targets(losses, {"image"}, (), "a training of encoders has")
     return {
         "space": space,
         "encoder": make_network(cfg.encoder, space),
-        "losses": {name: build(node) for name, node in (cfg.get("loss") or {}).items()},
+        "losses": losses,
         "regularizers": make_regularizers(cfg.get("regularizer") or {}, space),
         "metrics": metrics,
         "network": to_plain(cfg.encoder),

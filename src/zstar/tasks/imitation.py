@@ -15,7 +15,7 @@ from zstar.directions.base import Label
 from zstar.directions.library import pack_directions
 from zstar.edits.base import AbstractEdit
 from zstar.generators.base import AbstractGenerator
-from zstar.losses.base import AbstractLoss
+from zstar.losses.base import AbstractLoss, require_targets
 from zstar.spaces.base import AbstractSpace
 from zstar.tasks.curves import Curve, Decode, measure, strips
 from zstar.walks.base import AbstractWalk
@@ -62,6 +62,7 @@ class Imitation:
                 raise ValueError(re.sub(r"^edit\.\w+\.", f"edit.{name}.", str(error))) from error
         walks = {name: build(cfg.walk, space=space, edit=edit) for name, edit in edits.items()}
         losses = {name: build(node) for name, node in cfg.loss.items()}
+        require_targets(losses, {"image"}, {"mask"}, "a training of directions has")
         return cls(space, edits, walks, losses, {"walk": to_plain(cfg.walk), "edit": to_plain(cfg.edit)})
 
     def measure(self, walks: Walks, decode: Decode, latents: Float[Tensor, "n ..."]) -> dict[str, Curve]:

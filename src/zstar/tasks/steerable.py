@@ -106,7 +106,8 @@ class Steering(nn.Module):
                 real[rows], inside = self.imitation.edits[name](images[rows], alpha)
                 mask[rows] = valid * inside
             logs[f"train/{name}"] = sum(
-                loss.weight * loss(fake[rows], target, valid).mean() for loss in self.imitation.losses.values()
+                loss.weight * loss(fake[rows], target, loss.weights({"mask": valid})).mean()
+                for loss in self.imitation.losses.values()
             )
         penalty = self.weight * torch.stack(list(logs.values())).mean()
         return SteeringBatch(real * mask, fake * mask, penalty, logs)

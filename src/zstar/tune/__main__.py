@@ -23,33 +23,35 @@ from rich.table import Table
 from zstar.config.messages import explain
 from zstar.runs.folder import write_atomic
 from zstar.tune.search_space import read_space
-from zstar.tune.study import Tuning
+from zstar.tune.study import Study
 
 SHOWN = 10  # trials in the table
-ENOUGH = 8  # trials from which something can be said of the importance of a setting
+FEWEST = 8  # trials that are needed to estimate the importance of a setting
 
 
-def conclude(tuning: Tuning, words: Sequence[str]) -> None:
-    """Print the trials, best first, what matters most, and how to use the best; write it to ``best.yaml``."""
-    done = tuning.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    print("trials:", ", ".join(f"{count} {name}" for name, count in tuning.counts().items()) or "none")
+def conclude(study: Study, words: Sequence[str]) -> None:
+    """Print the trials, best first, the importance of the settings, and how to use the best; write ``best.yaml``."""
+    done = study.optuna_study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    print("trials:", ", ".join(f"{count} {name}" for name, count in study.counts().items()) or "none")
     if not done:
         print("no trial has a result; see the errors above")
         return
-    table = Table("trial", tuning.metric, *tuning.space, box=SIMPLE_HEAD)
-    for trial in sorted(done, key=lambda one: one.value, reverse=tuning.study.direction.name == "MAXIMIZE")[:SHOWN]:
-        table.add_row(str(trial.number), f"{trial.value:.5g}", *(short(trial.params[key]) for key in tuning.space))
+    table = Table("trial", study.metric, *study.space, box=SIMPLE_HEAD)
+    for trial in sorted(done, key=lambda one: one.value, reverse=study.optuna_study.direction.name == "MAXIMIZE")[
+        :SHOWN
+    ]:
+        table.add_row(str(trial.number), f"{trial.value:.5g}", *(short(trial.params[key]) for key in study.space))
     Console().print(table)
-    if len(tuning.space) > 1 and len(done) >= ENOUGH:
-        shares = optuna.importance.get_param_importances(tuning.study).items()
+    if len(study.space) > 1 and len(done) >= FEWEST:
+        shares = optuna.importance.get_param_importances(study.optuna_study).items()
         print(f"importance: {', '.join(f'{key} {share:.0%}' for key, share in shares)}")
-    best = tuning.study.best_trial
-    path = tuning.folder / "experiment" / "best.yaml"
-    head = f"# @package _global_\n# {tuning.metric} {best.value:.6g}: trial {best.number} of {tuning.describe()}\n"
+    best = study.optuna_study.best_trial
+    path = study.folder / "experiment" / "best.yaml"
+    head = f"# @package _global_\n# {study.metric} {best.value:.6g}: trial {best.number} of {study.describe()}\n"
     write_atomic(path, lambda part: part.write_text(head + as_recipe(best.params), encoding="utf-8"))
     rest = [word for word in words if not word.startswith(("data.split=", "output=", "logger="))]
     print(f"best: {path}; use it with")
-    print("  " + shlex.join(["python", "invert.py", "--config-dir", str(tuning.folder), "experiment=best", *rest]))
+    print("  " + shlex.join(["python", "invert.py", "--config-dir", str(study.folder), "experiment=best", *rest]))
 
 
 def as_recipe(params: Mapping[str, Any]) -> str:
@@ -74,29 +76,31 @@ def short(value: Any) -> str:
 
 
 def tune(arguments: Sequence[str] | None = None) -> None:
-    """The command."""
+    """Carry out the command line ``arguments``, by default those of the process."""
     parser = argparse.ArgumentParser(
         "python -m zstar.tune", description="Search for the best settings of a projection."
     )
     parser.add_argument("search", help="a file of ranges and choices, or the name of one in conf/search")
     parser.add_argument("overrides", nargs="*", help="as for invert.py, the same for all trials")
-    parser.add_argument("--trials", type=int, default=30, help="in all, with those that the study has already")
-    parser.add_argument("--metric", default="psnr", help="whose mean over the images is to be the best")
-    parser.add_argument("--name", help="of the study; the default is that of the search")
-    parser.add_argument("--seed", type=int, default=0, help="of the choices that the search makes")
-    said = parser.parse_intermixed_args(arguments)
+    parser.add_argument(
+        "--trials", type=int, default=30, help="number of trials, including those that the study has already"
+    )
+    parser.add_argument("--metric", default="psnr", help="metric whose mean over the images is optimised")
+    parser.add_argument("--name", help="name of the study; default: that of the search")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the sampler")
+    options = parser.parse_intermixed_args(arguments)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    folder = Path("outputs/tune") / (said.name or Path(said.search).stem)
+    folder = Path("outputs/tune") / (options.name or Path(options.search).stem)
     try:
-        if taken := [word for word in said.overrides if word.startswith(("experiment=", "output=", "name="))]:
-            raise ValueError(f"{taken[0]}: the search says this itself; leave it out, or write its settings one by one")
-        if grids := [word for word in said.overrides if word.startswith("sweep=")]:
+        if taken := [word for word in options.overrides if word.startswith(("experiment=", "output=", "name="))]:
+            raise ValueError(f"{taken[0]}: the search sets this itself; leave it out, or write its settings one by one")
+        if grids := [word for word in options.overrides if word.startswith("sweep=")]:
             raise ValueError(f"{grids[0]}: a search makes one trial after another and no grid; leave it out")
-        tuning = Tuning(folder, read_space(said.search), said.overrides, said.metric, said.seed)
-        tuning.run(said.trials)
-        conclude(tuning, said.overrides)
+        study = Study(folder, read_space(options.search), options.overrides, options.metric, options.seed)
+        study.run(options.trials)
+        conclude(study, options.overrides)
     except (ValueError, HydraException) as error:
-        print(f"error: {explain(error, said.overrides) or error}", file=sys.stderr)
+        print(f"error: {explain(error, options.overrides) or error}", file=sys.stderr)
         raise SystemExit(2) from None
 
 

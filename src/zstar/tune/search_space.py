@@ -1,4 +1,4 @@
-"""What a search goes through: which keys, in which ranges, from a YAML file."""
+"""Search spaces: keys with ranges and choices, from a YAML file."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -25,11 +25,11 @@ class Range:
 
     @property
     def whole(self) -> bool:
-        """Whether only whole numbers are meant."""
+        """Whether only whole numbers are searched."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     def suggest(self, trial: Any, key: str) -> str:
-        """A value for the command line, which a trial of Optuna chooses."""
+        """A value for the command line, chosen by a trial of Optuna."""
         if self.whole:
             return str(trial.suggest_int(key, self.low, self.high, step=int(self.step or 1), log=self.log))
         return repr(float(trial.suggest_float(key, self.low, self.high, step=self.step, log=self.log)))
@@ -46,11 +46,11 @@ class Choice:
     options: tuple[str, ...]
 
     def suggest(self, trial: Any, key: str) -> str:
-        """As :meth:`Range.suggest`."""
+        """A value for the command line, chosen by a trial of Optuna."""
         return trial.suggest_categorical(key, self.options)
 
     def example(self) -> str:
-        """As :meth:`Range.example`."""
+        """One of the values, to try the key with."""
         return self.options[0]
 
 
@@ -64,7 +64,7 @@ def read_space(name: str) -> Space:
     ``{low: 10, high: 200}``, and to lists of choices, ``[w, w_plus]``, of which a choice may be a list itself.
 
     Raises:
-        ValueError: There is no such file, or what it says can't be searched.
+        ValueError: There is no such file, or its content is no search space.
     """
     folder = files("zstar.conf").joinpath("search")
     path = Path(name) if Path(name).suffix in (".yaml", ".yml") else folder.joinpath(f"{name}.yaml")
@@ -72,24 +72,24 @@ def read_space(name: str) -> Space:
         names = [Path(str(entry)).stem for entry in folder.iterdir()]
         raise ValueError(f"search: there is no '{name}'; {nearest(name, names)}, or give the path of a .yaml file")
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ValueError(f"search: {path} is no YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(found, Mapping) or not found:
+    if not isinstance(content, Mapping) or not content:
         raise ValueError(f"search: {path} names no key; write lines such as 'optimizer.lr: {{low: 0.003, high: 0.3}}'")
-    return {str(key): _read(f"search: {key}", said) for key, said in found.items()}
+    return {str(key): _read(f"search: {key}", node) for key, node in content.items()}
 
 
-def _read(key: str, said: Any) -> Range | Choice:
-    if isinstance(said, list):
-        if len(options := dict.fromkeys(map(in_words, said))) < 2:
-            raise ValueError(f"{key}: there is nothing to choose in {said}; give two values or more")
+def _read(key: str, node: Any) -> Range | Choice:
+    if isinstance(node, list):
+        if len(options := dict.fromkeys(map(in_words, node))) < 2:
+            raise ValueError(f"{key}: there is nothing to choose in {node}; give two values or more")
         return Choice(tuple(options))
-    if not isinstance(said, Mapping):
-        raise ValueError(f"{key}: {said!r} is no range and no list; write {{low: …, high: …}} or [a, b]")
-    if unknown := [field for field in said if field not in FIELDS]:
+    if not isinstance(node, Mapping):
+        raise ValueError(f"{key}: {node!r} is no range and no list; write {{low: …, high: …}} or [a, b]")
+    if unknown := [field for field in node if field not in FIELDS]:
         raise ValueError(f"{key}: a range has no '{unknown[0]}'; {nearest(str(unknown[0]), FIELDS)}")
-    low, high, step, log = said.get("low"), said.get("high"), said.get("step"), said.get("log", False)
+    low, high, step, log = node.get("low"), node.get("high"), node.get("step"), node.get("log", False)
     for field, value in (("low", low), ("high", high), *([("step", step)] if step is not None else [])):
         if isinstance(value, bool) or not isinstance(value, int | float):
             hint = "; YAML reads 1e-3 as text, write 1.0e-3" if isinstance(value, str) else ""

@@ -1,7 +1,7 @@
-"""A search for the best settings of a projection: a study of Optuna, whose trials are ordinary runs.
+"""Study of the settings of a projection with Optuna, whose trials are ordinary runs.
 
-The study is a file: whoever opens it goes on with it, several processes at once share it, and a trial whose process was
-killed is made again. A trial that is worse than most were after as many images is not finished.
+A study is a file. The next process that opens it goes on with it, several processes at once share it, and a trial whose
+process was killed is made again. A trial that is worse than the median of the others after as many images is pruned.
 """
 
 import sys
@@ -27,15 +27,18 @@ from zstar.runs.locks import LeftToAnother, hold
 from zstar.tune.search_space import Space
 
 
-class Tuning:
-    """A study of Optuna over runs of ``invert.py``.
+class Study:
+    """A search for the best settings of ``invert.py``.
 
     Arguments:
-        folder: Of the study: ``<folder>.db`` is the study itself, the runs are in the folder.
-        space: What is searched.
+        folder: Folder of the runs; the study itself is the file ``<folder>.db``.
+        space: The keys that are searched, with their ranges and choices.
         base: Overrides that all trials share.
-        metric: Name of the metric whose mean over the images is searched for the best.
-        seed: Of the choices that the search makes.
+        metric: Name of the metric whose mean over the images is optimised.
+        seed: Seed of the sampler.
+
+    Raises:
+        ValueError: The metric is not measured or has no value per image, or the file holds a study of something else.
     """
 
     def __init__(self, folder: Path, space: Space, base: Sequence[str], metric: str, seed: int = 0) -> None:
@@ -51,19 +54,20 @@ class Tuning:
         check(self.compose({key: one.example() for key, one in space.items()}), Invert)
         self.worker = f"{uuid4().hex}.lock"
         with hold(folder / ".lock", wait=True):
-            self.study = optuna.create_study(
+            self.optuna_study = optuna.create_study(
                 study_name=folder.name,
                 storage=f"sqlite:///{folder}.db",
                 direction=direction(cfg.get("metric") or {}, metric),
                 load_if_exists=True,
                 pruner=optuna.pruners.MedianPruner(),
             )
-            if (said := self.study.user_attrs.get("searched", self.describe())) != self.describe():
-                raise ValueError(f"name: {folder}.db searches {said}, not {self.describe()}; choose another --name")
-            self.study.set_user_attr("searched", said)
+            stored = self.optuna_study.user_attrs.get("searched", self.describe())
+            if stored != self.describe():
+                raise ValueError(f"name: {folder}.db searches {stored}, not {self.describe()}; choose another --name")
+            self.optuna_study.set_user_attr("searched", stored)
 
     def describe(self) -> str:
-        """What has to be the same for trials to belong to one study."""
+        """Metric, keys and overrides, which all trials of a study have in common."""
         return f"{self.metric} by {', '.join(sorted(self.space))} with {' '.join(sorted(self.base))}"
 
     def compose(self, values: Mapping[str, str]) -> Any:
@@ -72,9 +76,11 @@ class Tuning:
             return compose("invert", overrides=[*self.base, *(f"{key}={value}" for key, value in values.items())])
 
     def counts(self) -> dict[str, int]:
-        """How many trials ended in which way."""
-        killed = self.study.user_attrs.get("killed", [])
-        ends = [one.state.name.lower() for one in self.study.get_trials(deepcopy=False) if one.number not in killed]
+        """Number of trials by the way they ended."""
+        killed = self.optuna_study.user_attrs.get("killed", [])
+        ends = [
+            one.state.name.lower() for one in self.optuna_study.get_trials(deepcopy=False) if one.number not in killed
+        ]
         return {name: ends.count(name) for name in ("complete", "pruned", "fail", "running") if name in ends}
 
     def run(self, trials: int) -> None:
@@ -84,20 +90,22 @@ class Tuning:
                 self.carry_out(trial)
 
     def next(self, trials: int) -> optuna.Trial | None:
-        """The next trial, unless there are enough; one process at a time asks."""
+        """The next trial, or ``None`` if there are enough; one process at a time gets one."""
         with hold(self.folder / ".lock", wait=True):
-            killed: list[int] = self.study.user_attrs.get("killed", [])
-            for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            killed: list[int] = self.optuna_study.user_attrs.get("killed", [])
+            for trial in self.optuna_study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 if self.is_dead(trial.user_attrs.get("worker")):
-                    self.study.set_user_attr("killed", killed := [*killed, trial.number])
-                    self.study.tell(trial.number, state=TrialState.FAIL)
-                    self.study.enqueue_trial(trial.params)
-            every = self.study.get_trials(deepcopy=False)
+                    self.optuna_study.set_user_attr("killed", killed := [*killed, trial.number])
+                    self.optuna_study.tell(trial.number, state=TrialState.FAIL)
+                    self.optuna_study.enqueue_trial(trial.params)
+            every = self.optuna_study.get_trials(deepcopy=False)
             made = [one for one in every if one.state is not TrialState.WAITING and one.number not in killed]
             if len(made) >= trials:
                 return None
-            self.study.sampler = optuna.samplers.TPESampler(seed=Random(f"{self.seed} {len(made)}").getrandbits(32))
-            trial = self.study.ask()
+            self.optuna_study.sampler = optuna.samplers.TPESampler(
+                seed=Random(f"{self.seed} {len(made)}").getrandbits(32)
+            )
+            trial = self.optuna_study.ask()
             trial.set_user_attr("worker", self.worker)
             return trial
 
@@ -112,37 +120,37 @@ class Tuning:
             return False
 
     def carry_out(self, trial: optuna.Trial) -> None:
-        """Run a trial and tell the study what it found; one that can't be run has failed, and the search goes on."""
-        values = {key: one.suggest(trial, key) for key, one in self.space.items()}
-        print(f"trial {trial.number}: {' '.join(f'{key}={value}' for key, value in values.items())}", flush=True)
-        found: list[float] = []
+        """Run a trial and record its value; a trial that can't be run has failed, and the search goes on."""
+        settings = {key: one.suggest(trial, key) for key, one in self.space.items()}
+        print(f"trial {trial.number}: {' '.join(f'{key}={value}' for key, value in settings.items())}", flush=True)
+        finals: list[float] = []
 
         def watch(rows: Any) -> None:
             means = rows.filter((rows["metric"] == self.metric) & rows["value"].is_finite())
-            found.extend(means["value"].to_list())
-            if found:
-                trial.report(sum(found) / len(found), len(found))
+            finals.extend(means["value"].to_list())
+            if finals:
+                trial.report(sum(finals) / len(finals), len(finals))
                 if trial.should_prune():
-                    raise Stopped(f"trial {trial.number}: pruned after {len(found)} images")
+                    raise Stopped(f"trial {trial.number}: pruned after {len(finals)} images")
 
         try:
-            result = run(self.compose(values), wait=True, watch=watch)
+            result = run(self.compose(settings), wait=True, watch=watch)
             diverged = [name for name, reason in result["failed"].items() if reason.startswith("diverged")]
             if diverged:  # what is left may well be the easier images
                 raise ValueError(f"{len(diverged)} of {result['images'] + len(diverged)} images diverged")
         except Stopped as stopped:
             print(stopped)
-            self.study.tell(trial, state=TrialState.PRUNED)
+            self.optuna_study.tell(trial, state=TrialState.PRUNED)
         except Exception as error:
-            self.study.tell(trial, state=TrialState.FAIL)
-            print(f"trial {trial.number} failed: {say(error, str(self.folder))}", file=sys.stderr)
+            self.optuna_study.tell(trial, state=TrialState.FAIL)
+            print(f"trial {trial.number} failed: {explanation(error, str(self.folder))}", file=sys.stderr)
         else:
             trial.set_user_attr("folder", result["folder"])
-            self.study.tell(trial, result["summary"][self.metric]["mean"])
+            self.optuna_study.tell(trial, result["summary"][self.metric]["mean"])
 
 
 def direction(metrics: Mapping[str, Any], name: str) -> str:
-    """Which way a metric gets better, of those that are measured."""
+    """``"maximize"`` or ``"minimize"``, as it improves one of the measured metrics."""
     if name not in metrics:
         raise ValueError(f"metric: '{name}' is not measured; {nearest(name, metrics)}")
     better = getattr(resolve(metrics[name]["_target_"]), "better", None)
@@ -151,8 +159,8 @@ def direction(metrics: Mapping[str, Any], name: str) -> str:
     return {"higher": "maximize", "lower": "minimize"}[better]
 
 
-def say(error: Exception, output: str) -> str:
-    """What went wrong, in one sentence where it is the input's fault; an error of the program as it is."""
+def explanation(error: Exception, output: str) -> str:
+    """The reason of an error of the input in one sentence; an error of the program is raised as it is."""
     if isinstance(error, HydraException):
         return explain(error) or str(error)
     sentence = complain(error, output)

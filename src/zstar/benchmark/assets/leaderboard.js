@@ -1,14 +1,13 @@
-// What the whole page shares, and the table: sorting, filtering, and what a cell says when it is asked.
+// Shared functions, and the table: sorting, filters, and explanations of its entries.
 const board = JSON.parse(document.getElementById("data").textContent);
 const rowOf = new Map(board.rows.map((row) => [row.id, row]));
 const metricOf = new Map(board.metrics.map((metric) => [metric.name, metric]));
 const find = (selector, root = document) => root.querySelector(selector);
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 const number = (value) => (value === null || value === undefined || value === "" ? NaN : Number(value));
-const DRAWN = new Set(["svg", "g", "path", "circle", "rect", "text", "line", "polygon", "polyline"]);
 
 function make(tag, attributes = {}, ...children) {
-  const node = DRAWN.has(tag) ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+  const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else if (value === true) node.setAttribute(name, "");
@@ -27,6 +26,8 @@ function show(value, digits = 4) {
   return text.replaceAll("-", "−");
 }
 
+const withUnit = (metric, value) => `${show(value)}${metric.unit && Number.isFinite(value) ? ` ${metric.unit}` : ""}`;
+
 function valueOf(row, name) {
   return number((row.values[name] || {}).mean);
 }
@@ -39,11 +40,11 @@ function compare(a, b, better, worstFirst = false) {
 }
 
 const tip = document.getElementById("tip");
-let asked = null;
+let explained = null;
 
 function tell(node, text, x, y) {
-  if (asked && asked !== node) asked.removeAttribute("aria-describedby");
-  asked = node;
+  if (explained && explained !== node) explained.removeAttribute("aria-describedby");
+  explained = node;
   tip.textContent = text;
   tip.hidden = false;
   const host = document.getElementById("panel").open ? document.getElementById("panel") : find("main");
@@ -58,18 +59,24 @@ function tell(node, text, x, y) {
 }
 
 function hush() {
-  if (asked) asked.removeAttribute("aria-describedby");
-  asked = null;
+  if (explained) explained.removeAttribute("aria-describedby");
+  explained = null;
   tip.hidden = true;
 }
 
+// Rows of a method in one space are a series: joined in the plots, and with one name.
+const seriesOf = (id) => JSON.stringify([rowOf.get(id)?.method, rowOf.get(id)?.space]);
+
 // One method stands out in the table and in all plots.
 function point(id) {
-  for (const node of all("tr[data-row], .point, .line")) {
-    const on = node.dataset.row === id;
-    if (on !== node.classList.contains("on")) node.classList.toggle("on", on);
-    if (on && node.matches(".line") && node.nextSibling && document.activeElement !== node) node.parentNode.append(node);
+  const known = rowOf.has(id);
+  for (const node of all("tr[data-row], .plot [data-row]")) {
+    const other = node.dataset.row;
+    const same = node.matches(".panel") ? rowOf.get(other).method === rowOf.get(id)?.method
+      : node.matches(".name, .lead, .join") ? seriesOf(other) === seriesOf(id) : other === id;
+    node.classList.toggle("on", known && same);
   }
+  for (const plot of all(".plot")) plot.classList.toggle("pointing", known);
 }
 
 const table = document.getElementById("leaderboard");
@@ -84,11 +91,11 @@ function sortBy(heading) {
   const other = bestFirst === "ascending" ? "descending" : "ascending";
   const order = heading.getAttribute("aria-sort") === bestFirst ? other : bestFirst;
   for (const one of all("thead th", table)) one.setAttribute("aria-sort", one === heading ? order : "none");
-  const cell = (row) => row.children[index].dataset.value;
+  const entry = (row) => row.children[index].dataset.value;
   const sign = order === "ascending" ? 1 : -1;
   const rows = [...body.children].sort((a, b) => text
-    ? sign * (cell(a).localeCompare(cell(b)) || a.dataset.row.localeCompare(b.dataset.row, "en", { numeric: true }))
-    : compare(number(cell(a)), number(cell(b)), order === "ascending" ? "lower" : "higher"));
+    ? sign * (entry(a).localeCompare(entry(b)) || a.dataset.row.localeCompare(b.dataset.row, "en", { numeric: true }))
+    : compare(number(entry(a)), number(entry(b)), order === "ascending" ? "lower" : "higher"));
   body.append(...rows);
 }
 
@@ -118,18 +125,18 @@ for (const heading of all("thead th", table)) {
   heading.append(button);
   heading.setAttribute("aria-sort", "none");
 }
-for (const cell of all("tbody td", table)) cell.tabIndex = -1;
+for (const entry of all("tbody td", table)) entry.tabIndex = -1;
 
-const told = (event) => event.target.closest?.("[data-tip]");
+const hinted = (event) => event.target.closest?.("[data-tip]");
 document.addEventListener("pointerover", (event) => {
-  const node = told(event);
+  const node = hinted(event);
   if (node) tell(node, node.dataset.tip);
-  else if (asked && asked.dataset.tip) hush();
+  else if (explained && explained.dataset.tip) hush();
 });
 document.addEventListener("focusin", (event) => {
-  const node = told(event);
+  const node = hinted(event);
   if (node && event.target.matches(":focus-visible")) tell(node, node.dataset.tip);
-  else if (asked && asked.dataset.tip) hush();
+  else if (explained && explained.dataset.tip) hush();
 });
 document.addEventListener("scroll", hush, { capture: true, passive: true });
 document.addEventListener("keydown", (event) => {
@@ -141,11 +148,11 @@ body.addEventListener("focusin", (event) => point(event.target.closest("tr")?.da
 body.addEventListener("focusout", () => point(null));
 body.addEventListener("keydown", (event) => {
   const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
-  const cell = event.target.closest("td, th");
-  if (!step || !cell || event.altKey || event.ctrlKey || event.metaKey) return;
+  const entry = event.target.closest("td, th");
+  if (!step || !entry || event.altKey || event.ctrlKey || event.metaKey) return;
   const lines = [...body.children].filter((line) => !line.hidden);
-  const line = lines[lines.indexOf(cell.parentNode) + step[0]];
-  const next = line?.children[[...cell.parentNode.children].indexOf(cell) + step[1]];
+  const line = lines[lines.indexOf(entry.parentNode) + step[0]];
+  const next = line?.children[[...entry.parentNode.children].indexOf(entry) + step[1]];
   if (!next) return;
   event.preventDefault();
   (find("a", next) || next).focus();
@@ -153,4 +160,4 @@ body.addEventListener("keydown", (event) => {
 for (const control of all("#tools input, #tools select")) control.addEventListener("input", filter);
 document.getElementById("tools").addEventListener("submit", (event) => event.preventDefault());
 document.getElementById("changes")?.addEventListener("input", (event) => table.classList.toggle("changes", event.target.checked));
-for (const node of all("#tools, .hint, #plots")) node.hidden = false;
+for (const node of all("#tools, .hint")) node.hidden = false;

@@ -47,7 +47,6 @@ function tile(kind, row, name) {
 }
 
 const valueAt = (row, metric, name) => number((row.per[metric] || [])[place.get(name)]);
-const withUnit = (metric, value) => `${show(value)}${metric.unit && Number.isFinite(value) ? ` ${metric.unit}` : ""}`;
 const perImage = () => board.metrics.filter((metric) => board.rows.some((row) => (row.per[metric.name] || []).some((value) => value !== null)));
 
 function controls(redraw, first) {
@@ -126,8 +125,8 @@ function imagePanel(name) {
 function route() {
   hush();
   if (panel.open) depth.set(opened, panel.scrollTop);
-  const asking = new URLSearchParams(location.hash.slice(1));
-  const [method, image] = [asking.get("method"), asking.get("image")];
+  const target = new URLSearchParams(location.hash.slice(1));
+  const [method, image] = [target.get("method"), target.get("image")];
   if (rowOf.has(method)) methodPanel(rowOf.get(method));
   else if (place.has(image)) imagePanel(image);
   else return void (panel.open && panel.close());

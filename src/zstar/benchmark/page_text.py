@@ -1,4 +1,4 @@
-"""What a leaderboard's page says beside its table: facts of the protocol, failures, and how pictures are stored."""
+"""Text of the page beside its table: protocol, filters, failures, omissions, storage of the pictures."""
 
 import math
 import re
@@ -7,17 +7,17 @@ from typing import Any
 
 from zstar.benchmark.sprites import Atlas
 
-HASH = re.compile(r"[0-9a-f]{32,}")  # of a file; twelve digits of it are told
+HASH = re.compile(r"[0-9a-f]{32,}")  # of a file; twelve digits of it are shown
 NUMBERS = re.compile(r"(\d+(?:\.\d+)?)|(\D+)")
 
 
 def facts(board: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What the protocol fixes, in words: the known entries first, then whatever else it names."""
+    """The protocol as pairs of name and text: the known keys first, then all others."""
     protocol = board["protocol"]
     first = ("name", "track", "hash", "data", "generator", "networks", "images", "seeds", "budgets")
     order = [*first, *(key for key in protocol if key not in first)]
-    told = [(key.replace("_", " "), _words(protocol.get(key))) for key in order]
-    return [(key, text) for key, text in told if text]
+    pairs = [(key.replace("_", " "), _words(protocol.get(key))) for key in order]
+    return [(key, text) for key, text in pairs if text]
 
 
 def _words(value: Any) -> str:
@@ -32,34 +32,36 @@ def _words(value: Any) -> str:
     )
 
 
-def reason(entry: Any) -> str:
-    """What was left out, and why."""
+def omission(entry: Any) -> str:
+    """What was left out, and the reason."""
     known = isinstance(entry, Mapping) and {"cell", "reason"} <= entry.keys()
     return f"{entry['cell']}: {entry['reason']}" if known else _words(entry)
 
 
 def distinct(values: Iterable[str | None]) -> list[str]:
-    """What occurs, with the numbers in it in the order of their size."""
-    found = {value for value in values if value}
-    return sorted(found, key=lambda text: [(float(part or "inf"), rest) for part, rest in NUMBERS.findall(text)])
+    """The different values, sorted with the numbers in them by size."""
+    return sorted(
+        {value for value in values if value},
+        key=lambda text: [(float(part or "inf"), rest) for part, rest in NUMBERS.findall(text)],
+    )
 
 
-def gallery(board: Mapping[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
+def failures(board: Mapping[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
     """The entries of the failure gallery by the rule that chose them."""
     titles = {metric["name"]: metric["title"] for metric in board["metrics"]}
     units = {metric["name"]: metric.get("unit") or "" for metric in board["metrics"]}
     groups: dict[str, list[dict[str, Any]]] = {}
     for entry in board.get("gallery") or []:
-        stated = entry.get("rule") or board.get("gallery_rule") or f"The worst {titles.get(entry['metric'])}."
+        rule = entry.get("rule") or board.get("gallery_rule") or f"The worst {titles.get(entry['metric'])}."
         value = entry.get("value")
         known = value is not None and not math.isnan(value)
         text = f"{titles.get(entry['metric'], entry['metric'])} {f'{value:.4g}' if known else '–'}"
-        groups.setdefault(stated, []).append({**entry, "text": f"{text} {units.get(entry['metric'], '')}".strip()})
+        groups.setdefault(rule, []).append({**entry, "text": f"{text} {units.get(entry['metric'], '')}".strip()})
     return list(groups.items())
 
 
-def stored(atlas: Atlas) -> str:
-    """How the pictures of the page were made smaller, in a sentence; empty where there are none."""
+def storage(atlas: Atlas) -> str:
+    """Size and compression of the pictures of the page, in a sentence; empty where there are none."""
     if not any(sheet.names for sheet in atlas.sheets):
         return ""
     small = atlas.natural > atlas.width

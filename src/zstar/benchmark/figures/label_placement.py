@@ -1,4 +1,4 @@
-"""Names beside the points of a scatter plot, none upon another."""
+"""Placement of names beside the points of a scatter plot without overlap."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,12 +18,13 @@ Boxes = Float[np.ndarray, "k 4"]  # left, bottom, right, top, in pixels
 
 @dataclass(frozen=True)
 class Label:
-    """A name for the point at ``x``, ``y`` (in the units of the axes)."""
+    """A name for the point of a row at ``x``, ``y`` (in the units of the axes)."""
 
     text: str
     x: float
     y: float
     color: tuple[float, float, float]
+    row: str
 
 
 def place_labels(
@@ -31,15 +32,15 @@ def place_labels(
     labels: Sequence[Label],
     points: Sequence[tuple[float, float]],
     lines: Sequence[Path] = (),
-    size: float = 8.5,
+    size: float = 9.0,
 ) -> list[str]:
     """Write each label near its point, where it covers neither another label nor any of ``points``.
 
     Arguments:
-        axes: With its final limits, scales and size.
+        axes: Axes with their final limits, scales and size.
         labels: The most important first; one for which there is no room is left out.
-        points: What must stay visible.
-        lines: What stays visible too if there is room beside it.
+        points: Points that must stay visible.
+        lines: Curves that stay visible too if there is room beside them.
 
     Returns:
         The texts that found no place.
@@ -66,11 +67,14 @@ def place_labels(
             continue
         box, radius = near[chosen[0]], RADII[int(chosen[0]) // len(ANGLES)]
         line = {"arrowstyle": "-", "color": label.color, "lw": 0.6, "alpha": 0.7, "shrinkA": 0, "shrinkB": 3}
-        middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
-        axes.annotate(
-            label.text, (label.x, label.y), middle, textcoords="figure pixels", ha="center", va="center", fontsize=size,
+        middle = ((box[0] + box[2]) / 2 / scale, (box[1] + box[3]) / 2 / scale)
+        note = axes.annotate(
+            label.text, (label.x, label.y), middle, textcoords="figure points", ha="center", va="center", fontsize=size,
             color=label.color, annotation_clip=False, arrowprops=line if radius > NEAR else None,
+            gid=f"name {label.row}",
         )  # fmt: skip
+        if note.arrow_patch is not None:
+            note.arrow_patch.set_gid(f"lead {label.row}")
         taken = np.concatenate([taken, box[None] + np.array([-2.0, -1.0, 2.0, 1.0])])
     return missing
 
@@ -84,7 +88,7 @@ def _candidates(centre: Float[np.ndarray, " 2"], width: float, height: float, sc
 
 
 def _touched(boxes: Boxes, others: Float[np.ndarray, "m 4"]) -> np.ndarray:
-    """Which boxes overlap any of the others."""
+    """Whether each box overlaps any of the others."""
     low = (boxes[:, None, :2] < others[None, :, 2:]).all(axis=2)
     high = (boxes[:, None, 2:] > others[None, :, :2]).all(axis=2)
     return (low & high).any(axis=1)

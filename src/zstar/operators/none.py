@@ -1,0 +1,20 @@
+"""The identity as an operator."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from zstar.operators.base import AbstractOperator, Named
+
+
+class Identity(AbstractOperator):
+    """D(x) = x: plain projection. The member of a sweep over operators that takes nothing away."""
+
+    def __call__(self, images: Float[Tensor, "b c h w"], targets: Named) -> Float[Tensor, "b c h w"]:
+        """The images themselves."""
+        return images
+
+    def as_picture(
+        self, observation: Float[Tensor, "b c h w"], targets: Named, size: tuple[int, int]
+    ) -> Float[Tensor, "b c h w"]:
+        """The observation itself."""
+        return observation

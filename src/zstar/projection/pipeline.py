@@ -1,0 +1,144 @@
+"""The line x → project → z → edit → G(z′) as objects, built from a composed configuration."""
+
+import inspect
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from zstar.config.build import build, offer
+from zstar.config.signatures import resolve
+from zstar.directions.apply import require_way
+from zstar.directions.base import AbstractDirection
+from zstar.directions.choose import find_directions, make_annotation
+from zstar.editability.base import AbstractEditability
+from zstar.encoders.trained import TrainedEncoder
+from zstar.generators.base import AbstractGenerator
+from zstar.metrics.available import Metrics, make_metrics
+from zstar.objective import Problem
+from zstar.projection.budget import fit
+from zstar.projection.device import pick_device
+from zstar.projectors.base import AbstractProjector
+from zstar.spaces.base import AbstractSpace
+
+
+class Pipeline:
+    """The components of the line, each built when it is first asked for; what a program does not use is never built.
+
+    Each gets what its signature asks for: a regularizer the space, a projector the problem, and whatever has a use for
+    an inverting network that network.
+
+    Arguments:
+        plain: The configuration as plain containers, checked.
+        consequence: What random weights of the generator would come to, for the sentence that refuses them.
+        generator: The generator, where it is built already.
+    """
+
+    def __init__(self, plain: Mapping[str, Any], consequence: str, generator: AbstractGenerator | None = None) -> None:
+        self.plain = plain
+        self.device = pick_device(plain["device"])
+        self.generator = build(plain["generator"]).to(self.device) if generator is None else generator
+        self.generator.require_trained(consequence)
+
+    @cached_property
+    def space(self) -> AbstractSpace:
+        """Where images are projected to."""
+        return build(self.plain["space"], generator=self.generator)
+
+    @cached_property
+    def problem(self) -> Problem:
+        """The equation without its targets."""
+        nodes = self.nodes("regularizer")
+        return Problem(
+            space=self.space,
+            losses={name: build(node).to(self.device) for name, node in self.nodes("loss").items()},
+            regularizers={n: offer(node, space=self.space, **self.network_for(n, node)) for n, node in nodes.items()},
+            optimizer=build(self.plain["optimizer"]),
+            seed=self.plain["seed"],
+            noise=self.plain["noise"],
+            operators={name: build(node) for name, node in self.nodes("operator").items()},
+        )
+
+    @cached_property
+    def projectors(self) -> list[AbstractProjector]:
+        """x → z, within the budget."""
+        nodes = self.nodes("projector")
+        chain = [offer(node, problem=self.problem, **self.network_for(name, node)) for name, node in nodes.items()]
+        return fit(chain, **self.plain["budget"])
+
+    @cached_property
+    def encoder(self) -> TrainedEncoder | None:
+        """The inverting network, if a projector or a regularizer has a use for one and there is one."""
+        nodes = [*self.nodes("projector").values(), *self.nodes("regularizer").values()]
+        if self.plain.get("encoder") is None or not any(map(takes_encoder, nodes)):
+            return None
+        encoder = offer(self.plain["encoder"], space=self.space)
+        if encoder is not None and not isinstance(encoder, TrainedEncoder):
+            raise ValueError(
+                "encoder: this is a network without weights, for train.py task=encoder; choose encoder=shipped, or "
+                "encoder=trained encoder.checkpoint=<what it exported>"
+            )
+        if encoder is not None:
+            encoder.network.to(self.space.mean.device)
+        return encoder
+
+    @cached_property
+    def measures(self) -> tuple[Metrics, dict[str, str]]:
+        """The metrics that can be had here, and name → reason for the others."""
+        return make_metrics(self.nodes("metric"), self.device)
+
+    @cached_property
+    def annotation(self) -> dict[str, Any]:
+        """The annotation, under its name, if a finder of directions or a measure of editability has a use for it."""
+        return make_annotation(self.plain)
+
+    @cached_property
+    def editability(self) -> dict[str, AbstractEditability]:
+        """What is measured of directions."""
+        return {name: offer(node, **self.annotation) for name, node in self.nodes("editability").items()}
+
+    @cached_property
+    def directions(self) -> dict[str, AbstractDirection]:
+        """z → z′: directions by name, sought in the space ``search`` where there is one, else in :attr:`space`."""
+        nodes = self.nodes("direction")
+        if not nodes:
+            return {}
+        search = build(self.plain["search"], generator=self.generator) if self.plain.get("search") else self.space
+        return find_directions(nodes, search, self.annotation, self.plain.get("only"))
+
+    def build(self, *parts: str) -> "Pipeline":
+        """Build some parts now, so that their mistakes are found before any work begins."""
+        for part in parts:
+            getattr(self, part)
+        return self
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether another seed may give another result."""
+        return self.problem.noise == "optimize" or any(projector.random for projector in self.projectors)
+
+    def require_ways(self, space: str, *targets: str) -> None:
+        """Refuse directions, and other spaces to go to, that latents of ``space`` can't be brought to."""
+        for target in (*(direction.space for direction in self.directions.values()), *targets):
+            require_way(self.generator, space, target)
+
+    def nodes(self, group: str) -> dict[str, Any]:
+        """The chosen members of a group that takes several."""
+        return self.plain.get(group) or {}
+
+    def network_for(self, name: str, node: Mapping[str, Any]) -> dict[str, TrainedEncoder]:
+        """The inverting network for what has a use for one; an error where there is none and it can't do without."""
+        parameter = inspect.signature(resolve(node["_target_"])).parameters.get("encoder")
+        if parameter is None:
+            return {}
+        if self.encoder is None and parameter.default is parameter.empty:
+            raise ValueError(
+                f"encoder: {name} needs one, and none is chosen or none ships for this generator and space; train one "
+                "(train.py task=encoder) and set encoder=trained encoder.checkpoint=<file>, or choose others, such as "
+                "projector=[mean,optimization]"
+            )
+        return {} if self.encoder is None else {"encoder": self.encoder}
+
+
+def takes_encoder(node: Mapping[str, Any]) -> bool:
+    """Whether what a node builds has a use for the inverting network."""
+    return "encoder" in inspect.signature(resolve(node["_target_"])).parameters

@@ -1,0 +1,100 @@
+"""The work of a projection run: project the batches, then join, measure and report all of them."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from omegaconf import OmegaConf
+
+from zstar.checkpoints.io import read_card
+from zstar.loggers.base import AbstractLogger
+from zstar.projection.batch_store import Parts
+from zstar.projection.batches import project_once
+from zstar.projection.job import Job, label
+from zstar.projection.log import log_result
+from zstar.projection.measure import bytes_per_image, write_features
+from zstar.projection.progress import Display
+from zstar.reports.projection import write_report
+from zstar.reports.terminal import print_table
+from zstar.runs.folder import command, commit, machine, record_result, versions, write_atomic
+from zstar.runs.locks import hold
+from zstar.runs.results import TRAJECTORY, summarize
+
+
+def carry_out(
+    job: Job,
+    folder: Path,
+    plain: dict[str, Any],
+    logger: AbstractLogger,
+    watch: Callable[[pl.DataFrame], None] | None = None,
+) -> dict[str, Any]:
+    """Project the batches that are not done yet, then join, measure and report all of them."""
+    write_atomic(folder / "config.yaml", lambda path: path.write_text(OmegaConf.to_yaml(plain)))
+    parts, generator, (metrics, missing) = Parts(folder, job.key), job.pipeline.generator, job.pipeline.measures
+    with Display(job.batches, len(job.data)) as display:
+        for index in range(job.batches):
+            with hold(parts.lock(index), wait=True):  # a shard may be at work on it
+                project_once(job, index, parts, folder, display)
+            display.batch_done(index)
+            if watch is not None:
+                watch(parts.rows(index))
+    failures = parts.failed(job.batches)
+    parts.merge_rows(job.batches, folder / "results.parquet", job.labels)
+    rows = pl.scan_parquet(folder / "results.parquet")
+    finals = rows.filter(~TRAJECTORY).collect()
+    card = {"space": job.labels.space, "noise_mode": job.pipeline.problem.noise, "generator": generator.fingerprint()}
+    parts.merge_latents(job.batches, folder / "latents.safetensors", card)
+    size = (generator.resolution, generator.channels)
+    ids = read_card(folder / "latents.safetensors")["ids"]
+    sets = write_features(metrics, folder, ids, size, job.pipeline.device)
+    table = summarize(finals)
+    result = describe(job, plain, finals, table, failures) | {
+        "sets": {name: asdict(number) for name, number in sets.items()},
+        "bytes_per_image": bytes_per_image(folder / "latents.safetensors", len(ids)),
+    }
+    log_result(logger, rows, finals, result, folder, size)
+    print_table(table)
+    for name, number in sets.items():
+        print(f"{name}: {number.value:.4g} [{number.low:.4g}, {number.high:.4g}], of {len(ids)} images together")
+    for name, reason in [*missing.items(), *failures.items()]:
+        print(f"left out: {name}: {reason}")
+    write_report(folder, result)
+    record_result(folder, result)
+    parts.clear()
+    print(f"report: {folder}/report.html")
+    return result
+
+
+def describe(
+    job: Job, plain: dict[str, Any], finals: pl.DataFrame, table: pl.DataFrame, failures: dict[str, str]
+) -> dict[str, Any]:
+    """What goes into ``result.json``."""
+    metrics, missing = job.pipeline.measures
+    summary = {row["metric"]: row for row in table.to_dicts()}
+    seconds = finals.filter(pl.col("metric") == "seconds")["value"]
+    return {
+        "config_hash": job.key,
+        "protocol_hash": job.labels.protocol_hash,
+        "command": command(),
+        "method": job.labels.method,
+        "projectors": list(map(label, job.pipeline.projectors)),
+        "space": job.labels.space,
+        "seed": job.labels.seed,
+        "stochastic": job.pipeline.stochastic,
+        "protocol": plain.get("protocol"),
+        "budget": plain["budget"],
+        "steps": plain["steps"],
+        "images": len(seconds),
+        "failed": failures,
+        "notices": job.notices,
+        "seconds": seconds.sum(),
+        "summary": summary,
+        "metrics": {n: {"unit": m.unit, "better": m.better, "network": m.network} for n, m in metrics.items()},
+        "skipped_metrics": missing,
+        "generator": job.pipeline.generator.fingerprint(),
+        **commit(),
+        "versions": versions(),
+        "machine": machine(),
+    }

@@ -1,0 +1,356 @@
+"""Operators: every one in conf/operator keeps the contract, and nothing that looks for v sees more than they leave."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from torch import Tensor
+from torch.nn import functional as F
+
+from zstar.config.build import build
+from zstar.data.reading import read_image
+from zstar.generators.pixels import Pixels as PixelGenerator
+from zstar.generators.stylegan2 import StyleGAN2
+from zstar.losses.base import AbstractLoss, spatial_mean
+from zstar.losses.pixel import Pixel
+from zstar.objective import Objective, Problem, Targets
+from zstar.operators.base import AbstractOperator
+from zstar.operators.chain import degrade, observe
+from zstar.operators.downscale import Downscale
+from zstar.operators.mask import Mask
+from zstar.operators.none import Identity
+from zstar.optimizers.adam import Adam
+from zstar.projection.job import make_job
+from zstar.projection.run import run
+from zstar.projectors.base import AbstractProjector, project
+from zstar.projectors.best_of import BestOf
+from zstar.projectors.encoder import Encoder
+from zstar.projectors.optimization import Optimization
+from zstar.spaces.pixels import Pixels
+from zstar.spaces.w import W
+
+NAMES = sorted(path.stem for path in (Path(__file__).parents[1] / "conf" / "operator").glob("*.yaml"))
+CORNER = [0.5, 0.5, 1.0, 1.0]
+SIZE = 16
+
+
+def pictures(count: int, seed: int = 0, size: int = SIZE) -> Tensor:
+    """Smooth random pictures in [−1, 1]."""
+    rng = torch.Generator().manual_seed(seed)
+    return F.interpolate(torch.randn(count, 3, 4, 4, generator=rng), size=size, mode="bilinear").tanh()
+
+
+def maps(count: int, size: int = SIZE) -> Tensor:
+    """Another half hidden in each image."""
+    half = torch.ones(count, 1, size, size)
+    for row in range(count):
+        half[row, :, row % 2 * size // 2 : (row % 2 + 1) * size // 2] = 0
+    return half
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def operator(request: pytest.FixtureRequest) -> AbstractOperator:
+    """The operator as conf/ has it."""
+    path = Path(__file__).parents[1] / "conf" / "operator" / f"{request.param}.yaml"
+    return build(yaml.safe_load(path.read_text())[request.param])
+
+
+def test_every_file_is_covered() -> None:
+    assert {"none", "mask", "downscale"} <= set(NAMES)
+
+
+def test_a_batch_is_exactly_its_images(operator: AbstractOperator) -> None:
+    images, named = pictures(3), {"mask": maps(3)}
+    together, seen = operator(images, named), observe([operator], images, named)
+    for row in range(3):
+        own = {"mask": named["mask"][row : row + 1]}
+        torch.testing.assert_close(operator(images[row : row + 1], own), together[row : row + 1])
+        torch.testing.assert_close(observe([operator], images[row : row + 1], own), seen[row : row + 1])
+
+
+def test_gradients_reach_each_image_alone(operator: AbstractOperator) -> None:
+    images = pictures(3).requires_grad_()
+    (slope,) = torch.autograd.grad(operator(images, {"mask": maps(3)})[1].square().sum(), images)
+    assert slope.isfinite().all() and slope[1].abs().sum() > 0 and not slope[[0, 2]].any()
+
+
+def test_an_observation_is_a_picture_again_and_is_observed_as_itself(operator: AbstractOperator) -> None:
+    images, named = pictures(2), {"mask": maps(2)}
+    seen = observe([operator], images, named)
+    assert seen.shape == images.shape and seen.abs().max() <= 1
+    once, twice = operator(images, named), operator(seen, named)
+    assert (twice - once).square().mean().sqrt() < 0.2 * once.std()
+
+
+def test_a_box_and_a_map_hide_what_they_say() -> None:
+    images, hidden = pictures(2), torch.zeros(2, 1, SIZE, SIZE, dtype=torch.bool)
+    hidden[..., 8:, 8:] = True
+    boxed = Mask(CORNER)(images, {})
+    mapped = Mask()(images, {"mask": (~hidden).float()})
+    assert torch.equal(boxed, mapped)
+    assert torch.equal(boxed[~hidden.expand_as(boxed)], images[~hidden.expand_as(images)])
+    visible = [picture[:, ~hidden[0, 0]].mean(dim=1) for picture in images]
+    torch.testing.assert_close(boxed[:, :, 12, 12], torch.stack(visible))
+    assert (Mask(CORNER, fill=-0.5)(images, {})[..., 8:, 8:] == -0.5).all()
+    soft = torch.full((2, 1, SIZE, SIZE), 0.6)
+    soft[..., :4] = 0.4
+    assert (Mask(fill=0)(images, {"mask": soft}) == 0).all(dim=1).sum() == 2 * SIZE * 4
+
+
+@pytest.mark.parametrize("fill", ["mean", 0.25])
+def test_masking_a_masked_picture_changes_nothing(fill: str | float) -> None:
+    named = {"mask": maps(3)}
+    for mask in (Mask(fill=fill), Mask(CORNER, fill)):
+        once = mask(pictures(3), named)
+        torch.testing.assert_close(mask(once, named), once)
+
+
+def test_a_picture_that_is_hidden_altogether_stays_finite() -> None:
+    assert (Mask()(pictures(1), {"mask": torch.zeros(1, 1, SIZE, SIZE)}) == 0).all()
+
+
+def test_area_is_the_mean_over_blocks() -> None:
+    image, target = torch.rand(2, 2, 3, 8, 12).unbind()
+    down = Downscale(4)
+    small = [x.reshape(2, 3, 2, 4, 3, 4).mean(dim=(3, 5)) for x in (image, target)]
+    torch.testing.assert_close(down(image, {}), small[0])
+    uneven = Downscale(5)(image, {})
+    assert uneven.shape == (2, 3, 2, 3)
+    torch.testing.assert_close(uneven[:, :, 1, 2], image[:, :, 5:, 10:].mean(dim=(2, 3)))
+    assert torch.equal(Downscale(1)(image, {}), image) and Downscale(64)(image, {}).shape == (2, 3, 1, 1)
+
+
+@pytest.mark.parametrize("factor", [1, 3, 4, 5])
+def test_a_pixel_loss_behind_it_is_the_squared_error_of_small_pictures(factor: int) -> None:
+    """The loss of PULSE, by its formula."""
+    images, made, mask = pictures(2), pictures(2, seed=1), torch.rand(2, 1, SIZE, SIZE)
+    space = Pixels(PixelGenerator(resolution=SIZE), prior_samples=10)
+    for named in ({}, {"mask": mask}):
+        problem = Problem(space, {"pixel": Pixel()}, {}, Adam(), operators={"downscale": Downscale(factor)})
+        value = Objective(problem, Targets({"image": images, **named}, ["a", "b"]))({"latent": made}).total
+        small = [F.avg_pool2d(x, factor, ceil_mode=True) for x in (made, images)]
+        assert torch.equal(value, spatial_mean((small[0] - small[1]).square(), named.get("mask")))
+
+
+@pytest.mark.parametrize("filter", ["bilinear", "bicubic"])
+def test_smooth_filters_do_not_alias(filter: str) -> None:
+    stripes = torch.ones(1, 1, 16, 16)
+    stripes[..., ::2] = -1  # finer than the small picture can show
+    assert Downscale(4, filter)(stripes, {}).abs().max() < 0.15
+    ramp = torch.linspace(-1, 1, 32).expand(1, 1, 32, 32)
+    small = Downscale(4, filter)(ramp, {})
+    assert small.shape == (1, 1, 8, 8)
+    torch.testing.assert_close(small[0, 0, 0, 2:6], Downscale(4)(ramp, {})[0, 0, 0, 2:6], atol=1e-4, rtol=0)
+    torch.testing.assert_close(Downscale(4, filter)(torch.full((1, 3, 8, 8), 0.3), {}), torch.full((1, 3, 2, 2), 0.3))
+
+
+def test_a_list_is_applied_in_its_order() -> None:
+    images, named = pictures(2), {"mask": maps(2)}
+    mask, small = Mask(fill=1.0), Downscale(8)
+    first, second = degrade([mask, small], images, named), degrade([small, mask], images, named)
+    assert torch.equal(first, small(mask(images, named), named)) and torch.equal(second, mask(small(images, {}), named))
+    assert first.shape == (2, 3, 2, 2) and (second[0, :, 0] == 1).all()
+    for chain in ([mask, small], [small, mask]):
+        seen = observe(chain, images, named)
+        assert seen.shape == images.shape
+    hidden = (named["mask"] == 0).expand_as(images)
+    assert (observe([mask, small], images, named)[hidden] == 1).all()  # the edge is not blurred into the hole
+    assert torch.equal(degrade([Identity(), mask], images, named), mask(images, named))
+
+
+class Counting(AbstractLoss):
+    """A pixel loss that counts how often it is asked for features."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.sizes: list[tuple[int, ...]] = []
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        self.sizes.append(tuple(image.shape))
+        return [image]
+
+    def compare(self, features: list[Tensor], target: list[Tensor], weights: Tensor | None = None) -> Tensor:
+        return spatial_mean((features[0] - target[0]).square(), weights)
+
+
+def pixels_problem(losses: Mapping[str, AbstractLoss], *operators: AbstractOperator) -> Problem:
+    space = Pixels(PixelGenerator(resolution=SIZE), prior_samples=10)
+    return Problem(space, dict(losses), {}, Adam(), operators={str(i): one for i, one in enumerate(operators)})
+
+
+def test_a_loss_looks_at_the_target_and_the_mask_that_it_names() -> None:
+    image, style, made, mask = pictures(2), pictures(2, 1), pictures(2, 2), maps(2)
+    losses = {"a": Counting(), "b": Counting(target="style", mask=None), "c": Counting(mask="edge")}
+    named = {"image": image, "style": style, "mask": mask, "edge": 1 - mask}
+    objective = Objective(pixels_problem(losses), Targets(named, ["x", "y"]))
+    for _ in range(3):
+        terms = objective({"latent": made}).terms
+    torch.testing.assert_close(terms["a"], spatial_mean((made - image).square(), mask))
+    torch.testing.assert_close(terms["b"], (made - style).square().mean(dim=(1, 2, 3)))
+    torch.testing.assert_close(terms["c"], spatial_mean((made - image).square(), 1 - mask))
+    assert all(len(loss.sizes) == 4 for loss in losses.values())  # of the fixed target once
+    repeated = objective.repeated(2)({"latent": made.repeat_interleave(2, dim=0)}).terms
+    torch.testing.assert_close(repeated["c"], terms["c"].repeat_interleave(2))
+
+
+def test_targets_of_a_loss_are_degraded_once_like_its_images() -> None:
+    losses = {"a": Counting(target="style")}
+    style, made = pictures(1, 1), pictures(1, 2)
+    problem = pixels_problem(losses, Mask(CORNER), Downscale(4))
+    objective = Objective(problem, Targets({"image": pictures(1), "style": style}, ["x"]))
+    total = objective({"latent": made}).total
+    assert losses["a"].sizes == [(1, 3, 4, 4)] * 2
+    chain = list(problem.operators.values())
+    torch.testing.assert_close(total, (degrade(chain, made, {}) - degrade(chain, style, {})).square().mean()[None])
+
+
+def test_the_value_does_not_depend_on_what_is_hidden() -> None:
+    images, made, named = pictures(2), pictures(2, 2), {"mask": maps(2)}
+    other = torch.where(named["mask"].bool(), images, pictures(2, 7))
+    assert not torch.equal(other, images)
+    both = [Targets({"image": image, **named}, ["a", "b"]) for image in (images, other)]
+    for mask in (None, "mask"):
+        problem = pixels_problem({"pixel": Pixel(mask=mask)}, Mask())
+        assert torch.equal(*(Objective(problem, targets)({"latent": made}).total for targets in both))
+    weighed = pixels_problem({"pixel": Pixel()})  # a mask alone hides the same pixels from the loss
+    assert torch.equal(*(Objective(weighed, targets)({"latent": made}).total for targets in both))
+
+
+@pytest.mark.parametrize("kind", [Encoder, BestOf, Optimization])
+def test_no_projector_sees_what_is_hidden(kind: type[AbstractProjector], tiny: StyleGAN2, guess: Any) -> None:
+    images, named = pictures(2), {"mask": maps(2)}
+    other = torch.where(named["mask"].bool(), images, pictures(2, 7))
+    space = W(tiny, prior_samples=100)
+    settings = {"encoder": guess(space)} if kind is Encoder else {}
+    settings |= {Optimization: {"steps": 3}, BestOf: {"candidates": 8}}.get(kind, {})
+    for operators in ({}, {"mask": Mask()}, {"mask": Mask(), "downscale": Downscale(2)}):
+        problem = Problem(space, {"pixel": Pixel(mask=None)}, {}, Adam(), operators=operators)
+        found = [
+            project(problem, [kind(problem, **settings)], Targets({"image": x, **named}, ["a", "b"])).v["latent"]
+            for x in (images, other)
+        ]
+        if operators:
+            assert torch.equal(*found)
+        elif kind is not BestOf:  # which may choose the same draw
+            assert not torch.equal(*found)
+
+
+def test_a_network_sees_the_observation_at_the_size_of_the_image(tiny: StyleGAN2) -> None:
+    images = pictures(2)
+    problem = Problem(W(tiny, prior_samples=100), {"pixel": Pixel()}, {}, Adam(), operators={"d": Downscale(4)})
+    seen = Objective(problem, Targets({"image": images}, ["a", "b"])).targets.images
+    assert seen.shape == images.shape and not torch.allclose(seen, images, atol=0.05)
+    assert torch.equal(seen, problem.observe(Targets({"image": images}, ["a", "b"])).images)
+
+
+def test_the_best_draw_is_the_best_under_each_images_own_mask(tiny: StyleGAN2) -> None:
+    targets = Targets({"image": pictures(3), "mask": maps(3)}, ["a", "b", "c"])
+    for operators in ({"mask": Mask()}, {"mask": Mask(CORNER)}, {"downscale": Downscale(4)}):
+        problem = Problem(W(tiny, prior_samples=100), {"pixel": Pixel()}, {}, Adam(), operators=operators)
+        projector = BestOf(problem, candidates=6, chunk=4)
+        draws = problem.space.constrain(problem.space.sample(6, torch.Generator().manual_seed(0)))
+        objective = Objective(problem, targets)
+        values = torch.stack([objective({"latent": draw.expand(3, *draw.shape)}).total for draw in draws])
+        torch.testing.assert_close(projector(objective).loss, values.min(dim=0).values, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: Mask([0.5, 0, 0.2, 1]), r"operator.mask.box: \[0.5, 0.0, 0.2, 1.0\] is no part of an image; give its"),
+        (lambda: Mask([0.5, 0.5]), "operator.mask.box: .* is no part of an image"),
+        (lambda: Mask(fill=3.0), "operator.mask.fill: 3.0 is no level of an image; give mean or a number from -1 to 1"),
+        (lambda: Downscale(0), "operator.downscale.factor: 0 is not possible; set it to 1 or more"),
+        (lambda: Targets({"mask": maps(1)}, ["a"]), "targets: there is no 'image' among mask; give one"),
+        (lambda: Targets({"image": pictures(2)}, ["a"]), "targets: 2 of 'image' for 1 images; give one for each"),
+    ],
+)  # fmt: skip
+def test_what_can_not_be_is_refused_in_one_sentence(make: Callable[[], object], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("problem", "sentence"),
+    [
+        (
+            pixels_problem({"pixel": Pixel(target="style")}),
+            r"^loss.pixel.target: the data have no 'style'; give data.style=<file or folder>, or choose one of image$",
+        ),
+        (pixels_problem({"pixel": Pixel(target="imgae")}), r"^loss.pixel.target: the data have no 'imgae'; choose"),
+        (pixels_problem({"pixel": Pixel(mask="strokes")}), r"^loss\.pixel\.mask: .* data\.strokes=.*one of null$"),
+        (pixels_problem({"pixel": Pixel(mask="image")}), r"^loss.pixel.mask: 'image' is a picture and no map; choo"),
+        (pixels_problem({"pixel": Pixel()}, Mask()), r"^operator\.0: the data have no 'mask'; give data\.mask=<file"),
+    ],
+)  # fmt: skip
+def test_targets_that_there_are_not_are_named(problem: Problem, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Objective(problem, Targets({"image": pictures(1)}, ["a"]))
+
+
+@pytest.fixture
+def words(tiny: StyleGAN2, store_generator: Callable[..., None], tmp_path: Path) -> list[str]:
+    store_generator(tmp_path / "tiny.safetensors", tiny)
+    return [
+        "generator=stylegan2", f"generator.checkpoint={tmp_path}/tiny.safetensors", "space.prior_samples=100",
+        "data.resolution=16", "data.count=2", "metric=[mse]", "logger=none", "device=cpu", "loss=[pixel]", "steps=3",
+        "projector=[best_of,optimization]", "projector.best_of.candidates=20", "space=w", f"output={tmp_path}/out",
+    ]  # fmt: skip
+
+
+def test_a_run_keeps_the_observation_and_measures_against_the_truth(
+    composed: Callable[..., Any], words: list[str], tmp_path: Path
+) -> None:
+    result = run(
+        composed("invert", *words, "operator=[mask]", "operator.mask.box=[0.5,0.5,1,1]", "operator.mask.fill=1")
+    )
+    folder = Path(result["folder"])
+    kinds = {kind: sorted((folder / kind).glob("*.png")) for kind in ("targets", "observed", "reconstructions")}
+    assert all(len(files) == 2 for files in kinds.values())
+    target, seen, made = (torch.stack([read_image(file, 16) for file in files]) for files in kinds.values())
+    assert torch.equal(seen[..., :8], target[..., :8]) and (seen[..., 8:, 8:] == 1).all()
+    assert (target[..., 8:, 8:] < 1).any()
+    mse = ((made - target) / 2).square().mean().item()
+    assert result["summary"]["mse"]["mean"] == pytest.approx(mse, rel=0.02)
+    page = (folder / "report.html").read_text()
+    assert 'alt="observed"' in page and "what a projection saw of it" in page
+    plain = run(composed("invert", *words))
+    assert not (Path(plain["folder"]) / "observed").exists()
+    assert 'alt="observed"' not in (Path(plain["folder"]) / "report.html").read_text()
+    assert plain["protocol_hash"] != result["protocol_hash"]
+    assert json.loads((folder / "result.json").read_text())["status"] == "finished"
+
+
+def test_operators_and_targets_are_part_of_a_runs_identity(composed: Callable[..., Any], words: list[str]) -> None:
+    both = ["operator.mask.box=[0,0,0.5,0.5]", "operator.downscale.factor=2"]
+    choices = [
+        [], ["operator=[none]"], ["operator=[mask,downscale]", *both], ["operator=[downscale,mask]", *both],
+        ["loss.pixel.mask=null"],
+    ]  # fmt: skip
+    keys = [make_job(composed("invert", *words, *choice)).key for choice in choices]
+    assert len(set(keys)) == len(keys)
+    older = make_job(composed("invert", *words, "~loss.pixel.target", "~loss.pixel.mask"))
+    assert older.key == keys[0]  # what a loss looks at if nothing is chosen adds nothing
+
+
+@pytest.mark.parametrize(
+    ("chosen", "sentence"),
+    [
+        (["loss.pixel.target=style"], "loss.pixel.target: the data have no 'style'; give data.style=<file or folder>"),
+        (["operator=[mask]"], "operator.mask: the data have no 'mask'; give data.mask=<file or folder>, or choose"),
+        (["data.style=nowhere"], "data.style: there is no folder or .tar file 'nowhere'; point it at your images"),
+        (["operator=[mask]", "operator.mask.fill=noise"], "operator.mask.fill: Mask expects 'mean' | float, not"),
+        (["operator=[downscale]", "operator.downscale.filter=x"], "operator.downscale.filter: Downscale expects"),
+        (["data.mask=[1]"], "data.mask: [1] is no path; give a picture file, a folder or a .tar"),
+    ],
+)  # fmt: skip
+def test_a_job_refuses_targets_that_there_are_not(
+    composed: Callable[..., Any], words: list[str], chosen: list[str], sentence: str
+) -> None:
+    with pytest.raises(ValueError) as error:
+        make_job(composed("invert", *words, *chosen))
+    assert str(error.value).startswith(sentence)
