@@ -32,11 +32,12 @@ def make_parts(cfg: DictConfig) -> dict[str, Any]:
     metrics = make_metrics(cfg.get("metric") or {}, torch.device("cpu"))[0]
     if sets := [name for name, metric in metrics.items() if isinstance(metric, AbstractSetMetric)]:
         raise ValueError(f"metric.{sets[0]}: it is a number of a set, and a training reports means; leave it out")
+    encoder = make_network(cfg.encoder, space)  # first: what else is built draws random numbers too
     losses = {name: build(node) for name, node in (cfg.get("loss") or {}).items()}
     require_targets(losses, {"image"}, (), "a training of encoders has")
     return {
         "space": space,
-        "encoder": make_network(cfg.encoder, space),
+        "encoder": encoder,
         "losses": losses,
         "regularizers": make_regularizers(cfg.get("regularizer") or {}, space),
         "metrics": metrics,
