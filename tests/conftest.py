@@ -24,6 +24,7 @@ from zstar.config.composition import adapt_hydra  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 torch.set_num_threads(THREADS)
+os.fsync = lambda file: None  # no test pulls the plug, and a disk takes ten milliseconds for each file of each run
 adapt_hydra()  # else composing configurations takes longer than many a test
 
 

@@ -37,12 +37,21 @@ class Seen:
 
 
 def follow(
-    words: Sequence[str], folder: Path, pattern: str, log: Path, stop: Callable[[Seen], bool] = lambda seen: False
+    words: Sequence[str],
+    folder: Path,
+    pattern: str,
+    log: Path,
+    stop: Callable[[Seen], bool] = lambda seen: False,
+    root: Path = ROOT,
 ) -> Seen:
-    """Start ``invert.py``, look every 20 ms for new files, and kill it (SIGKILL) once ``stop`` says so."""
+    """Start ``invert.py``, look every 20 ms for new files, and kill it (SIGKILL) once ``stop`` says so.
+
+    ``root`` is the checkout that it is of; another one than this has an environment of its own in ``.venv``.
+    """
+    python = sys.executable if root == ROOT else str(root / ".venv/bin/python")
     known, seen, began = set(folder.glob(pattern)), Seen(), time.perf_counter()
     with log.open("a") as file:
-        process = subprocess.Popen([sys.executable, "invert.py", *words], cwd=ROOT, stdout=file, stderr=file)
+        process = subprocess.Popen([python, "invert.py", *words], cwd=root, stdout=file, stderr=file)
     while process.poll() is None:
         new = set(folder.glob(pattern)) - known
         known |= new

@@ -26,8 +26,11 @@ def build(cfg: Config | None, *args: Any, **objects: Any) -> Any:
         return None
     if not isinstance(cfg, Mapping | DictConfig) or "_target_" not in cfg:
         raise ConfigError(f"{cfg}: there is nothing to build here; give it a _target_")
+    node, flags = cfg, {"_convert_": "all", "_partial_": True}
+    if isinstance(cfg, dict):
+        node, flags = {**cfg, **flags}, {}  # which spares Hydra a merge
     try:
-        factory = hydra.utils.instantiate(cfg, _convert_="all", _partial_=True)
+        factory = hydra.utils.instantiate(node, **flags)
     except InstantiationException as error:  # of a nested target: its own error says it better
         raise error.__cause__ or error from None
     if cfg.get("_partial_", False):

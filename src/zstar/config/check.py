@@ -9,6 +9,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from zstar.config.signatures import (
+    PRIMITIVES,
     UnknownTarget,
     Unreadable,
     annotations,
@@ -43,12 +44,19 @@ def check(cfg: Config, settings: type | None = None) -> None:
     Errors: one ``ConfigError`` with all problems: unknown targets and keys, unknown or missing arguments, values of the
     wrong type, values still ``???``, and entries of a multi-select group that have values but were not chosen.
     """
-    problems = find_problems(cfg if OmegaConf.is_config(cfg) else OmegaConf.create(cfg), settings)
-    if problems:
+    ready = OmegaConf.is_config(cfg) or is_settled(cfg)
+    if problems := find_problems(cfg if ready else OmegaConf.create(cfg), settings):
         raise ConfigError("\n".join(problems))
 
 
-def find_problems(cfg: DictConfig | ListConfig, settings: type | None = None) -> list[str]:
+def is_settled(value: Any) -> bool:
+    """Whether there is nothing to resolve: plain containers of plain values, none of them ``???`` or interpolated."""
+    if isinstance(value, dict | list):
+        return all(map(is_settled, value.values() if isinstance(value, dict) else value))
+    return value != "???" and "${" not in value if isinstance(value, str) else isinstance(value, PRIMITIVES)
+
+
+def find_problems(cfg: Config | ListConfig, settings: type | None = None) -> list[str]:
     """One sentence per problem, each with its key and, where there is one, the fix; ``settings`` as in ``check``."""
     problems: list[str] = []
     plain = _read(cfg, "", problems)

@@ -88,11 +88,11 @@ def notes(pipeline: Pipeline) -> Iterator[str]:
 
 def require_allowed(pipeline: Pipeline, hashes: Mapping[str, str]) -> None:
     """Refuse what the protocol, if there is one, does not allow."""
-    plain, (metrics, _) = pipeline.plain, pipeline.measures
+    plain = pipeline.plain
     require_protocol(plain, hashes["data"], hashes["generator"], pipeline.stochastic)
     if plain.get("protocol"):
         training = {} if pipeline.encoder is None else pipeline.encoder.training
-        require_independent_metrics(metrics, pipeline.nodes("loss"), training, plain["protocol"]["name"])
+        require_independent_metrics(pipeline.measures[0], pipeline.nodes("loss"), training, plain["protocol"]["name"])
 
 
 def make_labels(pipeline: Pipeline, hashes: Mapping[str, str]) -> Labels:

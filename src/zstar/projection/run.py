@@ -43,7 +43,10 @@ def run(
     plain["tags"] = [*plain["tags"], job.labels.method, job.labels.protocol_hash]
     name = plain["name"] or f"{job.labels.space}_{job.labels.method}_seed{job.labels.seed}"
     folder = Path(plain["output"]) / f"{name}_{job.key}"
-    if shard.index is not None and not finished(folder, job.key):
+    missing = not finished(folder, job.key)
+    if missing:
+        job.pipeline.build("measures")  # whose mistakes are found before there is a folder
+    if missing and shard.index is not None:
         from zstar.projection.batches import project_shard
 
         if not project_shard(job, shard, folder):
