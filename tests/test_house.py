@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "zstar"
@@ -41,6 +42,7 @@ def imported(path: Path) -> Iterator[str]:
             yield from (name.name.split(".")[1] for name in node.names if name.name.startswith("zstar."))
 
 
+@cache  # reads all modules
 def arrows() -> dict[tuple[str, str], list[str]]:
     """(importing room, imported room) → the files that do it."""
     found: dict[tuple[str, str], list[str]] = {}
