@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "zstar"
+LONGEST = 250
 ROOT_MODULES = {"__init__", "cli", "objective", "inversion", "callbacks", "images"}
 
 TIERS = (  # from the ground up; a room imports from lower tiers, and within its tier one way only
@@ -42,7 +43,7 @@ def imported(path: Path) -> Iterator[str]:
             yield from (name.name.split(".")[1] for name in node.names if name.name.startswith("zstar."))
 
 
-@cache
+@cache  # reads all modules
 def arrows() -> dict[tuple[str, str], list[str]]:
     """(importing room, imported room) → the files that do it."""
     found: dict[tuple[str, str], list[str]] = {}
@@ -95,3 +96,8 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 def test_nothing_of_a_program_stands_at_the_root() -> None:
     assert {path.stem for path in SOURCE.glob("*.py")} == ROOT_MODULES
     assert not [path.name for path in SOURCE.iterdir() if path.is_file() and path.suffix != ".py"]
+
+
+def test_files_are_short_enough_to_read() -> None:
+    files = [path for path in SOURCE.rglob("*") if path.suffix in (".py", ".js", ".css", ".jinja")]
+    assert not {path.name for path in files if len(path.read_text(encoding="utf-8").splitlines()) > LONGEST}
