@@ -48,9 +48,7 @@ class Tiny(AbstractGenerator):
     def lift(self, latent: Float[Tensor, "b ..."], source: str, target: str) -> Float[Tensor, "b ..."]:
         return latent * 2 if (source, target) == ("z", "w") else latent
 
-    def synthesize(
-        self, latent: Float[Tensor, "b ..."], space: str, noise: Noise = "const"
-    ) -> Float[Tensor, "b c h w"]:
+    def forward(self, latent: Float[Tensor, "b ..."], space: str, noise: Noise) -> Float[Tensor, "b c h w"]:
         assert noise == "const"
         return self.body(self.lift(latent, space, "w")).reshape(-1, 1, 8, 8)
 

@@ -14,6 +14,7 @@ from zstar.checkpoints.io import load_into, load_weights, save_weights
 from zstar.config.build import build, offer
 from zstar.config.check import check
 from zstar.config.schema import Train
+from zstar.encoders.base import EncoderSpec
 from zstar.encoders.module import Module as OwnEncoder
 from zstar.encoders.trained import load_encoder, own_encoder
 from zstar.generators.module import Module as OwnGenerator
@@ -105,7 +106,8 @@ def test_a_network_of_ones_own_from_yaml(generator: OwnGenerator, saved: str) ->
 )  # fmt: skip
 def test_outputs_of_all_kinds(kind: str, output: int | str | None, shape: list[int]) -> None:
     network = Encoder(kind)
-    wrapped = OwnEncoder(8, 1, shape, network, output=output)
+    spec = EncoderSpec(8, 1, tuple(shape), torch.zeros(shape), 1.0)
+    wrapped = OwnEncoder(spec, network, output=output)
     found = wrapped(faces(), torch.zeros(3, *shape))
     x = network.body(faces())
     assert torch.equal(found.flatten(1), (network.log_var if output == 1 else network.mu)(x))

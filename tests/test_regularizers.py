@@ -52,7 +52,7 @@ class Toy(AbstractGenerator):
             latent = F.leaky_relu(latent @ self.mix + 0.5, 0.2)
         return latent[:, None].expand(-1, ROWS, -1).clone() if target == "w_plus" and latent.dim() == 2 else latent
 
-    def synthesize(self, latent: Tensor, space: str, noise: Noise = "const") -> Tensor:
+    def forward(self, latent: Tensor, space: str, noise: Noise) -> Tensor:
         return latent.flatten(1).mean(dim=1).view(-1, 1, 1, 1).expand(-1, 3, 16, 16)
 
     def layer(self, name: str) -> torch.nn.Module:

@@ -19,6 +19,7 @@ CONF = Path(__file__).parents[1] / "conf"
 SPACES = sorted(path.stem for path in (CONF / "space").glob("*.yaml"))
 PROJECTORS = sorted(path.stem for path in (CONF / "projector").glob("*.yaml"))
 SHORT = {"best_of": ["candidates=5"], "cma": ["generations=4"], "basin_cma": ["generations=2", "steps=3"]}
+SHORT |= {"weights": ["steps=4"]}
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +100,10 @@ def test_every_projector_works_in_every_space_and_never_makes_it_worse(
     targets = Targets({"image": torch.rand(3, 3, 16, 16) * 2 - 1}, ["a", "b", "c"])
     words = [f"projector.{name}.{word}" for word in SHORT.get(name, [])]
     node = composed("invert", f"projector=[{name}]", "steps=4", *words).projector[name]
+    if (name, space) == ("weights", "pixels"):
+        with pytest.raises(ValueError, match="Pixels has no weights to fit; remove weights from projector"):
+            offer(node, problem=problem)
+        return
     projector, mean = (
         offer(node, problem=problem, encoder=guess(problem.space)),
         build({"_target_": "zstar.projectors.mean.Mean"}, problem=problem),

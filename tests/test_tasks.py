@@ -219,6 +219,8 @@ def test_score_tells_the_world_from_noise(tiny: StyleGAN2) -> None:
     class World(AbstractGenerator):
         """A 'generator' that draws other cottages of the same world."""
 
+        spaces, noise_shapes = {"z": ()}, {}
+
         def lift(self, latent: torch.Tensor, source: str, target: str) -> torch.Tensor:
             return latent
 
@@ -226,10 +228,10 @@ def test_score_tells_the_world_from_noise(tiny: StyleGAN2) -> None:
             return self
 
         def sample(self, n: int, rng: torch.Generator, *_: object) -> torch.Tensor:
-            return torch.randint(10_000, (n,), generator=rng)
+            return torch.randint(10_000, (n,), generator=rng).float()
 
-        def synthesize(self, latent: torch.Tensor, *_: object) -> torch.Tensor:
-            return Cottages(10_000, "train", 16).read(latent.tolist()).images
+        def forward(self, latent: torch.Tensor, *_: object) -> torch.Tensor:
+            return Cottages(10_000, "train", 16).read(latent.int().tolist()).images
 
     network, vocabulary = load_annotator("annotator64")
     data = Cottages(60, "test", 16)
