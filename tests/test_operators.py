@@ -32,6 +32,8 @@ from zstar.projectors.encoder import Encoder
 from zstar.projectors.optimization import Optimization
 from zstar.spaces.pixels import Pixels
 from zstar.spaces.w import W
+from zstar.tasks.encoder import EncoderTask
+from zstar.tasks.steering import build_parts
 
 NAMES = sorted(path.stem for path in (Path(__file__).parents[1] / "conf" / "operator").glob("*.yaml"))
 CORNER = [0.5, 0.5, 1.0, 1.0]
@@ -354,3 +356,11 @@ def test_a_job_refuses_targets_that_there_are_not(
     with pytest.raises(ValueError) as error:
         make_job(composed("invert", *words, *chosen))
     assert str(error.value).startswith(sentence)
+
+
+def test_a_training_has_no_targets_but_its_own(composed: Callable[..., Any], tiny: StyleGAN2) -> None:
+    words = ["space=w", "space.prior_samples=100", "loss=[pixel]", "loss.pixel.target=style"]
+    with pytest.raises(ValueError, match="loss.pixel.target: a training of encoders has no 'style'; choose"):
+        EncoderTask.compose(composed("train", "task=encoder", *words))
+    with pytest.raises(ValueError, match="loss.pixel.target: a training of directions has no 'style'; choose"):
+        build_parts(composed("train", "task=direction", "edit=[hue]", *words), tiny)

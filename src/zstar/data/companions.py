@@ -14,11 +14,10 @@ from torch import Tensor
 from zstar.config.check import COMPANIONS
 from zstar.data.base import AbstractData, Batch
 from zstar.data.decoding import BadImage
-from zstar.data.entries import Entry, is_image, list_entries, stem
+from zstar.data.entries import READERS, Entry, is_image, list_entries, stem
 from zstar.data.reading import read_picture
 from zstar.images import to_unit
 
-READERS = 4
 MAPS = frozenset({"mask"})  # targets that are grey maps in [0, 1]; the others are pictures like the images
 SAME_SHAPE = 0.01  # relative difference of two ratios of height to width that no image of G's size shows
 

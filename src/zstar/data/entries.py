@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from zstar.data.decoding import SUFFIXES, BadImage
 
+READERS = 4  # files that are read at once
 MAX_BYTES = 2_000_000_000
 """Larger files are refused unread: at the limit on pixels, uncompressed 16-bit RGBA takes 1.2 GB."""
 

@@ -10,12 +10,10 @@ from torch import Tensor
 
 from zstar.data.base import AbstractData, Batch
 from zstar.data.decoding import SUFFIXES, BadImage
-from zstar.data.entries import Entry, list_entries
+from zstar.data.entries import READERS, Entry, list_entries
 from zstar.data.reading import Fit, read_picture
 from zstar.data.subset import hold_out
 from zstar.generators.base import AbstractGenerator
-
-READERS = 4
 
 
 class Folder(AbstractData):
