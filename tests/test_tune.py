@@ -144,7 +144,7 @@ def test_wrong_search_spaces(
     [
         (["optimiser"], "search: there is no 'optimiser'; did you mean 'optimizer'?"),
         (["lr.yaml", "--metric", "psrn"], "metric: 'psrn' is not measured; did you mean 'psnr'?"),
-        (["lr.yaml", "output=x"], "output=x: the search says this itself"),
+        (["lr.yaml", "output=x"], "output=x: the search sets this itself"),
         (["lr.yaml", "sweep=[seeds]"], "sweep=[seeds]: a search makes one trial after another and no grid"),
         (["lr.yaml", "spce=w"], "spce: the config has no key 'spce'; did you mean 'space'?"),
     ],
