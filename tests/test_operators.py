@@ -10,6 +10,7 @@ import torch
 import yaml
 from torch import Tensor
 from torch.nn import functional as F
+from zstar.tasks.steering import build_parts
 
 from zstar.config.build import build
 from zstar.data.reading import read_image
@@ -33,7 +34,6 @@ from zstar.projectors.optimization import Optimization
 from zstar.spaces.pixels import Pixels
 from zstar.spaces.w import W
 from zstar.tasks.encoder import EncoderTask
-from zstar.tasks.steering import build_parts
 
 NAMES = sorted(path.stem for path in (Path(__file__).parents[1] / "conf" / "operator").glob("*.yaml"))
 CORNER = [0.5, 0.5, 1.0, 1.0]
