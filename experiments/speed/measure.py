@@ -82,10 +82,11 @@ def measure(generator: StyleGAN2, losses: dict[str, torch.nn.Module], batch: int
     ones = torch.ones_like(image)
 
     def only_g() -> None:
-        torch.autograd.grad(generator.synthesize(w, "w"), w, ones)
+        moved = w.clone()  # the flop counter refuses gradients that go straight to a leaf
+        torch.autograd.grad(generator.synthesize(moved, "w"), w, ones)
 
     def only_loss() -> None:
-        seen = image.clone()  # the flop counter refuses gradients that go straight to a leaf
+        seen = image.clone()
         total = sum(loss.compare(loss.features(seen), objective.features[n]).sum() for n, loss in losses.items())
         torch.autograd.grad(total, image)
 
