@@ -112,7 +112,7 @@ def guard_cell(job: Job, settings: type, cfg: DictConfig) -> float | None:
 
 
 def objective(cfg: DictConfig, result: Mapping[str, Any] | None) -> float | None:
-    """The mean error of a projection, for whoever searches over settings; whatever failed before has succeeded now."""
+    """The mean error of a projection, which a search minimises; the record of an earlier failure is deleted."""
     if (Path(str(cfg.get("output"))) / FAILURES).is_dir():
         failure_file(cfg).unlink(missing_ok=True)
     return ((result or {}).get("summary") or {}).get("mse", {}).get("mean")

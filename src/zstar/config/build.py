@@ -1,4 +1,4 @@
-"""From configuration to objects: ``build`` and ``offer`` make them, ``to_plain`` records them."""
+"""Objects from a configuration: ``build`` and ``offer`` make them, ``to_plain`` records what they were made from."""
 
 import functools
 import inspect

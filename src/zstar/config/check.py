@@ -1,4 +1,4 @@
-"""All that is wrong with a configuration, found by reading it beside the signatures that it is for."""
+"""Validation of a configuration against the signatures of the classes that it names."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +31,7 @@ Config = DictConfig | Mapping[str, Any]
 
 
 class ConfigError(ValueError):
-    """What is wrong with a configuration: one line per problem, each with its key and, where there is one, the fix."""
+    """Problems of a configuration: one line for each, with its key and, where there is one, the fix."""
 
 
 def check(cfg: Config, settings: type | None = None) -> None:
@@ -97,7 +97,7 @@ def _nodes(value: Any, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _orphans(group: str, entries: Any) -> Iterator[str]:
-    """Entries of a multi-select group that a method or the command line gave values to, but nobody chose."""
+    """Entries of a multi-select group that have values, of a method or the command line, but were not chosen."""
     if not isinstance(entries, Mapping) or "_target_" in entries:
         return
     chosen = [name for name, entry in entries.items() if isinstance(entry, Mapping) and "_target_" in entry]
@@ -124,29 +124,29 @@ def _check_node(key: str, node: dict[str, Any]) -> Iterator[str]:
     if len(positional) > len(named) and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
         yield f"{key}._args_: {name} takes at most {len(named)} arguments, not {len(positional)}"
     ours = (*RESERVED, *SHARD, *COMPANIONS) if key == "data" else RESERVED
-    given = dict(zip(named, positional, strict=False)) | {k: v for k, v in node.items() if k not in ours}
-    yield from _check_arguments(key, target, name, given, node.get("_partial_", False))
+    arguments = dict(zip(named, positional, strict=False)) | {k: v for k, v in node.items() if k not in ours}
+    yield from _check_arguments(key, target, name, arguments, node.get("_partial_", False))
 
 
 def _check_arguments(
-    key: str, target: Callable[..., Any], name: str, given: Mapping[str, Any], partial: bool = False
+    key: str, target: Callable[..., Any], name: str, arguments: Mapping[str, Any], partial: bool = False
 ) -> Iterator[str]:
-    """Compare what is given under ``key`` with the signature of ``target``; dataclasses nest below the settings."""
+    """Compare the arguments under ``key`` with the signature of ``target``; dataclasses nest below the settings."""
     parameters, hints = inspect.signature(target).parameters.values(), annotations(target)
     named = {p.name: p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
     word = "key" if is_dataclass(target) else "argument"
     if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-        for unknown in [argument for argument in given if argument not in named]:
+        for unknown in [argument for argument in arguments if argument not in named]:
             yield f"{_join(key, unknown)}: {name} has no {word} '{unknown}'; {nearest(unknown, named)}"
     for argument, parameter in named.items():
         path, hint = _join(key, argument), hints.get(argument, parameter.annotation)
-        if argument not in given:
+        if argument not in arguments:
             if parameter.default is parameter.empty and not partial:
                 yield from _missing(key, argument, name, hint)
-        elif not key and (inner := _dataclass(hint)) and isinstance(given[argument], Mapping):
-            yield from _check_arguments(path, inner, argument, given[argument])
-        elif not fits(given[argument], hint):
-            yield f"{path}: {name} expects {show(hint)}, not {given[argument]!r}"
+        elif not key and (inner := _dataclass(hint)) and isinstance(arguments[argument], Mapping):
+            yield from _check_arguments(path, inner, argument, arguments[argument])
+        elif not fits(arguments[argument], hint):
+            yield f"{path}: {name} expects {show(hint)}, not {arguments[argument]!r}"
 
 
 def _dataclass(hint: Any) -> type | None:

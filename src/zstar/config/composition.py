@@ -1,4 +1,4 @@
-"""What this project changes inside Hydra, all of it behind one guard.
+"""Changes to Hydra's composition of configurations, all of them behind one guard.
 
 Composing a configuration takes Hydra a tenth of a second and more, and a sweep composes one for each of its cells: here
 nothing is composed twice (``zstar.config.memory``), and a cell that can't be composed fails as any other cell does.

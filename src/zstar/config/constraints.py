@@ -1,4 +1,4 @@
-"""Which numbers a setting may have, and the sentence for one that it may not."""
+"""Ranges of settings, and the sentence for a value outside of them."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 class Within:
     """Finite numbers from ``low`` to ``high``, both included; with ``above``, ``low`` itself is left out.
 
-    In an annotation, ``Annotated[int, Within(1)]``, it is part of the schema that ``zstar.config.build.check`` reads.
+    In an annotation, ``Annotated[int, Within(1)]``, it is part of the schema that ``zstar.config.check`` reads.
     """
 
     low: float
@@ -29,7 +29,7 @@ POSITIVE = Within(0, above=True)
 
 @dataclass(frozen=True)
 class FolderName:
-    """Texts that name a folder, and lead nowhere else."""
+    """The name of a folder, without a path."""
 
     def __contains__(self, value: str) -> bool:
         return value not in ("", ".", "..") and not set(value) & set("/\\\0")

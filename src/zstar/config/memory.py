@@ -58,7 +58,7 @@ def share_sources(self: CachingConfigRepository, delegate: IConfigRepository) ->
 
 
 def stamp(repo: IConfigRepository, config_path: str) -> Hashable | None:
-    """What a file of the configuration is told by, with its time and size; ``None`` for what is no file."""
+    """The place, time and size of a file of the configuration; ``None`` for what is no file."""
     source = getattr(repo, "delegate", repo)._find_object_source(config_path, ObjectType.CONFIG)
     if source is None or source.scheme() not in ("file", "pkg"):
         return None

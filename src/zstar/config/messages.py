@@ -1,4 +1,4 @@
-"""What is wrong with a command line, or with what it points at, in one sentence with the fix."""
+"""Error messages for a command line and the files that it names: one sentence with the fix."""
 
 import errno
 import re
@@ -16,7 +16,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def complain(error: Exception, output: str) -> str | None:
-    """What to say of an error that the input of a job has caused; ``None`` for a defect of the program."""
+    """The message for an error that the input of a job has caused; ``None`` for a defect of the program."""
     if isinstance(error, OSError) and error.errno is not None:
         place = Path(error.filename or output)
         if place.is_relative_to(output) or Path(output).is_relative_to(place) or error.errno in FULL:
@@ -26,7 +26,7 @@ def complain(error: Exception, output: str) -> str | None:
 
 
 def explain(error: Exception, words: Sequence[str] = ()) -> str | None:
-    """What Hydra says of the command line ``words``: the key, what is wrong with it, and the nearest right one."""
+    """The message for an error of Hydra about the command line ``words``: key, mistake, and the nearest right name."""
     if isinstance(error, MissingConfigException):
         return _missing_option(error)
     if isinstance(error, OverrideParseException):

@@ -1,4 +1,4 @@
-"""What a signature says about the values that a configuration may give: targets by name, annotations, and fit."""
+"""Signatures as the schema of a configuration: targets by name, their annotations, and the values that fit them."""
 
 import functools
 import importlib
@@ -55,7 +55,7 @@ def _nearest_target(parent: Any, parts: list[str], index: int) -> str:
 
 
 def nearest(name: str, names: Iterable[str], prefix: str = "", limit: int = 20) -> str:
-    """What to say after a wrong name: the nearest right one, else the ones there are."""
+    """The advice after a wrong name: the nearest right one, else the ones there are."""
     names = sorted(names)
     lower = {candidate.lower(): candidate for candidate in names}
     close = get_close_matches(name, names, n=1) or [lower[c] for c in get_close_matches(name.lower(), lower, n=1)]
@@ -78,7 +78,7 @@ def annotations(target: Callable[..., Any]) -> dict[str, Any]:
 
 
 def in_yaml(hint: Any) -> bool:
-    """Whether every value of this type can be written in YAML, so that nobody but the configuration supplies it."""
+    """Whether every value of this type can be written in YAML, so that the configuration alone supplies it."""
     origin, arguments = typing.get_origin(hint), [a for a in typing.get_args(hint) if a is not Ellipsis]
     if origin is Literal:
         return True

@@ -1,4 +1,4 @@
-"""How far a set of images is from another: numbers of a set, not of an image."""
+"""Distances between sets of images, and other numbers of a set."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ from zstar.stats.kernel_distance import kernel_distance
 
 
 class KID(AbstractSetMetric):
-    """Whether the set of reconstructions looks like the set of targets (Bińkowski et al. 2018,
+    """Kernel distance of the set of reconstructions from the set of targets (Bińkowski et al. 2018,
     https://arxiv.org/abs/1801.01401), on the features of any network.
 
     A method that makes all images a little too smooth is told from one that makes some of them badly. No image is

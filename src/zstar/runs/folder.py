@@ -1,4 +1,4 @@
-"""The run folder: what a run writes there, and how a finished, a killed and a failed run are told apart."""
+"""The run folder: its files, and the difference between a finished, a killed and a failed run."""
 
 import hashlib
 import json
@@ -107,7 +107,7 @@ def record_result(folder: str | Path, result: Mapping[str, Any]) -> Path:
 
 
 def record_failure(folder: str | Path, exc: BaseException | str) -> Path:
-    """Write the traceback to ``failed.txt`` and no ``result.json``: asked for again, the run is done again."""
+    """Write the traceback to ``failed.txt`` and no ``result.json``: the same command does the run again."""
     text = exc if isinstance(exc, str) else "".join(traceback.format_exception(exc))
     return write_atomic(Path(folder) / "failed.txt", lambda file: file.write_text(text, encoding="utf-8"))
 

@@ -1,5 +1,4 @@
-"""What every job with a folder of its own does around its work: have the folder for itself, skip it if it is done, log
-it, record how it failed."""
+"""The life of a job with a folder of its own: lock it, skip the work if it is done, log it, record a failure."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from zstar.runs.record import Job, Record
 
 
 class Logger(Protocol):
-    """What a run needs of a logger; those of ``zstar.loggers`` have it."""
+    """The part of a logger that a run uses; those of ``zstar.loggers`` have it."""
 
     def start(self, record: Record) -> None:
         """Open the record of a job."""
@@ -22,7 +21,7 @@ class Logger(Protocol):
 
 
 class Stopped(Exception):
-    """Whoever watches a run has seen enough of it: it has not failed, and asked for again it goes on."""
+    """An early end that a watcher of a run asks for: the run has not failed, and the same command goes on with it."""
 
 
 def run_in(
@@ -76,6 +75,6 @@ def run_in(
 
 
 def skip(folder: Path, result: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run that had finished before comes down to."""
+    """The result of a run that had finished before."""
     print(f"finished already, nothing to do: {folder}/report.html")
     return {**result, "folder": str(folder), "skipped": True}

@@ -1,4 +1,4 @@
-"""What became of the cells of a sweep: each says in a file how it ended, and who began the sweep sums up.
+"""The outcomes of the cells of a sweep: each writes its own to a file, and the process that began the sweep sums up.
 
 Files, because the cells of a launcher run in other processes and on other machines. What failed is kept beside the
 runs, in ``<output>/failed/``, until the same cell succeeds.
@@ -26,7 +26,7 @@ WORDS = {"done": "done", "skipped": "finished before", "left": "left to other pr
 
 
 class Cells(Callback):
-    """Remembers where the cells of the sweep that begins say how they end; ``hydra.callbacks`` of the programs.
+    """Remembers the folder for the outcomes of the sweep that begins; ``hydra.callbacks`` of the programs.
 
     Attributes:
         folder: Of the sweep that this process has begun, if it has begun one.
@@ -53,7 +53,7 @@ def end_cell(outcome: Outcome, reason: str | None = None) -> None:
 
 
 def failure_file(cfg: DictConfig) -> Path:
-    """Where the failure of a cell is kept; it is called by the hash of its configuration or its overrides."""
+    """The file for the failure of a cell, named by the hash of its configuration or, without one, of its overrides."""
     words = [word for word in HydraConfig.get().overrides.task if word.partition("=")[0] not in UNHASHED]
     plain: Mapping[str, Any] = {"overrides": sorted(words)}
     if IMPOSSIBLE not in cfg:
