@@ -10,7 +10,6 @@ import torch
 import yaml
 from torch import Tensor
 from torch.nn import functional as F
-from zstar.tasks.steering import build_parts
 
 from zstar.config.build import build
 from zstar.data.reading import read_image
@@ -34,6 +33,7 @@ from zstar.projectors.optimization import Optimization
 from zstar.spaces.pixels import Pixels
 from zstar.spaces.w import W
 from zstar.tasks.encoder import EncoderTask
+from zstar.tasks.imitation import Imitation
 
 NAMES = sorted(path.stem for path in (Path(__file__).parents[1] / "conf" / "operator").glob("*.yaml"))
 CORNER = [0.5, 0.5, 1.0, 1.0]
@@ -363,4 +363,4 @@ def test_a_training_has_no_targets_but_its_own(composed: Callable[..., Any], tin
     with pytest.raises(ValueError, match="loss.pixel.target: a training of encoders has no 'style'; choose"):
         EncoderTask.compose(composed("train", "task=encoder", *words))
     with pytest.raises(ValueError, match="loss.pixel.target: a training of directions has no 'style'; choose"):
-        build_parts(composed("train", "task=direction", "edit=[hue]", *words), tiny)
+        Imitation.compose(composed("train", "task=direction", "edit=[hue]", *words), tiny)
