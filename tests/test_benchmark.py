@@ -670,8 +670,8 @@ def test_a_summary_run_goes_to_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert benchmark.main([str(tmp_path), "--wandb", "--draws", "200"]) == 0
     names = [name for name, _ in calls]
     assert names[0] == "start" and names[-1] == "finish" and calls[-1][1] == {"failed": False}
-    start = calls[0][1]
-    assert start[2] == "benchmark" and "p" * 12 in start[4] and start[5] == "p" * 12
+    (start,) = calls[0][1]
+    assert start.job == "benchmark" and "p" * 12 in start.tags and start.group == "p" * 12
     (table,) = [args for name, args in calls if name == "table"]
     assert table[0] == "leaderboard" and "psnr/mean" in table[1] and [r[0] for r in table[2]] == ["b", "a"]
     pictures = {args[0]: args[1] for name, args in calls if name == "images"}
