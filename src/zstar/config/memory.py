@@ -100,7 +100,11 @@ def choose_once(
 def merge_once(self: ConfigLoaderImpl, defaults: Defaults, repo: IConfigRepository) -> DictConfig:
     """Merge the files of a defaults list, unless the same ones were merged before."""
     if defaults.key not in _merged:
-        keep(_merged, defaults.key, _merge(self, defaults, repo))
+        merged = _merge(self, defaults, repo)
+        try:
+            keep(_merged, defaults.key, merged)
+        except pickle.PicklingError:  # settings of a launcher, whose module Hydra has loaded twice
+            return merged
     return pickle.loads(_merged[defaults.key])
 
 
