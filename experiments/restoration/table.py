@@ -45,7 +45,7 @@ def rows(folder: Path, pictures: dict[str, Tensor]) -> list[str]:
     (operator,) = config["operator"]
     made = build(config["operator"][operator])
     lines = []
-    for kind, name in (("observed", BASELINE[operator]), ("reconstructions", "zstar")):
+    for kind, name in (("observed", BASELINE[operator]), ("reconstructions", "projection")):
         cells = [config["name"], name, psnr(pictures[kind], pictures["targets"])]
         if isinstance(made, Mask):
             hidden = made.visible(pictures["targets"], {})[0, 0] == 0
