@@ -3,6 +3,7 @@
 import functools
 import inspect
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import hydra.utils
@@ -10,7 +11,7 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
-from zstar.config.check import Config, ConfigError
+from zstar.config.check import Config, ConfigError, is_settled
 from zstar.config.signatures import resolve
 
 
@@ -53,6 +54,8 @@ def to_plain(cfg: Config) -> dict[str, Any]:
 
     Errors: ``ConfigError`` that names the first key whose value is still ``???``.
     """
+    if isinstance(cfg, dict) and is_settled(cfg):
+        return deepcopy(cfg)
     node = cfg if OmegaConf.is_config(cfg) else OmegaConf.create(cfg)
     try:
         return OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
