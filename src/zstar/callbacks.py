@@ -1,4 +1,4 @@
-"""What can watch the loop and steer it: best so far, early stop, progress."""
+"""Callbacks of the loop: best so far, early stop, progress."""
 
 from collections.abc import Callable
 

@@ -119,7 +119,7 @@ class Inversion:
 
 @dataclass
 class Step:
-    """What a callback sees after each step of the loop, and may change.
+    """State of the loop after a step, for callbacks to read and change.
 
     Attributes:
         index: Steps done before this one, from 0.

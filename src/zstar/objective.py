@@ -22,7 +22,7 @@ from zstar.spaces.base import AbstractSpace
 
 @dataclass(frozen=True)
 class Targets:
-    """What is projected, and what else the losses and the operators look at.
+    """Named targets: the images to project, and what else the losses and the operators look at.
 
     Attributes:
         named: Name → one row per image: ``image`` ``[b, c, h, w]`` in [−1, 1] in any case; others, such as ``style``,
@@ -173,7 +173,7 @@ class Problem:
         return {"latent": latent.to(device), **self.initial_noise(targets)}
 
     def groups(self, v: Variables) -> list[Group]:
-        """What is free as a rule: the latent within its space, and noise maps that stay noise where there are any."""
+        """Default groups: the latent within its space, and noise maps that stay noise where there are any."""
         maps = [name for name in v if name.startswith("noise/")]
         return [Group(["latent"], constrain=self.space.constrain), Group(maps, constrain=unit_noise)]
 

@@ -22,7 +22,7 @@ BASELINES = ("stylegan2", "mean+optimization")  # the default is the first of th
 
 @dataclass(frozen=True)
 class Choices:
-    """How a board is made.
+    """Settings of a board.
 
     Attributes:
         baseline: Row or method that all others are compared with; ``None`` for the usual one.

@@ -16,7 +16,7 @@ MAX_BYTES = 2_000_000_000
 
 @dataclass(frozen=True)
 class Entry:
-    """Where one image lies: a whole file, or a stretch of an archive."""
+    """Location of one image: a whole file, or a stretch of an archive."""
 
     id: str
     file: Path

@@ -30,11 +30,11 @@ class AbstractDiscriminator(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, real: list[Tensor], fake: list[Tensor]) -> Float[Tensor, ""]:
-        """What the discriminator minimises, from the logits of real and generated inputs."""
+        """Loss of the discriminator, from the logits of real and generated inputs."""
 
     @abstractmethod
     def generator_loss(self, fake: list[Tensor]) -> Float[Tensor, ""]:
-        """What the generator, or the encoder, minimises, from the logits of its outputs."""
+        """Loss of the generator, or of the encoder, from the logits of its outputs."""
 
     @abstractmethod
     def penalty(self, images: Float[Tensor, "b ..."], step: int, rng: torch.Generator) -> Tensor | None:

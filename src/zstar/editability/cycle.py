@@ -1,4 +1,4 @@
-"""Whether an edited image leads back to where it came from."""
+"""Cycle consistency: the distance that is left when an edited image is encoded and edited back."""
 
 import torch
 from jaxtyping import Float

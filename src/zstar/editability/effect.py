@@ -1,4 +1,4 @@
-"""Whether a direction does what it is for."""
+"""Effect: the intended attribute as a function of α."""
 
 import torch
 from jaxtyping import Float
@@ -10,7 +10,7 @@ from zstar.editability.reading import find_factor, read, require_scorer
 
 
 class Effect(AbstractEditability):
-    """How the intended attribute changes with α, as a scorer reads it from the images.
+    """Slope, fit and monotonicity of the intended attribute over α, as a scorer reads it from the images.
 
     Per image: ``effect/slope``, change of the attribute per unit of α by least squares; ``effect/r2``, how much of the
     attribute's variation lies on that line; ``effect/monotone``, the share of the strengths' range around α = 0 over

@@ -1,4 +1,4 @@
-"""What else a direction does."""
+"""Leakage: the change of attributes that were not intended."""
 
 import torch
 from jaxtyping import Float
@@ -11,7 +11,7 @@ from zstar.editability.reading import find_factor, match, require_scorer
 
 
 class Leakage(AbstractEditability):
-    """How far the other attributes move while the intended one moves by a fixed amount ("matched effect").
+    """Movement of the other attributes while the intended one moves by a fixed amount ("matched effect").
 
     At equal α a weak direction would look clean. Per image: ``leakage/reached``, 1 if the effect was reached within
     twice the useful range, else 0, for images that show the attribute; ``leakage/alpha``, how strong it had to be;

@@ -1,4 +1,4 @@
-"""Where a direction changes the image."""
+"""Locality: the place of a change in the image."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,7 +15,7 @@ from zstar.losses.base import AbstractLoss
 
 
 class Locality(AbstractEditability):
-    """What becomes of the rest of the image while the intended attribute moves by a fixed amount.
+    """Change of the rest of the image while the intended attribute moves by a fixed amount.
 
     The place of an attribute is where the annotator sees its classes, before or after. Per image:
     ``locality/outside``, the share of the whole absolute change that lies outside of it; ``locality/background``, the

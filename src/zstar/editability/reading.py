@@ -1,4 +1,4 @@
-"""What a scorer reads from images as a direction is traversal, and the strength at which it reads a given effect."""
+"""Readings of a scorer along a traversal, and the strength at which it reads a given effect."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ def require_scorer(annotation: AbstractAnnotation, metric: str, factor: str | No
     return annotation
 
 
-def find_factor(traversal: Traversal, scorer: AbstractScorer, asked: str | None) -> str | None:
+def find_factor(traversal: Traversal, scorer: AbstractScorer, name: str | None) -> str | None:
     """The attribute that a direction is meant for: the one asked for, that of the edit it was learned from, or the one
     of its name; ``None`` if the scorer knows nothing of it."""
-    if asked is not None:
-        return asked
+    if name is not None:
+        return name
     edit = traversal.direction.label.found.get("edit")
     named = (
         edit.get("factor") if isinstance(edit, Mapping) else None,

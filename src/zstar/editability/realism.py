@@ -1,4 +1,4 @@
-"""Whether edited images still look like images of the generator."""
+"""Realism of edited images: their distance from the generator's own."""
 
 import torch
 from jaxtyping import Float

@@ -1,4 +1,4 @@
-"""Whether equal steps of α are equal steps to the eye."""
+"""Smoothness: evenness of the perceptual steps along α."""
 
 import torch
 from jaxtyping import Float

@@ -77,7 +77,7 @@ def measure(job: EditJob, count: int) -> tuple[pl.DataFrame, list[str]]:
 
 
 def describe(job: EditJob, plain: dict[str, Any], rows: pl.DataFrame, paths: list[str]) -> dict[str, Any]:
-    """What goes into ``result.json``."""
+    """Content of ``result.json``."""
     scores: dict[str, dict[str, dict[str, float]]] = {}
     for (direction, metric), own in rows.group_by("direction", "metric", maintain_order=True):
         values = own["value"].to_numpy()

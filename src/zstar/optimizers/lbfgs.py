@@ -15,7 +15,7 @@ ARMIJO = 1e-4
 
 @dataclass
 class LBFGSState:
-    """Where each image stands; all that the variables of an image hold, ``n`` numbers, is one row.
+    """Curvature memory and current point of each image; the ``n`` numbers that its variables hold are one row.
 
     Attributes:
         point, value, gradient: The best point so far ``[b, n]``, its value ``[b]`` and its gradient ``[b, n]``.

@@ -1,4 +1,4 @@
-"""How step size and exploration change over a run, as published with StyleGAN2's projector."""
+"""Schedules of step size and exploration, as published with StyleGAN2's projector."""
 
 import math
 

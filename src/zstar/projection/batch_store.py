@@ -46,7 +46,7 @@ class Parts:
         save_weights(self._path(index), tensors, {**card, "key": self.key, "failed": failed})
 
     def rows(self, index: int) -> pl.DataFrame:
-        """What batch ``index`` has found."""
+        """Results of batch ``index``."""
         return pl.read_parquet(self._path(index).with_suffix(".parquet"))
 
     def failed(self, count: int) -> dict[str, str]:
@@ -123,7 +123,7 @@ def long_rows(labels: Labels, inversion: Inversion, metrics: dict[str, Sequence[
 
 
 def start_rows(labels: Labels, start: Inversion, metrics: dict[str, Sequence[float]]) -> pl.DataFrame:
-    """What the last step of a chain started from: its metrics as ``start/…``, at the step where it was found."""
+    """Metrics of the last step's starting point, named ``start/…``, at the step where it was reached."""
     return labelled(labels, end_rows(start, metrics, START))
 
 

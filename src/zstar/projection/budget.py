@@ -1,4 +1,4 @@
-"""What a projection may cost: every method is made shorter in its own proportions until it fits."""
+"""Budgets: a limit on evaluations to which every method is shortened in its own proportions."""
 
 from collections.abc import Sequence
 

@@ -79,7 +79,7 @@ def make_data(plain: dict[str, Any], pipeline: Pipeline) -> AbstractData:
 
 
 def notes(pipeline: Pipeline) -> Iterator[str]:
-    """What the user should know about a run before it begins."""
+    """Notices for the user before a run begins."""
     if pipeline.encoder is None and any(map(takes_encoder, pipeline.nodes("projector").values())):
         yield MEAN.format(space=pipeline.space.name)
     if pipeline.plain["seed"] and not pipeline.stochastic:
@@ -121,5 +121,5 @@ def used_seed(pipeline: Pipeline) -> int:
 
 
 def label(projector: AbstractProjector) -> str:
-    """What results call a projector: its class, as a word of the configuration."""
+    """Name of a projector in results: its class, as a word of the configuration."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(projector).__name__).lower()

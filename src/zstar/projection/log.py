@@ -1,4 +1,4 @@
-"""What a projection shows and tells its logger: mean trajectories, one grid of pictures, a row per image, a summary."""
+"""Log of a projection: mean trajectories, one grid of pictures, a row per image, a summary."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is measured of a projection: its images, what can be done with its latents, and what it takes to keep it."""
+"""Measurements of a projection: its images, the editability of its latents, and the bytes that it takes to keep."""
 
 from collections.abc import Mapping
 from pathlib import Path

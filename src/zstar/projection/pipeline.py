@@ -41,7 +41,7 @@ class Pipeline:
 
     @cached_property
     def space(self) -> AbstractSpace:
-        """Where images are projected to."""
+        """Latent space that images are projected into."""
         return build(self.plain["space"], generator=self.generator)
 
     @cached_property
@@ -93,7 +93,7 @@ class Pipeline:
 
     @cached_property
     def editability(self) -> dict[str, AbstractEditability]:
-        """What is measured of directions."""
+        """Measures of the directions."""
         return {name: offer(node, **self.annotation) for name, node in self.nodes("editability").items()}
 
     @cached_property

@@ -13,7 +13,7 @@ from zstar.config.check import SHARD
 
 @dataclass(frozen=True)
 class Shard:
-    """Which batches of a data set a process does: every ``count``-th, from the one at ``index``.
+    """Share of a process in the batches of a data set: every ``count``-th, from the one at ``index``.
 
     Arguments:
         index: From 0 to ``count − 1``; ``None`` for all batches.
@@ -45,10 +45,10 @@ class Shard:
 
 
 def take_shard(plain: Mapping[str, Any]) -> tuple[dict[str, Any], Shard]:
-    """A plain configuration without ``data.shard`` and ``data.shards``, which change no result, and what they say."""
-    said = {key: plain["data"][key] for key in SHARD if key in plain["data"]}
+    """A plain configuration without ``data.shard`` and ``data.shards``, which change no result, and the share that they describe."""
+    share = {key: plain["data"][key] for key in SHARD if key in plain["data"]}
     data = {key: value for key, value in plain["data"].items() if key not in SHARD}
-    for key, value in said.items():
+    for key, value in share.items():
         if isinstance(value, bool) or not isinstance(value, int | None):
             raise ValueError(f"data.{key}: {value!r} is no whole number; give one, such as 0")
-    return {**plain, "data": data}, Shard(said.get("shard"), said.get("shards", 1))
+    return {**plain, "data": data}, Shard(share.get("shard"), share.get("shards", 1))

@@ -70,7 +70,7 @@ def carry_out(
 def describe(
     job: Job, plain: dict[str, Any], finals: pl.DataFrame, table: pl.DataFrame, failures: dict[str, str]
 ) -> dict[str, Any]:
-    """What goes into ``result.json``."""
+    """Content of ``result.json``."""
     metrics, missing = job.pipeline.measures
     summary = {row["metric"]: row for row in table.to_dicts()}
     seconds = finals.filter(pl.col("metric") == "seconds")["value"]

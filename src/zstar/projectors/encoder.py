@@ -37,7 +37,7 @@ class Encoder(AbstractProjector):
     def __call__(
         self, objective: Objective, inversion: Inversion | None = None, callbacks: Sequence[Callback] = ()
     ) -> Inversion:
-        """What the network makes of each image."""
+        """Encode each image."""
         images = objective.targets.images
         began = clock(images.device)
         latents = self.encoder(self.problem.space, images, self.passes)

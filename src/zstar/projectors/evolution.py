@@ -72,21 +72,21 @@ class Strategies:
             package().CMAEvolutionStrategy(white, search.sigma, {**options, "randn": normal(rng)})
             for white, rng in zip(self._whiten(start), problem.rngs(ids, "cma"), strict=True)
         ]
-        self.asked: list[list[np.ndarray]] = [[] for _ in self.engines]
+        self.candidates: list[list[np.ndarray]] = [[] for _ in self.engines]
 
     def ask(self, active: Bool[Tensor, " b"]) -> Float[Tensor, "b k ..."]:
         """The next candidates of each image; of one that has stopped, its last ones."""
         for index, on in enumerate(active.tolist()):
             if on:
-                self.asked[index] = self.engines[index].ask()
-        white = torch.from_numpy(np.array(self.asked)).to(self.like)
+                self.candidates[index] = self.engines[index].ask()
+        white = torch.from_numpy(np.array(self.candidates)).to(self.like)
         return self.mean + self.spread * white.view(*white.shape[:2], *self.like.shape[1:])
 
     def tell(self, active: Bool[Tensor, " b"], values: Float[Tensor, "b k"]) -> None:
-        """How good the candidates of the images that go on are."""
+        """Report the losses of the candidates of the images that go on."""
         for index, row in enumerate(values.double().nan_to_num(WORST, WORST).tolist()):
             if active[index]:
-                self.engines[index].tell(self.asked[index], row)
+                self.engines[index].tell(self.candidates[index], row)
 
     def inject(self, active: Bool[Tensor, " b"], latent: Float[Tensor, "b ..."]) -> None:
         """Make ``latent`` one of the next candidates of its image, drawn nearer if it is farther than they are."""
@@ -167,9 +167,9 @@ def evolve(
     return conclude(objective, best.v, history, evaluations, status, began).after(inversion)
 
 
-def leading(found: Inversion, ids: list[str]) -> Inversion:
+def leading(inversion: Inversion, ids: list[str]) -> Inversion:
     """Of n candidates, which follow one another image by image, the best of each image."""
-    values = found.loss.view(len(ids), -1)
+    values = inversion.loss.view(len(ids), -1)
     rows = values.nan_to_num(WORST, WORST).argmin(dim=1)
     rows = rows + torch.arange(len(ids), device=rows.device) * values.shape[1]
-    return replace(found.select(rows.tolist()), ids=ids, history={})
+    return replace(inversion.select(rows.tolist()), ids=ids, history={})

@@ -1,4 +1,4 @@
-"""How far the layers' style codes are from the first one."""
+"""Distance of the layers' style codes from the first one."""
 
 import math
 

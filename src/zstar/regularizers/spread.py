@@ -1,4 +1,4 @@
-"""How far the layers' style codes are from each other."""
+"""Distance of the layers' style codes from each other."""
 
 from jaxtyping import Float
 from torch import Tensor

@@ -39,7 +39,7 @@ class AbstractSpace(ABC):
         return self.generator.sample(n, rng, truncation, self.name)
 
     def start(self, n: int) -> Float[Tensor, "n ..."]:
-        """Where optimisation begins if nothing better is known: the prior mean, brought into the space, ``n`` times."""
+        """Default starting point of an optimisation: the prior mean, brought into the space, ``n`` times."""
         return self.constrain(self.mean.expand(n, *self.shape).clone())
 
     def decode(self, latent: Float[Tensor, "b ..."], noise: Noise = "const") -> Float[Tensor, "b c h w"]:
