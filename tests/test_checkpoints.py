@@ -2,6 +2,7 @@
 
 import argparse
 import collections
+import copy
 import io
 import json
 import math
@@ -18,11 +19,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 from torch.nn import functional as F
 
 import zstar
 from zstar.checkpoints.convert import convert
 from zstar.checkpoints.io import (
+    fingerprint,
     load_generator_checkpoint,
     load_into,
     load_weights,
@@ -571,3 +574,23 @@ def test_rosinality_weights_draw_the_same_images(tmp_path):
     assert (network.w_avg - many.mean(0)).abs().max() < 0.05 * many.std()
     torch.save({"g_ema": weights, "latent_avg": torch.arange(6.0)}, path)
     assert torch.equal(StyleGAN2(checkpoint=str(path)).w_avg, torch.arange(6.0))
+
+
+def test_a_fingerprint_follows_every_change_of_the_weights(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    seen = [fingerprint(network)]
+    assert fingerprint(network) == seen[0]
+    with torch.no_grad():
+        network[0].weight.mul_(2)
+    seen.append(fingerprint(network))
+    network.load_state_dict({name: value + 1 for name, value in network.state_dict().items()})
+    seen.append(fingerprint(network))
+    network[0].bias = nn.Parameter(torch.zeros(3))
+    seen.append(fingerprint(network))
+    network(torch.randn(4, 2))  # which moves the running statistics
+    seen.append(fingerprint(network))
+    seen.append(fingerprint(network.bfloat16()))
+    network[1] = nn.Identity()
+    seen.append(fingerprint(network))
+    assert len(set(seen)) == len(seen)
+    assert fingerprint(copy.deepcopy(network)) == seen[-1]

@@ -9,6 +9,7 @@ import json
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary, ref
 
 import torch
 from safetensors.torch import save_file
@@ -59,6 +60,9 @@ def read_card(path: str | Path) -> dict[str, Any]:
     return content
 
 
+_fingerprints: WeakKeyDictionary[nn.Module, tuple[list[Any], list[ref], str]] = WeakKeyDictionary()
+
+
 def save_weights(path: str | Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
     """Write safetensors and a JSON card beside it, each under a temporary name first; the card comes last."""
     path = Path(path)
@@ -69,12 +73,22 @@ def save_weights(path: str | Path, tensors: dict[str, Tensor], card: dict[str, A
 
 
 def fingerprint(module: nn.Module) -> str:
-    """SHA-256 of a network's weights (names, shapes, values)."""
-    digest = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
-        digest.update(f"{name}{tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    """SHA-256 of a network's weights (names, shapes, values).
+
+    Weights that have not changed since the last call are not hashed again; torch counts what is done to a tensor in
+    place, so only a change by way of ``tensor.data`` goes unseen.
+    """
+    state = sorted(module.state_dict(keep_vars=True).items())
+    stamps = [(name, value.data_ptr(), value.dtype, value.shape, value._version) for name, value in state]
+    then, tensors, known = _fingerprints.get(module, ([], [], ""))
+    if then != stamps or any(old() is not value for old, (_, value) in zip(tensors, state, strict=True)):
+        digest = hashlib.sha256()
+        for name, value in state:
+            digest.update(f"{name}{tuple(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        known = digest.hexdigest()
+        _fingerprints[module] = stamps, [ref(value) for _, value in state], known
+    return known
 
 
 def load_weights(path: str | Path, key: str | None = None) -> dict[str, Tensor]:

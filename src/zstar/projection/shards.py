@@ -45,7 +45,7 @@ class Shard:
 
 
 def take_shard(plain: Mapping[str, Any]) -> tuple[dict[str, Any], Shard]:
-    """A plain configuration without ``data.shard`` and ``data.shards``, which change no result, and the share that they describe."""
+    """A plain configuration without ``data.shard`` and ``data.shards``, which change no result, and their share."""
     share = {key: plain["data"][key] for key in SHARD if key in plain["data"]}
     data = {key: value for key, value in plain["data"].items() if key not in SHARD}
     for key, value in share.items():

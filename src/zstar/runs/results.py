@@ -79,20 +79,25 @@ def summarize(
 
 def _summary(results: pl.DataFrame, level: float, draws: int, seed: int) -> pl.DataFrame:
     lost = results.filter(pl.col("metric") == FAILED).unique(RUN)
-    tried = results.unique(RUN)
+    lost_counts, tried_counts = _counts(lost), _counts(results.unique(RUN))
     rows = []
     final = _final(results).join(lost, on=RUN, how="anti", maintain_order="left")
     for labels, group in final.group_by([*CELL, "metric"], maintain_order=True):
         names = dict(zip([*CELL, "metric"], labels, strict=True))
-        same = pl.all_horizontal(pl.col(name) == names[name] for name in CELL)
+        cell = labels[: len(CELL)]
         fine = group.filter(pl.col("value").is_not_null() & pl.col("value").is_not_nan())
-        failures = lost.filter(same).height + group.height - fine.height
-        excluded = tried.filter(same).height - fine.height - failures
+        failures = lost_counts.get(cell, 0) + group.height - fine.height
+        excluded = tried_counts[cell] - fine.height - failures
         values = fine.group_by("image", maintain_order=True).agg(pl.col("value").mean())["value"].to_numpy()
         low, high = bootstrap_interval(values, level, draws, seed)
         counts = {"seeds": group["seed"].n_unique(), "failures": failures, "excluded": excluded}
         rows.append({**names, **counts, **describe(values), "low": low, "high": high})
     return pl.DataFrame(rows, schema=SUMMARY_SCHEMA)
+
+
+def _counts(runs: pl.DataFrame) -> dict[tuple[str, ...], int]:
+    """Pairs of image and seed for each protocol, method and space."""
+    return {tuple(labels): count for *labels, count in runs.group_by(CELL).len().iter_rows()}
 
 
 def _final(results: pl.DataFrame) -> pl.DataFrame:
