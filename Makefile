@@ -15,7 +15,7 @@ help:
 	@echo "make demo       project a few images with the defaults of invert.py; prints where the report is"
 	@echo "make test       the tests, in minutes, without network or GPU"
 	@echo "make test-slow  the tests that take longer or install the package anew"
-	@echo "make lint       style and formatting, as .pre-commit-config.yaml checks them"
+	@echo "make lint       style, formatting and types, as .pre-commit-config.yaml checks them"
 	@echo "make format     repair what can be repaired of that"
 	@echo "make clean      remove caches and builds; keeps .venv and outputs/"
 
@@ -31,6 +31,7 @@ test-slow: $(READY) $(RAY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/ty check
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -10,12 +10,13 @@ import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any, TypeVar, get_origin
 
 from torch import nn
 
 from zstar.config.signatures import annotations, fits
 
+Kind = TypeVar("Kind")
 PLAIN = str | int | float | bool | None
 
 
@@ -51,7 +52,7 @@ def network(node: Any, base: type[nn.Module], supplied: tuple[str, ...]) -> tupl
     return kind, arguments
 
 
-def named(target: Any, base: type) -> type:
+def named(target: Any, base: type[Kind]) -> type[Kind]:
     """The class derived from ``base``, in its folder, that has this full name.
 
     Modules outside of that folder are not even imported.

@@ -51,13 +51,13 @@ def parse_once(self: OverridesParser, s: str, rule_name: str) -> Any:
     return pickle.loads(_words[s])
 
 
-def share_sources(self: CachingConfigRepository, delegate: IConfigRepository) -> None:
+def share_sources(self: CachingConfigRepository, delegate: Any) -> None:
     """Begin a composition without a copy of all that Hydra has stored, which it makes for the list of sources alone."""
     self.delegate, self.cache = copy.copy(delegate), {}
     self.delegate.sources = list(delegate.sources)
 
 
-def stamp(repo: IConfigRepository, config_path: str) -> Hashable | None:
+def stamp(repo: Any, config_path: str) -> Hashable | None:
     """The place, time and size of a file of the configuration; ``None`` for what is no file."""
     source = getattr(repo, "delegate", repo)._find_object_source(config_path, ObjectType.CONFIG)
     if source is None or source.scheme() not in ("file", "pkg"):

@@ -48,9 +48,9 @@ class Latent(AbstractLogistic):
             body += [nn.Linear(hidden if layer else len(mean), hidden), nn.LeakyReLU(0.2)]
         self.body = nn.Sequential(*body, nn.Linear(hidden if body else len(mean), 1))
 
-    def features(self, latents: Float[Tensor, "b width"]) -> list[Tensor]:
+    def features(self, images: Float[Tensor, "b width"]) -> list[Tensor]:
         """Codes in units of the prior: all of this discriminator trains."""
-        return [(latents - self.mean) / self.spread]
+        return [(images - self.mean) / self.spread]
 
     def logits(self, features: list[Tensor]) -> list[Tensor]:
         """One logit per code, kept out of mixed precision, where the distances between codes are lost."""
@@ -58,8 +58,8 @@ class Latent(AbstractLogistic):
         with torch.autocast(codes.device.type, enabled=False):
             return [self.body(codes.float())]
 
-    def gradient(self, latents: Float[Tensor, "b width"], rng: torch.Generator) -> Float[Tensor, " b"]:
+    def gradient(self, images: Float[Tensor, "b width"], rng: torch.Generator) -> Float[Tensor, " b"]:
         """‖∇D‖² at each code, exact, in units of the prior."""
-        codes = self.features(latents)[0].detach().requires_grad_(True)
+        codes = self.features(images)[0].detach().requires_grad_(True)
         (slope,) = torch.autograd.grad(self.logits([codes])[0].sum(), codes, create_graph=True)
         return slope.square().sum(dim=1)

@@ -136,7 +136,8 @@ def _describe(
 
 def find_encoder(space: AbstractSpace) -> TrainedEncoder | None:
     """The shipped encoder for this generator and space, of several that of this space, else of the richest; or none."""
-    fingerprint, encoders = None, []
+    fingerprint: str | None = None
+    encoders: list[TrainedEncoder] = []
     for path in io.all_shipped():
         card = io.read_card(path)
         if card.get("kind") == "encoder":

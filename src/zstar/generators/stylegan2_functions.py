@@ -3,9 +3,10 @@
 Each backward pass is written in differentiable operations, so second derivatives (path length, curvature) work.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
 SLOPE = 0.2  # of every leaky ReLU
@@ -18,7 +19,7 @@ class Activate(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, scale: Tensor, bias: Tensor, noise: Tensor | None) -> Tensor:
+    def forward(ctx: Any, x: Tensor, scale: Tensor, bias: Tensor, noise: Tensor | None) -> Tensor:
         shift = bias.view(-1, x.shape[1], 1, 1)
         if noise is not None and len(noise) == 1:
             shift = (noise.permute(0, 2, 3, 1) + shift.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)  # as x lies in memory
@@ -31,7 +32,7 @@ class Activate(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         y, scale, bias, noise = ctx.saved_tensors
         wants_scale, wants_bias, wants_noise = ctx.needs_input_grad[1:]
         inner = torch.ops.aten.leaky_relu_backward(grad, y, SLOPE, True)
@@ -55,7 +56,7 @@ class Smooth(torch.autograd.Function):
     """Depthwise correlation of x [b, c, h, w] with one fixed kernel [k, k], zero-padded by ``padding``."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, kernel: Tensor, padding: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, kernel: Tensor, padding: int) -> Tensor:
         ctx.save_for_backward(kernel)
         ctx.padding = padding
         channels, size = x.shape[1], len(kernel)
@@ -63,7 +64,7 @@ class Smooth(torch.autograd.Function):
         return F.conv2d(x, kernel, padding=padding, groups=channels)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         # The adjoint is again such a correlation, several times faster than the general backward of a convolution.
         (kernel,) = ctx.saved_tensors
         return Smooth.apply(grad, kernel.flip(0, 1), len(kernel) - 1 - ctx.padding), None, None
@@ -73,13 +74,13 @@ class MixPixels(torch.autograd.Function):
     """A linear map of channels for each image: x [b, c, h, w], weight [b, o, c] → [b, o, h, w], few outputs o."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
         y = x.permute(0, 2, 3, 1).flatten(1, 2) @ weight.transpose(1, 2)
         return y.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         x, weight = (saved.to(grad.dtype) for saved in ctx.saved_tensors)  # they may differ under autocast
         rows = grad.flatten(2).contiguous()  # [b, o, pixels]: in this order both products are fast
         grad_x = (rows.transpose(1, 2) @ weight).unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)

@@ -1,6 +1,7 @@
 """Checks for several processes that share one training."""
 
 import os
+from typing import Any
 
 import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
@@ -14,7 +15,7 @@ from zstar.tasks.base import AbstractTask
 def is_first() -> bool:
     """Whether this is the process that writes and logs; known before there is a trainer."""
     node = os.environ.get("NODE_RANK", os.environ.get("GROUP_RANK", "0"))
-    return rank_zero_only.rank == 0 and int(node) == 0
+    return rank_zero_only.rank == 0 and int(node) == 0  # ty: ignore[missing-attribute]
 
 
 def check_processes(trainer: pl.Trainer, task: AbstractTask, synchronised: bool) -> None:
@@ -34,7 +35,8 @@ def check_processes(trainer: pl.Trainer, task: AbstractTask, synchronised: bool)
             "trainer.sync_batchnorm: processes on CPUs can't share the statistics of this network's batch norm; set it "
             "to false, and each takes those of its own images"
         )
-    launches = not trainer.strategy.cluster_environment.creates_processes_externally
+    environment: Any = trainer.strategy.cluster_environment  # ty: ignore[missing-attribute]
+    launches = not environment.creates_processes_externally
     if launches and HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN:
         raise ValueError(
             f"trainer.devices: a grid (-m) can't start {count} processes for each of its trainings; set it to 1, or "

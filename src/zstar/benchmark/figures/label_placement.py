@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -45,8 +46,8 @@ def place_labels(
     Returns:
         The texts that were left out.
     """
-    figure = axes.figure
-    renderer, scale = figure.canvas.get_renderer(), figure.dpi / 72
+    canvas: Any = axes.figure.canvas  # of Agg, which alone has a renderer
+    renderer, scale = canvas.get_renderer(), axes.figure.dpi / 72
     inside = axes.get_window_extent(renderer).extents + np.array([2.0, 2.0, -2.0, -2.0])
     taken = _around(axes.transData.transform(np.array(points, dtype=float).reshape(-1, 2)), 4.5 * scale)
     spots = [_along(axes.transData.transform(line.vertices)) for line in lines]
