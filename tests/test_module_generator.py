@@ -73,7 +73,7 @@ def test_what_does_not_fit_gets_one_sentence(saved):
         ({"network": nn.Linear(5, 4)}, r"decoder.pt lacks 'weight' \(4, 5\) of Linear"),
         ({"checkpoint_key": "ema"}, "no state dict 'ema'; there are: model"),
         ({"latent_shape": [6]}, "generator.latent_shape: Decoder"),
-        ({"network": nn.Linear(5, 4), "checkpoint": None}, "generator.network: two latents gave"),
+        ({"network": nn.Linear(5, 4), "checkpoint": None}, "generator.network: three latents gave"),
         ({"layers": ["second"]}, "no 'second'; choose from first, norm, last"),
         ({"output_range": [1.0, 0.0]}, r"generator.output_range: \[1.0, 0.0\]"),
     ]:

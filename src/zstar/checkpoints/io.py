@@ -117,6 +117,7 @@ def load_generator_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict
     content = read_content(Path(path))
     key, weights = select(content, None, path)
     record = content.get(key)
+    weights = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
     try:
         if rosinality.is_rosinality(weights):
             weights = rosinality.to_official(weights, content.get("latent_avg"))
@@ -156,6 +157,11 @@ def compare(module: nn.Module, weights: dict[str, Tensor], origin: object) -> No
 
 
 def load_into(module: nn.Module, weights: dict[str, Tensor], origin: object) -> None:
-    """Load a state dict, or refuse it as ``compare`` does."""
+    """Load a state dict, or refuse it as ``compare`` does, and where a parameter is not finite; the module's precision
+    stays."""
     compare(module, weights, origin)
+    for name, _ in module.named_parameters():
+        if not weights[name].isfinite().all():
+            fix = "its training has diverged, or the file is damaged; give another one"
+            raise ValueError(f"checkpoint: '{name}' in {origin} holds numbers that are not finite: {fix}")
     module.load_state_dict(weights)

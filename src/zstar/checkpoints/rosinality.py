@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from zstar.stats.streams import stream
+
 
 def is_rosinality(weights: dict[str, Tensor]) -> bool:
     """Whether the names are those of rosinality's generator."""
@@ -30,11 +32,11 @@ def to_official(weights: dict[str, Tensor], latent_avg: Tensor | None = None) ->
     for i in range(depth):
         for part in ("weight", "bias"):
             official[f"mapping.fc{i}.{part}"] = weights[f"style.{i + 1}.{part}"]
-    official["mapping.w_avg"] = _mean_w(official, depth) if latent_avg is None else latent_avg.reshape(-1)
+    official["mapping.w_avg"] = _mean_w(official, depth) if latent_avg is None else latent_avg.reshape(-1).float()
     taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
     fir = weights.get("convs.0.conv.blur.kernel", 4 * torch.outer(taps, taps)) / 4
     blocks = 1 + sum(bool(re.fullmatch(r"to_rgbs\.\d+\.bias", name)) for name in weights)
-    rng = torch.Generator().manual_seed(0)
+    rng = stream("noise maps", 0)
     for i in range(blocks):
         block, size = f"synthesis.b{4 * 2**i}", 4 * 2**i
         convs = {"conv0": f"convs.{2 * i - 2}", "conv1": f"convs.{2 * i - 1}"} if i else {"conv1": "conv1"}
@@ -64,7 +66,7 @@ def _affine(weights: dict[str, Tensor], theirs: str, ours: str) -> dict[str, Ten
 
 def _mean_w(official: dict[str, Tensor], depth: int, lr_multiplier: float = 0.01) -> Tensor:
     """The mean of w over the prior, by the mapping network itself."""
-    x = torch.randn(10_000, official["mapping.fc0.weight"].shape[1], generator=torch.Generator().manual_seed(0))
+    x = torch.randn(10_000, official["mapping.fc0.weight"].shape[1], generator=stream("mean of w", 0))
     x = x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
     for i in range(depth):
         weight, bias = official[f"mapping.fc{i}.weight"], official[f"mapping.fc{i}.bias"]

@@ -64,7 +64,7 @@ class Optimization(AbstractProjector):
 
     @property
     def cost(self) -> int:
-        return self.steps + 1 + (self.keep_best and self.steps > 0)
+        return (self.steps + 1 + (self.keep_best and self.steps > 0)) * self.problem.cost
 
     def scaled(self, share: float) -> "Optimization":
         """Fewer steps, with ramps and exploration at the same fractions of them."""

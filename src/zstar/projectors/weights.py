@@ -51,7 +51,7 @@ class Weights(AbstractProjector):
 
     @property
     def cost(self) -> int:
-        return self.steps + 1 + (self.keep_best and self.steps > 0)
+        return (self.steps + 1 + (self.keep_best and self.steps > 0)) * self.problem.cost
 
     def scaled(self, share: float) -> "Weights":
         fewer = copy(self)
