@@ -299,3 +299,12 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
         )  # fmt: skip
         peaks.append(int(done.stdout.split("peak ")[1].split()[0]))
     assert peaks[1] <= 1.2 * peaks[0]
+
+
+def test_images_that_diverge_are_listed_as_failed(composed: Callable[..., Any], tmp_path: Path) -> None:
+    words = ["generator=pixels", "generator.resolution=16", "data.resolution=16", "space=pixels", "loss=[pixel]"]
+    words += ["projector=[mean,optimization]", "projector.optimization.keep_best=false", "optimizer.lr=1e30", "steps=3"]
+    words += ["data.count=2", "metric=[mse]", "logger=none", f"output={tmp_path}"]
+    result = run(composed("invert", *words))
+    assert set(result["failed"]) == {"test-000000", "test-000001"}
+    assert all(reason.startswith("diverged: the loss is not finite") for reason in result["failed"].values())

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from zstar.config.build import build, offer
+from zstar.encoders.base import EncoderSpec
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.losses.pixel import Pixel
@@ -73,6 +74,32 @@ def test_prior_statistics_are_those_of_the_samples(
         torch.testing.assert_close(space.start(2), space.mean.expand(2, *space.shape))
     inside = space.constrain(draws)
     torch.testing.assert_close(space.constrain(inside), inside)  # what is inside stays where it is
+
+
+def test_moments_that_are_known_need_no_samples(monkeypatch: pytest.MonkeyPatch, composed: Callable[..., Any]) -> None:
+    """Ten thousand images of 512 × 512 pixels would be 30 GB."""
+    generator = build(composed("invert", "generator=pixels", "generator.resolution=512").generator)
+    monkeypatch.setattr(type(generator), "sample", lambda *_: pytest.fail("nothing is to be drawn"))
+    space = build(composed("invert", "space=pixels").space, generator=generator)
+    assert space.spread == 3**-0.5 and space.start(1).shape == (1, 3, 512, 512) and not space.start(1).any()
+
+
+def test_a_start_in_z_is_a_latent_where_the_generator_normalizes(composed: Callable[..., Any]) -> None:
+    generator = StyleGAN2(checkpoint="cottages64")
+    space, wide = (
+        build(composed("invert", "space=z", f"space.prior_samples={count}").space, generator=generator)
+        for count in (2000, 4000)
+    )
+    start = space.start(2)
+    assert start[0].equal(start[1]) and 9 < start[0].norm() < 14  # √128 is 11.3
+    mean = generator.sample(4000, stream("an independent sample", 0), space="w").mean(dim=0)
+
+    def strayed(z: torch.Tensor) -> torch.Tensor:
+        return (generator.lift(z, "z", "w") - mean).norm(dim=1)
+
+    others = strayed(space.sample(500, stream("another sample", 0)))
+    assert strayed(start)[0] < others.quantile(0.02) and strayed(wide.start(1))[0] < others.quantile(0.02)
+    assert torch.equal(EncoderSpec.of(space).mean, start[0]), "an encoder begins there as well"
 
 
 def test_constraints_of_z(generators: dict[str, AbstractGenerator], composed: Callable[..., Any]) -> None:
