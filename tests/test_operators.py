@@ -244,7 +244,9 @@ def test_features_that_look_around_see_the_target_where_it_does_not_count(operat
     objective = Objective(problem, Targets({"image": target, "mask": mask}, ["a", "b"]))
     if not operators:
         torch.testing.assert_close(objective({"latent": made}).total, torch.zeros(2))
-        torch.testing.assert_close(objective.repeated(2)({"latent": made.repeat(2, 1, 1, 1)}).total, torch.zeros(4))
+        torch.testing.assert_close(
+            objective.repeated(2)({"latent": made.repeat_interleave(2, 0)}).total, torch.zeros(4)
+        )
     spoilt = (made * 0.5).detach().requires_grad_()
     total = objective({"latent": spoilt}).total
     (gradient,) = torch.autograd.grad(total.sum(), spoilt)
