@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from zstar.checkpoints import io
+from zstar.config.constraints import FilePath
 from zstar.config.reasons import reason
 from zstar.encoders.base import AbstractEncoder, EncoderSpec, Images, Latents
 from zstar.images import require_range, to_range
@@ -37,7 +38,7 @@ class Module(AbstractEncoder):
         self,
         spec: EncoderSpec,
         network: nn.Module,
-        checkpoint: str | None = None,
+        checkpoint: FilePath | None = None,
         checkpoint_key: str | None = None,
         input_range: Sequence[float] = (-1.0, 1.0),
         output: int | str | None = None,

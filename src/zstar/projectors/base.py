@@ -19,8 +19,8 @@ class AbstractProjector(ABC):
     """One step of a projection method; a method is an ordered list of them.
 
     Attributes:
-        uses_image: Whether what it finds depends on the image. A start that does not tells nothing about an image and is
-            left out of results.
+        uses_image: Whether what it finds depends on the image. A start that does not tells nothing about an image and
+            is left out of results.
         seconds: Wall-clock time that it may spend on an image, of which a batch has as many times as much as it has
             images; ``None`` for as long as it takes.
 
