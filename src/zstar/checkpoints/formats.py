@@ -10,9 +10,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from zstar.checkpoints import stylegan2_ada
 from zstar.checkpoints.pickle_machine import read_pickle, room_of, walk_torch, zipped
 from zstar.checkpoints.pickle_values import PickledObject, Refused, explain
+from zstar.checkpoints.records import flatten
 
 # Where in a checkpoint the weights of the generator usually are, the best first.
 KEYS = ("g_ema", "G_ema", "params_ema", "state_dict", "net_state_dict", "model", "generator", "g", "params", "net")
@@ -87,7 +87,7 @@ def _bounded(tensors: dict[str, Tensor], path: str | Path) -> dict[str, Tensor]:
 def _tensors(value: Any) -> dict[str, Tensor] | None:
     """A state dict, without the prefix of data parallelism; None for anything else."""
     if isinstance(value, PickledObject):
-        value = stylegan2_ada.flatten(value)
+        value = flatten(value)
     if not isinstance(value, Mapping) or not value or not all(isinstance(v, Tensor) for v in value.values()):
         return None
     wrapped = all(str(name).startswith("module.") for name in value)

@@ -116,22 +116,31 @@ def load_generator_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict
     """
     content = read_content(Path(path))
     key, weights = select(content, None, path)
-    record = content.get(key)
+    record, told = content.get(key), {} if isinstance(content.get(key), PickledObject) else _card_settings(path)
     try:
+        if isinstance(record, PickledObject):
+            told = stylegan2_ada.record_settings(record)
+        settings = stylegan2_ada.settings(rosinality.options(content) | told)
         if rosinality.is_rosinality(weights):
-            weights = rosinality.to_official(weights, content.get("latent_avg"))
+            latent_avg = content.get("latent_avg")
+            weights = rosinality.to_official(weights, latent_avg, settings["mapping_lr_multiplier"])
         if absent := stylegan2_ada.absent(weights):
             raise ValueError(f"it has no '{absent}'; a network of your own is read by generator=module")
-        arguments = stylegan2_ada.sizes(weights)
-        if isinstance(record, PickledObject):
-            return weights, arguments | stylegan2_ada.record_settings(record)
+        if "mapping_lr_multiplier" not in told:
+            stylegan2_ada.require_multiplier(weights, settings["mapping_lr_multiplier"])
+        return weights, stylegan2_ada.sizes(weights) | settings
     except Exception as error:  # tensors of unexpected shapes can fail anywhere
         raise ValueError(f"checkpoint: {path} holds no StyleGAN2 that can be used ({reason(error)})") from None
+
+
+def _card_settings(path: str | Path) -> dict[str, Any]:
+    """What the card of a file says of a StyleGAN2; empty where it says nothing."""
     card = read_card(path)
     try:
-        return weights, arguments | stylegan2_ada.settings(card.get("settings", {}))
+        stylegan2_ada.settings(settings := card.get("settings", {}))
     except ValueError as error:
         raise ValueError(f"checkpoint: the card {card_path(path)} cannot be used ({error})") from None
+    return settings
 
 
 def compare(module: nn.Module, weights: dict[str, Tensor], origin: object) -> None:
