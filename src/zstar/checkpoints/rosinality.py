@@ -36,7 +36,7 @@ def to_official(
 
     Arguments:
         weights: By rosinality's names.
-        latent_avg: The mean of w, of any shape that ends in it; where it is not known, the mean of 10,000 draws of a
+        latent_avg: The mean of w, in one row or in several; where it is not known, the mean of 10,000 draws of a
             fixed seed takes its place. Noise maps that an old file lacks are drawn from a fixed seed as well.
         lr_multiplier: The ``lr_mlp`` that the generator was made with, which its mapping depends on.
 
@@ -48,7 +48,8 @@ def to_official(
     for i in range(depth):
         for part in ("weight", "bias"):
             official[f"mapping.fc{i}.{part}"] = weights[f"style.{i + 1}.{part}"]
-    official["mapping.w_avg"] = _mean_w(official, depth, lr_multiplier) if latent_avg is None else latent_avg.reshape(-1)
+    measured = latent_avg if latent_avg is not None else _mean_w(official, depth, lr_multiplier)
+    official["mapping.w_avg"] = measured.reshape(-1, measured.shape[-1]).mean(dim=0)  # pSp has a row for each layer
     blocks = 1 + sum(bool(re.fullmatch(r"to_rgbs\.\d+\.bias", name)) for name in weights)
     rng = torch.Generator().manual_seed(0)
     for i in range(blocks):
