@@ -13,6 +13,7 @@ from torch import Tensor
 from zstar.checkpoints.pickle_machine import read_pickle, room_of, walk_torch, zipped
 from zstar.checkpoints.pickle_values import PickledObject, Refused, explain
 from zstar.checkpoints.records import flatten
+from zstar.config.paths import place
 
 # Where in a checkpoint the weights of the generator usually are, the best first.
 KEYS = ("g_ema", "G_ema", "params_ema", "state_dict", "net_state_dict", "model", "generator", "g", "params", "net")
@@ -79,7 +80,7 @@ def select(content: dict[str, Any], key: str | None, path: str | Path) -> tuple[
 
 def _bounded(tensors: dict[str, Tensor], path: str | Path) -> dict[str, Tensor]:
     """A state dict whose tensors are not much larger than their file, however often it names one and the same."""
-    if sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) > room_of(Path(path).stat().st_size):
+    if sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) > room_of(place(path).stat().st_size):
         raise ValueError(f"checkpoint: {path} is not read, because what it asks for is larger than the file by far")
     return tensors
 

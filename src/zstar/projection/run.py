@@ -1,10 +1,10 @@
 """The main job: project every image of a data set, batch by batch, and leave a folder that says how well."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from zstar.config.build import to_plain
+from zstar.config.paths import place
 from zstar.generators.base import AbstractGenerator
 from zstar.loggers.base import AbstractLogger
 from zstar.projection.job import make_job
@@ -42,7 +42,7 @@ def run(
     plain["seed"] = job.labels.seed
     plain["tags"] = [*plain["tags"], job.labels.method, job.labels.protocol_hash]
     name = plain["name"] or f"{job.labels.space}_{job.labels.method}_seed{job.labels.seed}"
-    folder = Path(plain["output"]) / f"{name}_{job.key}"
+    folder = place(plain["output"], f"{name}_{job.key}")
     missing = not finished(folder, job.key)
     if missing:
         job.pipeline.build("measures")  # whose mistakes are found before there is a folder

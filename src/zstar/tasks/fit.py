@@ -138,7 +138,7 @@ def _fit(
         cfg.trainer,
         logger=[TrainerLogger(logger)],
         callbacks=[group, *(watchers if first else [])],
-        default_root_dir=folder,
+        default_root_dir=folder.absolute(),  # in which Lightning would take a ~ for a home
     )
     check_processes(trainer, task, bool(cfg.trainer.get("sync_batchnorm")))
     rows = slice(trainer.global_rank, None, trainer.world_size)
