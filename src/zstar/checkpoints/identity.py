@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_args, get_origin
 from zstar.checkpoints.io import card_path, resolve
 from zstar.config import signatures
 from zstar.config.constraints import Reads
+from zstar.config.paths import place
 
 OWN = Path(__file__).parents[1]  # the package: its own code is covered by ``zstar.RESULTS``
 
@@ -66,15 +67,15 @@ def source(thing: Any) -> str | None:
 
 def digest(path: str, reads: Reads) -> str | None:
     """SHA-256 of the content of a file with its card, or of all files of a folder; ``None`` for what is not there."""
-    place = Path(path).expanduser()
-    if place.is_dir() and not reads.inside:
-        files = sorted(file for file in place.rglob("*") if file.is_file())
+    named = place(path)
+    if named.is_dir() and not reads.inside:
+        files = sorted(file for file in named.rglob("*") if file.is_file())
         whole = hashlib.sha256()
         for file in files:
-            whole.update(f"{file.relative_to(place)}\0{_digest_file(file)}\0".encode("utf-8", "surrogateescape"))
+            whole.update(f"{file.relative_to(named)}\0{_digest_file(file)}\0".encode("utf-8", "surrogateescape"))
         return whole.hexdigest()
     try:
-        file = place / reads.inside if place.is_dir() else resolve(path)
+        file = named / reads.inside if named.is_dir() else resolve(path)
     except ValueError:  # neither a file nor the name of shipped weights
         return None
     card = card_path(file)
@@ -106,5 +107,5 @@ def _marker(hint: Any) -> Reads | None:
 def _is_file(value: str) -> bool:
     """Whether a text is the name of a file."""
     with suppress(OSError, ValueError, RuntimeError):  # too long for a path, a null byte, an unknown user
-        return Path(value).expanduser().is_file()
+        return place(value).is_file()
     return False

@@ -15,6 +15,7 @@ from zstar.checkpoints.identity import identify, source
 from zstar.checkpoints.io import read_card
 from zstar.config.build import to_plain
 from zstar.config.check import check
+from zstar.config.paths import place
 from zstar.config.schema import Edit, Invert
 from zstar.data.reading import read_image
 from zstar.directions.apply import apply, choose_strengths
@@ -122,7 +123,7 @@ def find_saved(inversion: str | None) -> Path | None:
     """The file of latents that ``inversion`` names, by itself or by its folder."""
     if inversion is None:
         return None
-    path = Path(inversion).expanduser()
+    path = place(inversion)
     path = path / "latents.safetensors" if path.is_dir() else path
     if not path.is_file():
         raise ValueError(f"inversion: there is no {path}; give the folder of a finished run of invert.py")

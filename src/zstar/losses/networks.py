@@ -1,7 +1,6 @@
 """Feature networks from files, for perceptual and style losses: images in [−1, 1] → a list of feature maps."""
 
 from collections import OrderedDict
-from pathlib import Path
 from warnings import catch_warnings, simplefilter
 
 import torch
@@ -12,6 +11,7 @@ from torch.nn import functional as F
 from zstar.annotators.load import load_annotator
 from zstar.checkpoints.io import load_weights
 from zstar.config.constraints import FilePath
+from zstar.config.paths import place
 
 SMALLEST = 64
 
@@ -48,7 +48,7 @@ def read_state(checkpoint: str | None, key: str, wanted: str) -> dict[str, Tenso
     """
     if checkpoint is None:
         raise ValueError(f"{key}: no file is given; set {key}=<path> to {wanted}")
-    if not Path(checkpoint).is_file():
+    if not place(checkpoint).is_file():
         raise ValueError(f"{key}: there is no file '{checkpoint}'; set {key}=<path> to {wanted}")
     try:
         return load_weights(checkpoint)

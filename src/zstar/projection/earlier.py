@@ -50,13 +50,13 @@ class Earlier:
         wanted; a ``polars.DataFrame``."""
         import polars as pl  # takes a while, and a finished run does without
 
-        from zstar.runs.results import FAILED, START, TRAJECTORY
+        from zstar.runs.results import FAILED, START, TRAJECTORY, scan_rows
 
         name = pl.col("metric").str.strip_prefix(START)
         kept = name.is_in([*COST, *metrics]) | TRAJECTORY
         if editability:
             kept |= ~name.is_in([*COST, *self.measures])
-        rows = pl.scan_parquet(self.folder / "results.parquet", glob=False).filter(pl.col("image").is_in(ids))
+        rows = scan_rows(self.folder / "results.parquet").filter(pl.col("image").is_in(ids))
         return rows.filter(kept & (pl.col("metric") != FAILED)).collect()
 
     def copy_pictures(self, ids: list[str], folder: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zstar.config.build import to_plain
+from zstar.config.paths import place
 from zstar.generators.base import AbstractGenerator
 from zstar.loggers.base import AbstractLogger
 from zstar.projection.earlier import find_earlier
@@ -46,7 +47,7 @@ def run(
     plain["seed"] = job.labels.seed
     plain["tags"] = [*plain["tags"], job.labels.method, job.labels.protocol_hash]
     name = plain["name"] or f"{job.labels.space}_{job.labels.method}_seed{job.labels.seed}"
-    folder = Path(plain["output"]) / f"{name}_{job.key}"
+    folder = place(plain["output"], f"{name}_{job.key}")
     missing = not finished(folder, job.key)
     if missing:
         job.pipeline.build("measures")  # whose mistakes are found before there is a folder

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from zstar.config.paths import read_text
 from zstar.runs.folder import write_json
 
 INDEX = ".index"
@@ -20,7 +21,7 @@ def remember(folder: Path, key: str) -> None:
 def recall(output: Path, key: str) -> Path | None:
     """The run in ``output`` that was last noted under ``key``, if its folder is still there."""
     try:
-        folder = output / json.loads((output / INDEX / f"{key}.json").read_text(encoding="utf-8"))["folder"]
+        folder = output / json.loads(read_text(output / INDEX / f"{key}.json"))["folder"]
     except (OSError, ValueError, KeyError, TypeError):  # an index is a convenience: without it work is done again
         return None
     return folder if folder.is_dir() else None
@@ -41,7 +42,7 @@ def note(folder: Path, identity: Mapping[str, Any], command: str) -> list[str]:
 def read_identity(folder: Path) -> dict[str, Any] | None:
     """What the run in ``folder`` depends on; ``None`` where nothing is written down."""
     try:
-        return json.loads((folder / IDENTITY).read_text(encoding="utf-8"))
+        return json.loads(read_text(folder / IDENTITY))
     except (OSError, ValueError):
         return None
 

@@ -163,7 +163,7 @@ def _fit(
     first = is_first()
     callbacks = [group, *(watchers if first else []), interruption]
     trainer = make_trainer(
-        plain["trainer"], logger=[TrainerLogger(logger)], callbacks=callbacks, default_root_dir=folder
+        plain["trainer"], logger=[TrainerLogger(logger)], callbacks=callbacks, default_root_dir=folder.absolute()
     )
     check_processes(trainer, task, bool(cfg.trainer.get("sync_batchnorm")))
     rows = slice(trainer.global_rank, None, trainer.world_size)
