@@ -18,7 +18,9 @@ from omegaconf import DictConfig
 from zstar.config.check import check
 from zstar.config.composition import adapt_hydra
 from zstar.config.messages import complain, explain
+from zstar.config.paths import let_streams_replace, place, readable
 from zstar.config.schema import Edit, Invert, Train
+from zstar.runs.ending import Stopped, ending_well
 from zstar.runs.locks import LeftToAnother
 from zstar.runs.sweeps import (
     FAILURES,
@@ -50,21 +52,30 @@ def entry(primary: str, settings: type) -> Callable[[Job], Callable[[], None]]:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # without it Hydra hides the cause of an error
             os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # before torch comes, whose advice is no user's
             Cells.folder = None
-            try:
-                composed()
-            except (HydraException, ValueError) as error:
-                if (sentence := explain(error, sys.argv[1:])) is None:
-                    raise
-                print(f"error: {sentence}", file=sys.stderr)
-                raise SystemExit(2) from None
-            finally:
-                well = Cells.folder is None or not Cells.folder.is_dir() or sum_up(Cells.folder)
-            if not well:
-                raise SystemExit(1)
+            let_streams_replace()
+            sys.argv[1:] = [expand_option(readable(word)) for word in sys.argv[1:]]
+            with ending_well():
+                try:
+                    composed()
+                except (HydraException, ValueError) as error:
+                    if (sentence := explain(error, sys.argv[1:])) is None:
+                        raise
+                    print(f"error: {sentence}", file=sys.stderr)
+                    raise SystemExit(2) from None
+                finally:
+                    well = Cells.folder is None or not Cells.folder.is_dir() or sum_up(Cells.folder)
+                if not well:
+                    raise SystemExit(1)
 
         return program
 
     return decorate
+
+
+def expand_option(word: str) -> str:
+    """``--config-dir=~/conf`` with its home, which shells leave as it is behind ``=``."""
+    option, _, path = word.partition("=")
+    return f"{option}={place(path)}" if option in ("--config-dir", "-cd") and path.startswith("~") else word
 
 
 def guard(job: Job, settings: type) -> Callable[[DictConfig], float | None]:
@@ -72,6 +83,7 @@ def guard(job: Job, settings: type) -> Callable[[DictConfig], float | None]:
 
     @wraps(job)
     def guarded(cfg: DictConfig) -> float | None:
+        let_streams_replace()  # once more: the processes of a launcher come in here
         if HydraConfig.get().mode is RunMode.MULTIRUN:
             return guard_cell(job, settings, cfg)
         try:
@@ -80,6 +92,9 @@ def guard(job: Job, settings: type) -> Callable[[DictConfig], float | None]:
         except LeftToAnother as error:
             print(f"{error}; wait for it, then the same command shows what it has found", file=sys.stderr)
             raise SystemExit(2) from None
+        except Stopped as stopped:
+            print(stopped, file=sys.stderr)
+            raise SystemExit(stopped.code) from None
         except Exception as error:
             if (sentence := complain(error, str(cfg.get("output")))) is None:
                 raise
@@ -99,6 +114,14 @@ def guard_cell(job: Job, settings: type, cfg: DictConfig) -> float | None:
         except LeftToAnother as error:
             print(error)
             end_cell("left")
+        except Stopped as stopped:
+            print(stopped, file=sys.stderr)
+            end_cell("undone", str(stopped))
+            if stopped.signal is not None:  # which is for the whole sweep
+                raise SystemExit(stopped.code) from None
+        except KeyboardInterrupt:
+            end_cell("undone", "ended from outside")
+            raise
         except Exception as error:
             which = " ".join(HydraConfig.get().overrides.task)
             defect = complain(error, str(cfg.get("output"))) is None
@@ -113,7 +136,7 @@ def guard_cell(job: Job, settings: type, cfg: DictConfig) -> float | None:
 
 def objective(cfg: DictConfig, result: Mapping[str, Any] | None) -> float | None:
     """The mean error of a projection, which a search minimises; the record of an earlier failure is deleted."""
-    if (Path(str(cfg.get("output"))) / FAILURES).is_dir():
+    if (place(str(cfg.get("output"))) / FAILURES).is_dir():
         failure_file(cfg).unlink(missing_ok=True)
     return ((result or {}).get("summary") or {}).get("mse", {}).get("mean")
 
@@ -136,7 +159,7 @@ def train(cfg: DictConfig) -> Mapping[str, Any]:
     from zstar.tasks.fit import fit  # imported late, so that --help answers at once
 
     name = cfg.name or cfg.task._target_.rsplit(".", 1)[-1].removesuffix("Task").lower()
-    return fit(cfg, Path(cfg.output) / name, apart=HydraConfig.get().mode is RunMode.MULTIRUN)
+    return fit(cfg, place(cfg.output, name), apart=HydraConfig.get().mode is RunMode.MULTIRUN)
 
 
 @entry("invert", Invert)

@@ -28,15 +28,13 @@ class Inversion:
         image: G(v), ``[b, c, h, w]``, not clamped; ``None`` for one read from a run's ``latents.safetensors``, which
             leaves pictures to :meth:`render`.
         loss: Value of the equation at the result, ``[b]``.
-        evaluations: Evaluations of the equation spent on each image, ``[b]``; pictures that an encoder or a regularizer
-            synthesises besides count as well.
+        evaluations: Evaluations of the equation spent on each image, ``[b]``, and what else was synthesised for it.
         seconds: Wall-clock time of the batch over its size, ``[b]``.
         status: ``"done"``, ``"stopped"`` (no progress, or no finite value to go on from) or ``"diverged"`` (what is
             returned has no finite value) for each image.
         noise_mode: ``"const"``, ``"none"``, or ``"optimize"``: how G is to be called to get the same image.
         history: Name of each term → its weighted value before each step and at the end, ``[b, t]``; NaN where an image
-            had stopped already, or where a projector of the chain did not have the term; infinite for a trial without a
-            value.
+            had stopped already or a projector of the chain lacks the term, infinite for a trial without a value.
     """
 
     ids: list[str]
@@ -198,12 +196,8 @@ def minimize(
             group.constrain_(free)
         evaluations += spent * active * problem.cost
         values = {"total": first[0].total, **first[0].terms}
-        history.append(
-            {
-                name: value.nan_to_num(torch.inf, torch.inf, -torch.inf).where(active, torch.nan)
-                for name, value in values.items()
-            }
-        )
+        known = {name: value.where(~value.isnan(), torch.inf) for name, value in values.items()}
+        history.append({name: value.where(active, torch.nan) for name, value in known.items()})
         if not problem.optimizer.recovers:
             active &= first[0].total.isfinite()
         for callback in callbacks:

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.config.paths import place
 from zstar.config.reasons import reason
 
 KEY = "annotation.labels.path"
@@ -24,7 +25,7 @@ def read_labels(path: str | Path) -> tuple[list[str], tuple[str, ...], Float[Ten
     Raises:
         ValueError: There is no such file, it is no such table, or a cell is no number; one sentence.
     """
-    path = Path(path).expanduser()
+    path = place(path)
     if not path.is_file():
         raise ValueError(f"{KEY}: there is no file {path}; give a table with one row per image")
     try:
@@ -54,7 +55,7 @@ def _celeba(path: Path) -> pl.DataFrame:
 def _separated(path: Path, head: str) -> pl.DataFrame:
     """Columns as text, so that names such as 000001 stay what they are."""
     separator = max(",;\t", key=head.count)
-    return pl.read_csv(path, separator=separator, infer_schema=False)
+    return pl.read_csv(path.read_bytes(), separator=separator, infer_schema=False)
 
 
 def _numbers(path: Path, column: pl.Series) -> Float[Tensor, " n"]:

@@ -18,6 +18,7 @@ from zstar.benchmark.leaderboard import Choices, make_boards
 from zstar.benchmark.rows import Row
 from zstar.benchmark.tables import write_tables
 from zstar.benchmark.terminal import print_board
+from zstar.config.paths import let_streams_replace, place
 from zstar.runs.folder import safe_name
 
 EPILOG = """\
@@ -33,10 +34,11 @@ examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the leaderboards; returns the exit code, 2 (and one sentence) if there are no runs."""
+    let_streams_replace()
     options = parse(arguments)
     console = Console()
     try:
-        folders = [Path(folder) for folder in options.folders]
+        folders = [place(folder) for folder in options.folders]
         if absent := [folder for folder in folders if not folder.is_dir()]:
             raise ValueError(f"{absent[0]} is no folder; give folders that hold runs of invert.py")
         discovery = find_runs(folders)
@@ -44,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError(no_runs(folders, discovery))
         sampling = Sampling(options.level, options.draws, options.seed)
         boards = make_boards(discovery, Choices(options.baseline, options.metrics, options.sort, sampling))
-        output = Path(options.output or folders[0] / "benchmark")
+        output = place(options.output or folders[0] / "benchmark")
         for board, rows in boards:
             folder = output / name_of(board) if len(boards) > 1 else output
             write_board(board, rows, folder, options.metrics, options.wandb)

@@ -10,8 +10,9 @@ from typing import Any
 import polars as pl
 import yaml
 
+from zstar.config.paths import read_text
 from zstar.runs.folder import UNHASHED, config_hash, safe_name
-from zstar.runs.results import FAILED, RESULTS_SCHEMA
+from zstar.runs.results import FAILED, RESULTS_SCHEMA, scan_rows
 
 INSIDE = {"targets", "observed", "reconstructions", "starts", "parts", "wandb"}  # folders of a run that hold no runs
 MEASURED = {  # in the protocol hash
@@ -116,7 +117,7 @@ def find_runs(folders: Sequence[str | Path]) -> Discovery:
     for path in _failure_records(folders):
         known.add(_add_failure(path, discovery))
     for folder in broken:
-        config, last = _settings(folder), _last_line((folder / "failed.txt").read_text("utf-8", "replace"))
+        config, last = _settings(folder), _last_line(read_text(folder / "failed.txt", "replace"))
         if (config.get("label"), config.get("seed"), last) not in known:  # else the sweep has a record of it
             discovery.failed.append({"cell": str(folder), "reason": last, "protocol": config.get("protocol")})
     return discovery
@@ -137,7 +138,7 @@ def read_run(folder: Path) -> Run:
     if not isinstance(config, dict):
         raise Unreadable("config.yaml holds no settings")
     try:
-        rows = pl.scan_parquet(folder / "results.parquet").select(*RESULTS_SCHEMA).cast(RESULTS_SCHEMA)
+        rows = scan_rows(folder / "results.parquet").select(*RESULTS_SCHEMA).cast(RESULTS_SCHEMA)
         values = rows.filter(~pl.col("metric").str.contains("/")).collect()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise Unreadable(f"results.parquet can't be read: {str(error).splitlines()[0]}") from error
@@ -154,7 +155,7 @@ def failed_images(run: Run) -> set[str]:
 
 def _read(path: Path, parse: Any) -> Any:
     try:
-        return parse(path.read_text(encoding="utf-8"))
+        return parse(read_text(path))
     except (OSError, ValueError, yaml.YAMLError) as error:
         why = str(error).splitlines()[0] if path.is_file() else "there is none"
         raise Unreadable(f"{path.name} can't be read: {why}") from error

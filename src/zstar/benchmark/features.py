@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 
 from zstar.benchmark.discover import Run, failed_images
 from zstar.benchmark.rows import Row
+from zstar.config.paths import read_text
 from zstar.stats.kernel_distance import kernel_distance
 
 
@@ -83,7 +84,7 @@ class Sets:
 
 def _card(folder: Path) -> dict:
     try:
-        card = json.loads((folder / "features.json").read_text(encoding="utf-8"))
+        card = json.loads(read_text(folder / "features.json"))
     except (OSError, ValueError):
         return {}
     return card if isinstance(card, dict) and (folder / "features.safetensors").is_file() else {}

@@ -14,10 +14,11 @@ from zstar.benchmark.columns import ARROWS, MARKS, VERDICTS
 from zstar.benchmark.page_table import budget, headings, level, quality_metrics, rows
 from zstar.benchmark.page_text import distinct, facts, failures, omission, storage
 from zstar.benchmark.sprites import BUDGET, COLUMNS, Atlas, pack
+from zstar.config.paths import read_text
 from zstar.reports.gallery import GAIN
 from zstar.reports.numbers import plain
 from zstar.reports.pages import template
-from zstar.runs.folder import write_atomic
+from zstar.runs.folder import write_text
 
 WHOLE = 128  # the page shows all images of a set of at most this size
 FIRST, WORST = 64, 8
@@ -60,8 +61,8 @@ def write_page(
         own = images.get(row["id"], {})
         groups.append({name: own[name] for name in shown[row["id"]] if name in own})
     atlas = pack(groups, BUDGET)
-    page = render(board, union, rule, atlas, {file.stem: file.read_text(encoding="utf-8") for file in figures})
-    return write_atomic(path, lambda file: file.write_text(page, encoding="utf-8", errors="replace"))
+    page = render(board, union, rule, atlas, {file.stem: read_text(file) for file in figures})
+    return write_text(path, page)
 
 
 def render(board: Mapping[str, Any], union: Sequence[str], rule: str, atlas: Atlas, drawings: Mapping[str, str]) -> str:
@@ -74,7 +75,7 @@ def render(board: Mapping[str, Any], union: Sequence[str], rule: str, atlas: Atl
         drawings: Name → SVG of the figures.
     """
     source = files("zstar.benchmark") / "assets"
-    script = "\n".join((source / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    script = "\n".join(read_text(source / name) for name in SCRIPTS)
     script = f'"use strict";\n(() => {{\n{script}\n}})();\n'
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return template("leaderboard.html.jinja", "zstar.benchmark", "assets").render(
@@ -97,7 +98,7 @@ def render(board: Mapping[str, Any], union: Sequence[str], rule: str, atlas: Atl
         marks=[(verdict, mark, VERDICTS[verdict]) for verdict, mark in MARKS.items()],
         directions=list(ARROWS.items()),
         plots=[(name, title, drawings[name]) for name, title in PLOTS.items() if name in drawings],
-        style=(source / "leaderboard.css").read_text(encoding="utf-8"),
+        style=read_text(source / "leaderboard.css"),
         payload=in_script(_payload(board, union, atlas)),
         script=script,
         digest=digest,

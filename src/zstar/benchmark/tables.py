@@ -10,7 +10,7 @@ from typing import Any
 
 from zstar.benchmark.columns import KID, MARKS, VERDICTS, heading
 from zstar.reports.numbers import ARROWS, decimals, plain, show
-from zstar.runs.folder import write_atomic
+from zstar.runs.folder import write_text
 
 Board = Mapping[str, Any]
 TEX_MARKS = {MARKS["better"]: r"$\blacktriangle$", MARKS["worse"]: r"$\blacktriangledown$", MARKS["same"]: "$=$"}
@@ -23,10 +23,7 @@ TEX |= {letter: f"\\{letter}" for letter in "&%$#_{}"}
 def write_tables(board: Board, folder: Path) -> list[Path]:
     """Write ``leaderboard.json``, ``.csv``, ``.md`` and ``.tex`` into a folder."""
     texts = {"json": as_json(board), "csv": as_csv(board), "md": as_markdown(board), "tex": as_latex(board)}
-    return [
-        write_atomic(folder / f"leaderboard.{kind}", lambda path, text=text: path.write_text(text, encoding="utf-8"))
-        for kind, text in texts.items()
-    ]
+    return [write_text(folder / f"leaderboard.{kind}", text) for kind, text in texts.items()]
 
 
 def as_json(board: Board) -> str:
@@ -112,6 +109,7 @@ def about(board: Board) -> list[str]:
     )
     directions = ", ".join(f"{arrow} {better} is better" for better, arrow in ARROWS.items())
     marks = ", ".join(f"{mark} {VERDICTS[verdict]}" for verdict, mark in MARKS.items())
+    versions = f"Results of several versions of zstar: {', '.join(protocol['versions'])}."
     return [
         f"Protocol {name or 'without a name'}, hash {protocol['hash']}: {protocol['images']} images, up to "
         f"{protocol['seeds']} seed(s){networks}; data {protocol['data']}; generator {str(protocol['generator'])[:12]}.",
@@ -120,6 +118,7 @@ def about(board: Board) -> list[str]:
         f"Compared with {board['baseline']} on the images that both have: {marks} "
         f"(two-sided sign-flip test, corrected by Holm over the rows of a metric, at "
         f"{100 * (1 - board['level']):g} %). What a run costs is not tested.",
+        *([versions] if protocol["versions"] else []),
     ]
 
 

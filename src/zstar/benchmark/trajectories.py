@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from zstar.benchmark.discover import Run, failed_images
 from zstar.benchmark.rows import Row
+from zstar.runs.results import scan_rows
 
 POINTS = 60
 TOTAL = "loss/total"
@@ -54,9 +55,7 @@ def curve(row: Row, metric: str) -> dict[str, Any] | None:
 
 def _tracks(run: Run, metric: str) -> list[tuple[Float[np.ndarray, " t"], ...]]:
     """Evaluations, seconds and values on the way, for each image with at least two points."""
-    rows = pl.scan_parquet(run.folder / "results.parquet").filter(
-        (pl.col("metric") == metric) & pl.col("value").is_finite()
-    )
+    rows = scan_rows(run.folder / "results.parquet").filter((pl.col("metric") == metric) & pl.col("value").is_finite())
     ends = run.values.filter(pl.col("metric") == "evaluations")
     evaluations = dict(ends.select("image", "value").iter_rows())
     frame = rows.select("image", "step", "value", "seconds").sort("image", "step", maintain_order=True).collect()

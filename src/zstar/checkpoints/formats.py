@@ -10,9 +10,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from zstar.checkpoints import stylegan2_ada
-from zstar.checkpoints.pickle_machine import read_pickle, walk_torch, zipped
+from zstar.checkpoints.pickle_machine import read_pickle, room_of, walk_torch, zipped
 from zstar.checkpoints.pickle_values import PickledObject, Refused, explain
+from zstar.checkpoints.records import flatten
+from zstar.config.paths import place
 
 # Where in a checkpoint the weights of the generator usually are, the best first.
 KEYS = ("g_ema", "G_ema", "params_ema", "state_dict", "net_state_dict", "model", "generator", "g", "params", "net")
@@ -57,7 +58,7 @@ def _read_torch(path: Path) -> Any:
         raise ValueError(f"checkpoint: {path} is not read, because {explain(error)}") from None
 
 
-def select(content: dict[str, Any], key: str | None, path: object) -> tuple[str, dict[str, Tensor]]:
+def select(content: dict[str, Any], key: str | None, path: str | Path) -> tuple[str, dict[str, Tensor]]:
     """The state dict called ``key``, or the likeliest one, with its name; empty for the whole content.
 
     Raises:
@@ -65,7 +66,7 @@ def select(content: dict[str, Any], key: str | None, path: object) -> tuple[str,
     """
     try:
         if key is None and (whole := _tensors(content)) is not None:
-            return "", whole
+            return "", _bounded(whole, path)
         dicts = {str(name): tensors for name, value in content.items() if (tensors := _tensors(value)) is not None}
     except Refused as error:
         raise ValueError(f"checkpoint: {path} is not read, because {error}") from None
@@ -74,13 +75,20 @@ def select(content: dict[str, Any], key: str | None, path: object) -> tuple[str,
         names = ", ".join(dicts) or "none"
         absent = f"no state dict '{key}'" if key else "no state dict that is surely the right one"
         raise ValueError(f"checkpoint: {path} holds {absent}; there are: {names}")
-    return chosen, dicts[chosen]
+    return chosen, _bounded(dicts[chosen], path)
+
+
+def _bounded(tensors: dict[str, Tensor], path: str | Path) -> dict[str, Tensor]:
+    """A state dict whose tensors are not much larger than their file, however often it names one and the same."""
+    if sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) > room_of(place(path).stat().st_size):
+        raise ValueError(f"checkpoint: {path} is not read, because what it asks for is larger than the file by far")
+    return tensors
 
 
 def _tensors(value: Any) -> dict[str, Tensor] | None:
     """A state dict, without the prefix of data parallelism; None for anything else."""
     if isinstance(value, PickledObject):
-        value = stylegan2_ada.flatten(value)
+        value = flatten(value)
     if not isinstance(value, Mapping) or not value or not all(isinstance(v, Tensor) for v in value.values()):
         return None
     wrapped = all(str(name).startswith("module.") for name in value)

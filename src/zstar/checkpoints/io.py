@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from zstar.checkpoints import rosinality, stylegan2_ada
 from zstar.checkpoints.formats import read_content, select
 from zstar.checkpoints.pickle_values import PickledObject
+from zstar.config.paths import place, read_text
 from zstar.config.reasons import reason
 from zstar.runs.folder import write_atomic, write_json
 
@@ -39,20 +40,20 @@ def all_shipped() -> list[Path]:
 
 def resolve(path_or_name: str | Path) -> Path:
     """A file as it is, anything else as the name of shipped weights."""
-    path = Path(path_or_name).expanduser()
+    path = place(path_or_name)
     return path if path.is_file() else shipped(str(path_or_name))
 
 
 def card_path(path: str | Path) -> Path:
     """The path of the JSON card of a file of weights, if it has one."""
-    return Path(path).with_suffix(".json")
+    return place(path).with_suffix(".json")
 
 
 def read_card(path: str | Path) -> dict[str, Any]:
     """The JSON card beside a file of weights, a mapping; empty where there is none."""
     card = card_path(path)
     try:
-        content = json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {}
+        content = json.loads(read_text(card)) if card.is_file() else {}
     except (ValueError, RecursionError) as error:
         raise ValueError(f"checkpoint: the card {card} is no JSON ({error})") from None
     if not isinstance(content, dict):
@@ -65,7 +66,7 @@ _fingerprints: WeakKeyDictionary[nn.Module, tuple[list[Any], list[ref], str]] = 
 
 def save_weights(path: str | Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
     """Write safetensors and a JSON card beside it, each under a temporary name first; the card comes last."""
-    path = Path(path)
+    path = place(path)
     # Copies, because safetensors refuses tensors that share their memory.
     plain = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
     write_atomic(path, lambda file: save_file(plain, file))
@@ -103,36 +104,53 @@ def load_weights(path: str | Path, key: str | None = None) -> dict[str, Tensor]:
         ValueError: One sentence with the path: the file is missing, empty, damaged, of another kind, asks for code to
             be run, or holds no state dict of this key.
     """
-    return select(read_content(Path(path)), key, path)[1]
+    return select(read_content(place(path)), key, path)[1]
 
 
-def load_generator_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def is_stylegan2(weights: dict[str, Tensor]) -> bool:
+    """Whether a state dict is that of a StyleGAN2 generator, by its names, official or rosinality's."""
+    return rosinality.is_rosinality(weights) or stylegan2_ada.absent(weights) is None
+
+
+def load_generator_checkpoint(path: str | Path, key: str | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """A StyleGAN2 generator: its state dict under the official names, and the arguments of its constructor.
 
     A card may say what no shape tells, ``conv_clamp`` and ``mapping_lr_multiplier``; sizes come from the tensors.
 
+    Arguments:
+        path, key: As for ``load_weights``.
+
     Raises:
         ValueError: As ``load_weights``, or the weights are those of another network, or the card says something else.
     """
-    content = read_content(Path(path))
-    key, weights = select(content, None, path)
-    record = content.get(key)
+    content = read_content(place(path))
+    key, weights = select(content, key, path)
+    record, told = content.get(key), {} if isinstance(content.get(key), PickledObject) else _card_settings(path)
     weights = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
     try:
+        if isinstance(record, PickledObject):
+            told = stylegan2_ada.record_settings(record)
+        settings = stylegan2_ada.settings(rosinality.options(content) | told)
         if rosinality.is_rosinality(weights):
-            weights = rosinality.to_official(weights, content.get("latent_avg"))
+            latent_avg = content.get("latent_avg")
+            weights = rosinality.to_official(weights, latent_avg, settings["mapping_lr_multiplier"])
         if absent := stylegan2_ada.absent(weights):
             raise ValueError(f"it has no '{absent}'; a network of your own is read by generator=module")
-        arguments = stylegan2_ada.sizes(weights)
-        if isinstance(record, PickledObject):
-            return weights, arguments | stylegan2_ada.record_settings(record)
+        if "mapping_lr_multiplier" not in told:
+            stylegan2_ada.require_multiplier(weights, settings["mapping_lr_multiplier"])
+        return weights, stylegan2_ada.sizes(weights) | settings
     except Exception as error:  # tensors of unexpected shapes can fail anywhere
         raise ValueError(f"checkpoint: {path} holds no StyleGAN2 that can be used ({reason(error)})") from None
+
+
+def _card_settings(path: str | Path) -> dict[str, Any]:
+    """What the card of a file says of a StyleGAN2; empty where it says nothing."""
     card = read_card(path)
     try:
-        return weights, arguments | stylegan2_ada.settings(card.get("settings", {}))
+        stylegan2_ada.settings(settings := card.get("settings", {}))
     except ValueError as error:
         raise ValueError(f"checkpoint: the card {card_path(path)} cannot be used ({error})") from None
+    return settings
 
 
 def compare(module: nn.Module, weights: dict[str, Tensor], origin: object) -> None:

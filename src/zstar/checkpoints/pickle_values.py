@@ -63,13 +63,24 @@ def _want(value: Any, kind: type | UnionType, what: str) -> None:
         raise Refused(f"{what} is a {type(value).__name__}")
 
 
-def _sizes(values: Any, what: str) -> tuple[int, ...]:
+def sizes(values: Any, what: str) -> tuple[int, ...]:
     _want(values, tuple, what)
     for value in values:
         _want(value, int, f"a number in {what}")
     if len(values) > 64 or not all(0 <= value < 2**63 for value in values):  # torch knows no more than 64 dimensions
         raise Refused(f"{what} is impossible")
     return values
+
+
+def nbytes(value: Any) -> int:
+    """The memory that a value made by a call takes, in bytes."""
+    if isinstance(value, NumpyArray):
+        return 0 if value.value is None else value.value.nbytes
+    if isinstance(value, Tensor):
+        return value.numel() * value.element_size()
+    if isinstance(value, torch.storage.TypedStorage):
+        return value._untyped_storage.nbytes()
+    return len(value) * (1 if isinstance(value, bytes | str) else 64) if hasattr(value, "__len__") else 0
 
 
 def _record(meta: dict[str, Any]) -> PickledObject:
@@ -89,7 +100,7 @@ def _storage(data: bytes) -> Any:
 
 def _tensor(storage: Any, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Tensor:
     _want(storage, torch.storage.TypedStorage, "a tensor's storage")
-    size, stride, (offset,) = _sizes(size, "a shape"), _sizes(stride, "a stride"), _sizes((offset,), "an offset")
+    size, stride, (offset,) = sizes(size, "a shape"), sizes(stride, "a stride"), sizes((offset,), "an offset")
     flat = torch.tensor([], dtype=storage.dtype).set_(storage._untyped_storage)
     if prod(size) > len(flat):  # with a stride of zero, a small file could fill the memory
         raise Refused("it holds a tensor that is larger than its own numbers")
@@ -185,7 +196,7 @@ def fill(target: Any, state: Any) -> None:
         _want(state, tuple, "the state of a numpy array")
         _, shape, kind, fortran, data = state
         _want(kind, NumpyType, "the type of a numpy array")
-        shape = _sizes(shape, "a shape")
+        shape = sizes(shape, "a shape")
         target.value = kind.read(data).reshape(shape, order="F" if fortran else "C")
     elif isinstance(target, NumpyType):
         _want(state, tuple, "the state of a numpy type")

@@ -1,15 +1,19 @@
 """Sizes and settings of a StyleGAN2, from the shapes of its weights and from its card or pickle."""
 
 import math
+import re
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from zstar.checkpoints.pickle_values import PickledObject, Refused
+from zstar.checkpoints.pickle_values import PickledObject
+from zstar.checkpoints.records import mapping, parts
 
 DEFAULTS = {"conv_clamp": None, "mapping_lr_multiplier": 0.01}
-KINDS = ("parameters", "buffers", "modules")
-LARGEST, LONGEST = 100_000, 1000  # tensors and modules of a network, and characters of a name in it
+NEWER_CLAMP = 256  # the default in the code base of StyleGAN3
+SYNTHESIS = {"conv_clamp", "activation", "channel_base", "channel_max", "num_fp16_res", "fused_modconv_default"}
+FC_WEIGHT = r"mapping\.fc\d+\.weight"
 PLAIN = str | int | float | bool | None
 REQUIRED = (
     "synthesis.b4.const",
@@ -70,52 +74,61 @@ def settings(values: Any) -> dict[str, Any]:
     return chosen
 
 
+def require_multiplier(weights: dict[str, Tensor], multiplier: float) -> None:
+    """Refuse an assumed learning-rate multiplier of the mapping that its weights contradict.
+
+    Weights are stored divided by it, so that at first they are of size one over it, and training moves them little.
+    """
+    inner = torch.cat([value.flatten() for name, value in weights.items() if re.fullmatch(FC_WEIGHT, name)])
+    size = inner.square().mean().sqrt().item()
+    if not 1 / 3 < size * multiplier < 3:
+        raise ValueError(
+            f"its mapping network has weights of size {size:.2g}, as of a learning-rate multiplier (lr_mlp) near "
+            f"{1 / max(size, 1e-9):.1g}, where {multiplier:g} is assumed; a card beside the file says it, "
+            '{"settings": {"mapping_lr_multiplier": …}}'
+        )
+
+
 def record_settings(record: PickledObject) -> dict[str, Any]:
-    """The same from the constructor's arguments that an official pickle keeps.
+    """The same from an official pickle: from the layers, which keep them, or from the constructor's arguments.
+
+    StyleGAN2-ADA has the arguments of the synthesis network in a mapping of their own and clamps nothing by default;
+    the code base of StyleGAN3 has them beside the others and clamps at 256.
 
     Raises:
-        ValueError: The network uses an activation other than leaky ReLU, as no published one does; or these are not
-            such arguments.
+        ValueError: The network uses an activation other than leaky ReLU, as no published one does; its layers differ
+            from each other or from the arguments; or these are not such arguments.
     """
-    arguments = _mapping(record.state, "_init_kwargs")
-    mapping, synthesis = _mapping(arguments, "mapping_kwargs"), _mapping(arguments, "synthesis_kwargs")
-    for part in (mapping, synthesis):
-        activation = part.get("activation", "lrelu")
-        if not isinstance(activation, str) or activation != "lrelu":
-            shown = repr(activation)[:40] if isinstance(activation, PLAIN) else f"a {type(activation).__name__}"
-            raise ValueError(f"the activation {shown} is unknown; only 'lrelu' can be read")
-    clamp, multiplier = synthesis.get("conv_clamp"), mapping.get("lr_multiplier", 0.01)
-    return settings({"conv_clamp": clamp, "mapping_lr_multiplier": multiplier})
+    arguments = mapping(record.state, "_init_kwargs")
+    mapped, synthesis = mapping(arguments, "mapping_kwargs"), mapping(arguments, "synthesis_kwargs")
+    newer = "synthesis_kwargs" not in arguments and SYNTHESIS & set(arguments)
+    synthesis = arguments if newer else synthesis
+    claims = [("conv_clamp", synthesis["conv_clamp"])] if "conv_clamp" in synthesis else []
+    claims += [("mapping_lr_multiplier", mapped["lr_multiplier"])] if "lr_multiplier" in mapped else []
+    for part in (mapped, synthesis):
+        _require_leaky(part.get("activation", "lrelu"))
+    for name, layer in parts(record):
+        claims += _of_layer(name, layer.state)
+    said = {"conv_clamp": NEWER_CLAMP} if newer and all(key != "conv_clamp" for key, _ in claims) else {}
+    for key, value in claims:
+        settings({key: value})
+        if said.setdefault(key, value) != value:
+            raise ValueError(f"{key} is {said[key]} in one place of its network and {value} in another")
+    return settings(said)
 
 
-def _mapping(state: dict[Any, Any], name: str) -> dict[str, Any]:
-    """The mapping of names that is called ``name``; empty where there is none."""
-    value = state.get(name, {})
-    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise Refused(f"'{name}' in its network is no mapping of names")
-    return value
+def _of_layer(name: str, state: dict[str, Any]) -> list[tuple[str, Any]]:
+    """What a layer of the official networks, by its dotted name with a dot at the end, says of the settings."""
+    if name.startswith("synthesis.") and "conv_clamp" in state:
+        _require_leaky(state.get("activation", "lrelu"))
+        return [("conv_clamp", state["conv_clamp"])]
+    if name.startswith("mapping.fc") and "bias_gain" in state:
+        _require_leaky(state.get("activation", "lrelu"))
+        return [("mapping_lr_multiplier", state["bias_gain"])]
+    return []
 
 
-def flatten(record: PickledObject) -> dict[str, Tensor]:
-    """The state dict of a pickled ``torch.nn.Module``: parameters and persistent buffers by their dotted names.
-
-    Raises:
-        Refused: It is no module, or one that holds itself or a part of itself so often that it has no end.
-    """
-    tensors: dict[str, Tensor] = {}
-    waiting, count = [("", record)], 0
-    while waiting:
-        prefix, module = waiting.pop()
-        parameters, buffers, modules = (_mapping(module.state, f"_{kind}") for kind in KINDS)
-        hidden = module.state.get("_non_persistent_buffers_set", ())
-        if not isinstance(hidden, set | list | tuple):
-            raise Refused(f"'_non_persistent_buffers_set' in its network is a {type(hidden).__name__}")
-        count += 1 + len(parameters) + len(buffers)
-        if count > LARGEST or len(prefix) > LONGEST:
-            raise Refused("its network has too many parts; does it hold itself?")
-        hidden = {name for name in hidden if isinstance(name, str)}
-        own = {name: value for name, value in {**parameters, **buffers}.items() if name not in hidden}
-        tensors |= {prefix + name: value for name, value in own.items() if isinstance(value, Tensor)}
-        inner = [(f"{prefix}{name}.", part) for name, part in modules.items() if isinstance(part, PickledObject)]
-        waiting += reversed(inner)
-    return tensors
+def _require_leaky(activation: Any) -> None:
+    if not isinstance(activation, str) or activation != "lrelu":
+        shown = repr(activation)[:40] if isinstance(activation, PLAIN) else f"a {type(activation).__name__}"
+        raise ValueError(f"the activation {shown} is unknown; only 'lrelu' can be read")

@@ -10,6 +10,7 @@ from hydra.errors import ConfigCompositionException, MissingConfigException, Ove
 from omegaconf import ListConfig, OmegaConf
 
 from zstar.config.check import MULTI_SELECT
+from zstar.config.paths import place
 from zstar.config.signatures import nearest
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -18,10 +19,11 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 def complain(error: Exception, output: str) -> str | None:
     """The message for an error that the input of a job has caused; ``None`` for a defect of the program."""
     if isinstance(error, OSError) and error.errno is not None:
-        place = Path(error.filename or output)
-        if place.is_relative_to(output) or Path(output).is_relative_to(place) or error.errno in FULL:
-            return f"output: {error.strerror} ({place}); choose another output or name"
-        return f"{place}: {error.strerror}"
+        file, folder = Path(error.filename or place(output)), place(output)
+        inside = file.is_relative_to(folder) or file.is_relative_to(folder.absolute())
+        if inside or folder.absolute().is_relative_to(file.absolute()) or error.errno in FULL:
+            return f"output: {error.strerror} ({file}); choose another output or name"
+        return f"{file}: {error.strerror}"
     return str(error) if isinstance(error, ValueError | FileNotFoundError) else None
 
 

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.config.check import COMPANIONS
+from zstar.config.paths import place
 from zstar.data.base import AbstractData, Batch
 from zstar.data.decoding import BadImage
 from zstar.data.entries import READERS, Entry, is_image, list_entries, stem
@@ -44,7 +44,7 @@ class Companions(AbstractData):
         self.shared: dict[str, Entry] = {}
         self.files: dict[str, dict[str, list[Entry]]] = {}
         for name, path in sorted(paths.items()):
-            file = Path(path).expanduser()
+            file = place(path)
             if file.is_file() and is_image(file.name):
                 self.shared[name] = _readable(Entry(file.name, file), name)
                 continue

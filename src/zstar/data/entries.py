@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from zstar.config.paths import place, readable
 from zstar.data.decoding import SUFFIXES, BadImage
 
 READERS = 4  # files that are read at once
@@ -62,7 +63,7 @@ def list_entries(path: str, key: str) -> list[Entry]:
     Raises:
         ValueError: There is no such folder or archive, or it can't be read.
     """
-    root = Path(path).expanduser()
+    root = place(path)
     if root.is_dir():
         return _from_folder(root, key)
     if not root.is_file():
@@ -131,4 +132,4 @@ def _counts(name: str) -> bool:
 
 def _printable(name: str) -> str:
     """The name as valid Unicode, since ids go into JSON: bytes of a file name that are none become ``\\udcff``."""
-    return name.encode("utf-8", "backslashreplace").decode()
+    return readable(name).encode("utf-8", "backslashreplace").decode()

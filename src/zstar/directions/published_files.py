@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.checkpoints.formats import read_value
+from zstar.config.paths import place
 from zstar.config.reasons import reason
 
 KEY = "direction.published"
@@ -40,7 +41,7 @@ def read_published(path: str | Path) -> Vectors:
     Raises:
         ValueError: The file is missing, damaged, asks for code to be run, or holds something else; one sentence.
     """
-    path = Path(path).expanduser()
+    path = place(path)
     if not path.is_file():
         raise ValueError(f"{KEY}.path: there is no file {path}")
     content = _read(path)

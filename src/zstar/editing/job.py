@@ -10,9 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+import zstar
+from zstar.checkpoints.identity import identify, source
 from zstar.checkpoints.io import read_card
 from zstar.config.build import to_plain
 from zstar.config.check import check
+from zstar.config.paths import place
 from zstar.config.schema import Edit, Invert
 from zstar.data.reading import read_image
 from zstar.directions.apply import apply, choose_strengths
@@ -106,20 +109,21 @@ def identity(
     """Hash of all that the result depends on."""
     plain = pipeline.plain
     annotation = plain.get("annotation") if pipeline.annotation else None
-    settings = {name: plain.get(name) for name in SETTINGS} | {"annotation": annotation}
+    settings = identify({name: plain.get(name) for name in SETTINGS} | {"annotation": annotation})
     directions = {
-        name: [one.space, vars(one.label), one.pack()[1], digest(one)] for name, one in pipeline.directions.items()
+        name: [one.space, vars(one.label), one.pack()[1], digest(one), source(one)]
+        for name, one in pipeline.directions.items()
     }
     latents = [pipeline.generator.fingerprint(), inversion.pack()[1], digest(inversion)]
     contents = {"strengths": strengths, "pairs": pairs, "directions": directions, "latents": latents}
-    return config_hash(settings | contents)
+    return config_hash({**settings, **contents, "results": zstar.RESULTS, "device": pipeline.device.type})
 
 
 def find_saved(inversion: str | None) -> Path | None:
     """The file of latents that ``inversion`` names, by itself or by its folder."""
     if inversion is None:
         return None
-    path = Path(inversion).expanduser()
+    path = place(inversion)
     path = path / "latents.safetensors" if path.is_dir() else path
     if not path.is_file():
         raise ValueError(f"inversion: there is no {path}; give the folder of a finished run of invert.py")

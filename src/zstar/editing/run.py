@@ -1,10 +1,10 @@
 """z₀ = project(x), z₁ = z₀ + Δz, G(z₁): an editing run from its configuration to a folder of pictures and numbers."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from zstar.config.build import to_plain
+from zstar.config.paths import place
 from zstar.editing.job import make_edit_job
 from zstar.loggers.base import AbstractLogger
 from zstar.runs.folder import safe_name
@@ -19,7 +19,7 @@ def run(cfg: Mapping[str, Any]) -> dict[str, Any]:
     """
     job, plain = make_edit_job(cfg), to_plain(cfg)
     name = plain["name"] or "_".join(job.pipeline.directions)[:60] or plain["interpolation"]
-    folder = Path(plain["output"]) / f"{safe_name(name)}_{job.key}"
+    folder = place(plain["output"], f"{safe_name(name)}_{job.key}")
 
     def work(logger: AbstractLogger) -> dict[str, Any]:
         from zstar.editing.work import carry_out  # with tables, pictures and pages, which a finished run is spared

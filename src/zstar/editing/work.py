@@ -15,7 +15,8 @@ from zstar.editing.pictures import animate, draw, interpolate
 from zstar.loggers.base import AbstractLogger
 from zstar.reports.editing import write_edit_report
 from zstar.reports.numbers import show
-from zstar.runs.folder import command, commit, machine, record_result, safe_name, versions, write_atomic
+from zstar.runs.folder import command, commit, machine, record_result, safe_name, versions, write_text
+from zstar.runs.results import write_rows
 from zstar.stats.bootstrap import bootstrap_interval
 
 SCHEMA = {"direction": pl.String, "image": pl.String, "metric": pl.String, "value": pl.Float64}
@@ -23,7 +24,7 @@ SCHEMA = {"direction": pl.String, "image": pl.String, "metric": pl.String, "valu
 
 def carry_out(job: EditJob, folder: Path, plain: dict[str, Any], logger: AbstractLogger) -> dict[str, Any]:
     """Pictures, latents, numbers, report."""
-    write_atomic(folder / "config.yaml", lambda path: path.write_text(OmegaConf.to_yaml(plain)))
+    write_text(folder / "config.yaml", OmegaConf.to_yaml(plain))
     for name in job.left_out:
         print(f"left out: {name}: its projection diverged")
     if job.pipeline.directions:
@@ -39,7 +40,7 @@ def carry_out(job: EditJob, folder: Path, plain: dict[str, Any], logger: Abstrac
     rows, silent = measure(job, plain["measured"])
     for title in silent:
         print(f"not measured: {title}, of which it can say nothing here")
-    write_atomic(folder / "results.parquet", rows.write_parquet)
+    write_rows(folder / "results.parquet", rows)
     result = describe(job, plain, rows, paths) | {"not_measured": silent}
     flat = [(name, metric, *row.values()) for name, own in result["scores"].items() for metric, row in own.items()]
     if flat:
@@ -50,7 +51,7 @@ def carry_out(job: EditJob, folder: Path, plain: dict[str, Any], logger: Abstrac
             continue
         print(f"{name:20s} {metric:28s} {show(mean, 4):>8s}  [{show(low, 4)}, {show(high, 4)}]  {count}")
     write_edit_report(folder, result)
-    record_result(folder, result)
+    record_result(folder, result, ["report.html"])
     print(f"report: {folder}/report.html")
     return result
 

@@ -2,9 +2,10 @@
 
 import netrc
 import os
-from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
+
+from zstar.config.paths import place
 
 Mode = Literal["auto", "online", "offline", "disabled"]
 
@@ -34,7 +35,7 @@ def logged_in(settings: Any) -> bool:
     if settings.api_key or settings.identity_token_file or any(os.environ.get(name) for name in names):
         return True
     homes = (os.environ.get("NETRC"), "~/.netrc", "~/_netrc")
-    file = next((file for home in homes if home and (file := Path(home).expanduser()).is_file()), None)
+    file = next((file for home in homes if home and (file := place(home)).is_file()), None)
     host = urlsplit(settings.base_url).netloc
     try:
         logins = netrc.netrc(file) if file else None

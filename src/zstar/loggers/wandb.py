@@ -9,9 +9,11 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.config.paths import read_text
 from zstar.images import to_uint8
 from zstar.loggers.base import AbstractLogger, Entry
 from zstar.loggers.login import Mode, choose_mode
+from zstar.runs.folder import write_text
 from zstar.runs.record import Record
 
 
@@ -106,11 +108,11 @@ def _open(mode: str, folder: Path, common: Mapping[str, Any]) -> Any:
     quiet = {"console": "off", "quiet": True, "show_info": False, "silent": mode == "offline", "symlink": False}
     still = {"init_timeout": 30, "x_disable_stats": mode != "online"}
     memory = folder / "wandb" / "run-id.txt"  # of the online run, so that a killed job goes on with it
-    resumed = {"id": memory.read_text(), "resume": "allow"} if mode == "online" and memory.is_file() else {}
+    resumed = {"id": read_text(memory), "resume": "allow"} if mode == "online" and memory.is_file() else {}
     settings = wandb.Settings(**quiet, **still)
     run = wandb.init(mode=mode, reinit="create_new", settings=settings, **common, **resumed)
     if mode == "online":
-        memory.write_text(run.id)
+        write_text(memory, run.id)
     return run
 
 

@@ -15,7 +15,7 @@ from zstar.checkpoints.io import read_card, save_weights
 from zstar.inversion import Inversion
 from zstar.projection.labels import Labels
 from zstar.runs.folder import write_atomic, write_json
-from zstar.runs.results import RESULTS_SCHEMA, START, failure_rows
+from zstar.runs.results import RESULTS_SCHEMA, START, failure_rows, scan_rows, write_rows
 
 HISTORY_POINTS = 100
 
@@ -39,7 +39,7 @@ class Parts:
 
     def write(self, index: int, inversion: Inversion | None, rows: pl.DataFrame, failed: dict[str, str]) -> None:
         """Store a finished batch; ``inversion`` is ``None`` if none of its images could be read."""
-        write_atomic(self._path(index).with_suffix(".parquet"), rows.write_parquet)
+        write_rows(self._path(index).with_suffix(".parquet"), rows)
         tensors, card = {}, {"ids": [], "status": []}
         if inversion is not None:  # pictures are PNGs and histories are rows: neither is kept twice
             tensors, card = replace(inversion, image=None, history={}).pack()
@@ -47,7 +47,7 @@ class Parts:
 
     def rows(self, index: int) -> pl.DataFrame:
         """Results of batch ``index``."""
-        return pl.read_parquet(self._path(index).with_suffix(".parquet"))
+        return scan_rows(self._path(index).with_suffix(".parquet")).collect()
 
     def failed(self, count: int) -> dict[str, str]:
         """Name → reason of every image that failed in the first ``count`` batches."""
@@ -57,8 +57,7 @@ class Parts:
         """Stream the rows of the first ``count`` batches into one file, with a row for each image that failed."""
         files = [self._path(i).with_suffix(".parquet") for i in range(count)]
         failures = failure_rows(self.failed(count), **vars(labels)).lazy()
-        frames = [pl.scan_parquet(file) for file in files]
-        write_atomic(path, lambda part: pl.concat([*frames, failures]).sink_parquet(part))
+        write_rows(path, pl.concat([*map(scan_rows, files), failures]))
 
     def merge_latents(self, count: int, path: Path, card: dict[str, object]) -> None:
         """Join the latents of the first ``count`` batches in one file that ``Inversion.load`` reads."""

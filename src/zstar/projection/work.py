@@ -18,9 +18,10 @@ from zstar.projection.measure import bytes_per_image, write_features
 from zstar.projection.progress import Display
 from zstar.reports.projection import write_report
 from zstar.reports.terminal import print_table
-from zstar.runs.folder import command, commit, machine, record_result, versions, write_atomic
+from zstar.runs.folder import command, commit, machine, record_result, versions, write_text
+from zstar.runs.index import remember
 from zstar.runs.locks import hold
-from zstar.runs.results import TRAJECTORY, summarize
+from zstar.runs.results import TRAJECTORY, scan_rows, summarize
 
 
 def carry_out(
@@ -31,7 +32,7 @@ def carry_out(
     watch: Callable[[pl.DataFrame], None] | None = None,
 ) -> dict[str, Any]:
     """Project the batches that are not done yet, then join, measure and report all of them."""
-    write_atomic(folder / "config.yaml", lambda path: path.write_text(OmegaConf.to_yaml(plain)))
+    write_text(folder / "config.yaml", OmegaConf.to_yaml(plain))
     parts, generator, (metrics, missing) = Parts(folder, job.key), job.pipeline.generator, job.pipeline.measures
     with Display(job.batches, len(job.data)) as display:
         for index in range(job.batches):
@@ -42,7 +43,7 @@ def carry_out(
                 watch(parts.rows(index))
     failures = parts.failed(job.batches)
     parts.merge_rows(job.batches, folder / "results.parquet", job.labels)
-    rows = pl.scan_parquet(folder / "results.parquet")
+    rows = scan_rows(folder / "results.parquet")
     finals = rows.filter(~TRAJECTORY).collect()
     card = {"space": job.labels.space, "noise_mode": job.pipeline.problem.noise, "generator": generator.fingerprint()}
     parts.merge_latents(job.batches, folder / "latents.safetensors", card)
@@ -61,7 +62,8 @@ def carry_out(
     for name, reason in [*missing.items(), *failures.items()]:
         print(f"left out: {name}: {reason}")
     write_report(folder, result)
-    record_result(folder, result)
+    record_result(folder, result, ["results.parquet", "latents.safetensors"])
+    remember(folder, job.latents)
     parts.clear()
     print(f"report: {folder}/report.html")
     return result
@@ -76,6 +78,8 @@ def describe(
     seconds = finals.filter(pl.col("metric") == "seconds")["value"]
     return {
         "config_hash": job.key,
+        "latents": job.latents,
+        "measures": {name: key for name, key in job.measures.items() if name not in missing},
         "protocol_hash": job.labels.protocol_hash,
         "command": command(),
         "method": job.labels.method,

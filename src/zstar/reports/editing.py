@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from zstar.config.paths import read_text
 from zstar.reports.numbers import decimals, show
 from zstar.reports.pages import data_uri, template
-from zstar.runs.folder import safe_name, write_atomic
+from zstar.runs.folder import safe_name, write_text
 
 STRIPS = 12  # strips shown of each direction; the folder has all
 
@@ -23,10 +24,10 @@ def write_edit_report(folder: str | Path, result: Mapping[str, Any]) -> Path:
             for name in result["interpolations"]
         ],
         shown=STRIPS,
-        config=(folder / "config.yaml").read_text(encoding="utf-8"),
+        config=read_text(folder / "config.yaml"),
         style="",
     )  # fmt: skip
-    return write_atomic(folder / "report.html", lambda path: path.write_text(page, encoding="utf-8"))
+    return write_text(folder / "report.html", page)
 
 
 def _section(folder: Path, sheet: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:

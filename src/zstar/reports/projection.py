@@ -11,13 +11,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.config.paths import place, read_text
 from zstar.images import enlarge, grid, write_png
 from zstar.reports import charts
 from zstar.reports.gallery import GAIN, SIZE, Section, sections
 from zstar.reports.numbers import ARROWS, decimals, show
 from zstar.reports.pages import template
-from zstar.runs.folder import write_atomic
-from zstar.runs.results import RESULTS_SCHEMA, START, TRAJECTORY, summarize
+from zstar.runs.folder import write_text
+from zstar.runs.results import RESULTS_SCHEMA, START, TRAJECTORY, scan_rows, summarize
 
 FAILURES_SHOWN = 200
 OPTIONAL = dict.fromkeys(
@@ -38,9 +39,9 @@ def write_report(folder: str | Path, result: Mapping[str, Any] | None = None) ->
     Returns:
         The path of the report.
     """
-    folder = Path(folder)
-    result = OPTIONAL | dict(result or json.loads((folder / "result.json").read_text(encoding="utf-8")))
-    results = pl.scan_parquet(folder / "results.parquet")
+    folder = place(folder)
+    result = OPTIONAL | dict(result or json.loads(read_text(folder / "result.json")))
+    results = scan_rows(folder / "results.parquet")
     values = results.filter(~TRAJECTORY).collect().select(*RESULTS_SCHEMA)
     failed, facts = result["failed"] or {}, result["metrics"] or {}
     table = summarize(values, failed)
@@ -64,12 +65,12 @@ def write_report(folder: str | Path, result: Mapping[str, Any] | None = None) ->
         gain=GAIN,
         size=SIZE,
         style=charts.STYLE,
-        config=config.read_text(encoding="utf-8") if config.is_file() else "",
+        config=read_text(config) if config.is_file() else "",
     )
     if curves:
         drawing = charts.stack([(curve["metric"], curve["svg"]) for curve in curves])
-        write_atomic(folder / "trajectories.svg", lambda path: path.write_text(drawing, encoding="utf-8"))
-    return write_atomic(folder / "report.html", lambda path: path.write_text(page, encoding="utf-8"))
+        write_text(folder / "trajectories.svg", drawing)
+    return write_text(folder / "report.html", page)
 
 
 def write_montage(

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import zstar
+from zstar.config.paths import place, read_text
 
 UNHASHED = frozenset({"logger", "hydra", "output", "name", "tags", "group"})  # these choose where results go, not what
 ORDERED = frozenset({"projector", "operator"})  # the order of these entries is the order in which they are carried out
@@ -27,10 +28,14 @@ PACKAGES = ("torch", "torchvision", "numpy", "pytorch-lightning", "hydra-core", 
 
 def write_atomic(path: str | Path, writer: Callable[[Path], object]) -> Path:
     """Let ``writer`` fill a file beside ``path``, then rename it: whenever the process dies, ``path`` is whole."""
-    (path := Path(path)).parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{platform.node()}.{os.getpid()}.partial{path.suffix}")
+    (path := place(path)).parent.mkdir(parents=True, exist_ok=True)
+    # A part of the name, as the whole of it and these words may be longer than any name.
+    temporary = path.absolute().with_name(f".{path.stem[:50]}.{platform.node()}.{os.getpid()}.partial{path.suffix}")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # as the umask has it; some writers are more secretive
         writer(temporary)
+        temporary.chmod(mode)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -41,8 +46,12 @@ def write_atomic(path: str | Path, writer: Callable[[Path], object]) -> Path:
 
 def write_json(path: str | Path, obj: object) -> Path:
     """Write plain Python containers as readable JSON, atomically."""
-    text = json.dumps(obj, indent=2, ensure_ascii=False) + "\n"
-    return write_atomic(path, lambda file: file.write_text(text, encoding="utf-8"))
+    return write_text(path, json.dumps(obj, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write text in UTF-8, atomically; what no text can hold, half of a pair of surrogates, becomes an escape."""
+    return write_atomic(path, lambda file: file.write_text(text, encoding="utf-8", errors="backslashreplace"))
 
 
 def clear_partial(folder: str | Path) -> None:
@@ -94,22 +103,47 @@ def _canonical(value: Any, ordered: bool = False) -> Any:
 
 
 def finished(folder: str | Path, wanted: str) -> dict[str, Any] | None:
-    """``result.json`` of a run that has finished in ``folder`` with the config hash ``wanted``, else ``None``."""
-    path = Path(folder) / "result.json"
-    result = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return result if result.get("status") == "finished" and result.get("config_hash") == wanted else None
+    """``result.json`` of a run that has finished in ``folder`` with the config hash ``wanted`` and whose files are all
+    there, else ``None``."""
+    result = read_result(folder)
+    return result if result.get("config_hash") == wanted and not damaged(folder) else None
 
 
-def record_result(folder: str | Path, result: Mapping[str, Any]) -> Path:
-    """Write ``result.json``, the last file of a run: from here on, it counts as finished."""
+def read_result(folder: str | Path) -> dict[str, Any]:
+    """``result.json`` of a finished run; empty where there is none, or one that can't be read."""
+    try:
+        result = json.loads(read_text(Path(folder) / "result.json"))
+    except (OSError, ValueError):
+        return {}
+    return result if isinstance(result, dict) and result.get("status") == "finished" else {}
+
+
+def damaged(folder: str | Path) -> list[str]:
+    """The files of a finished run that are missing or not as long as they were; and its result, if it can't be read."""
+    folder = Path(folder)
+    if not (folder / "result.json").is_file():
+        return []
+    if not (result := read_result(folder)):
+        return ["result.json"]
+    sizes = {name: (folder / name, size) for name, size in result.get("files", {}).items()}
+    return [name for name, (path, size) in sizes.items() if not path.is_file() or path.stat().st_size != size]
+
+
+def record_result(folder: str | Path, result: Mapping[str, Any], files: Sequence[str] = ()) -> Path:
+    """Write ``result.json``, the last file of a run: from here on, it counts as finished.
+
+    Arguments:
+        files: Those without which it is none; their sizes are kept, so that their loss is noticed.
+    """
     (Path(folder) / "failed.txt").unlink(missing_ok=True)
-    return write_json(Path(folder) / "result.json", {"status": "finished", **result})
+    sizes = {name: (Path(folder) / name).stat().st_size for name in files}
+    return write_json(Path(folder) / "result.json", {"status": "finished", **result, "files": sizes})
 
 
 def record_failure(folder: str | Path, exc: BaseException | str) -> Path:
     """Write the traceback to ``failed.txt`` and no ``result.json``: the same command does the run again."""
     text = exc if isinstance(exc, str) else "".join(traceback.format_exception(exc))
-    return write_atomic(Path(folder) / "failed.txt", lambda file: file.write_text(text, encoding="utf-8"))
+    return write_text(Path(folder) / "failed.txt", text)
 
 
 def command() -> str:
@@ -126,8 +160,8 @@ def commit() -> dict[str, Any]:
         with suppress(OSError, subprocess.CalledProcessError):
             questions = (["rev-parse", "HEAD"], ["status", "--porcelain"])
             calls = (["git", "-C", root, *words] for words in questions)
-            head, files = (subprocess.check_output(call, text=True, stderr=subprocess.DEVNULL) for call in calls)
-            found |= {"commit": head.strip(), "dirty": bool(files)}
+            head, files = (subprocess.check_output(call, stderr=subprocess.DEVNULL) for call in calls)
+            found |= {"commit": head.decode().strip(), "dirty": bool(files)}
     return found
 
 
@@ -146,7 +180,7 @@ def machine() -> dict[str, Any]:
     import torch  # takes seconds, and those who read runs can do without
 
     info = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*: (.+)", info.read_text()) if info.is_file() else []
+    names = re.findall(r"model name\s*: (.+)", read_text(info, "replace")) if info.is_file() else []
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     found = {"cpu": names[0] if names else platform.machine(), "cores": os.cpu_count(), "gpu": gpu}
     return {**found, "threads": torch.get_num_threads(), "system": platform.system()}

@@ -1,9 +1,12 @@
 """Results in long format → summaries with intervals. The numbers of every table come from here."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import polars as pl
 
+from zstar.config.paths import utf8_name
+from zstar.runs.folder import write_atomic
 from zstar.stats.bootstrap import bootstrap_interval, describe
 
 RESULTS_SCHEMA = {
@@ -35,6 +38,16 @@ SUMMARY_SCHEMA = (
     | dict.fromkeys(["mean", "low", "high", "median", "p5", "p95"], pl.Float64)
 )
 START_COLUMNS = {"start": "mean", "start_low": "low", "start_high": "high"}
+
+
+def scan_rows(path: Path) -> pl.LazyFrame:
+    """The rows of a parquet file, read when they are needed; brackets and stars in its name are letters."""
+    return pl.scan_parquet(utf8_name(path), glob=False, hive_partitioning=False)
+
+
+def write_rows(path: Path, rows: pl.DataFrame | pl.LazyFrame) -> Path:
+    """Write rows as parquet, atomically; lazy ones without having all of them in memory."""
+    return write_atomic(path, lambda file: rows.lazy().sink_parquet(utf8_name(file)))
 
 
 def failure_rows(failed: Mapping[str, str], protocol_hash: str, method: str, space: str, seed: int) -> pl.DataFrame:

@@ -18,11 +18,18 @@ from omegaconf import DictConfig, OmegaConf
 from zstar.config.build import to_plain
 from zstar.config.composition import IMPOSSIBLE
 from zstar.config.messages import complain
+from zstar.config.paths import place, read_text
 from zstar.runs.folder import UNHASHED, config_hash, write_json
 
-Outcome = Literal["done", "skipped", "left", "failed"]
+Outcome = Literal["done", "skipped", "left", "undone", "failed"]
 FAILURES = "failed"  # the folder beside the runs
-WORDS = {"done": "done", "skipped": "finished before", "left": "left to other processes", "failed": "failed"}
+WORDS = {
+    "done": "done",
+    "skipped": "finished before",
+    "left": "left to other processes",
+    "undone": "ended early and can go on",
+    "failed": "failed",
+}
 
 
 class Cells(Callback):
@@ -59,7 +66,7 @@ def failure_file(cfg: DictConfig) -> Path:
     if IMPOSSIBLE not in cfg:
         with suppress(Exception):  # what can't be resolved has no plain form
             plain = to_plain(cfg)
-    return Path(str(cfg.get("output"))) / FAILURES / f"{config_hash(plain)}.json"
+    return place(str(cfg.get("output"))) / FAILURES / f"{config_hash(plain)}.json"
 
 
 def record_failed_cell(cfg: DictConfig, error: Exception) -> str:
@@ -85,7 +92,7 @@ def record_failed_cell(cfg: DictConfig, error: Exception) -> str:
 
 def sum_up(folder: Path) -> bool:
     """Print how the cells of a sweep ended, with the reason of each failure; returns whether none failed."""
-    cells = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("[0-9]*.json"))]
+    cells = [json.loads(read_text(path)) for path in sorted(folder.glob("[0-9]*.json"))]
     if not cells:
         print(f"sweep: no cell has said how it ended; {folder} has to be the same folder for all machines")
         return False
@@ -93,7 +100,7 @@ def sum_up(folder: Path) -> bool:
     counts = [f"{ends.count(outcome)} {words}" for outcome, words in WORDS.items() if outcome in ends]
     print(f"sweep: {len(cells)} {'cell' if len(cells) == 1 else 'cells'}: {', '.join(counts)}")
     for cell, words in zip(cells, distinct([cell["overrides"] for cell in cells]), strict=True):
-        if cell["outcome"] in ("failed", "left"):
+        if cell["outcome"] in ("failed", "left", "undone"):
             print(f"{cell['outcome']}: {words}" + (f": {cell['reason']}" if cell["reason"] else ""))
     return "failed" not in ends
 

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from zstar.annotators.base import AbstractAnnotator
 from zstar.annotators.load import load_annotator
 from zstar.annotators.vocabulary import Vocabulary
 from zstar.checkpoints.io import load_weights, read_card, resolve, save_weights
+from zstar.config.paths import place
 from zstar.data.base import AbstractData
 from zstar.data.cottages import Cottages, world_hash
 from zstar.generators.base import AbstractGenerator
@@ -116,7 +116,7 @@ def main() -> None:
     }
     for name, value in scores.items():
         print(f"{name}: {value}")
-    save_weights(Path(path), load_weights(path), read_card(path) | {"scores": scores})
+    save_weights(place(path), load_weights(path), read_card(path) | {"scores": scores})
 
 
 if __name__ == "__main__":

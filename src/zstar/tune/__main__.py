@@ -21,7 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from zstar.config.messages import explain
-from zstar.runs.folder import write_atomic
+from zstar.config.paths import let_streams_replace, place, readable
+from zstar.runs.folder import write_text
 from zstar.tune.search_space import read_space
 from zstar.tune.study import Study
 
@@ -48,7 +49,7 @@ def conclude(study: Study, words: Sequence[str]) -> None:
     best = study.optuna_study.best_trial
     path = study.folder / "experiment" / "best.yaml"
     head = f"# @package _global_\n# {study.metric} {best.value:.6g}: trial {best.number} of {study.describe()}\n"
-    write_atomic(path, lambda part: part.write_text(head + as_recipe(best.params), encoding="utf-8"))
+    write_text(path, head + as_recipe(best.params))
     rest = [word for word in words if not word.startswith(("data.split=", "output=", "logger="))]
     print(f"best: {path}; use it with")
     print("  " + shlex.join(["python", "invert.py", "--config-dir", str(study.folder), "experiment=best", *rest]))
@@ -88,9 +89,11 @@ def tune(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--metric", default="psnr", help="metric whose mean over the images is optimised")
     parser.add_argument("--name", help="name of the study; default: that of the search")
     parser.add_argument("--seed", type=int, default=0, help="seed of the sampler")
-    options = parser.parse_intermixed_args(arguments)
+    let_streams_replace()
+    words = sys.argv[1:] if arguments is None else arguments
+    options = parser.parse_intermixed_args([readable(word) for word in words])
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    folder = Path("outputs/tune") / (options.name or Path(options.search).stem)
+    folder = place("outputs/tune", options.name or Path(options.search).stem)
     try:
         if taken := [word for word in options.overrides if word.startswith(("experiment=", "output=", "name="))]:
             raise ValueError(f"{taken[0]}: the search sets this itself; leave it out, or write its settings one by one")

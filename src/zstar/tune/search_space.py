@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from zstar.config.paths import place, read_text
 from zstar.config.signatures import nearest
 
 FIELDS = ("low", "high", "log", "step")
@@ -67,12 +68,12 @@ def read_space(name: str) -> Space:
         ValueError: There is no such file, or its content is no search space.
     """
     folder = files("zstar.conf").joinpath("search")
-    path = Path(name) if Path(name).suffix in (".yaml", ".yml") else folder.joinpath(f"{name}.yaml")
+    path = place(name) if Path(name).suffix in (".yaml", ".yml") else folder.joinpath(f"{name}.yaml")
     if not path.is_file():
         names = [Path(str(entry)).stem for entry in folder.iterdir()]
         raise ValueError(f"search: there is no '{name}'; {nearest(name, names)}, or give the path of a .yaml file")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
         raise ValueError(f"search: {path} is no YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, Mapping) or not content:

@@ -16,7 +16,7 @@ from zstar.benchmark.figures.curves import curves_figure
 from zstar.benchmark.figures.failures import failures_figure
 from zstar.benchmark.figures.scatter import cost_figure, editability_figure
 from zstar.benchmark.figures.svg import adapt
-from zstar.runs.folder import write_atomic
+from zstar.runs.folder import write_atomic, write_text
 
 PANELS = ("lpips", "perceptual", "psnr", "kid")  # the metrics drawn by default, as far as they are measured
 
@@ -59,4 +59,4 @@ def save(figure: Figure, path: Path) -> Path:
     drawing = StringIO()
     figure.savefig(drawing, format="svg", metadata={"Date": None})
     text = adapt(drawing.getvalue(), path.name)
-    return write_atomic(path.with_suffix(".svg"), lambda file: file.write_text(text, encoding="utf-8"))
+    return write_text(path.with_suffix(".svg"), text)
