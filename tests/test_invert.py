@@ -299,3 +299,19 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
         )  # fmt: skip
         peaks.append(int(done.stdout.split("peak ")[1].split()[0]))
     assert peaks[1] <= 1.2 * peaks[0]
+
+
+def test_images_that_diverge_are_listed_as_failed_and_a_run_of_them_alone_fails(
+    composed: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["generator=pixels", "generator.resolution=16", "data.resolution=16", "space=pixels", "loss=[pixel]"]
+    words += ["projector=[mean,optimization]", "projector.optimization.keep_best=false", "optimizer.lr=1e30", "steps=3"]
+    words += ["data.count=2", "metric=[mse]", "logger=none", f"output={tmp_path}"]
+    result = run(composed("invert", *words))
+    assert set(result["failed"]) == {"test-000000", "test-000001"}
+    assert all(reason.startswith("diverged: the loss is not finite") for reason in result["failed"].values())
+    monkeypatch.setattr(sys, "argv", ["invert.py", *words])
+    with pytest.raises(SystemExit) as end:
+        invert()
+    assert end.value.code == 2
+    assert "error: data: none of the 2 images has a result (test-000000: diverged: " in capsys.readouterr().err

@@ -15,8 +15,10 @@ from zstar.data.stream import Stream
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.images import write_png
+from zstar.stats.streams import stream
 from zstar.tasks.fit import fit
 from zstar.tasks.generator import GeneratorTask
+from zstar.tasks.sampling import path_lengths
 from zstar.tasks.score import score
 
 TINY = [
@@ -210,6 +212,21 @@ def test_annotator_learns_and_loads(tmp_path: Path, composed: Callable[..., Dict
     assert said.logits.shape == (3, len(vocabulary.classes), 16, 16)
     alone = network(images[:1])
     torch.testing.assert_close(said.factors[:1], alone.factors, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("side", [4, 8])
+def test_path_lengths_do_not_depend_on_the_number_of_pixels(
+    side: int, tiny: StyleGAN2, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where w moves each pixel alike, by 3, the length is 3, whatever the size."""
+
+    def synthesize(latent: torch.Tensor, space: str, noise: str) -> torch.Tensor:
+        pixels = 3 * latent.sum(dim=1).view(-1, 1, 4, 4)
+        return torch.nn.functional.interpolate(pixels, size=(side, side)) * (4 / side)  # as much energy in more pixels
+
+    monkeypatch.setattr(tiny, "synthesize", synthesize)
+    lengths = path_lengths(tiny, 64, stream("path", 0)).detach() * (side / 4)
+    assert lengths.mean().item() == pytest.approx(3, rel=0.1)
 
 
 def test_stream_is_a_function_of_the_step() -> None:

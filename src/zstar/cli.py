@@ -167,7 +167,12 @@ def invert(cfg: DictConfig) -> Mapping[str, Any]:
     """Project images: ``python invert.py space=w``."""
     from zstar.projection.run import run
 
-    return run(cfg)
+    result = run(cfg)
+    if result.get("failed") and not result["summary"]:
+        name, reason = next(iter(result["failed"].items()))
+        which = f"none of the {len(result['failed'])} images has a result ({name}: {reason})"
+        raise ValueError(f"data: {which}; {result['folder']}/result.json names them all")
+    return result
 
 
 @entry("edit", Edit)

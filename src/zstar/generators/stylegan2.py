@@ -44,6 +44,7 @@ class StyleGAN2(AbstractGenerator):
     """
 
     batched_weights = True
+    normalizes = True
 
     def __init__(
         self,

@@ -12,14 +12,10 @@ from torch.optim import Optimizer
 
 from zstar.config.constraints import Within, require
 from zstar.data.base import AbstractData
+from zstar.stats.streams import stream
 from zstar.tasks.pool import Share
 
 Part = nn.Module | Optimizer
-
-
-def rng_at(seed: int, step: int, stream: int = 0) -> torch.Generator:
-    """The random numbers of one step: a function of (seed, step, stream), so that no state needs saving."""
-    return torch.Generator().manual_seed((seed * 16_000_057 + step * 16 + stream) % 2**32)
 
 
 class AbstractTask(pl.LightningModule, ABC):
@@ -98,7 +94,7 @@ class AbstractTask(pl.LightningModule, ABC):
     @property
     def rng(self) -> torch.Generator:
         """The random numbers of this step that no other process needs; each process has its own."""
-        return rng_at(self.seed + 1_000_003 * self._place[0], self.done)
+        return stream("training step", self.seed, self._place[0], index=self.done)
 
     @property
     def _place(self) -> tuple[int, int]:
