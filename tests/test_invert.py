@@ -315,3 +315,18 @@ def test_images_that_diverge_are_listed_as_failed_and_a_run_of_them_alone_fails(
         invert()
     assert end.value.code == 2
     assert "error: data: none of the 2 images has a result (test-000000: diverged: " in capsys.readouterr().err
+
+
+def test_what_was_not_measured_and_what_is_of_all_images_together_is_in_the_report(
+    composed: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    words = ["metric=[psnr,ms_ssim,kid]", "projector=[random]", "steps=200"]
+    result, folder = tiny_run(composed, tmp_path, "data.count=4", *words)
+    page, reason = (folder / "report.html").read_text(encoding="utf-8"), "it needs images of 176 pixels or more"
+    assert (
+        result["skipped_metrics"] == {"ms_ssim": reason} and f"left out: ms_ssim: {reason}" in capsys.readouterr().out
+    )
+    assert reason in page and "Of all images together: <strong>kid" in page
+    assert "200 steps" not in page  # nothing has made any
+    few, folder = tiny_run(composed, tmp_path, "data.count=2", *words)
+    assert few["skipped_metrics"]["kid"] == "it needs three images or more"
