@@ -31,6 +31,7 @@ PROJECTORS = sorted(path.stem for path in CONF.glob("*.yaml"))
 SHORT = {
     "best_of": ["projector.best_of.candidates=7"], "cma": ["projector.cma.generations=3"],
     "basin_cma": ["projector.basin_cma.generations=2", "projector.basin_cma.steps=3"],
+    "weights": ["projector.weights.steps=8"],
 }  # fmt: skip
 
 

@@ -105,7 +105,7 @@ class AbstractTask(pl.LightningModule, ABC):
         """Lightning's hook: one step, its scalars averaged between two log entries without a synchronisation."""
         for name, value in self.update(batch).items():
             total, count = self._sums.get(name, (torch.zeros_like(value), 0))
-            self._sums[name] = (total + value.detach(), count + 1)
+            self._sums[name] = (total.to(value.device) + value.detach(), count + 1)
         self.done += 1
         if self.done % self.log_every == 0:
             means = {name: total / count for name, (total, count) in self._sums.items()}
@@ -120,10 +120,12 @@ class AbstractTask(pl.LightningModule, ABC):
 
     def checkpoint(self) -> dict[str, Any]:
         """Everything needed to go on from here, in plain containers."""
-        return {"done": self.done, "parts": {name: part.state_dict() for name, part in self.parts.items()}}
+        sums = {name: [total.cpu(), count] for name, (total, count) in self._sums.items()}
+        return {"done": self.done, "parts": {n: part.state_dict() for n, part in self.parts.items()}, "sums": sums}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint of the same configuration."""
         for name, part in self.parts.items():
             part.load_state_dict(state["parts"][name])
         self.done = state["done"]
+        self._sums = {name: (total, count) for name, (total, count) in state.get("sums", {}).items()}
