@@ -220,7 +220,7 @@ def test_a_variable_may_have_a_step_size_of_its_own(optimizer: AbstractOptimizer
     def bowls(v: list[Tensor]) -> Tensor:
         return sum((x - goal).square().sum(dim=1) for x in v)
 
-    (quick, slow), _, _ = solve(optimizer, bowls, starts, 4, rates=[optimizer.lr, optimizer.lr / 1000])
+    (quick, slow), _, _ = solve(optimizer, bowls, starts, 2, rates=[optimizer.lr, optimizer.lr / 1000])
     assert (slow.abs() < 0.05 * quick.abs()).all() and (quick.abs() > 0.05).all()
     same, _, _ = solve(optimizer, bowls, starts, 4, rates=[optimizer.lr] * 2)
     torch.testing.assert_close(same, solve(optimizer, bowls, starts, 4)[0])

@@ -154,7 +154,7 @@ def minimize(
     Arguments:
         objective: The equation and its targets.
         v: Start.
-        groups: Which variables of v are free; all others stay as they are.
+        groups: Which variables of v are free, within their constraints from the start; all others stay as they are.
         steps: Number of optimizer steps.
         explore: Fraction done → exploration noise by name of the variable that it is added to for that step's
             evaluation.
@@ -169,6 +169,8 @@ def minimize(
     began, allowed = clock(device), (seconds or 0.0) * count
     free = {name: v[name].detach().clone() for group in groups for name in group.names}
     fixed = {name: value for name, value in v.items() if name not in free}
+    for group in groups if steps else ():
+        group.constrain_(free)
     rates = {name: group.rate for group in groups for name in group.names if group.rate is not None}
     state = problem.optimizer.start(free, rates)
     active = torch.ones(count, dtype=torch.bool, device=device)
@@ -195,9 +197,8 @@ def minimize(
         for group in groups:
             group.constrain_(free)
         evaluations += spent * active * problem.cost
-        values = {"total": first[0].total, **first[0].terms}
-        known = {name: value.where(~value.isnan(), torch.inf) for name, value in values.items()}
-        history.append({name: value.where(active, torch.nan) for name, value in known.items()})
+        values = {"total": first[0].total, **first[0].terms}.items()
+        history.append({name: x.where(~x.isnan(), torch.inf).where(active, torch.nan) for name, x in values})
         if not problem.optimizer.recovers:
             active &= first[0].total.isfinite()
         for callback in callbacks:
