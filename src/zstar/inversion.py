@@ -198,7 +198,7 @@ def minimize(
             group.constrain_(free)
         evaluations += spent * active * problem.cost
         values = {"total": first[0].total, **first[0].terms}.items()
-        history.append({name: x.where(~x.isnan(), torch.inf).where(active, torch.nan) for name, x in values})
+        history.append({n: x.where(~x.isnan(), torch.inf).where(active, torch.nan) for n, x in values})
         if not problem.optimizer.recovers:
             active &= first[0].total.isfinite()
         for callback in callbacks:
@@ -211,9 +211,7 @@ def minimize(
     if history:
         problem.optimizer.finish(free, state)
     status = ["done" if on else "stopped" for on in active.tolist()]
-    return conclude(
-        objective, {name: free.get(name, value) for name, value in v.items()}, history, evaluations, status, began
-    )
+    return conclude(objective, {n: free.get(n, value) for n, value in v.items()}, history, evaluations, status, began)
 
 
 @torch.no_grad()
