@@ -25,6 +25,7 @@ from zstar.spaces.base import AbstractSpace
 from zstar.spaces.w import W
 from zstar.spaces.w_plus import WPlus
 from zstar.spaces.z import Z
+from zstar.stats.streams import stream
 
 CONF = Path(__file__).parents[1] / "conf" / "regularizer"
 NAMES = sorted(path.stem for path in CONF.glob("*.yaml"))
@@ -119,7 +120,8 @@ def test_latent_norm_in_z_is_the_squared_norm() -> None:
 
 def test_p_norm_is_a_mahalanobis_distance() -> None:
     space = space_of(W)
-    penalty, samples = PNorm(space), space.sample(4000, torch.Generator().manual_seed(0))
+    penalty, rng = PNorm(space), stream("principal axes", 0)
+    samples = torch.cat([space.generator.sample(1000, rng, space="w") for _ in range(4)])
     v = F.leaky_relu(samples, 5.0)
     assert torch.allclose(gaussianize(samples), v)
     center, precision = v.mean(dim=0), torch.linalg.inv(v.T.double().cov()).float()

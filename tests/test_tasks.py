@@ -1,5 +1,6 @@
 """Trainings: they learn, go on exactly where they stopped, and keep only what they trained."""
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -250,8 +251,9 @@ def test_path_lengths_do_not_depend_on_the_number_of_pixels(
         pixels = 3 * latent.sum(dim=1).view(-1, 1, 4, 4)
         return torch.nn.functional.interpolate(pixels, size=(side, side)) * (4 / side)  # as much energy in more pixels
 
-    monkeypatch.setattr(tiny, "synthesize", synthesize)
-    lengths = path_lengths(tiny, 64, stream("path", 0)).detach() * (side / 4)
+    awake = copy.deepcopy(tiny).requires_grad_(True)
+    monkeypatch.setattr(awake, "synthesize", synthesize)
+    lengths = path_lengths(awake, 64, stream("path", 0)).detach() * (side / 4)
     assert lengths.mean().item() == pytest.approx(3, rel=0.1)
 
 

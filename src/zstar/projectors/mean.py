@@ -8,7 +8,10 @@ from zstar.projectors.base import AbstractProjector, better
 
 
 class Mean(AbstractProjector):
-    """Gives every image the mean latent: the published start of optimisation in w and w_plus.
+    """Gives every image the latent that the space starts at: the mean, the published start in w and w_plus.
+
+    In z of a generator that normalises it, that is no latent: one whose w is nearest to the mean takes its place
+    (:meth:`zstar.spaces.base.AbstractSpace.start`).
 
     As the only projector it is the baseline that any method has to beat. A later place in the list would throw away
     what was found, so there it keeps, image by image, the better of the two.
