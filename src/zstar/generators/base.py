@@ -16,6 +16,7 @@ from zstar.config.signatures import nearest
 from zstar.generators.variables import Variables, part
 
 Noise = str | dict[str, Tensor]
+COLOURS = "wrap the network in one whose forward returns such images, e.g. without alpha, and use generator=module"
 
 
 class AbstractGenerator(nn.Module, ABC):
@@ -134,6 +135,12 @@ class AbstractGenerator(nn.Module, ABC):
                 f"space: {type(self).__name__} has no space '{space}'; choose one of {', '.join(self.spaces)}"
             )
         return tuple(self.spaces[space])
+
+    @staticmethod
+    def require_colours(key: str, channels: int) -> None:
+        """Refuse images that are neither grey nor coloured: no data, metric or report knows others."""
+        if channels not in (1, 3):
+            raise ValueError(f"{key}: its images have {channels} channels and must have 1 (grey) or 3 (RGB); {COLOURS}")
 
     def require_trained(self, consequence: str) -> None:
         """Refuse random weights; ``consequence`` says what they would come to: ``there is nothing to edit``."""

@@ -74,6 +74,7 @@ class Module(AbstractGenerator):
         if not isinstance(images, Tensor) or images.ndim != 4 or len(images) != 2 or images.shape[2] != images.shape[3]:
             made = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
             raise ValueError(f"generator.network: two latents gave {made}, not two square images [2, c, h, h]")
+        self.require_colours("generator.network", images.shape[1])
         return images.shape[1], images.shape[2]
 
     def sample(

@@ -35,8 +35,9 @@ class StyleGAN2(AbstractGenerator):
         resample_filter: Taps of the up-sampling filter, one dimension of it; an even number of them.
         conv_clamp: Limit of the activations' magnitude, None for none.
         mapping_lr_multiplier: The mapping network learns slower by this factor.
-        checkpoint: A file with weights (safetensors, StyleGAN2-ADA .pkl, rosinality .pt) or the name of a shipped one.
+        checkpoint: A file (safetensors, StyleGAN2-ADA .pkl, .pt of rosinality, pSp or e4e) or a shipped name.
             All sizes then come from it, and the arguments above, except ``label``, are ignored.
+        checkpoint_key: Which of several state dicts in the file, or how the names in one begin; None finds the usual.
 
     Raises:
         ValueError: A size or the checkpoint can't be used, or a conditional network got no label.
@@ -60,6 +61,7 @@ class StyleGAN2(AbstractGenerator):
         conv_clamp: float | None = None,
         mapping_lr_multiplier: float = 0.01,
         checkpoint: str | None = None,
+        checkpoint_key: str | None = None,
     ) -> None:
         super().__init__()
         weights: dict[str, Tensor] | None = None
@@ -67,13 +69,14 @@ class StyleGAN2(AbstractGenerator):
         fir = torch.outer(fir, fir) / fir.sum().square()
         widths = {2**i: min(channel_base // 2**i, channel_max) for i in range(2, resolution.bit_length())}
         if checkpoint is not None:
-            weights, settings = io.load_generator_checkpoint(io.resolve(checkpoint))
+            weights, settings = io.load_generator_checkpoint(io.resolve(checkpoint), checkpoint_key)
             widths, channels, z_dim, w_dim = (settings[key] for key in ("widths", "channels", "z_dim", "w_dim"))
             num_mapping_layers, architecture, c_dim = (
                 settings[key] for key in ("num_mapping_layers", "architecture", "c_dim")
             )
             conv_clamp, mapping_lr_multiplier = settings["conv_clamp"], settings["mapping_lr_multiplier"]
             fir = weights["synthesis.b4.resample_filter"]
+            self.require_colours("generator.checkpoint", channels)
         elif resolution < 8 or resolution & (resolution - 1):
             raise ValueError(f"generator.resolution: {resolution} is no power of two from 8 on; choose e.g. 64")
         elif channels not in (1, 3):
