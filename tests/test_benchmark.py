@@ -485,6 +485,15 @@ def test_protocols_are_reported_apart_and_failures_stay_with_theirs(tmp_path: Pa
     assert f"runs of protocol {'q' * 12}" in cottages["left_out"][0]["cell"]
 
 
+def test_a_board_of_several_versions_says_so(tmp_path: Path) -> None:
+    for method, version in (("a", "0.1.0"), ("b", "0.2.0")):
+        plant(tmp_path, method, {"psnr": [20.0, 21.0]}, result={"version": version})
+    assert benchmark.main([str(tmp_path), "--baseline", "b", "--draws", "200", "--output", str(tmp_path / "out")]) == 0
+    for name in ("leaderboard.md", "index.html"):
+        text = (tmp_path / "out" / name).read_text()
+        assert "0.1.0, 0.2.0" in text, name
+
+
 # Tables
 
 

@@ -76,16 +76,25 @@ def test_another_seed_gives_another_network(tmp_path: Path, composed: Callable[.
     assert not torch.equal(a["synthesis.b4.const"], b["synthesis.b4.const"])
 
 
-def test_finished_and_foreign_folders(tmp_path: Path, composed: Callable[..., DictConfig]) -> None:
+def test_finished_and_foreign_folders(
+    tmp_path: Path, composed: Callable[..., DictConfig], capsys: pytest.CaptureFixture
+) -> None:
     cfg = composed("train", *GENERATOR, "task.steps=1")
-    first = fit(cfg, tmp_path)
-    written = (tmp_path / "checkpoint.pt").stat().st_mtime_ns
-    assert fit(cfg, tmp_path) == json.loads(json.dumps(first)) | {"status": "finished", "skipped": True}
-    assert (tmp_path / "checkpoint.pt").stat().st_mtime_ns == written
-    with pytest.raises(ValueError, match="choose another name or output"):
-        fit(composed("train", *GENERATOR, "task.steps=2"), tmp_path)
-    with pytest.raises(ValueError, match="choose another name or output"):  # another precision computes something else
-        fit(composed("train", *GENERATOR, "task.steps=1", "trainer=bf16"), tmp_path)
+    folder = tmp_path / "one"
+    first = fit(cfg, folder)
+    written = (folder / "checkpoint.pt").stat().st_mtime_ns
+    again = fit(cfg, folder)
+    assert again.pop("files") == {"weights.safetensors": (folder / "weights.safetensors").stat().st_size}
+    assert again == json.loads(json.dumps(first)) | {"status": "finished", "skipped": True}
+    for words, change in (
+        (["task.steps=2"], "task.steps: 1 → 2"),
+        (["task.steps=1", "trainer=bf16"], "precision: 32-true → bf16-mixed"),  # which computes something else
+    ):
+        capsys.readouterr()
+        other = fit(composed("train", *GENERATOR, *words), folder)
+        assert not other["skipped"] and Path(other["folder"]).parent == tmp_path and other["folder"] != str(folder)
+        assert change in capsys.readouterr().out
+    assert (folder / "checkpoint.pt").stat().st_mtime_ns == written
 
 
 def test_exported_generator_is_the_mean_and_loads(tmp_path: Path, generator: DictConfig) -> None:

@@ -20,6 +20,7 @@ from zstar.config.composition import adapt_hydra
 from zstar.config.messages import complain, explain
 from zstar.config.paths import let_streams_replace, place, readable
 from zstar.config.schema import Edit, Invert, Train
+from zstar.runs.ending import Stopped, ending_well
 from zstar.runs.locks import LeftToAnother
 from zstar.runs.sweeps import (
     FAILURES,
@@ -53,17 +54,18 @@ def entry(primary: str, settings: type) -> Callable[[Job], Callable[[], None]]:
             Cells.folder = None
             let_streams_replace()
             sys.argv[1:] = [expand_option(readable(word)) for word in sys.argv[1:]]
-            try:
-                composed()
-            except (HydraException, ValueError) as error:
-                if (sentence := explain(error, sys.argv[1:])) is None:
-                    raise
-                print(f"error: {sentence}", file=sys.stderr)
-                raise SystemExit(2) from None
-            finally:
-                well = Cells.folder is None or not Cells.folder.is_dir() or sum_up(Cells.folder)
-            if not well:
-                raise SystemExit(1)
+            with ending_well():
+                try:
+                    composed()
+                except (HydraException, ValueError) as error:
+                    if (sentence := explain(error, sys.argv[1:])) is None:
+                        raise
+                    print(f"error: {sentence}", file=sys.stderr)
+                    raise SystemExit(2) from None
+                finally:
+                    well = Cells.folder is None or not Cells.folder.is_dir() or sum_up(Cells.folder)
+                if not well:
+                    raise SystemExit(1)
 
         return program
 
@@ -90,6 +92,9 @@ def guard(job: Job, settings: type) -> Callable[[DictConfig], float | None]:
         except LeftToAnother as error:
             print(f"{error}; wait for it, then the same command shows what it has found", file=sys.stderr)
             raise SystemExit(2) from None
+        except Stopped as stopped:
+            print(stopped, file=sys.stderr)
+            raise SystemExit(stopped.code) from None
         except Exception as error:
             if (sentence := complain(error, str(cfg.get("output")))) is None:
                 raise
@@ -109,6 +114,14 @@ def guard_cell(job: Job, settings: type, cfg: DictConfig) -> float | None:
         except LeftToAnother as error:
             print(error)
             end_cell("left")
+        except Stopped as stopped:
+            print(stopped, file=sys.stderr)
+            end_cell("undone", str(stopped))
+            if stopped.signal is not None:  # which is for the whole sweep
+                raise SystemExit(stopped.code) from None
+        except KeyboardInterrupt:
+            end_cell("undone", "ended from outside")
+            raise
         except Exception as error:
             which = " ".join(HydraConfig.get().overrides.task)
             defect = complain(error, str(cfg.get("output"))) is None

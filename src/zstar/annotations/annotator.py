@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from zstar.annotations.base import AbstractScorer, ScoredLatents
 from zstar.annotations.sampled import ScoredSamples
 from zstar.annotators.load import load_annotator
-from zstar.config.constraints import Within, require
+from zstar.config.constraints import FilePath, Within, require
 from zstar.spaces.base import AbstractSpace
 
 
@@ -30,7 +30,7 @@ class Annotator(AbstractScorer):
         ValueError: The file is no annotator's, or its images are not those that the generator makes.
     """
 
-    def __init__(self, checkpoint: str = "annotator64", count: int = 5000, seed: int = 0, batch: int = 64) -> None:
+    def __init__(self, checkpoint: FilePath = "annotator64", count: int = 5000, seed: int = 0, batch: int = 64) -> None:
         require("annotation.annotator", Within(2), count=count)
         require("annotation.annotator", Within(1), batch=batch)
         self.checkpoint, self.network, self.vocabulary = checkpoint, *load_annotator(checkpoint)

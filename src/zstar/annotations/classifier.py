@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from zstar.annotations.base import AbstractScorer, ScoredLatents
 from zstar.annotations.sampled import ScoredSamples
 from zstar.checkpoints import io
-from zstar.config.constraints import Within, require
+from zstar.config.constraints import FilePath, Within, require
 from zstar.config.reasons import reason
 from zstar.images import require_range, to_range
 from zstar.spaces.base import AbstractSpace
@@ -37,7 +37,7 @@ class Classifier(AbstractScorer):
         self,
         network: Callable[[Tensor], Tensor],
         names: Sequence[str],
-        checkpoint: str | None = None,
+        checkpoint: FilePath | None = None,
         checkpoint_key: str | None = None,
         input_range: Sequence[float] = (-1.0, 1.0),
         count: int = 5000,

@@ -9,6 +9,7 @@ from torch import Tensor
 from zstar.annotations.base import AbstractAnnotation, ScoredLatents
 from zstar.annotations.tables import match, read_labels
 from zstar.checkpoints.io import read_card
+from zstar.config.constraints import FilePath, RunPath
 from zstar.config.paths import place
 from zstar.generators.base import AbstractGenerator
 from zstar.inversion import Inversion
@@ -33,7 +34,7 @@ class Labels(AbstractAnnotation):
             can't be brought to the space that is asked for; one sentence.
     """
 
-    def __init__(self, path: str, inversion: str) -> None:
+    def __init__(self, path: FilePath, inversion: RunPath) -> None:
         self.path, self.file = path, latents_file(inversion, KEY)
         self.names, self.attributes, self.scores = read_labels(path)
 

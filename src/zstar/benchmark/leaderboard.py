@@ -163,11 +163,12 @@ def _baseline(rows: Sequence[Row], name: str | None) -> Row:
 
 
 def _protocol(rows: Sequence[Row], facts: Sequence[Mapping[str, str]], images: Sequence[str]) -> dict[str, Any]:
-    """The protocol that all rows share, in words."""
+    """The protocol that all rows share, in words; ``versions`` of the program where they are of several."""
     run = rows[0].runs[0]
     protocol = run.result.get("protocol") or {}
     spent = {b for row in rows for r in [*row.runs, *row.also] if (b := _budget(r))}
     budgets = sorted(spent, key=lambda text: (text.partition(" ")[2], float(text.partition(" ")[0])))
+    versions = sorted({str(r.result.get("version")) for row in rows for r in [*row.runs, *row.also]})
     return {
         "hash": run.result["protocol_hash"],
         "name": protocol.get("name"),
@@ -179,6 +180,7 @@ def _protocol(rows: Sequence[Row], facts: Sequence[Mapping[str, str]], images: S
         "images": len(images),
         "seeds": len({run.seed for row in rows for run in row.runs}),
         "budgets": budgets,
+        "versions": versions if len(versions) > 1 else [],
     }
 
 

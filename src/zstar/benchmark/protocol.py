@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import zstar
+from zstar.checkpoints.identity import identify
 from zstar.runs.folder import config_hash
 
 MEASURES = ("metric", "editability", "direction", "annotation")
-PLACES = ("path", "checkpoint", "backbone", "inversion")  # keys of paths, of which the folder doesn't count
 
 
 def protocol_hash(plain: Mapping[str, Any], data: str, generator: str) -> str:
@@ -17,24 +18,14 @@ def protocol_hash(plain: Mapping[str, Any], data: str, generator: str) -> str:
     Arguments:
         plain: The composed configuration.
         data, generator: Their fingerprints; that of the data covers how images are brought to size.
+
+    Files count by their content, and classes of the user's own by their source.
     """
-    measures = {group: unplaced(plain.get(group)) for group in MEASURES}
+    measures = {group: identify(plain.get(group)) for group in MEASURES}
     if not plain.get("editability"):
         measures |= dict.fromkeys(("direction", "annotation"))  # unused without editability
-    measures |= {"operator": plain["operator"]} if plain.get("operator") else {}
-    return config_hash({**measures, "protocol": plain.get("protocol"), "identity": [data, generator]})
-
-
-def unplaced(node: Any) -> Any:
-    """A node in which paths are names of files."""
-    if isinstance(node, list):
-        return [unplaced(entry) for entry in node]
-    if not isinstance(node, Mapping):
-        return node
-    return {
-        key: Path(value).name if key in PLACES and isinstance(value, str) else unplaced(value)
-        for key, value in node.items()
-    }
+    measures |= {"operator": identify(plain["operator"])} if plain.get("operator") else {}
+    return config_hash({**measures, "protocol": plain.get("protocol"), "identity": [data, generator, zstar.RESULTS]})
 
 
 def require_protocol(plain: Mapping[str, Any], data: str, generator: str, stochastic: bool) -> None:

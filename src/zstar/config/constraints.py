@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,23 @@ class FolderName:
 
     def __str__(self) -> str:
         return "the name of one folder, without / and \\"
+
+
+@dataclass(frozen=True)
+class Reads:
+    """A setting that names a file or a folder, whose content a result depends on, not its place.
+
+    In an annotation, ``Annotated[str, Reads()]``, it is what ``zstar.checkpoints.identity`` looks for.
+
+    Attributes:
+        inside: The file that is read where a folder is given; empty for all files in it.
+    """
+
+    inside: str = ""
+
+
+FilePath = Annotated[str, Reads()]
+RunPath = Annotated[str, Reads("latents.safetensors")]  # a run folder or its latents
 
 
 def require(group: str, bounds: Within, /, **values: float) -> None:

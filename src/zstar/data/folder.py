@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.config.constraints import FilePath
 from zstar.data.base import AbstractData, Batch
 from zstar.data.decoding import SUFFIXES, BadImage
 from zstar.data.entries import READERS, Entry, list_entries
@@ -37,7 +38,7 @@ class Folder(AbstractData):
 
     def __init__(
         self,
-        path: str,
+        path: FilePath,
         resolution: int | None = None,
         channels: int | None = None,
         fit: Fit = "crop",

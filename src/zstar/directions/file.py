@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from zstar.config.constraints import FilePath
 from zstar.directions.base import AbstractDirection, AbstractFinder
 from zstar.directions.library import load_directions
 from zstar.spaces.base import AbstractSpace
@@ -18,7 +19,7 @@ class File(AbstractFinder):
         ValueError: The file holds no directions, not these, or those of another generator.
     """
 
-    def __init__(self, path: str, names: Sequence[str] | None = None) -> None:
+    def __init__(self, path: FilePath, names: Sequence[str] | None = None) -> None:
         self.path, self.names = path, None if names is None else list(names)
 
     def find(self, space: AbstractSpace) -> dict[str, AbstractDirection]:

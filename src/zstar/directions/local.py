@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from zstar.annotations.labels import latents_file, read_latents
-from zstar.config.constraints import Within, require
+from zstar.config.constraints import FilePath, RunPath, Within, require
 from zstar.directions.base import AbstractFinder, Label
 from zstar.directions.catalogue import Regions, catalogue
 from zstar.directions.regions import KEY, by_class, by_cluster
@@ -49,13 +49,13 @@ class Local(AbstractFinder):
     def __init__(
         self,
         regions: Sequence[str | int] | None = None,
-        annotator: str | None = "annotator64",
+        annotator: FilePath | None = "annotator64",
         layer: str = "b16",
         clusters: int = 8,
         budget: float = 100.0,
         least: float = 0.55,
         reference_seed: int = 1,
-        inversion: str | None = None,
+        inversion: RunPath | None = None,
         reference: str | None = None,
         samples: int = 500,
         seed: int = 0,

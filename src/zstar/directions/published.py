@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 
+from zstar.config.constraints import FilePath
 from zstar.directions.base import AbstractFinder, Label
 from zstar.directions.linear import Linear
 from zstar.directions.principal import in_rows
@@ -31,7 +32,7 @@ class Published(AbstractFinder):
 
     def __init__(
         self,
-        path: str,
+        path: FilePath,
         format: Literal["interfacegan", "ganspace", "e4e"] | None = None,
         space: str | None = None,
         names: Sequence[str] | None = None,

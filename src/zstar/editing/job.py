@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+import zstar
+from zstar.checkpoints.identity import identify, source
 from zstar.checkpoints.io import read_card
 from zstar.config.build import to_plain
 from zstar.config.check import check
@@ -107,13 +109,14 @@ def identity(
     """Hash of all that the result depends on."""
     plain = pipeline.plain
     annotation = plain.get("annotation") if pipeline.annotation else None
-    settings = {name: plain.get(name) for name in SETTINGS} | {"annotation": annotation}
+    settings = identify({name: plain.get(name) for name in SETTINGS} | {"annotation": annotation})
     directions = {
-        name: [one.space, vars(one.label), one.pack()[1], digest(one)] for name, one in pipeline.directions.items()
+        name: [one.space, vars(one.label), one.pack()[1], digest(one), source(one)]
+        for name, one in pipeline.directions.items()
     }
     latents = [pipeline.generator.fingerprint(), inversion.pack()[1], digest(inversion)]
     contents = {"strengths": strengths, "pairs": pairs, "directions": directions, "latents": latents}
-    return config_hash(settings | contents)
+    return config_hash({**settings, **contents, "results": zstar.RESULTS, "device": pipeline.device.type})
 
 
 def find_saved(inversion: str | None) -> Path | None:

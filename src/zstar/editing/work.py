@@ -51,7 +51,7 @@ def carry_out(job: EditJob, folder: Path, plain: dict[str, Any], logger: Abstrac
             continue
         print(f"{name:20s} {metric:28s} {show(mean, 4):>8s}  [{show(low, 4)}, {show(high, 4)}]  {count}")
     write_edit_report(folder, result)
-    record_result(folder, result)
+    record_result(folder, result, ["report.html"])
     print(f"report: {folder}/report.html")
     return result
 

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from zstar.config.constraints import Within, require
 from zstar.spaces.base import AbstractSpace
 
+Images = Float[Tensor, "b c h w"]
+Latents = Float[Tensor, "b ..."]
+
 
 @dataclass(frozen=True)
 class EncoderSpec:
@@ -70,12 +73,7 @@ class AbstractEncoder(nn.Module, ABC):
         self.register_buffer("spread", torch.tensor(float(spec.spread)))
 
     @abstractmethod
-    def forward(
-        self,
-        images: Float[Tensor, "b c h w"],
-        latent: Float[Tensor, "b ..."],
-        reconstruction: Float[Tensor, "b c h w"] | None = None,
-    ) -> Float[Tensor, "b ..."]:
+    def forward(self, images: Images, latent: Latents, reconstruction: Images | None = None) -> Latents:
         """Better latents of ``images`` in [−1, 1] than ``latent``, whose pictures are ``reconstruction``."""
 
     def place(self, codes: Float[Tensor, "b n width"]) -> Float[Tensor, "b ..."]:

@@ -1,11 +1,10 @@
 """The mirror of a DCGAN's discriminator."""
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from zstar.config.constraints import POSITIVE, Within, require
-from zstar.encoders.base import AbstractEncoder, EncoderSpec
+from zstar.encoders.base import AbstractEncoder, EncoderSpec, Images, Latents
 
 
 class IGAN(AbstractEncoder):
@@ -42,12 +41,7 @@ class IGAN(AbstractEncoder):
         self.read = nn.Linear(source * size**2, self.width)
         nn.init.zeros_(self.read.bias)
 
-    def forward(
-        self,
-        images: Float[Tensor, "b c h w"],
-        latent: Float[Tensor, "b ..."],
-        reconstruction: Float[Tensor, "b c h w"] | None = None,
-    ) -> Float[Tensor, "b ..."]:
+    def forward(self, images: Images, latent: Latents, reconstruction: Images | None = None) -> Latents:
         """Latents from the images alone."""
         codes = self.read(self.body(images.contiguous(memory_format=torch.channels_last)))[:, None]
         if self.limit is None:

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from zstar.checkpoints import io
+from zstar.config.constraints import FilePath
 from zstar.config.reasons import reason
-from zstar.encoders.base import AbstractEncoder, EncoderSpec
+from zstar.encoders.base import AbstractEncoder, EncoderSpec, Images, Latents
 from zstar.images import require_range, to_range
 
 
@@ -38,7 +38,7 @@ class Module(AbstractEncoder):
         self,
         spec: EncoderSpec,
         network: nn.Module,
-        checkpoint: str | None = None,
+        checkpoint: FilePath | None = None,
         checkpoint_key: str | None = None,
         input_range: Sequence[float] = (-1.0, 1.0),
         output: int | str | None = None,
@@ -86,12 +86,7 @@ class Module(AbstractEncoder):
             raise ValueError(f"encoder.network: {kind} gives a {type(part).__name__} and no batch of latents")
         return part
 
-    def forward(
-        self,
-        images: Float[Tensor, "b c h w"],
-        latent: Float[Tensor, "b ..."],
-        reconstruction: Float[Tensor, "b c h w"] | None = None,
-    ) -> Float[Tensor, "b ..."]:
+    def forward(self, images: Images, latent: Latents, reconstruction: Images | None = None) -> Latents:
         """Latents from the images alone."""
         if (self.low, self.high) != (-1, 1):
             images = to_range(images, self.low, self.high)

@@ -3,12 +3,11 @@
 from typing import Literal
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zstar.config.constraints import Within, require
-from zstar.encoders.base import AbstractEncoder, EncoderSpec
+from zstar.encoders.base import AbstractEncoder, EncoderSpec, Images, Latents
 from zstar.encoders.trunk import Trunk
 
 # pSp gives rows 1–3 of 18 to the coarse map, 4–7 to the middle one, the others to the fine one.
@@ -53,12 +52,7 @@ class PSP(AbstractEncoder):
         self.levels = [_level(row, self.rows, len(sizes)) for row in range(self.rows)]
         self.heads = nn.ModuleList(head(sizes[level], pyramid, self.width) for level in self.levels)
 
-    def forward(
-        self,
-        images: Float[Tensor, "b c h w"],
-        latent: Float[Tensor, "b ..."],
-        reconstruction: Float[Tensor, "b c h w"] | None = None,
-    ) -> Float[Tensor, "b ..."]:
+    def forward(self, images: Images, latent: Latents, reconstruction: Images | None = None) -> Latents:
         """Latents from the images alone."""
         maps = self.pyramid(self.trunk(images))
         codes = torch.stack([read(maps[level]) for read, level in zip(self.heads, self.levels, strict=True)], dim=1)

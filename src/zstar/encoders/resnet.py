@@ -1,10 +1,9 @@
 """One code from a residual network."""
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from zstar.config.constraints import Within, require
-from zstar.encoders.base import AbstractEncoder, EncoderSpec
+from zstar.encoders.base import AbstractEncoder, EncoderSpec, Images, Latents
 from zstar.encoders.trunk import Trunk
 
 
@@ -38,11 +37,6 @@ class ResNet(AbstractEncoder):
         nn.init.zeros_(self.read[-1].weight)
         nn.init.zeros_(self.read[-1].bias)
 
-    def forward(
-        self,
-        images: Float[Tensor, "b c h w"],
-        latent: Float[Tensor, "b ..."],
-        reconstruction: Float[Tensor, "b c h w"] | None = None,
-    ) -> Float[Tensor, "b ..."]:
+    def forward(self, images: Images, latent: Latents, reconstruction: Images | None = None) -> Latents:
         """Latents from the images alone."""
         return self.place(self.read(self.trunk(images)[-1])[:, None])

@@ -4,11 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from zstar.config.constraints import Within, require
-from zstar.encoders.base import AbstractEncoder, EncoderSpec
+from zstar.encoders.base import AbstractEncoder, EncoderSpec, Images, Latents
 
 
 class ReStyle(AbstractEncoder):
@@ -39,12 +37,7 @@ class ReStyle(AbstractEncoder):
         if self.encoder.iterative:
             raise ValueError("encoder.encoder: ReStyle can't iterate itself; choose a network of one pass, such as psp")
 
-    def forward(
-        self,
-        images: Float[Tensor, "b c h w"],
-        latent: Float[Tensor, "b ..."],
-        reconstruction: Float[Tensor, "b c h w"] | None = None,
-    ) -> Float[Tensor, "b ..."]:
+    def forward(self, images: Images, latent: Latents, reconstruction: Images | None = None) -> Latents:
         """``latent`` plus the inner network's correction for its ``reconstruction``, which is required here."""
         if reconstruction is None:
             raise ValueError("encoder: ReStyle compares the image with its reconstruction so far; hand over G(v)")

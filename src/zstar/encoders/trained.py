@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from zstar.checkpoints import cards, io
 from zstar.checkpoints.networks import load_network
-from zstar.config.constraints import Within, require
+from zstar.config.constraints import FilePath, Within, require
 from zstar.encoders.base import AbstractEncoder, EncoderSpec
 from zstar.encoders.module import Module
 from zstar.spaces.base import AbstractSpace
@@ -100,7 +100,9 @@ class TrainedEncoder:
 
 
 def load_encoder(
-    checkpoint: str | Path, network: Callable[..., AbstractEncoder] | None = None, space: AbstractSpace | None = None
+    checkpoint: FilePath | Path,
+    network: Callable[..., AbstractEncoder] | None = None,
+    space: AbstractSpace | None = None,
 ) -> TrainedEncoder:
     """An encoder that ``task=encoder`` exported, frozen.
 
@@ -153,7 +155,7 @@ def own_encoder(
     space: AbstractSpace,
     network: nn.Module,
     latents: str = "z",
-    checkpoint: str | None = None,
+    checkpoint: FilePath | None = None,
     checkpoint_key: str | None = None,
     input_range: Sequence[float] = (-1.0, 1.0),
     output: int | str | None = None,

@@ -1,10 +1,13 @@
 """The protocol of image makers G."""
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import ClassVar, Literal
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -12,6 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from zstar.checkpoints import io
+from zstar.checkpoints.identity import source
 from zstar.config.signatures import nearest
 from zstar.generators.variables import Variables, part
 
@@ -33,6 +37,7 @@ class AbstractGenerator(nn.Module, ABC):
         prior: What its latents are drawn from, in each coordinate: ``"normal"`` (0, 1), or ``"uniform"`` on [−1, 1].
         trained: False where the weights are random as yet: such a generator can be trained, and nothing else.
         batched_weights: Whether the layers take parameters with a batch in front of their shape, an image's own each.
+        traits: Settings beside the weights that its images depend on, where they are not the usual ones; plain values.
     """
 
     resolution: int
@@ -43,6 +48,7 @@ class AbstractGenerator(nn.Module, ABC):
     prior: Literal["normal", "uniform"] = "normal"
     trained: bool = True
     batched_weights: ClassVar[bool] = False
+    traits: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def sample(
@@ -195,5 +201,15 @@ class AbstractGenerator(nn.Module, ABC):
                 handle.remove()
 
     def fingerprint(self) -> str:
-        """SHA-256 of the weights (names, shapes, values): tells two generators apart in cards and tables."""
-        return io.fingerprint(self)
+        """SHA-256 of all that images depend on: tells two generators apart in cards and tables.
+
+        It is that of the weights (names, shapes, values) alone where nothing else distinguishes the generator: neither
+        ``traits`` nor the code of a class of the user's own.
+        """
+        weights, code = io.fingerprint(self), source(self)
+        traits = {**self.traits, **({"source": code} if code else {})}
+        return (
+            hashlib.sha256(f"{weights} {json.dumps(traits, sort_keys=True)}".encode()).hexdigest()
+            if traits
+            else weights
+        )

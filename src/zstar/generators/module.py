@@ -8,6 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zstar.checkpoints import io
+from zstar.checkpoints.identity import source
+from zstar.config.constraints import FilePath
 from zstar.generators.base import AbstractGenerator, Noise
 
 
@@ -35,7 +37,7 @@ class Module(AbstractGenerator):
         self,
         network: nn.Module,
         latent_shape: Sequence[int],
-        checkpoint: str | None = None,
+        checkpoint: FilePath | None = None,
         checkpoint_key: str | None = None,
         prior: Literal["normal", "uniform"] = "normal",
         output_range: Sequence[float] = (-1.0, 1.0),
@@ -53,6 +55,14 @@ class Module(AbstractGenerator):
             path = io.resolve(checkpoint)
             io.load_into(network, io.load_weights(path, checkpoint_key), path)
         self.prior = prior
+        code = source(network)
+        unusual = {
+            "prior": prior != "normal",
+            "output_range": tuple(output_range) != (-1, 1),
+            "network": code is not None,
+        }
+        traits = {"prior": prior, "output_range": [float(value) for value in output_range], "network": code}
+        self.traits = {name: traits[name] for name, is_unusual in unusual.items() if is_unusual}
         self.low, self.high = (float(value) for value in output_range)
         self.spaces = {"z": tuple(latent_shape)}
         self.noise_shapes = {}

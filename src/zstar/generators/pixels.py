@@ -29,6 +29,7 @@ class Pixels(AbstractGenerator):
         self.resolution, self.channels = resolution, channels
         self.spaces = {"pixels": (channels, resolution, resolution)}
         self.noise_shapes, self.layers = {}, ()
+        self.traits = {"shape": [channels, resolution, resolution]}
         self.freeze()
 
     def sample(

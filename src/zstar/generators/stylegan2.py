@@ -8,11 +8,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zstar.checkpoints import io
-from zstar.config.constraints import POSITIVE, Within, require
+from zstar.config.constraints import POSITIVE, FilePath, Within, require
 from zstar.generators.base import AbstractGenerator, Noise
 from zstar.generators.stylegan2_networks import ARCHITECTURES, MappingNetwork, SynthesisNetwork
 
 CHAIN = ("z", "w", "w_plus", "style")
+USUAL = {"mapping_lr_multiplier": 0.01}  # of all published networks
 
 
 class StyleGAN2(AbstractGenerator):
@@ -60,7 +61,7 @@ class StyleGAN2(AbstractGenerator):
         resample_filter: Sequence[int] = (1, 3, 3, 1),
         conv_clamp: float | None = None,
         mapping_lr_multiplier: float = 0.01,
-        checkpoint: str | None = None,
+        checkpoint: FilePath | None = None,
         checkpoint_key: str | None = None,
     ) -> None:
         super().__init__()
@@ -94,6 +95,8 @@ class StyleGAN2(AbstractGenerator):
         self.resolution, self.channels, self.architecture = max(widths), channels, architecture
         self.z_dim, self.w_dim, self.c_dim = z_dim, w_dim, c_dim
         self.settings = {"conv_clamp": conv_clamp, "mapping_lr_multiplier": mapping_lr_multiplier}
+        traits = {**self.settings, "label": label}
+        self.traits = {name: value for name, value in traits.items() if value not in (None, USUAL.get(name))}
         self.mapping = MappingNetwork(z_dim, c_dim, w_dim, num_mapping_layers, mapping_lr_multiplier)
         self.synthesis = SynthesisNetwork(widths, w_dim, channels, architecture, fir, conv_clamp)
         self.synthesis.to(memory_format=torch.channels_last)

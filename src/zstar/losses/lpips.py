@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from zstar.config.constraints import FilePath
 from zstar.losses.base import AbstractLoss, spatial_mean
 from zstar.losses.networks import as_rgb, at_least, fill, read_state, unit_length
 
@@ -42,7 +43,7 @@ class LPIPS(AbstractLoss):
     def __init__(
         self,
         net: Literal["alex", "vgg", "squeeze"] = "alex",
-        backbone: str | None = None,
+        backbone: FilePath | None = None,
         weight: float = 1.0,
         pnet_rand: bool = False,
         target: str = "image",
@@ -83,7 +84,7 @@ def _package(net: str) -> nn.Module:
         return lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
 
 
-def _backbone(net: str, backbone: str | None) -> dict[str, Tensor]:
+def _backbone(net: str, backbone: FilePath | None) -> dict[str, Tensor]:
     url = BACKBONES[net]
     cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
     if backbone is None and not cached.is_file():
@@ -94,7 +95,7 @@ def _backbone(net: str, backbone: str | None) -> dict[str, Tensor]:
     return read_state(backbone or str(cached), "loss.lpips.backbone", f"torchvision's {cached.name}")
 
 
-def _fill(trunk: nn.Module, state: dict[str, Tensor], net: str, backbone: str | None) -> None:
+def _fill(trunk: nn.Module, state: dict[str, Tensor], net: str, backbone: FilePath | None) -> None:
     """The package calls ``features.3.weight`` ``slice2.3.weight``, and has no use for the classifier."""
     names = {name: "features." + name.split(".", 1)[1] for name in trunk.state_dict()}
     known = {name: state[source] for name, source in names.items() if source in state}

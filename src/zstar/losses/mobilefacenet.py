@@ -5,6 +5,7 @@ from collections import OrderedDict
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from zstar.config.constraints import FilePath
 from zstar.losses.networks import fill, read_state
 
 HEIGHT, WIDTH = 112, 96
@@ -30,7 +31,7 @@ class MobileFaceNet(nn.Module):
         key: How the configuration calls ``checkpoint``, for error messages.
     """
 
-    def __init__(self, checkpoint: str | None = None, key: str = "loss.identity.network.checkpoint") -> None:
+    def __init__(self, checkpoint: FilePath | None = None, key: str = "loss.identity.network.checkpoint") -> None:
         super().__init__()
         wanted = "MobileFaceNet's weights for 112×96 pixels"
         state = read_state(checkpoint, key, wanted)

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from zstar.config.constraints import FilePath
 from zstar.losses.networks import fill, read_state
 
 PREFIX = "encoder_q."
@@ -22,7 +23,7 @@ class MoCoResNet50(nn.Module):
         key: How the configuration calls ``checkpoint``, for error messages.
     """
 
-    def __init__(self, checkpoint: str | None = None, key: str = "loss.moco.network.checkpoint") -> None:
+    def __init__(self, checkpoint: FilePath | None = None, key: str = "loss.moco.network.checkpoint") -> None:
         super().__init__()
         from torchvision.models import resnet50  # takes seconds to import
 

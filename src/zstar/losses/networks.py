@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from zstar.annotators.load import load_annotator
 from zstar.checkpoints.io import load_weights
+from zstar.config.constraints import FilePath
 from zstar.config.paths import place
 
 SMALLEST = 64
@@ -73,7 +74,7 @@ class AnnotatorFeatures(nn.Module):
         checkpoint: A safetensors file with its card, or the name of a shipped one.
     """
 
-    def __init__(self, checkpoint: str = "annotator64") -> None:
+    def __init__(self, checkpoint: FilePath = "annotator64") -> None:
         super().__init__()
         self.annotator, _ = load_annotator(checkpoint)
 
@@ -97,7 +98,7 @@ class VGG19Conv3(nn.Module):
 
     layers = ("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1")
 
-    def __init__(self, checkpoint: str | None = None, key: str = "loss.vgg19.network.checkpoint") -> None:
+    def __init__(self, checkpoint: FilePath | None = None, key: str = "loss.vgg19.network.checkpoint") -> None:
         super().__init__()
         wanted = "VGG-19's vgg_normalised_conv3_1.pth"
         state = read_state(checkpoint, key, wanted)
@@ -145,7 +146,7 @@ class SqueezeNet11(nn.Module):
 
     layers = ("1", "4", "7", "9", "10", "11", "12")
 
-    def __init__(self, checkpoint: str | None = None, key: str = "loss.squeezenet11.network.checkpoint") -> None:
+    def __init__(self, checkpoint: FilePath | None = None, key: str = "loss.squeezenet11.network.checkpoint") -> None:
         super().__init__()
         from torchvision.models import squeezenet1_1
 

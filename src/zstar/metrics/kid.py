@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from zstar.config.constraints import FilePath
 from zstar.losses.networks import as_rgb
 from zstar.metrics.base import AbstractSetMetric
 from zstar.metrics.distribution import Estimate, pooled
@@ -29,7 +30,7 @@ class KID(AbstractSetMetric):
 
     better = "lower"
 
-    def __init__(self, checkpoint: str = "judge64", network: nn.Module | None = None) -> None:
+    def __init__(self, checkpoint: FilePath = "judge64", network: nn.Module | None = None) -> None:
         self.network = checkpoint if network is None else type(network).__name__
         self.extract = (
             (load_metric_network(checkpoint, "kid") if network is None else network).eval().requires_grad_(False)

@@ -5,6 +5,7 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.config.constraints import FilePath
 from zstar.losses.lpips import BACKBONES
 from zstar.losses.lpips import LPIPS as Distance
 from zstar.metrics.base import AbstractMetric
@@ -28,7 +29,7 @@ class LPIPS(AbstractMetric):
 
     better = "lower"
 
-    def __init__(self, net: Literal["alex", "vgg", "squeeze"] = "alex", backbone: str | None = None) -> None:
+    def __init__(self, net: Literal["alex", "vgg", "squeeze"] = "alex", backbone: FilePath | None = None) -> None:
         self.network = net
         try:
             self.distance = Distance(net=net, backbone=backbone)

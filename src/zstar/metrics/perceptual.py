@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from zstar.config.constraints import FilePath
 from zstar.losses.networks import as_rgb
 from zstar.losses.perceptual import Perceptual as Distance
 from zstar.metrics.base import AbstractMetric
@@ -30,7 +31,7 @@ class Perceptual(AbstractMetric):
 
     def __init__(
         self,
-        checkpoint: str = "judge64",
+        checkpoint: FilePath = "judge64",
         network: nn.Module | None = None,
         layers: Sequence[int] | Sequence[str] | None = None,
     ) -> None:

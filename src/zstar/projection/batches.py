@@ -1,14 +1,18 @@
 """The batches of a projection: each is projected, measured and stored by one process, whoever else is at work."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
+from torch import Tensor
 
 from zstar.config.check import COMPANIONS
 from zstar.data.base import Batch
 from zstar.images import write_png
+from zstar.inversion import Inversion
 from zstar.objective import Targets
-from zstar.projection.batch_store import Parts, long_rows, start_rows
+from zstar.projection.batch_store import Parts, labelled, long_rows, start_rows
+from zstar.projection.earlier import EDITABILITY, Earlier
 from zstar.projection.job import Job
 from zstar.projection.measure import measure, measure_edits
 from zstar.projection.progress import Display
@@ -68,6 +72,9 @@ def project_batch(job: Job, index: int, batch: Batch, parts: Parts, folder: Path
     pipeline, (metrics, _) = job.pipeline, job.pipeline.measures
     targets = Targets({name: value.to(pipeline.device) for name, value in named.items()}, batch.ids)
     pipeline.generator.require_size(targets.images)
+    if job.earlier is not None:
+        measure_again(job, job.earlier, index, batch, targets.images, parts, folder)
+        return
     inversion, start = project_with_start(pipeline.problem, pipeline.projectors, targets, [display.callback])
     pictures = {"targets": targets.images, "reconstructions": inversion.image}
     if pipeline.problem.operators:
@@ -79,11 +86,37 @@ def project_batch(job: Job, index: int, batch: Batch, parts: Parts, folder: Path
     if start is not None:
         pictures["starts"] = start.image
         rows.append(start_rows(job.labels, start, measure(metrics, start.image, targets.images)))
-    failed = dict(batch.failed)
-    for name, status in zip(inversion.ids, inversion.status, strict=True):
-        if status == "diverged":
-            failed[name] = "diverged: the loss is not finite; lower optimizer.lr"
     for kind, images in pictures.items():
         for name, image in zip(batch.ids, images, strict=True):
             write_png(folder / kind / f"{safe_name(name)}.png", image)
-    parts.write(index, inversion, pl.concat(rows), failed)
+    parts.write(index, inversion, pl.concat(rows), batch.failed | diverged(inversion))
+
+
+def measure_again(
+    job: Job, earlier: Earlier, index: int, batch: Batch, images: Tensor, parts: Parts, folder: Path
+) -> None:
+    """Take the latents of a batch from an earlier run, and measure what that has not."""
+    pipeline, (metrics, _) = job.pipeline, job.pipeline.measures
+    inversion = earlier.inversion(batch.ids, pipeline.device)
+    inversion = replace(inversion, image=inversion.render(pipeline.generator))
+    same = {name for name, key in job.measures.items() if earlier.measures.get(name) == key}
+    values = measure({name: metric for name, metric in metrics.items() if name not in same}, inversion.image, images)
+    if pipeline.editability and EDITABILITY not in same:
+        values |= measure_edits(pipeline.editability, pipeline.directions, pipeline.generator, inversion)
+    kept = earlier.rows(batch.ids, same & metrics.keys(), EDITABILITY in same)
+    ends = kept.filter(pl.col("metric") == "evaluations").select("image", "step", "seconds")
+    new = [{"image": image, "metric": name, "value": value} for name, column in values.items()
+           for image, value in zip(batch.ids, column, strict=True)]  # fmt: skip
+    rows = [kept.with_columns(**{name: pl.lit(value) for name, value in vars(job.labels).items()})]
+    if new:
+        frame = pl.DataFrame(new, infer_schema_length=None).join(ends, on="image", maintain_order="left")
+        rows.append(labelled(job.labels, frame.to_dicts()))
+    earlier.copy_pictures(batch.ids, folder)
+    rows = [frame.select(*RESULTS_SCHEMA).cast(RESULTS_SCHEMA) for frame in rows]
+    parts.write(index, inversion, pl.concat(rows), batch.failed | diverged(inversion))
+
+
+def diverged(inversion: Inversion) -> dict[str, str]:
+    """Name → reason of the images whose loss is not finite."""
+    lost = [name for name, status in zip(inversion.ids, inversion.status, strict=True) if status == "diverged"]
+    return dict.fromkeys(lost, "diverged: the loss is not finite; lower optimizer.lr")

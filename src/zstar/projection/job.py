@@ -5,13 +5,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from zstar.benchmark.protocol import protocol_hash, require_independent_metrics, require_protocol
+import zstar
+from zstar.benchmark.protocol import MEASURES, protocol_hash, require_independent_metrics, require_protocol
+from zstar.checkpoints.identity import identify
 from zstar.config.build import offer, to_plain
 from zstar.config.check import check
 from zstar.config.schema import Invert
 from zstar.data.base import AbstractData
 from zstar.data.companions import MAPS, Companions, take_companions
 from zstar.generators.base import AbstractGenerator
+from zstar.projection.earlier import EDITABILITY, Earlier
 from zstar.projection.labels import Labels
 from zstar.projection.pipeline import Pipeline, takes_encoder
 from zstar.projection.shards import take_shard
@@ -22,6 +25,7 @@ MEAN = (
     "encoder: none ships for this generator in {space}, so the projection starts at the prior's mean; "
     "train one with python train.py task=encoder space={space}"
 )
+READ = ("data", "generator")  # which have a fingerprint of what they have read
 USUAL = {"target": "image", "mask": "mask"}  # what a loss looks at if nothing else is chosen
 
 
@@ -35,6 +39,10 @@ class Job:
         batch_size: Images at once.
         labels: The columns that all results share.
         key: Hash of all that the result depends on.
+        identity: What that is the hash of, by the keys of the configuration.
+        latents: Hash of all that the latents depend on.
+        measures: Name of each metric, and ``editability``, → the hash of all that it depends on.
+        earlier: The finished run whose latents are taken, where there is one that differs in what is measured alone.
         notices: What the user should know before it begins.
     """
 
@@ -43,7 +51,11 @@ class Job:
     batch_size: int
     labels: Labels
     key: str
+    identity: dict[str, Any]
+    latents: str
+    measures: dict[str, str]
     notices: list[str]
+    earlier: Earlier | None = None
 
     @property
     def batches(self) -> int:
@@ -67,7 +79,12 @@ def make_job(cfg: Mapping[str, Any], generator: AbstractGenerator | None = None)
     require_allowed(pipeline, hashes)
     if pipeline.editability:
         pipeline.require_ways(pipeline.space.name)
-    return Job(pipeline, data, plain["batch_size"], make_labels(pipeline, hashes), identity(pipeline, hashes), notices)
+    depends, measured = latent_identity(pipeline, hashes), measure_identity(pipeline)
+    whole = {**depends, **measured}
+    return Job(
+        pipeline, data, plain["batch_size"], make_labels(pipeline, hashes), config_hash(whole), whole,
+        config_hash(depends), measure_hashes(measured), notices,
+    )  # fmt: skip
 
 
 def make_data(plain: dict[str, Any], pipeline: Pipeline) -> AbstractData:
@@ -102,17 +119,33 @@ def make_labels(pipeline: Pipeline, hashes: Mapping[str, str]) -> Labels:
     return Labels(protocol, method, pipeline.space.name, used_seed(pipeline))
 
 
-def identity(pipeline: Pipeline, hashes: Mapping[str, str]) -> str:
-    """Hash of all that the result depends on."""
+def measure_identity(pipeline: Pipeline) -> dict[str, Any]:
+    """All that what is measured of the latents, and how it is labelled, depends on."""
+    measured = {name: pipeline.plain.get(name) for name in (*MEASURES, "protocol", "label")}
+    if not pipeline.editability:
+        measured |= dict.fromkeys(("annotation", "direction"))  # nothing looks at them
+    return identify(measured)
+
+
+def measure_hashes(measured: Mapping[str, Any]) -> dict[str, str]:
+    """Name of each metric, and ``editability``, → the hash of all that it depends on."""
+    edits = {name: measured[name] for name in (EDITABILITY, "annotation", "direction")}
+    metrics = {name: config_hash(node) for name, node in (measured["metric"] or {}).items()}
+    return metrics | ({EDITABILITY: config_hash(edits)} if edits[EDITABILITY] else {})
+
+
+def latent_identity(pipeline: Pipeline, hashes: Mapping[str, str]) -> dict[str, Any]:
+    """All that the latents depend on: results that are equal in it are measurements of the same ones."""
     plain, encoder = pipeline.plain, pipeline.encoder
-    idle = () if pipeline.editability else ("annotation", "direction")  # nothing looks at them
-    settings = {key: value for key, value in plain.items() if key not in idle}
+    settings = {key: value for key, value in plain.items() if key not in (*MEASURES, "protocol", "label", *READ)}
     settings["loss"] = {
         name: {key: value for key, value in node.items() if key not in USUAL or value != USUAL[key]}
         for name, node in pipeline.nodes("loss").items()
     }
-    contents = {**hashes} if encoder is None else {**hashes, "encoder": encoder.fingerprint()}
-    return config_hash({**settings, "seed": used_seed(pipeline), "identity": contents})
+    read = {name: {**identify(plain[name], contents=False), "content": hashes[name]} for name in READ}
+    network = None if encoder is None else {**identify(plain["encoder"]), "content": encoder.fingerprint()}
+    fixed = {"results": zstar.RESULTS, "seed": used_seed(pipeline), "device": pipeline.device.type, "encoder": network}
+    return {**identify(settings), **read, **fixed}
 
 
 def used_seed(pipeline: Pipeline) -> int:

@@ -1,15 +1,20 @@
 """The main job: project every image of a data set, batch by batch, and leave a folder that says how well."""
 
+import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from zstar.config.build import to_plain
 from zstar.config.paths import place
 from zstar.generators.base import AbstractGenerator
 from zstar.loggers.base import AbstractLogger
-from zstar.projection.job import make_job
+from zstar.projection.earlier import find_earlier
+from zstar.projection.job import Job, make_job
 from zstar.projection.shards import take_shard
-from zstar.runs.folder import finished
+from zstar.runs.folder import config_hash, finished
+from zstar.runs.index import note
 from zstar.runs.lifecycle import run_in
 from zstar.runs.locks import LeftToAnother
 
@@ -46,6 +51,9 @@ def run(
     missing = not finished(folder, job.key)
     if missing:
         job.pipeline.build("measures")  # whose mistakes are found before there is a folder
+        job = prepare(job, folder, config_hash(plain))
+    elif (folder / "parts").is_dir():  # of a process that was killed when all was done
+        shutil.rmtree(folder / "parts", ignore_errors=True)
     if missing and shard.index is not None:
         from zstar.projection.batches import project_shard
 
@@ -65,3 +73,13 @@ def run(
             raise
     print(f"{shard}: done; another process joins all of them: {folder}")
     return {"folder": str(folder), "skipped": False}
+
+
+def prepare(job: Job, folder: Path, command: str) -> Job:
+    """The job with the latents that an earlier run has left for it, and with notices of that and of what has changed
+    since the last run of the same ``command``, a hash of the configuration."""
+    notices = [*job.notices, *note(folder, job.identity, command)]
+    earlier = find_earlier(folder.parent, job.latents)
+    if earlier is not None:
+        notices.append(f"latents: those of {earlier.folder}, of which only what is missing is measured")
+    return replace(job, notices=notices, earlier=earlier)

@@ -19,6 +19,7 @@ from zstar.projection.progress import Display
 from zstar.reports.projection import write_report
 from zstar.reports.terminal import print_table
 from zstar.runs.folder import command, commit, machine, record_result, versions, write_text
+from zstar.runs.index import remember
 from zstar.runs.locks import hold
 from zstar.runs.results import TRAJECTORY, scan_rows, summarize
 
@@ -61,7 +62,8 @@ def carry_out(
     for name, reason in [*missing.items(), *failures.items()]:
         print(f"left out: {name}: {reason}")
     write_report(folder, result)
-    record_result(folder, result)
+    record_result(folder, result, ["results.parquet", "latents.safetensors"])
+    remember(folder, job.latents)
     parts.clear()
     print(f"report: {folder}/report.html")
     return result
@@ -76,6 +78,8 @@ def describe(
     seconds = finals.filter(pl.col("metric") == "seconds")["value"]
     return {
         "config_hash": job.key,
+        "latents": job.latents,
+        "measures": {name: key for name, key in job.measures.items() if name not in missing},
         "protocol_hash": job.labels.protocol_hash,
         "command": command(),
         "method": job.labels.method,

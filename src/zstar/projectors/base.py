@@ -19,8 +19,8 @@ class AbstractProjector(ABC):
     """One step of a projection method; a method is an ordered list of them.
 
     Attributes:
-        looks: Whether what it finds depends on the image. A start that does not tells nothing about an image and is
-            left out of results.
+        uses_image: Whether what it finds depends on the image. A start that does not tells nothing about an image and
+            is left out of results.
         seconds: Wall-clock time that it may spend on an image, of which a batch has as many times as much as it has
             images; ``None`` for as long as it takes.
 
@@ -66,21 +66,44 @@ class AbstractProjector(ABC):
         evaluations = torch.full((len(v["latent"]),), spent, device=v["latent"].device)
         return conclude(objective, v, [], evaluations, ["done"] * len(evaluations), began)
 
+
+class AbstractDescent(AbstractProjector):
+    """A projector that runs the loop for a number of steps: how often it synthesises, and how it is made shorter.
+
+    Arguments:
+        problem: The equation without its targets; its optimizer takes the steps.
+        steps: Optimizer steps.
+        keep_best: Return for each image the best v seen instead of the last one, if it is better.
+    """
+
+    def __init__(self, problem: Problem, steps: int, keep_best: bool) -> None:
+        super().__init__(problem)
+        self.steps = steps
+        self.keep_best = keep_best
+
+    @property
+    def cost(self) -> int:
+        return self.steps + 1 + (self.keep_best and self.steps > 0)
+
+    def scaled(self, share: float) -> "AbstractDescent":
+        """Fewer steps, with ramps and exploration at the same fractions of them."""
+        fewer = copy(self)
+        fewer.steps = min(self.steps, max(1, int(self.steps * share)))
+        return fewer
+
     def descend(
         self,
         objective: Objective,
         v: Variables,
         groups: Sequence[Group],
-        steps: int,
-        keep_best: bool,
         callbacks: Sequence[Callback],
         explore: Callable[[float], Mapping[str, Tensor]] | None = None,
     ) -> Inversion:
-        """Minimise the equation over the groups, within the time that there is; ``keep_best`` gives the best v seen."""
+        """Minimise the equation over the groups, within the time that there is."""
         best = BestSoFar()
-        watchers = [best, *callbacks] if keep_best else callbacks
-        found = minimize(objective, v, groups, steps, explore, watchers, self.seconds)
-        if not keep_best or not steps:
+        watchers = [best, *callbacks] if self.keep_best else callbacks
+        found = minimize(objective, v, groups, self.steps, explore, watchers, self.seconds)
+        if not self.keep_best or not self.steps:
             return found
         # The history may be made under exploration noise, so the best v is evaluated again, without it, before it wins.
         again = self.candidate(objective, best.v, 0, clock(found.latent.device))

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from copy import copy
 
 import torch
 from torch import Tensor
@@ -12,10 +11,10 @@ from zstar.config.constraints import Within, require
 from zstar.inversion import Callback, Inversion
 from zstar.objective import Objective, Problem
 from zstar.optimizers.schedule import noise_scale
-from zstar.projectors.base import AbstractProjector
+from zstar.projectors.base import AbstractDescent
 
 
-class Optimization(AbstractProjector):
+class Optimization(AbstractDescent):
     """z* = argmin L(G(z), x) by gradient descent from where the chain stands, or from the prior mean.
 
     The reference method of the lecture; the choice of space, losses, optimizer and steps makes it iGAN, Image2StyleGAN
@@ -42,7 +41,7 @@ class Optimization(AbstractProjector):
         patience: int | None = None,
         min_delta: float = 1e-3,
     ) -> None:
-        super().__init__(problem)
+        super().__init__(problem, steps, keep_best)
         require("projector.optimization", Within(0), steps=steps, explore=explore)
         require("projector.optimization", Within(0, 1, above=True), explore_until=explore_until)
         require("projector.optimization", Within(0, 1), min_delta=min_delta)
@@ -51,26 +50,14 @@ class Optimization(AbstractProjector):
             name = type(problem.optimizer).__name__
             fix = f"{name} needs the same objective at every step; set it to 0 or take optimizer=adam"
             raise ValueError(f"projector.optimization.explore: {fix}")
-        self.steps = steps
         self.explore = explore
         self.explore_until = explore_until
-        self.keep_best = keep_best
         self.patience = patience
         self.min_delta = min_delta
 
     @property
     def random(self) -> bool:
         return self.explore > 0
-
-    @property
-    def cost(self) -> int:
-        return self.steps + 1 + (self.keep_best and self.steps > 0)
-
-    def scaled(self, share: float) -> "Optimization":
-        """Fewer steps, with ramps and exploration at the same fractions of them."""
-        fewer = copy(self)
-        fewer.steps = min(self.steps, max(1, int(self.steps * share)))
-        return fewer
 
     def __call__(
         self, objective: Objective, inversion: Inversion | None = None, callbacks: Sequence[Callback] = ()
@@ -81,9 +68,7 @@ class Optimization(AbstractProjector):
         explore = self._explorer(targets.ids, v["latent"]) if self.explore else None
         stop = [] if self.patience is None else [EarlyStop(self.patience, self.min_delta)]
         callbacks = [*stop, *callbacks]
-        return self.descend(objective, v, problem.groups(v), self.steps, self.keep_best, callbacks, explore).after(
-            inversion
-        )
+        return self.descend(objective, v, problem.groups(v), callbacks, explore).after(inversion)
 
     def _explorer(self, ids: list[str], latent: Tensor) -> Callable[[float], dict[str, Tensor]]:
         rngs = self.problem.rngs(ids, "explore")

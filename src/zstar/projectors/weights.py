@@ -1,7 +1,6 @@
 """Projection that fits the generator itself to the image."""
 
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import replace
 
 import torch
@@ -10,10 +9,10 @@ from zstar.config.constraints import POSITIVE, Within, require
 from zstar.generators.variables import named
 from zstar.inversion import Callback, Inversion
 from zstar.objective import Group, Objective, Problem
-from zstar.projectors.base import AbstractProjector
+from zstar.projectors.base import AbstractDescent
 
 
-class Weights(AbstractProjector):
+class Weights(AbstractDescent):
     """θ* = argmin L(G(z; θ), x), from where the chain stands: each image gets a change of the generator's weights.
 
     The choice where no latent has what makes a photo itself: ``projector=[mean,optimization,weights]`` in w is pivotal
@@ -38,25 +37,14 @@ class Weights(AbstractProjector):
         latent_lr: float | None = None,
         keep_best: bool = True,
     ) -> None:
-        super().__init__(problem)
+        super().__init__(problem, steps, keep_best)
         require("projector.weights", Within(0), steps=steps)
         require("projector.weights", POSITIVE, lr=lr, latent_lr=1.0 if latent_lr is None else latent_lr)
         if next(problem.generator.parameters(), None) is None:
             name = type(problem.generator).__name__
             raise ValueError(f"projector.weights: {name} has no weights to fit; remove weights from projector")
-        self.steps = steps
         self.lr = lr
         self.latent_lr = latent_lr
-        self.keep_best = keep_best
-
-    @property
-    def cost(self) -> int:
-        return self.steps + 1 + (self.keep_best and self.steps > 0)
-
-    def scaled(self, share: float) -> "Weights":
-        fewer = copy(self)
-        fewer.steps = min(self.steps, max(1, int(self.steps * share)))
-        return fewer
 
     def __call__(
         self, objective: Objective, inversion: Inversion | None = None, callbacks: Sequence[Callback] = ()
@@ -69,5 +57,5 @@ class Weights(AbstractProjector):
         groups = [Group(list(none), rate=self.lr)]
         if self.latent_lr is not None:
             groups += [replace(group, rate=self.latent_lr) for group in problem.groups(v)]
-        found = self.descend(objective, {**v, **none, **v}, groups, self.steps, self.keep_best, callbacks)
+        found = self.descend(objective, {**v, **none, **v}, groups, callbacks)
         return found.after(inversion)

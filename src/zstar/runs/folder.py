@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -103,16 +103,41 @@ def _canonical(value: Any, ordered: bool = False) -> Any:
 
 
 def finished(folder: str | Path, wanted: str) -> dict[str, Any] | None:
-    """``result.json`` of a run that has finished in ``folder`` with the config hash ``wanted``, else ``None``."""
-    path = Path(folder) / "result.json"
-    result = json.loads(read_text(path)) if path.is_file() else {}
-    return result if result.get("status") == "finished" and result.get("config_hash") == wanted else None
+    """``result.json`` of a run that has finished in ``folder`` with the config hash ``wanted`` and whose files are all
+    there, else ``None``."""
+    result = read_result(folder)
+    return result if result.get("config_hash") == wanted and not damaged(folder) else None
 
 
-def record_result(folder: str | Path, result: Mapping[str, Any]) -> Path:
-    """Write ``result.json``, the last file of a run: from here on, it counts as finished."""
+def read_result(folder: str | Path) -> dict[str, Any]:
+    """``result.json`` of a finished run; empty where there is none, or one that can't be read."""
+    try:
+        result = json.loads(read_text(Path(folder) / "result.json"))
+    except (OSError, ValueError):
+        return {}
+    return result if isinstance(result, dict) and result.get("status") == "finished" else {}
+
+
+def damaged(folder: str | Path) -> list[str]:
+    """The files of a finished run that are missing or not as long as they were; and its result, if it can't be read."""
+    folder = Path(folder)
+    if not (folder / "result.json").is_file():
+        return []
+    if not (result := read_result(folder)):
+        return ["result.json"]
+    sizes = {name: (folder / name, size) for name, size in result.get("files", {}).items()}
+    return [name for name, (path, size) in sizes.items() if not path.is_file() or path.stat().st_size != size]
+
+
+def record_result(folder: str | Path, result: Mapping[str, Any], files: Sequence[str] = ()) -> Path:
+    """Write ``result.json``, the last file of a run: from here on, it counts as finished.
+
+    Arguments:
+        files: Those without which it is none; their sizes are kept, so that their loss is noticed.
+    """
     (Path(folder) / "failed.txt").unlink(missing_ok=True)
-    return write_json(Path(folder) / "result.json", {"status": "finished", **result})
+    sizes = {name: (Path(folder) / name).stat().st_size for name in files}
+    return write_json(Path(folder) / "result.json", {"status": "finished", **result, "files": sizes})
 
 
 def record_failure(folder: str | Path, exc: BaseException | str) -> Path:

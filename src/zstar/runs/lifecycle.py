@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from zstar.config.build import build
-from zstar.runs.folder import clear_partial, finished, record_failure
+from zstar.runs.ending import Stopped
+from zstar.runs.folder import clear_partial, damaged, finished, record_failure
 from zstar.runs.locks import hold
 from zstar.runs.record import Job, Record
 
@@ -18,10 +19,6 @@ class Logger(Protocol):
 
     def finish(self, failed: bool = False) -> None:
         """Close the record, marked as failed or not."""
-
-
-class Stopped(Exception):
-    """An early end that a watcher of a run asks for: the run has not failed, and the same command goes on with it."""
 
 
 def run_in(
@@ -59,6 +56,8 @@ def run_in(
         if result := finished(folder, key):  # by the process that held it until now
             return skip(folder, result)
         clear_partial(folder)
+        if lost := damaged(folder):
+            print(f"{folder}: {', '.join(lost)} is missing or damaged, so this run is done again")
         logger: Logger = build(plain["logger"])
         failed = True
         try:
@@ -66,7 +65,7 @@ def run_in(
             result = work(logger)
             failed = False
         except BaseException as error:
-            if not isinstance(error, Stopped):
+            if isinstance(error, Exception) and not isinstance(error, Stopped):  # an interrupt is no failure
                 record_failure(folder, error)
             raise
         finally:

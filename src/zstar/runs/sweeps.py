@@ -21,9 +21,15 @@ from zstar.config.messages import complain
 from zstar.config.paths import place, read_text
 from zstar.runs.folder import UNHASHED, config_hash, write_json
 
-Outcome = Literal["done", "skipped", "left", "failed"]
+Outcome = Literal["done", "skipped", "left", "undone", "failed"]
 FAILURES = "failed"  # the folder beside the runs
-WORDS = {"done": "done", "skipped": "finished before", "left": "left to other processes", "failed": "failed"}
+WORDS = {
+    "done": "done",
+    "skipped": "finished before",
+    "left": "left to other processes",
+    "undone": "ended early and can go on",
+    "failed": "failed",
+}
 
 
 class Cells(Callback):
@@ -94,7 +100,7 @@ def sum_up(folder: Path) -> bool:
     counts = [f"{ends.count(outcome)} {words}" for outcome, words in WORDS.items() if outcome in ends]
     print(f"sweep: {len(cells)} {'cell' if len(cells) == 1 else 'cells'}: {', '.join(counts)}")
     for cell, words in zip(cells, distinct([cell["overrides"] for cell in cells]), strict=True):
-        if cell["outcome"] in ("failed", "left"):
+        if cell["outcome"] in ("failed", "left", "undone"):
             print(f"{cell['outcome']}: {words}" + (f": {cell['reason']}" if cell["reason"] else ""))
     return "failed" not in ends
 

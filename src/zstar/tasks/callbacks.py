@@ -135,8 +135,9 @@ class Scores(pl.Callback):
                 trainer.logger.log_metrics(scores, step=task.done)
 
     def on_train_end(self, trainer: pl.Trainer, task: AbstractTask) -> None:
-        """Evaluate while everything is still where it was trained."""
-        self.score(task)
+        """Evaluate while everything is still where it was trained; not a training that ends early."""
+        if task.done >= task.steps:
+            self.score(task)
 
 
 class Snapshots(pl.Callback):

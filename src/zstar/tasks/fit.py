@@ -5,11 +5,12 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
+import zstar
+from zstar.checkpoints.identity import identify
 from zstar.config.build import build, offer, to_plain
 from zstar.config.check import MULTI_SELECT, check
 from zstar.config.schema import Train
@@ -18,14 +19,17 @@ from zstar.data.stream import Stream
 from zstar.loggers.base import AbstractLogger
 from zstar.loggers.lightning import TrainerLogger
 from zstar.loggers.none import NoLogger
+from zstar.runs.ending import Stopped
 from zstar.runs.folder import clear_partial, config_hash, finished, record_failure, record_result, versions
+from zstar.runs.index import changes, note, read_identity
 from zstar.runs.locks import hold
 from zstar.runs.record import Record
 from zstar.tasks.base import AbstractTask
 from zstar.tasks.callbacks import Checkpoints, Progress, Samples, Scores, Snapshots, WaitingTime
 from zstar.tasks.export import Exporter
 from zstar.tasks.group import Group
-from zstar.tasks.processes import check_processes, is_first
+from zstar.tasks.interruption import Interruption
+from zstar.tasks.processes import check_processes, is_first, make_trainer
 from zstar.tasks.quiet import quiet
 from zstar.tasks.resume import read_checkpoint, restore
 
@@ -37,6 +41,9 @@ UNHASHED = ("trainer", "callbacks")  # how a training is carried out and watched
 
 def fit(cfg: DictConfig, folder: Path, apart: bool = False) -> dict[str, Any]:
     """Train as ``cfg`` says, in ``folder``; asked for again, go on where it stopped, or return its result.
+
+    A folder that holds a training of something else is left alone: this one gets a folder of its own beside it, with
+    its hash in the name, and says what differs.
 
     Writes ``checkpoint.pt``, ``samples/*.png``, ``weights.safetensors`` with its card ``weights.json``, what else the
     task keeps, in the same way, and ``result.json``.
@@ -50,7 +57,7 @@ def fit(cfg: DictConfig, folder: Path, apart: bool = False) -> dict[str, Any]:
         had finished before.
 
     Raises:
-        ValueError: The configuration is wrong, or ``folder`` holds a training of another one.
+        ValueError: The configuration is wrong.
         LeftToAnother: Another process is at work in ``folder``.
     """
     check(cfg, Train)
@@ -62,26 +69,44 @@ def fit(cfg: DictConfig, folder: Path, apart: bool = False) -> dict[str, Any]:
     plain = {name: value for name, value in to_plain(cfg).items() if name not in GROUPS or name in needed}
     if str(plain["trainer"].get("precision")) in ("16", "16-mixed"):
         raise ValueError("trainer.precision: 16-mixed scales gradients, which no task here undoes; choose bf16-mixed")
-    hashed = {name: value for name, value in plain.items() if name not in UNHASHED}
     first = is_first()  # of several processes one reads, writes and logs, and all compute
-    key = config_hash(hashed | {"precision": plain["trainer"].get("precision")})
-    if apart:
-        folder = folder.with_name(f"{folder.name}_{key}")
+    identity = make_identity(plain)
+    key = config_hash(identity)
+    before = read_identity(folder)
+    if apart or (before is not None and config_hash(before) != key):
+        anew = folder.with_name(f"{folder.name}_{key}")
+        if before is not None and first:
+            print(f"output: {folder} is of another training: {', '.join(changes(before, identity))}; this is {anew}")
+        folder = anew
     if (result := finished(folder, key)) is None:
         with hold(folder / ".lock") if first else nullcontext():
             if (result := finished(folder, key)) is None:  # no process that held it until now has done it
-                return _watched(cfg, kind, plain, key, folder, first) | {"folder": str(folder), "skipped": False}
+                return _watched(cfg, kind, plain, identity, folder, first) | {"folder": str(folder), "skipped": False}
     if first:
         print(f"{folder}: finished already; choose another output folder to train again")
     return {**result, "folder": str(folder), "skipped": True}
 
 
+def make_identity(plain: dict[str, Any]) -> dict[str, Any]:
+    """All that the weights depend on, by the keys of the configuration."""
+    hashed = {name: value for name, value in plain.items() if name not in UNHASHED}
+    return {**identify(hashed), "precision": plain["trainer"].get("precision"), "results": zstar.RESULTS}
+
+
 def _watched(
-    cfg: DictConfig, kind: type[AbstractTask], plain: dict[str, Any], key: str, folder: Path, first: bool
+    cfg: DictConfig,
+    kind: type[AbstractTask],
+    plain: dict[str, Any],
+    identity: dict[str, Any],
+    folder: Path,
+    first: bool,
 ) -> dict[str, Any]:
     """Train with a logger that hears how it ends, and a record in ``folder`` of what failed."""
+    key = config_hash(identity)
     if first:
         clear_partial(folder)
+        for notice in note(folder, identity, config_hash(plain)):
+            print(notice)
     state = read_checkpoint(folder / "checkpoint.pt", key) if first else {}
     logger: AbstractLogger = build(cfg.logger) if first else NoLogger()
 
@@ -97,6 +122,8 @@ def _watched(
             result = _fit(cfg, kind, plain, key, folder, logger, state, group)
         failed = False
         return result
+    except Stopped:
+        raise
     except Exception as error:
         group.fail(error, str(folder))
         if first:
@@ -128,17 +155,15 @@ def _fit(
         float(cfg.callbacks.checkpoint_minutes),
         state.get("seconds", 0.0),
     )
-    waiting, scores = WaitingTime(), Scores(validation, cfg.callbacks.scores_every)
+    waiting, scores, interruption = WaitingTime(), Scores(validation, cfg.callbacks.scores_every), Interruption()
     identity = data.fingerprint()  # reads every file of a folder, so once
     export = Exporter(task, folder, plain, identity, keeper.seconds, waiting.share)
     watchers = [keeper, Samples(folder / "samples", cfg.callbacks.samples_every, validation)]
     watchers += [Snapshots(export, cfg.callbacks.snapshot_every), Progress(), scores, waiting]
     first = is_first()
-    trainer: pl.Trainer = build(
-        cfg.trainer,
-        logger=[TrainerLogger(logger)],
-        callbacks=[group, *(watchers if first else [])],
-        default_root_dir=folder.absolute(),  # in which Lightning would take a ~ for a home
+    callbacks = [group, *(watchers if first else []), interruption]
+    trainer = make_trainer(
+        plain["trainer"], logger=[TrainerLogger(logger)], callbacks=callbacks, default_root_dir=folder.absolute()
     )
     check_processes(trainer, task, bool(cfg.trainer.get("sync_batchnorm")))
     rows = slice(trainer.global_rank, None, trainer.world_size)
@@ -146,13 +171,14 @@ def _fit(
     stream.failed = failed
     group.begin(trainer, stream)
     trainer.fit(task, DataLoader(stream, batch_size=None, pin_memory=trainer.strategy.root_device.type == "cuda"))
+    interruption.require_end(task, plain["trainer"])
     if not first:
         return {}
     facts = {"steps": task.done, "seconds": keeper.seconds(), "waiting": waiting.share()}
     logger.summary({**facts, **scores.final})
     result = {"config_hash": key, **facts, "scores": scores.final, "failed": failed}
     result["card"] = export(scores.final)
-    record_result(folder, result)
+    record_result(folder, result, ["weights.safetensors"])
     for name, reason in list(failed.items())[:NAMED]:
         print(f"left out: {name}: {reason}")
     if len(failed) > NAMED:

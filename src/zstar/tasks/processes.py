@@ -1,6 +1,7 @@
 """Checks for several processes that share one training."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -9,13 +10,35 @@ from hydra.types import RunMode
 from pytorch_lightning.utilities import rank_zero_only
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from zstar.config.build import build
 from zstar.tasks.base import AbstractTask
+
+RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK", "NODE_RANK", "GROUP_RANK")  # of launchers
 
 
 def is_first() -> bool:
     """Whether this is the process that writes and logs; known before there is a trainer."""
     node = os.environ.get("NODE_RANK", os.environ.get("GROUP_RANK", "0"))
     return rank_zero_only.rank == 0 and int(node) == 0  # ty: ignore[missing-attribute]
+
+
+def make_trainer(node: Mapping[str, Any], **objects: Any) -> pl.Trainer:
+    """Lightning's trainer; its own errors, of settings that this machine or Lightning can't have, in one sentence.
+
+    Raises:
+        ValueError: It can't be made, or the environment says that this is one of several processes and it is not.
+    """
+    try:
+        trainer: pl.Trainer = build(node, **objects)
+    except Exception as error:  # Lightning's own class, and whatever its plugins raise
+        raise ValueError(f"trainer: {' '.join(str(error).split()) or type(error).__name__}") from error
+    if trainer.world_size == 1 and not is_first():
+        name = next(name for name in RANKS if int(os.environ.get(name) or 0))
+        raise ValueError(
+            f"{name}: by the environment this is process {os.environ[name]} of several, and the trainer has one; "
+            f"unset {name}, or set trainer.devices to the number of processes"
+        )
+    return trainer
 
 
 def check_processes(trainer: pl.Trainer, task: AbstractTask, synchronised: bool) -> None:

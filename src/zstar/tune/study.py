@@ -22,7 +22,7 @@ from zstar.config.schema import Invert
 from zstar.config.signatures import nearest, resolve
 from zstar.metrics.base import AbstractMetric
 from zstar.projection.run import run
-from zstar.runs.lifecycle import Stopped
+from zstar.runs.ending import Stopped
 from zstar.runs.locks import LeftToAnother, hold
 from zstar.tune.search_space import Space
 

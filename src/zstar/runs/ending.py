@@ -1,0 +1,96 @@
+"""The end of a program that comes from outside: an interrupt, a request to end, an output that nobody reads."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+SIGNAL = 128  # a shell's exit code for a program that a signal has ended is this and the signal's number
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, what ``kill`` and SLURM send: as an interrupt, so that all libraries take it for one."""
+
+
+class Stopped(Exception):
+    """An early end that is no failure: what is done is kept, and the same command goes on with it.
+
+    Attributes:
+        signal: The number of the signal that asked for it; ``None`` where something else did.
+    """
+
+    def __init__(self, message: str, signal: int | None = None) -> None:
+        super().__init__(message)
+        self.signal = signal
+
+    @property
+    def code(self) -> int:
+        """The exit code of a program that ends so."""
+        return 1 if self.signal is None else SIGNAL + self.signal
+
+
+@contextmanager
+def handling(numbers: tuple[int, ...], handler: Callable[[int, Any], None]) -> Iterator[None]:
+    """Within the context, ``handler`` gets these signals; only the main thread can change that, and others do not."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, signal.SIG_DFL if old is None else old)
+
+
+@contextmanager
+def ending_well() -> Iterator[None]:
+    """Let a program end in one sentence and with the usual exit code when it is interrupted or asked to end, and work
+    on where nobody reads its output any more, as behind ``| head``."""
+    streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (Steady(stream) for stream in streams)
+    try:
+        with handling((signal.SIGTERM,), _terminate):
+            yield
+    except KeyboardInterrupt as error:
+        number = signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT
+        print("\nended from outside; the same command goes on with what is done", file=sys.stderr)
+        raise SystemExit(SIGNAL + number) from None
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        sys.stdout, sys.stderr = streams
+
+
+def _terminate(_number: int, _frame: Any) -> None:
+    raise Terminated
+
+
+class Steady:
+    """A stream that goes on in nothing when its reader is gone."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, or do as if."""
+        self._try(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, or do as if."""
+        self._try(self._stream.flush)
+
+    def _try(self, action: Callable[[], Any]) -> None:
+        try:
+            action()
+        except BrokenPipeError:  # what follows goes to nothing, and so does what is still in the buffer
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, self._stream.fileno())
+            os.close(nothing)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
