@@ -1,6 +1,7 @@
 """StyleGAN2 in plain torch, equal to the official networks and ready for their weights."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -32,7 +33,9 @@ class StyleGAN2(AbstractGenerator):
         channel_base, channel_max: Resolution r has ``min(channel_base // r, channel_max)`` feature channels.
         architecture: ``skip`` (an image grows beside the features), ``resnet`` or ``orig``.
         c_dim: Number of classes of a conditional network, 0 for none.
-        label: Which class a conditional network draws.
+        label: Which class a conditional network draws; ``all`` for one after the other, each image its own: the prior
+            of w, w_plus and style is then that of all classes, and z, in which a latent says nothing of a class, is no
+            space.
         resample_filter: Taps of the up-sampling filter, one dimension of it; an even number of them.
         conv_clamp: Limit of the activations' magnitude, None for none.
         mapping_lr_multiplier: The mapping network learns slower by this factor.
@@ -57,7 +60,7 @@ class StyleGAN2(AbstractGenerator):
         channel_max: int = 128,
         architecture: str = "skip",
         c_dim: int = 0,
-        label: int | None = None,
+        label: int | Literal["all"] | None = None,
         resample_filter: Sequence[int] = (1, 3, 3, 1),
         conv_clamp: float | None = None,
         mapping_lr_multiplier: float = 0.01,
@@ -108,7 +111,7 @@ class StyleGAN2(AbstractGenerator):
         self.style_sizes = self.synthesis.style_sizes
         self.layers = self.synthesis.names
         self.spaces = {
-            "z": (z_dim,),
+            **({} if label == "all" else {"z": (z_dim,)}),
             "w": (w_dim,),
             "w_plus": (self.num_ws, w_dim),
             "style": (sum(self.style_sizes.values()),),
@@ -120,15 +123,18 @@ class StyleGAN2(AbstractGenerator):
         }
         self.freeze()
 
-    def _one_hot(self, label: int | None) -> Tensor | None:
+    def _one_hot(self, label: int | str | None) -> Tensor | None:
         if self.c_dim == 0:
             if label is not None:
                 raise ValueError(
                     f"generator.label: this network has no classes, so {label} means nothing; leave it null"
                 )
             return None
-        if label is None or not 0 <= label < self.c_dim:
-            raise ValueError(f"generator.label: {label} is no class of this network; choose one of 0..{self.c_dim - 1}")
+        if label == "all":
+            return None
+        if not isinstance(label, int) or not 0 <= label < self.c_dim:
+            choice = f"one of 0..{self.c_dim - 1}, or all"
+            raise ValueError(f"generator.label: {label} is no class of this network; choose {choice}")
         return F.one_hot(torch.tensor([label]), self.c_dim).float()
 
     @property
@@ -139,8 +145,11 @@ class StyleGAN2(AbstractGenerator):
     def sample(
         self, n: int, rng: torch.Generator, truncation: float = 1.0, space: str | None = None
     ) -> Float[Tensor, "n ..."]:
-        """``n`` draws; ``truncation`` ψ pulls w towards its mean, which no z can express."""
-        space = space or "z"
+        """``n`` draws; ``truncation`` ψ pulls w towards its mean, which no z can express.
+
+        Of ``label=all``, each class is drawn as often as any other, up to one.
+        """
+        space = space or next(iter(self.spaces))
         self.shape(space)
         z = torch.randn(n, self.z_dim, generator=rng, device=rng.device).to(self.w_avg.device, non_blocking=True)
         if space == "z":
@@ -149,7 +158,13 @@ class StyleGAN2(AbstractGenerator):
                     f"truncation: {truncation} acts on w and has no counterpart in z; choose space w or 1.0"
                 )
             return z
-        return self.lift(self.truncate(self.lift(z, "z", "w"), truncation), "w", space)
+        w = self.mapping(z, self.label if "z" in self.spaces else self._classes(n, rng))
+        return self.lift(self.truncate(w, truncation), "w", space)
+
+    def _classes(self, n: int, rng: torch.Generator) -> Float[Tensor, "n c"]:
+        """As many of each class as there is room for, in no order."""
+        rounds = [torch.randperm(self.c_dim, generator=rng, device=rng.device) for _ in range(-(-n // self.c_dim))]
+        return F.one_hot(torch.cat(rounds)[:n], self.c_dim).float().to(self.w_avg.device)
 
     def truncate(
         self, latent: Float[Tensor, "b *n w"], psi: float, cutoff: int | None = None
