@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import install_import_hook
+import typecheck
 
-install_import_hook("zstar", "typecheck.typechecker")  # before anything imports zstar
+typecheck.install()  # before anything imports zstar
 cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 THREADS = max(1, min(2, cores // workers))  # of each worker, and of the programs that its tests start

@@ -21,8 +21,8 @@ from zstar.losses.pixel import Pixel
 from zstar.spaces.w import W
 from zstar.spaces.w_plus import WPlus
 from zstar.spaces.z import Z
+from zstar.stats.streams import stream
 from zstar.tasks.adversary import ImageAdversary, LatentAdversary
-from zstar.tasks.base import rng_at
 from zstar.tasks.encoder import EncoderTask
 from zstar.tasks.fit import fit
 from zstar.tasks.pool import Pool, Share
@@ -71,7 +71,7 @@ def trained(space: WPlus, steps: int) -> LatentAdversary:
     adversary = LatentAdversary(space, partial(Latent, hidden=64, r1_gamma=0.1), lr=1e-2)
     for step in range(steps):
         fake = far_off(space, 16, step)
-        loss = adversary.learn(fake, images(16), images(16), step, rng_at(0, step, 1), Share(16))
+        loss = adversary.learn(fake, images(16), images(16), step, stream("adversary", 0, index=step), Share(16))
         adversary.adam.zero_grad()
         loss.backward()
         adversary.adam.step()
@@ -137,7 +137,7 @@ def test_the_price_reaches_the_encoder_and_learning_reaches_d(tiny: StyleGAN2, k
     assert (paid.grad.flatten(1).abs().sum(dim=1) > 0).all()
     assert all(weight.grad is None and weight.requires_grad for weight in weights)
     latent.grad = made.grad = None
-    adversary.learn(latent, made, images(4, 1), 0, rng_at(0, 0, 1), Share(4)).backward()
+    adversary.learn(latent, made, images(4, 1), 0, stream("adversary", 0), Share(4)).backward()
     assert all(weight.grad is not None for weight in weights) and latent.grad is made.grad is None
 
 
@@ -146,7 +146,7 @@ def test_images_of_the_data_are_real(tiny: StyleGAN2) -> None:
     dark, bright = -torch.rand(8, 3, 16, 16), torch.rand(8, 3, 16, 16)
     adversary.adam.param_groups[0]["lr"] = 3e-3
     for step in range(1, 40):
-        loss = adversary.learn(torch.zeros(8, 1), bright, dark, step, rng_at(0, step, 1), Share(8))
+        loss = adversary.learn(torch.zeros(8, 1), bright, dark, step, stream("adversary", 0, index=step), Share(8))
         adversary.adam.zero_grad()
         loss.backward()
         adversary.adam.step()
@@ -161,7 +161,7 @@ def test_pool_loses_nothing_and_shows_old_fakes_again(size: int, count: int) -> 
         fakes = new + torch.arange(count)[:, None].float()
         new += count
         held = kept
-        out = pool.exchange(fakes, step, rng_at(0, step, 1)) if size else fakes
+        out = pool.exchange(fakes, step, stream("adversary", 0, index=step)) if size else fakes
         kept = pool.kept.flatten().tolist()[: (step + 1) * count]
         fresh = fakes.flatten().tolist()
         if len(held) < size:  # it fills, and all of the new ones are shown
@@ -181,7 +181,11 @@ def test_old_fakes_reach_the_discriminator(tiny: StyleGAN2) -> None:
         torch.manual_seed(0)
         adversary = LatentAdversary(space, Latent, pool=4)
         adversary.pool.kept.fill_(kept)
-        losses.append(adversary.learn(latents(space, 4), images(4), images(4), 1, rng_at(0, 1, 1), Share(4)).item())
+        losses.append(
+            adversary.learn(
+                latents(space, 4), images(4), images(4), 1, stream("adversary", 0, index=1), Share(4)
+            ).item()
+        )
     assert losses[0] != losses[1]
 
 
@@ -193,15 +197,18 @@ def test_processes_that_share_a_step_learn_what_one_would(tiny: StyleGAN2, pool:
     adversary.pool.kept.copy_(far_off(space, pool, 5)[:, 0])
     before = adversary.pool.kept.clone()
     latent, rest = far_off(space, 8), (images(8), images(8, 1))
-    whole = adversary.learn(latent, *rest, step, rng_at(0, step, 1), Share(8))
+    whole = adversary.learn(latent, *rest, step, stream("adversary", 0, index=step), Share(8))
     after, shares = adversary.pool.kept.clone(), [slice(rank, None, 2) for rank in range(2)]
-    found = [adversary.fake(latent[rows], rest[0][rows], rng_at(0, step, 1), Share(8, rows)) for rows in shares]
+    found = [
+        adversary.fake(latent[rows], rest[0][rows], stream("adversary", 0, index=step), Share(8, rows))
+        for rows in shares
+    ]
     gathered = torch.stack(found, dim=1).flatten(0, 1)
     parts = []
     for rows in shares:
         adversary.pool.kept.copy_(before)
         share = Share(8, rows, lambda part: gathered)
-        part = adversary.learn(latent[rows], *(x[rows] for x in rest), step, rng_at(0, step, 1), share)
+        part = adversary.learn(latent[rows], *(x[rows] for x in rest), step, stream("adversary", 0, index=step), share)
         parts.append(part)
         assert torch.equal(adversary.pool.kept, after)
     torch.testing.assert_close(torch.stack(parts).mean(), whole)
@@ -211,7 +218,7 @@ def test_processes_that_share_a_step_learn_what_one_would(tiny: StyleGAN2, pool:
 def test_latent_adversary_knows_every_space_of_codes(tiny: StyleGAN2, kind: type) -> None:
     space = kind(tiny, 200)
     adversary = LatentAdversary(space, Latent)
-    real = adversary.real(images(5), rng_at(0, 0, 1), Share(5))
+    real = adversary.real(images(5), stream("adversary", 0), Share(5))
     assert real.shape == (5, 16) and adversary.inputs(latents(space, 5), images(5)).shape[1] == 16
     expected = latents(space, 5, 0).reshape(5, -1, 16)[:, 0]
     torch.testing.assert_close(adversary.real(images(5), torch.Generator().manual_seed(0), Share(5)), expected)

@@ -1,6 +1,8 @@
 """A budget: no method spends more than it, each is cut in its own proportions, and schedules come to their end."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,10 @@ import pytest
 import torch
 
 from zstar.config.build import offer
+from zstar.encoders.base import EncoderSpec
+from zstar.encoders.resnet import ResNet
+from zstar.encoders.restyle import ReStyle
+from zstar.encoders.trained import TrainedEncoder
 from zstar.inversion import minimize
 from zstar.losses.pixel import Pixel
 from zstar.objective import Objective, Problem, Targets
@@ -15,6 +21,9 @@ from zstar.optimizers.adam import Adam
 from zstar.optimizers.lbfgs import LBFGS
 from zstar.projection.budget import fit, iterates
 from zstar.projectors.base import AbstractProjector, project
+from zstar.projectors.encoder import Encoder
+from zstar.regularizers.base import AbstractRegularizer
+from zstar.regularizers.in_domain import InDomain
 from zstar.spaces.z import Z
 
 CONF = Path(__file__).parents[1] / "conf" / "projector"
@@ -22,6 +31,7 @@ PROJECTORS = sorted(path.stem for path in CONF.glob("*.yaml"))
 SHORT = {
     "best_of": ["projector.best_of.candidates=7"], "cma": ["projector.cma.generations=3"],
     "basin_cma": ["projector.basin_cma.generations=2", "projector.basin_cma.steps=3"],
+    "weights": ["projector.weights.steps=8"],
 }  # fmt: skip
 
 
@@ -87,6 +97,45 @@ def test_a_chain_spends_no_more_than_its_budget(
     if len({projector.cost for projector in chain}) == 2 and names[0] == "best_of":
         shares = [new.cost / old.cost for new, old in zip(short, chain, strict=True)]
         assert shares[0] == pytest.approx(shares[1], abs=0.1), "all parts are cut alike"
+
+
+@pytest.mark.parametrize("names", [["basin_cma"], ["basin_cma", "optimization"], ["optimization", "basin_cma"]])
+def test_generations_leave_nothing_over_that_others_can_use(names: list[str], problem: Problem, make: Any) -> None:
+    """As on a board: 18 candidates, 30 generations of 30 steps, within 150 evaluations."""
+    chain = make(problem, names, "steps=300")
+    for projector in chain:
+        if "basin" in type(projector).__name__.lower():
+            projector.steps, projector.search = 30, replace(projector.search, generations=30, population=18)
+    spent = sum(projector.cost for projector in fit(chain, 150))
+    assert spent == 150 if len(names) == 2 else 140 < spent <= 150
+
+
+@pytest.mark.parametrize("name", PROJECTORS)
+def test_syntheses_of_regularizers_and_encoders_count(name: str, tiny: Any, targets: Targets, make: Any) -> None:
+    class Twice(AbstractRegularizer):
+        syntheses = 2
+
+        def __call__(self, v: Any, image: torch.Tensor) -> torch.Tensor:
+            return image.new_zeros(len(image))
+
+    space = Z(tiny, prior_samples=100)
+    plain, priced = (Problem(space, {"pixel": Pixel()}, reg, Adam(lr=0.05)) for reg in ({}, {"twice": Twice(space)}))
+    [cheap], [dear] = (make(problem, [name], "steps=4") for problem in (plain, priced))
+    assert (project(priced, [dear], targets).evaluations == dear.cost).all() and dear.cost == 3 * cheap.cost
+
+
+def test_a_network_that_compares_synthesizes_before_each_pass(problem: Problem, targets: Targets) -> None:
+    network = ReStyle(EncoderSpec.of(problem.space), partial(ResNet, width=8, width_max=8), passes=3)
+    encoder = TrainedEncoder(network.eval().requires_grad_(False), "z")
+    made, render = [], problem.generator.synthesize
+    problem.generator.synthesize = lambda latent, *rest: (made.append(1), render(latent, *rest))[1]
+    for passes in (None, 2):
+        made.clear()
+        projector = Encoder(problem, encoder, passes)
+        found = project(problem, [projector], targets)
+        assert found.evaluations.tolist() == [projector.cost] * 2 == [len(made)] * 2 == [(passes or 3) + 1] * 2
+    del problem.generator.synthesize
+    assert InDomain(problem.space, encoder).syntheses == 3
 
 
 def test_nothing_is_made_longer_and_no_budget_changes_nothing(problem: Problem, make: Any) -> None:

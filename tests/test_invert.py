@@ -274,13 +274,13 @@ def test_mistakes_end_in_sentences_not_tracebacks(
 
 def test_a_sweep_gives_each_job_a_folder_and_a_wandb_run(tmp_path: Path) -> None:
     words = [word for word in TINY if word != "logger=none"]
-    done = command_line(tmp_path, "-m", *words, "data.count=2", "projector=[random]", "space=z,w,w_plus", "seed=0,1")
+    done = command_line(tmp_path, "-m", *words, "data.count=2", "projector=[random]", "space=z,w_plus", "seed=0,1")
     assert done.returncode == 0, done.stderr[-2000:]
     folders = sorted(path.parent for path in tmp_path.glob("outputs/invert/*/result.json"))
-    assert len(folders) == 6
-    assert {(json.loads((f / "result.json").read_text())["space"]) for f in folders} == {"z", "w", "w_plus"}
+    assert len(folders) == 4
+    assert {(json.loads((f / "result.json").read_text())["space"]) for f in folders} == {"z", "w_plus"}
     logs = list(tmp_path.glob("outputs/invert/**/run-*.wandb"))
-    assert len(logs) == 6 and len({log.name for log in logs}) == 6
+    assert len(logs) == 4 and len({log.name for log in logs}) == 4
 
 
 @pytest.mark.slow
@@ -299,3 +299,34 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
         )  # fmt: skip
         peaks.append(int(done.stdout.split("peak ")[1].split()[0]))
     assert peaks[1] <= 1.2 * peaks[0]
+
+
+def test_images_that_diverge_are_listed_as_failed_and_a_run_of_them_alone_fails(
+    composed: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["generator=pixels", "generator.resolution=16", "data.resolution=16", "space=pixels", "loss=[pixel]"]
+    words += ["projector=[mean,optimization]", "projector.optimization.keep_best=false", "optimizer.lr=1e30", "steps=3"]
+    words += ["data.count=2", "metric=[mse]", "logger=none", f"output={tmp_path}"]
+    result = run(composed("invert", *words))
+    assert set(result["failed"]) == {"test-000000", "test-000001"}
+    assert all(reason.startswith("diverged: the loss is not finite") for reason in result["failed"].values())
+    monkeypatch.setattr(sys, "argv", ["invert.py", *words])
+    with pytest.raises(SystemExit) as end:
+        invert()
+    assert end.value.code == 2
+    assert "error: data: none of the 2 images has a result (test-000000: diverged: " in capsys.readouterr().err
+
+
+def test_what_was_not_measured_and_what_is_of_all_images_together_is_in_the_report(
+    composed: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    words = ["metric=[psnr,ms_ssim,kid]", "projector=[random]", "steps=200"]
+    result, folder = tiny_run(composed, tmp_path, "data.count=4", *words)
+    page, reason = (folder / "report.html").read_text(encoding="utf-8"), "it needs images of 176 pixels or more"
+    assert (
+        result["skipped_metrics"] == {"ms_ssim": reason} and f"left out: ms_ssim: {reason}" in capsys.readouterr().out
+    )
+    assert reason in page and "Of all images together: <strong>kid" in page
+    assert "200 steps" not in page  # nothing has made any
+    few, folder = tiny_run(composed, tmp_path, "data.count=2", *words)
+    assert few["skipped_metrics"]["kid"] == "it needs three images or more"

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from zstar.cli import invert, train
+from zstar.config.check import ConfigError
 from zstar.config.messages import complain, explain
+from zstar.config.words import require_kept
 
 ROOT = Path(__file__).parents[1]
 QUICK = ["data.count=1", "steps=1", "loss=[pixel]", "metric=[mse]", "space.prior_samples=10", "logger=none"]
@@ -87,3 +90,25 @@ def test_a_sweep_goes_on_after_a_bad_job(tmp_path: Path) -> None:
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert "space=pixels: space: StyleGAN2 has no space 'pixels'; choose one of z, w, w_plus, style" in line
     assert len(list(tmp_path.glob("outputs/invert/*/result.json"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["loss=[pixel]", "+loss=ms_ssim"], "loss: +loss=ms_ssim would be dropped .* write loss=[pixel,ms_ssim]"),
+        (["+metric=psnr", "+metric=ssim"], "metric: +metric=ssim would be dropped .* write metric=[psnr,ssim]"),
+        (["projector=[mean,optimization,optimization]"], "projector: optimization is chosen twice, .* write projector"),
+    ],
+)
+def test_a_choice_that_would_be_dropped_is_refused(words: list[str], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(sentence).replace(r"\.\*", ".*")):
+        require_kept(words)
+
+
+@pytest.mark.parametrize("word", ["+loss=ms_ssim", "loss=[pixel,ms_ssim]", "+loss.mine={_target_: a.b}", "seed=1,2"])
+def test_a_choice_that_is_kept_is_allowed(word: str) -> None:
+    require_kept([word])
+
+
+def test_the_programs_look_for_dropped_choices(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    assert said(invert, ["projector=[mean,mean]", *QUICK], monkeypatch, capsys).startswith("projector: mean is chosen")

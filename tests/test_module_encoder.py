@@ -295,7 +295,7 @@ def test_recipe_of_grumpy_cats(
     if not checkpoint.is_file() or not cats.is_file():
         pytest.skip("needs assets/grumpy-dcgan-64 and assets/grumpy-cats-64")
     words = [f"generator.checkpoint={checkpoint}", f"data.path={cats}", "logger=none", "trainer.accelerator=cpu"]
-    small = ["encoder.width=8", "task.steps=8", "task.batch=8", "task.warmup=0", "metric=[mse]"]
+    small = ["encoder.width=8", "task.steps=2", "task.batch=4", "task.warmup=0", "metric=[mse]"]
     search = example(root, "grumpy", monkeypatch)
     recipe = composed("train", search, "experiment=grumpy_encoder", *words)
     check(recipe, Train)

@@ -10,6 +10,7 @@ from zstar.config.build import build
 from zstar.config.check import check
 from zstar.generators.module import Module
 from zstar.generators.pixels import Pixels
+from zstar.spaces.z import Z
 
 
 class Decoder(nn.Module):
@@ -53,6 +54,38 @@ def test_a_network_of_ones_own_from_yaml(saved):
     assert torch.equal(generator.lift(z, "z", "z"), z)
 
 
+class Scaled(Decoder):
+    """One that sees the direction of a latent alone, as many progressive GANs."""
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return super().forward(z / z.norm(dim=1, keepdim=True).clamp_min(1e-8))
+
+
+def test_whether_a_network_normalizes_its_latents_is_found_out():
+    for kind in (Decoder, Scaled):
+        generator = Module(kind(), [5])
+        assert generator.normalizes == (kind is Scaled)
+        start = Z(generator).start(1)
+        assert (start.norm() > 0.5) == generator.normalizes  # where the mean is a latent, it is the start
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_any_precision_are_computed_in_single(kind, tmp_path):
+    torch.save(Decoder().to(kind).state_dict(), tmp_path / "decoder.pt")
+    for arguments in ({"network": Decoder().to(kind)}, {"checkpoint": str(tmp_path / "decoder.pt")}):
+        generator = Module(**({"network": Decoder(), "latent_shape": [5]} | arguments))
+        assert generator.synthesize(generator.sample(2, torch.Generator()), "z").dtype == torch.float32
+        assert len(generator.fingerprint()) == 64
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path):
+    state = Decoder().state_dict()
+    state["last.weight"][0, 0, 0, 0] = torch.nan
+    torch.save(state, tmp_path / "decoder.pt")
+    with pytest.raises(ValueError, match=r"'last.weight' in .*decoder.pt holds numbers that are not finite: .*; give"):
+        Module(Decoder(), [5], str(tmp_path / "decoder.pt"))
+
+
 @pytest.mark.parametrize("prior", ["normal", "uniform"])
 def test_priors(prior):
     generator = Module(Decoder(), [5], prior=prior)
@@ -73,7 +106,7 @@ def test_what_does_not_fit_gets_one_sentence(saved):
         ({"network": nn.Linear(5, 4)}, r"decoder.pt lacks 'weight' \(4, 5\) of Linear"),
         ({"checkpoint_key": "ema"}, "no state dict 'ema'; there are: model"),
         ({"latent_shape": [6]}, "generator.latent_shape: Decoder"),
-        ({"network": nn.Linear(5, 4), "checkpoint": None}, "generator.network: two latents gave"),
+        ({"network": nn.Linear(5, 4), "checkpoint": None}, "generator.network: three latents gave"),
         ({"layers": ["second"]}, "no 'second'; choose from first, norm, last"),
         ({"output_range": [1.0, 0.0]}, r"generator.output_range: \[1.0, 0.0\]"),
     ]:

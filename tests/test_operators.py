@@ -32,6 +32,7 @@ from zstar.projectors.encoder import Encoder
 from zstar.projectors.optimization import Optimization
 from zstar.spaces.pixels import Pixels
 from zstar.spaces.w import W
+from zstar.stats.streams import stream
 from zstar.tasks.encoder import EncoderTask
 from zstar.tasks.imitation import Imitation
 
@@ -222,6 +223,38 @@ def test_the_value_does_not_depend_on_what_is_hidden() -> None:
     assert torch.equal(*(Objective(weighed, targets)({"latent": made}).total for targets in both))
 
 
+class Around(AbstractLoss):
+    """Distance between means of 3×3 pixels, which know what lies beyond the edge of a mask."""
+
+    looks_around = True
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        return [F.avg_pool2d(image, 3, stride=1, padding=1)]
+
+    def compare(self, features: list[Tensor], target: list[Tensor], weights: Tensor | None = None) -> Tensor:
+        return spatial_mean((features[0] - target[0]).square(), weights)
+
+
+@pytest.mark.parametrize("operators", [(), (Downscale(2),)], ids=["plain", "downscale"])
+def test_features_that_look_around_see_the_target_where_it_does_not_count(operators: tuple) -> None:
+    """What is right wherever the mask is not 0 costs nothing, and nothing pulls at the rest."""
+    target, mask = pictures(2), maps(2)
+    made = torch.where(mask > 0, target, pictures(2, 7)).requires_grad_()
+    problem = pixels_problem({"around": Around()}, *operators)
+    objective = Objective(problem, Targets({"image": target, "mask": mask}, ["a", "b"]))
+    if not operators:
+        torch.testing.assert_close(objective({"latent": made}).total, torch.zeros(2))
+        torch.testing.assert_close(
+            objective.repeated(2)({"latent": made.repeat_interleave(2, 0)}).total, torch.zeros(4)
+        )
+    spoilt = (made * 0.5).detach().requires_grad_()
+    total = objective({"latent": spoilt}).total
+    (gradient,) = torch.autograd.grad(total.sum(), spoilt)
+    assert (total > 0.01).all() and gradient[(mask > 0).expand_as(gradient)].abs().sum() > 0
+    if not operators:
+        assert not gradient[(mask == 0).expand_as(gradient)].any()
+
+
 @pytest.mark.parametrize("kind", [Encoder, BestOf, Optimization])
 def test_no_projector_sees_what_is_hidden(kind: type[AbstractProjector], tiny: StyleGAN2, guess: Any) -> None:
     images, named = pictures(2), {"mask": maps(2)}
@@ -251,10 +284,11 @@ def test_a_network_sees_the_observation_at_the_size_of_the_image(tiny: StyleGAN2
 
 def test_the_best_draw_is_the_best_under_each_images_own_mask(tiny: StyleGAN2) -> None:
     targets = Targets({"image": pictures(3), "mask": maps(3)}, ["a", "b", "c"])
-    for operators in ({"mask": Mask()}, {"mask": Mask(CORNER)}, {"downscale": Downscale(4)}):
-        problem = Problem(W(tiny, prior_samples=100), {"pixel": Pixel()}, {}, Adam(), operators=operators)
+    losses = {"pixel": Pixel(), "around": Around()}
+    for operators in ({}, {"mask": Mask()}, {"mask": Mask(CORNER)}, {"downscale": Downscale(4)}):
+        problem = Problem(W(tiny, prior_samples=100), losses, {}, Adam(), operators=operators)
         projector = BestOf(problem, candidates=6, chunk=4)
-        draws = problem.space.constrain(problem.space.sample(6, torch.Generator().manual_seed(0)))
+        draws = problem.space.constrain(problem.space.sample(6, stream("candidates", 0)))
         objective = Objective(problem, targets)
         values = torch.stack([objective({"latent": draw.expand(3, *draw.shape)}).total for draw in draws])
         torch.testing.assert_close(projector(objective).loss, values.min(dim=0).values, atol=1e-6, rtol=1e-4)

@@ -157,6 +157,25 @@ def test_lbfgs_never_takes_a_point_that_is_worse() -> None:
     assert (state.gradient.abs().amax(dim=1) < 0.05).all()
 
 
+def test_the_first_trial_of_lbfgs_is_as_far_as_documented() -> None:
+    variables, optimizer = {"x": torch.full((3, 4), 5.0)}, LBFGS(lr=0.25)
+    state = optimizer.start(variables, {})
+    optimizer.step(variables, state, lambda v: v["x"].square().sum(dim=1), 0.0)
+    torch.testing.assert_close((variables["x"] - 5).norm(dim=1), torch.full((3,), 0.25))
+
+
+def test_lbfgs_ends_at_its_best_point() -> None:
+    problems = Problems(8)
+    variables = {str(place): start.clone() for place, start in enumerate(problems.starts)}
+    optimizer = LBFGS()
+    state, least = optimizer.start(variables, {"1": 0.5}), torch.full((8,), torch.inf)
+    for index in range(9):
+        values, _ = optimizer.step(variables, state, lambda v: problems(list(v.values())), index / 9)
+        least = torch.minimum(least, values.float())
+    optimizer.finish(variables, state)
+    torch.testing.assert_close(problems(list(variables.values())).float(), least)
+
+
 def test_lbfgs_copes_with_a_loop_that_moves_its_points() -> None:
     """A space may bring each new point back into bounds: then the minimum inside the bounds is found."""
     goal = torch.tensor([[2.0, 0.3], [0.2, -3.0]])

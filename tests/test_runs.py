@@ -21,6 +21,15 @@ PLAIN = {
 }
 
 
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a plug that is pulled can leave the new name on an empty file."""
+    events, replace = [], os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: events.append(os.fstat(file).st_size))
+    monkeypatch.setattr(os, "replace", lambda *names: (events.append("renamed"), replace(*names)))
+    path = runs.write_atomic(tmp_path / "a.txt", lambda part: part.write_text("whole"))
+    assert events == [5, "renamed"] and path.read_text() == "whole"
+
+
 def test_a_process_killed_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
     target = runs.write_json(tmp_path / "result.json", {"old": True})
     program = (

@@ -273,7 +273,7 @@ def test_all_classes_of_a_conditional_network_are_one_prior(tmp_path):
     owners = torch.stack([(g.lift(z, "z", "w") - drawn).abs().amax(dim=1) < 1e-5 for g in single])
     assert owners.sum(dim=0).tolist() == [1] * 7 and sorted(owners.sum(dim=1).tolist()) == [2, 2, 3]
     mean = torch.stack([W(g, 3000).mean for g in single]).mean(dim=0)
-    assert difference(W(every, 3000).mean, mean) < 0.05 * W(every, 3000).spread
+    assert difference(W(every, 3000).mean, mean) < 0.15 * W(every, 3000).spread
     with pytest.raises(ValueError, match="no space 'z'; choose one of w, w_plus, style"):
         every.lift(z, "z", "w")
     with pytest.raises(ValueError, match="has no classes, so all"):

@@ -15,8 +15,11 @@ from zstar.data.stream import Stream
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.images import write_png
+from zstar.stats.streams import stream
+from zstar.tasks.callbacks import Checkpoints
 from zstar.tasks.fit import fit
 from zstar.tasks.generator import GeneratorTask
+from zstar.tasks.sampling import path_lengths
 from zstar.tasks.score import score
 
 TINY = [
@@ -74,6 +77,31 @@ def test_another_seed_gives_another_network(tmp_path: Path, composed: Callable[.
         fit(composed("train", *GENERATOR, "task.steps=1", f"seed={seed}"), tmp_path / str(seed))
     a, b = (load_weights(tmp_path / str(seed) / "weights.safetensors") for seed in (0, 1))
     assert not torch.equal(a["synthesis.b4.const"], b["synthesis.b4.const"])
+
+
+def test_the_log_of_a_killed_training_is_that_of_a_whole_one(
+    tmp_path: Path, composed: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    words = [word for word in GENERATOR if not word.startswith(("logger=", "callbacks.samples_every"))]
+    words += ["logger=csv", "task.log_every=4", "task.steps=8", "callbacks.samples_every=250"]
+    fit(composed("train", *words), tmp_path / "whole")
+    assert f"weights: {tmp_path / 'whole'}/weights.safetensors" in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "whole" / "samples").iterdir()] == ["0000008.png"]
+    with monkeypatch.context() as patch:
+        interrupted(patch, GeneratorTask, 6)
+        # As by a kill that comes after two more steps than the last checkpoint has.
+        patch.setattr("zstar.tasks.callbacks.Checkpoints.save", saved_until(3))
+        with pytest.raises(RuntimeError, match="killed"):
+            fit(composed("train", *words), tmp_path / "killed")
+    fit(composed("train", *words), tmp_path / "killed")
+    one, other = ((tmp_path / name / "log" / "metrics.csv").read_text() for name in ("whole", "killed"))
+    assert one == other and one.count("\n") > 4
+
+
+def saved_until(step: int) -> Callable[..., None]:
+    """A way to save checkpoints that does nothing after some step."""
+    save = Checkpoints.save
+    return lambda self, task: save(self, task) if task.done <= step else None
 
 
 def test_finished_and_foreign_folders(
@@ -210,6 +238,21 @@ def test_annotator_learns_and_loads(tmp_path: Path, composed: Callable[..., Dict
     assert said.logits.shape == (3, len(vocabulary.classes), 16, 16)
     alone = network(images[:1])
     torch.testing.assert_close(said.factors[:1], alone.factors, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("side", [4, 8])
+def test_path_lengths_do_not_depend_on_the_number_of_pixels(
+    side: int, tiny: StyleGAN2, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where w moves each pixel alike, by 3, the length is 3, whatever the size."""
+
+    def synthesize(latent: torch.Tensor, space: str, noise: str) -> torch.Tensor:
+        pixels = 3 * latent.sum(dim=1).view(-1, 1, 4, 4)
+        return torch.nn.functional.interpolate(pixels, size=(side, side)) * (4 / side)  # as much energy in more pixels
+
+    monkeypatch.setattr(tiny, "synthesize", synthesize)
+    lengths = path_lengths(tiny, 64, stream("path", 0)).detach() * (side / 4)
+    assert lengths.mean().item() == pytest.approx(3, rel=0.1)
 
 
 def test_stream_is_a_function_of_the_step() -> None:

@@ -33,6 +33,7 @@ from zstar.generators.stylegan2 import StyleGAN2
 from zstar.metrics.distribution import kid, pooled
 from zstar.spaces.w import W
 from zstar.stats.bootstrap import bootstrap_interval
+from zstar.stats.streams import stream
 
 HERE = Path(__file__).parent
 FACTORS = {"season": "season", "time_of_day": "time_of_day", "house_x": "house_x", "roof_hue": "roof_hue"}
@@ -79,7 +80,7 @@ def main() -> None:
     means, normals = (kind(scorer, attributes=names).find(space) for kind in (Attribute, InterFaceGAN))
     pca, closed = GANSpace(components=10).find(space), SeFa(count=10).find(space)
     chance = Random(count=3).find(space)
-    rng = torch.Generator().manual_seed(2026)
+    rng = stream("latents to move", 0)
     latents, other = space.sample(count.images, rng), space.sample(32, rng)
     alphas = torch.linspace(-1, 1, 7)
     screen = Traversal("", next(iter(pca.values())), generator, {"latent": other}, "w", alphas)

@@ -21,6 +21,7 @@ from zstar.generators.stylegan2 import StyleGAN2
 from zstar.metrics.distribution import kid, pooled
 from zstar.regularizers.spread import Spread
 from zstar.spaces.w_plus import WPlus
+from zstar.stats.streams import stream
 
 EDITS = ("time_of_day", "season", "roof_hue", "is_chapel")
 EFFECT, STRENGTHS = 0.3, torch.linspace(0, 1.5, 16)
@@ -47,7 +48,7 @@ class Reader:
 
     def directions(self, count: int = 2000) -> Tensor:
         """A direction of w for each edit: mean of the fifth of samples with most of it minus that with least."""
-        w = self.generator.sample(count, torch.Generator().manual_seed(0), space="w")
+        w = self.generator.sample(count, stream("samples to find directions", 0), space="w")
         factors, _ = self.read(self.generator.lift(w, "w", "w_plus"))
         found = []
         for name in EDITS:

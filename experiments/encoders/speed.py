@@ -24,6 +24,7 @@ from zstar.config.build import build
 from zstar.data.stream import Stream
 from zstar.encoders.trained import TrainedEncoder
 from zstar.runs.folder import machine
+from zstar.stats.streams import seed_global
 from zstar.tasks.callbacks import WaitingTime
 from zstar.tasks.encoder import EncoderTask
 from zstar.tasks.quiet import quiet
@@ -118,7 +119,7 @@ def measure(name: str, precision: str, batch: int, steps: int, repeats: int) -> 
     words += ["trainer=bf16"] if precision == "bf16" else []
     with initialize_config_dir(version_base="1.3", config_dir=CONF):
         cfg = compose("train", [*words, f"task.steps={steps}", f"trainer.accelerator={DEVICE.type}"])
-    torch.manual_seed(0)
+    seed_global("initial weights", 0)
     task, data = EncoderTask.compose(cfg), build(cfg.data)
     size = sum(weight.numel() for weight in task.encoder.parameters())
     step, waiting = train(task, cfg.trainer, data, steps)

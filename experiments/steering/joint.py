@@ -18,6 +18,7 @@ from zstar.data.cottages import Cottages
 from zstar.directions.library import load_directions
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.metrics.distribution import kid, pooled
+from zstar.stats.streams import stream
 from zstar.tasks.curves import strips
 
 HERE = Path(__file__).parent
@@ -36,7 +37,7 @@ def main() -> None:
     )
     real, pictures = torch.cat([seen(network, b.images) for b in Cottages(IMAGES, "test", 64).batches(50)]), []
     for checkpoint, directions in pairs:
-        generator, rng = StyleGAN2(checkpoint=str(checkpoint)), torch.Generator().manual_seed(1234)
+        generator, rng = StyleGAN2(checkpoint=str(checkpoint)), stream("samples of both", 0)
         walk = load_directions(directions, generator)[EDIT].move
         latents = generator.sample(IMAGES, rng, space="w")  # of the same z in both
         pictures.append(strips(edit, walk, lambda v, g=generator: g.synthesize(v, "w"), latents[:SHOWN]))

@@ -24,6 +24,7 @@ from zstar.inversion import Inversion
 from zstar.losses.networks import AnnotatorFeatures
 from zstar.metrics.distribution import kid, pooled
 from zstar.stats.bootstrap import bootstrap_interval
+from zstar.stats.streams import stream
 
 HERE = Path(__file__).parent
 EDITS = {"season": "season", "time_of_day": "time_of_day", "is_chapel": "chapel"}  # factor → direction
@@ -45,7 +46,7 @@ def main() -> None:
         AnnotatorFeatures("annotator64"),
     )
     directions = load_directions("directions64", generator)
-    rng = torch.Generator().manual_seed(7)
+    rng = stream("samples to compare with", 0)
     samples = generator.sample(500, rng, space="w").split(50)
     real = torch.cat([pooled(network(generator.synthesize(part, "w").clamp(-1, 1))) for part in samples])
     others = [k for k, name in enumerate(scorer.names) if "/" not in name]

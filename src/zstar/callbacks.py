@@ -22,9 +22,11 @@ class BestSoFar:
 
     def __call__(self, step: Step) -> None:
         """Take over the images that improved."""
-        total = step.terms.total
+        total = step.terms.total.nan_to_num(
+            torch.inf, torch.inf, torch.inf
+        )  # what is not finite is worse than anything
         if step.index == 0:
-            self.total, self.v = total.clone(), dict(step.v)
+            self.total, self.v = total, dict(step.v)
             return
         better = total < self.total
         self.total = torch.where(better, total, self.total)

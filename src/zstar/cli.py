@@ -20,6 +20,7 @@ from zstar.config.composition import adapt_hydra
 from zstar.config.messages import complain, explain
 from zstar.config.paths import let_streams_replace, place, readable
 from zstar.config.schema import Edit, Invert, Train
+from zstar.config.words import require_kept
 from zstar.runs.ending import Stopped, ending_well
 from zstar.runs.locks import LeftToAnother
 from zstar.runs.sweeps import (
@@ -87,6 +88,7 @@ def guard(job: Job, settings: type) -> Callable[[DictConfig], float | None]:
         if HydraConfig.get().mode is RunMode.MULTIRUN:
             return guard_cell(job, settings, cfg)
         try:
+            require_kept(HydraConfig.get().overrides.task)
             check(cfg, settings)
             return objective(cfg, job(cfg))
         except LeftToAnother as error:
@@ -109,6 +111,7 @@ def guard_cell(job: Job, settings: type, cfg: DictConfig) -> float | None:
     with chdir(HydraConfig.get().runtime.cwd):
         try:
             require_possible(cfg)
+            require_kept(HydraConfig.get().overrides.task)
             check(cfg, settings)
             result = job(cfg)
         except LeftToAnother as error:
@@ -167,7 +170,12 @@ def invert(cfg: DictConfig) -> Mapping[str, Any]:
     """Project images: ``python invert.py space=w``."""
     from zstar.projection.run import run
 
-    return run(cfg)
+    result = run(cfg)
+    if result.get("failed") and not result["summary"]:
+        name, reason = next(iter(result["failed"].items()))
+        which = f"none of the {len(result['failed'])} images has a result ({name}: {reason})"
+        raise ValueError(f"data: {which}; {result['folder']}/result.json names them all")
+    return result
 
 
 @entry("edit", Edit)

@@ -28,12 +28,13 @@ class Inversion:
         image: G(v), ``[b, c, h, w]``, not clamped; ``None`` for one read from a run's ``latents.safetensors``, which
             leaves pictures to :meth:`render`.
         loss: Value of the equation at the result, ``[b]``.
-        evaluations: Evaluations of the equation spent on each image, ``[b]``.
+        evaluations: Evaluations of the equation spent on each image, ``[b]``, and what else was synthesised for it.
         seconds: Wall-clock time of the batch over its size, ``[b]``.
-        status: ``"done"``, ``"stopped"`` (no progress) or ``"diverged"`` for each image.
+        status: ``"done"``, ``"stopped"`` (no progress, or no finite value to go on from) or ``"diverged"`` (what is
+            returned has no finite value) for each image.
         noise_mode: ``"const"``, ``"none"``, or ``"optimize"``: how G is to be called to get the same image.
         history: Name of each term → its weighted value before each step and at the end, ``[b, t]``; NaN where an image
-            had stopped already, or where a projector of the chain did not have the term.
+            had stopped already or a projector of the chain lacks the term, infinite for a trial without a value.
     """
 
     ids: list[str]
@@ -162,7 +163,7 @@ def minimize(
             the run is that of the steps or that of the time, whichever is larger, so that schedules come to their end.
 
     Returns:
-        The inversion at v after the last step, with the history of every term.
+        The inversion at the point that the optimizer ends at, with the history of every term.
     """
     problem, device, count = objective.problem, v["latent"].device, len(v["latent"])
     began, allowed = clock(device), (seconds or 0.0) * count
@@ -193,10 +194,12 @@ def minimize(
         _, spent = problem.optimizer.step(free, state, evaluate, fraction)
         for group in groups:
             group.constrain_(free)
-        evaluations += spent * active
+        evaluations += spent * active * problem.cost
         values = {"total": first[0].total, **first[0].terms}
-        history.append({name: value.where(active, torch.nan) for name, value in values.items()})
-        active &= first[0].total.isfinite()
+        known = {name: value.where(~value.isnan(), torch.inf) for name, value in values.items()}
+        history.append({name: value.where(active, torch.nan) for name, value in known.items()})
+        if not problem.optimizer.recovers:
+            active &= first[0].total.isfinite()
         for callback in callbacks:
             callback(Step(index, steps, first[0], {**fixed, **before}, active))
         for name, value in free.items():
@@ -204,6 +207,8 @@ def minimize(
             value.copy_(choose(active, value, before[name]))
         if index % 10 == 9 and not active.any():  # every tenth step only: reading the flag waits for the device
             break
+    if history:
+        problem.optimizer.finish(free, state)
     status = ["done" if on else "stopped" for on in active.tolist()]
     return conclude(
         objective, {name: free.get(name, value) for name, value in v.items()}, history, evaluations, status, began
@@ -230,7 +235,7 @@ def conclude(
         v=dict(v),
         image=terms.image,
         loss=terms.total,
-        evaluations=evaluations + 1,
+        evaluations=evaluations + problem.cost,
         seconds=torch.full((count,), seconds),
         status=[s if fine else "diverged" for s, fine in zip(status, finite, strict=True)],
         noise_mode=problem.noise,

@@ -1,7 +1,7 @@
 """The equation v* = argmin Σ λ L(D(G(v)), D(targets)) + Σ μ R(v): its targets, its parts, and its value per image."""
 
-import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,6 +18,7 @@ from zstar.optimizers.base import AbstractOptimizer
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.regularizers.noise_maps import unit_noise
 from zstar.spaces.base import AbstractSpace
+from zstar.stats.streams import stream
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,11 @@ class Problem:
             )
 
     @property
+    def cost(self) -> int:
+        """Syntheses that an evaluation of the equation takes: one, and those of regularizers that draw on their own."""
+        return 1 + sum(regularizer.syntheses for regularizer in self.regularizers.values())
+
+    @property
     def generator(self) -> AbstractGenerator:
         """The fixed generator G."""
         return self.space.generator
@@ -150,10 +156,9 @@ class Problem:
         image = observe(self.operators.values(), targets.images, targets.named)
         return Targets({**targets.named, "image": image}, targets.ids)
 
-    def rngs(self, ids: Sequence[str], stream: str) -> list[torch.Generator]:
-        """One random generator per image and ``stream`` of numbers, the same whatever batch the image is in."""
-        keys = (hashlib.sha256(f"{self.seed}/{stream}/{name}".encode()).digest() for name in ids)
-        return [torch.Generator().manual_seed(int.from_bytes(key[:8], "little") >> 1) for key in keys]
+    def rngs(self, ids: Sequence[str], purpose: str) -> list[torch.Generator]:
+        """One random generator per image and purpose, the same whatever batch the image is in."""
+        return [stream(purpose, self.seed, name) for name in ids]
 
     def initial_noise(self, targets: Targets) -> dict[str, Tensor]:
         """``noise/<map>`` [b, 1, h, w], unit-normal, where noise maps are optimised, else none."""
@@ -201,37 +206,43 @@ class Objective:
 
     Attributes:
         targets: What of the targets may be seen: in the place of the image its observation, where there are operators.
+        features: Those of D(target) for each loss.
+        goals: D(target) itself, for the losses that take pixels from it where their mask is 0.
 
     Arguments:
         problem: The equation without its targets.
         targets: The targets, not degraded.
-        features: Those of D(targets) for each loss, where they are known; then ``targets`` are as seen already.
     """
 
-    def __init__(self, problem: Problem, targets: Targets, features: dict[str, list[Tensor]] | None = None) -> None:
+    def __init__(self, problem: Problem, targets: Targets) -> None:
         self.problem = problem
-        if features is None:
-            problem.require_targets(targets.named, targets.maps)
-            with torch.no_grad():
-                features = {
-                    name: loss.features(problem.degrade(targets.named[loss.target], targets.named))
-                    for name, loss in problem.losses.items()
-                }
-                targets = problem.observe(targets)
-        self.targets, self.features = targets, features
+        problem.require_targets(targets.named, targets.maps)
+        self.features: dict[str, list[Tensor]] = {}
+        self.goals: dict[str, Tensor] = {}
+        with torch.no_grad():
+            for name, loss in problem.losses.items():
+                goal = problem.degrade(targets.named[loss.target], targets.named)
+                self.features[name] = loss.features(goal)
+                if loss.looks_around and loss.weights(targets.named) is not None:
+                    self.goals[name] = goal
+            self.targets = problem.observe(targets)
 
     def repeated(self, times: int) -> "Objective":
         """The equation for ``times`` candidates of each image, one after the other; no feature is computed again."""
-        features = {name: [f.repeat_interleave(times, dim=0) for f in fs] for name, fs in self.features.items()}
-        return Objective(self.problem, self.targets.repeated(times), features)
+        many = copy(self)
+        many.targets = self.targets.repeated(times)
+        many.features = {name: [f.repeat_interleave(times, dim=0) for f in fs] for name, fs in self.features.items()}
+        many.goals = {name: goal.repeat_interleave(times, dim=0) for name, goal in self.goals.items()}
+        return many
 
     def __call__(self, v: Variables) -> Terms:
         """Evaluate every term at v; differentiable."""
         image, targets = self.problem.render(v), self.targets.named
         degraded = self.problem.degrade(image, targets)
-        terms = {
-            name: loss.weight * loss.compare(loss.features(degraded), self.features[name], loss.weights(targets))
-            for name, loss in self.problem.losses.items()
-        }
+        terms = {}
+        for name, loss in self.problem.losses.items():
+            weights, goal = loss.weights(targets), self.goals.get(name)
+            seen = degraded if goal is None else loss.seen(degraded, goal, weights)
+            terms[name] = loss.weight * loss.compare(loss.features(seen), self.features[name], weights)
         terms |= {name: reg.weight * reg(v, image) for name, reg in self.problem.regularizers.items()}
         return Terms(torch.stack(list(terms.values())).sum(dim=0), terms, image)

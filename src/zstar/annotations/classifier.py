@@ -54,7 +54,7 @@ class Classifier(AbstractScorer):
             wrong = f"annotation.classifier.names: {list(names)}"
             raise ValueError(f"{wrong} names no attributes, or one twice; give one name for each score")
         if isinstance(network, nn.Module):
-            network.eval().requires_grad_(False)
+            network.float().eval().requires_grad_(False)
         if checkpoint is not None:
             if not isinstance(network, nn.Module):
                 wrong = f"annotation.classifier.checkpoint: {checkpoint} can't be loaded into a function"

@@ -138,6 +138,7 @@ def load_generator_checkpoint(path: str | Path, key: str | None = None) -> tuple
     key, weights = select(content, key, path)
     weights = stylegan2_within(weights)
     record, told = content.get(key), {} if isinstance(content.get(key), PickledObject) else _card_settings(path)
+    weights = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
     try:
         if isinstance(record, PickledObject):
             told = stylegan2_ada.record_settings(record)
@@ -188,6 +189,11 @@ def compare(module: nn.Module, weights: dict[str, Tensor], origin: object) -> No
 
 
 def load_into(module: nn.Module, weights: dict[str, Tensor], origin: object) -> None:
-    """Load a state dict, or refuse it as ``compare`` does."""
+    """Load a state dict, or refuse it as ``compare`` does, and where a parameter is not finite; the module's precision
+    stays."""
     compare(module, weights, origin)
+    for name, _ in module.named_parameters():
+        if not weights[name].isfinite().all():
+            fix = "its training has diverged, or the file is damaged; give another one"
+            raise ValueError(f"checkpoint: '{name}' in {origin} holds numbers that are not finite: {fix}")
     module.load_state_dict(weights)

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from zstar.stats.streams import stream
+
 
 def is_rosinality(weights: dict[str, Tensor]) -> bool:
     """Whether the names are those of rosinality's generator."""
@@ -48,10 +50,10 @@ def to_official(
     for i in range(depth):
         for part in ("weight", "bias"):
             official[f"mapping.fc{i}.{part}"] = weights[f"style.{i + 1}.{part}"]
-    measured = latent_avg if latent_avg is not None else _mean_w(official, depth, lr_multiplier)
+    measured = latent_avg.float() if latent_avg is not None else _mean_w(official, depth, lr_multiplier)
     official["mapping.w_avg"] = measured.reshape(-1, measured.shape[-1]).mean(dim=0)  # pSp has a row for each layer
     blocks = 1 + sum(bool(re.fullmatch(r"to_rgbs\.\d+\.bias", name)) for name in weights)
-    rng = torch.Generator().manual_seed(0)
+    rng = stream("noise maps", 0)
     for i in range(blocks):
         block, size = f"synthesis.b{4 * 2**i}", 4 * 2**i
         convs = {"conv0": f"convs.{2 * i - 2}", "conv1": f"convs.{2 * i - 1}"} if i else {"conv1": "conv1"}
@@ -92,7 +94,7 @@ def _affine(weights: dict[str, Tensor], theirs: str, ours: str) -> dict[str, Ten
 
 def _mean_w(official: dict[str, Tensor], depth: int, lr_multiplier: float) -> Tensor:
     """The mean of w over the prior, by the mapping network itself."""
-    x = torch.randn(10_000, official["mapping.fc0.weight"].shape[1], generator=torch.Generator().manual_seed(0))
+    x = torch.randn(10_000, official["mapping.fc0.weight"].shape[1], generator=stream("mean of w", 0))
     x = x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
     for i in range(depth):
         weight, bias = official[f"mapping.fc{i}.weight"], official[f"mapping.fc{i}.bias"]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from zstar.data.base import AbstractData, Batch
 from zstar.generators.base import AbstractGenerator
+from zstar.stats.streams import stream
 
 CHUNK = 8
 HELD_OUT = "held out"
@@ -79,8 +80,5 @@ class Samples(AbstractData):
         return latents.cpu(), self.generator.synthesize(latents, self.space, "const").cpu()
 
     def _latent(self, index: int) -> Float[Tensor, "1 ..."]:
-        # torch's generator on the CPU uses only 32 bits of its seed. Steps of an odd constant visit each 32-bit number
-        # once, so no two images of a set share theirs; the hash puts the sets of other seeds and streams far away.
-        first = int.from_bytes(hashlib.sha256(f"{self.stream} {self.seed}".encode()).digest()[:4], "big")
-        rng = torch.Generator().manual_seed((first + index * 0x9E3779B1) % 2**32)
+        rng = stream(self.stream, self.seed, index=index)
         return self.generator.sample(1, rng, self.truncation, self.space)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from zstar.data.base import AbstractData
+from zstar.stats.streams import stream
 
 AHEAD = 2  # batches that are read while a step computes
 
@@ -47,8 +48,7 @@ class Stream(IterableDataset):
         """Which images step ``step`` trains on; a pass ends early where less than a batch is left."""
         epoch, place = divmod(step, len(self.data) // self.batch)
         if self._order[0] != epoch:
-            rng = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**32)
-            self._order = (epoch, self._shuffled(rng))
+            self._order = (epoch, self._shuffled(stream("shuffle", self.seed, index=epoch)))
         return self._order[1][place * self.batch : (place + 1) * self.batch].tolist()
 
     def _shuffled(self, rng: torch.Generator) -> Tensor:

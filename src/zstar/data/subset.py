@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 
 from zstar.data.base import AbstractData, Batch
+from zstar.stats.streams import stream
 
 
 class Subset(AbstractData):
@@ -42,5 +43,5 @@ def hold_out(data: AbstractData, count: int) -> tuple[AbstractData, AbstractData
     count = min(count, len(data) // 10)
     if not count:
         return data, None
-    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0)).tolist()
+    order = torch.randperm(len(data), generator=stream("held-out images", 0)).tolist()
     return Subset(data, sorted(order[count:])), Subset(data, sorted(order[:count]))

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from zstar.generators.stylegan2 import StyleGAN2
+from zstar.stats.streams import stream
 
 BATCH = 32
 
@@ -74,7 +75,7 @@ def catalogue(
 
 def batches(generator: StyleGAN2, samples: int, seed: int) -> Iterator[Tensor]:
     """Samples of the prior, a few at a time."""
-    rng = torch.Generator().manual_seed(seed)
+    rng = stream("samples of regions", seed)
     for start in range(0, samples, BATCH):
         yield generator.sample(min(BATCH, samples - start), rng)
 

@@ -5,6 +5,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from zstar.stats.streams import stream
+
 
 def spherical_kmeans(
     vectors: Float[Tensor, "n d"], clusters: int, seed: int = 0, steps: int = 50
@@ -18,7 +20,7 @@ def spherical_kmeans(
     """
     if clusters > len(vectors):
         raise ValueError(f"clusters: {clusters} are more than the {len(vectors)} vectors; lower it")
-    unit, rng = F.normalize(vectors, dim=1), torch.Generator().manual_seed(seed)
+    unit, rng = F.normalize(vectors, dim=1), stream("first centres", seed)
     centres = unit[torch.randint(len(unit), (1,), generator=rng)]
     while len(centres) < clusters:
         far = (1 - (unit @ centres.T).amax(dim=1)).clamp_min(1e-12)

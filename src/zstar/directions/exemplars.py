@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from zstar.annotations.base import ScoredLatents
+from zstar.stats.streams import stream
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Exemplars:
 
     def shuffled(self, seed: int) -> "Exemplars":
         """The same groups, each in an order of its own."""
-        rng = torch.Generator().manual_seed(seed)
+        rng = stream("order of exemplars", seed)
         high, low = (rows[torch.randperm(len(rows), generator=rng)] for rows in (self.high, self.low))
         return Exemplars(high, low, self.middle)
 

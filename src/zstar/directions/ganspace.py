@@ -12,6 +12,7 @@ from zstar.directions.base import AbstractFinder, Label
 from zstar.directions.linear import Linear
 from zstar.directions.principal import StreamedCovariance, in_rows, in_units_of, signed, sorted_eigenvectors
 from zstar.spaces.base import AbstractSpace
+from zstar.stats.streams import stream
 
 KEY, WIDEST, CHUNK = "direction.ganspace", 4096, {False: 10_000, True: 32}
 
@@ -88,7 +89,7 @@ class GANSpace(AbstractFinder):
             if not layered or len(self.rows) != 2 or not 0 <= self.rows[0] <= self.rows[1] <= last:
                 fix = f"two of 0 to {last}, such as [0, {last}]" if layered else "null, or choose space=w_plus"
                 raise ValueError(f"{KEY}.rows: {self.rows} are no rows of {name}; set it to {fix}")
-        if self.layer is None and name == next(iter(generator.spaces)):
+        if self.layer is None and generator.prior and name == next(iter(generator.spaces)):
             choice = f"{KEY}.layer to one of {', '.join(generator.layers)}" if generator.layers else "generator.layers"
             other = ", or choose space=w" if "w" in generator.spaces else ""
             raise ValueError(
@@ -106,7 +107,7 @@ class GANSpace(AbstractFinder):
     @torch.no_grad()
     def _stream(self, space: AbstractSpace, source: str) -> Iterator[tuple[Tensor, Tensor]]:
         """Flat latents with flat activations, in batches."""
-        generator, rng = space.generator, torch.Generator().manual_seed(self.seed)
+        generator, rng = space.generator, stream("samples of ganspace", self.seed)
         left, chunk = self.samples, CHUNK[bool(self.layer)]
         while left:
             latents = generator.sample(min(chunk, left), rng, space=source)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from zstar.directions.base import AbstractDirection, Label
 from zstar.spaces.base import AbstractSpace
+from zstar.stats.streams import stream
 
 
 class Linear(AbstractDirection):
@@ -43,6 +44,6 @@ def in_units_of_prior(
 ) -> Float[Tensor, "..."]:
     """The vector scaled so that α = 1 is one standard deviation of the prior along it."""
     unit = vector / vector.norm().clamp_min(1e-12)
-    draws = space.sample(samples, torch.Generator().manual_seed(seed))
+    draws = space.sample(samples, stream("units of the prior", seed))
     along = (draws.flatten(1).double() @ unit.flatten().double().to(draws.device)).std()
     return unit * along.to(unit)

@@ -14,6 +14,7 @@ from zstar.directions.regions import KEY, by_class, by_cluster
 from zstar.directions.towards import Towards
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.spaces.base import AbstractSpace
+from zstar.stats.streams import stream
 
 
 class Local(AbstractFinder):
@@ -107,7 +108,7 @@ class Local(AbstractFinder):
     def _reference(self, generator: StyleGAN2) -> tuple[str, Float[Tensor, " s"]]:
         """The name of the reference, and its style."""
         if self.inversion is None:
-            rng = torch.Generator().manual_seed(self.reference_seed)
+            rng = stream("reference", self.reference_seed)
             return f"sample of seed {self.reference_seed}", generator.sample(1, rng, space="style")[0].cpu()
         file = latents_file(self.inversion, f"{KEY}.inversion")
         ids, latents = read_latents(file, generator, "style", f"{KEY}.inversion")

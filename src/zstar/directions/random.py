@@ -8,6 +8,7 @@ from zstar.config.constraints import Within, require
 from zstar.directions.base import AbstractFinder, Label
 from zstar.directions.linear import Linear, in_units_of_prior
 from zstar.spaces.base import AbstractSpace
+from zstar.stats.streams import stream
 
 
 class Random(AbstractFinder):
@@ -30,7 +31,7 @@ class Random(AbstractFinder):
         self.count, self.kind, self.seed = count, kind, seed
 
     def find(self, space: AbstractSpace) -> dict[str, Linear]:
-        rng = torch.Generator().manual_seed(self.seed)
+        rng = stream("random directions", self.seed)
         settings = {"method": "random", "kind": self.kind, "seed": self.seed}
         directions = {}
         for index in range(self.count):

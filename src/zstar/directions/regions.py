@@ -11,6 +11,7 @@ from zstar.annotators.load import load_annotator
 from zstar.directions.catalogue import batches
 from zstar.directions.clusters import nearest_centre, spherical_kmeans
 from zstar.generators.stylegan2 import StyleGAN2
+from zstar.stats.streams import stream
 
 KEY, PIXELS = "direction.local", 20_000
 
@@ -43,7 +44,7 @@ def by_cluster(generator: StyleGAN2, layer: str, clusters: int, samples: int, se
         ValueError: There is no such layer.
     """
     generator.layer(layer)  # says which there are
-    each, rng, vectors = -(-PIXELS // samples), torch.Generator().manual_seed(seed), []
+    each, rng, vectors = -(-PIXELS // samples), stream("pixels of clusters", seed), []
     for latents in batches(generator, samples, seed):
         with generator.reading(layer) as features:
             generator.synthesize(latents, next(iter(generator.spaces)))

@@ -14,6 +14,7 @@ from zstar.directions.linear import Linear
 from zstar.directions.principal import in_rows, in_units_of, sorted_eigenvectors
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.spaces.base import AbstractSpace
+from zstar.stats.streams import stream
 
 KEY = "direction.sefa"
 
@@ -125,7 +126,7 @@ def first_layer(space: AbstractSpace) -> tuple[list[str], Float[Tensor, "outputs
         for name, layer in layers.items()
     ]
     try:
-        latents = space.sample(2, torch.Generator().manual_seed(0))
+        latents = space.sample(2, stream("probe of layers", 0))
         space.decode(latents)
     finally:
         for handle in handles:

@@ -13,6 +13,7 @@ from zstar.annotators.load import load_annotator
 from zstar.config.constraints import Within, require
 from zstar.discriminators.base import AbstractDiscriminator
 from zstar.discriminators.spectral import SpectralConv
+from zstar.stats.streams import stream
 
 
 def head(source: int, width: int, halvings: int) -> nn.Sequential:
@@ -64,7 +65,7 @@ class Projected(AbstractDiscriminator):
         require("discriminator", Within(2 ** (len(mixed) + 1)), resolution=resolution)
         # In a tuple, and so no submodule: what is frozen belongs to no checkpoint and no optimizer.
         self._frozen = (network.eval().requires_grad_(False),)
-        rng = torch.Generator().manual_seed(seed)
+        rng = stream("random maps", seed)
         for level, (source, target) in enumerate(zip(network.widths, mixed, strict=True)):
             self.register_buffer(f"channels{level}", _random(target, source, 1, rng))
             if level:

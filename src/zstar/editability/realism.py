@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from zstar.config.constraints import Within, require
 from zstar.editability.base import AbstractEditability, Traversal
 from zstar.metrics.distribution import kid, pooled
+from zstar.stats.streams import stream
 
 
 class Realism(AbstractEditability):
@@ -30,7 +31,7 @@ class Realism(AbstractEditability):
     def __call__(self, traversal: Traversal) -> dict[str, Float[Tensor, " n"]]:
         if len(traversal) < 8:
             return {}
-        rng, space = torch.Generator().manual_seed(self.seed), next(iter(traversal.generator.spaces))
+        rng, space = stream("samples of realism", self.seed), next(iter(traversal.generator.spaces))
         latents = traversal.generator.sample(self.samples, rng).split(traversal.size)
         real = torch.cat(
             [self.see(traversal.generator.synthesize(part, space, "const").clamp(-1, 1)) for part in latents]

@@ -23,8 +23,8 @@ class EncoderSpec:
         resolution: Height and width of the images, in pixels.
         channels: Their colour channels.
         shape: Shape of one latent, such as ``(512,)`` in z and w or ``(18, 512)`` in w_plus.
-        mean: Mean of the prior, in that shape.
-        spread: Root mean squared distance of a latent from the mean, per coordinate.
+        mean: The latent that stands for the prior, in that shape: its mean, or where that is none, the space's start.
+        spread: Root mean squared distance of a latent from the prior's mean, per coordinate.
     """
 
     resolution: int
@@ -37,7 +37,7 @@ class EncoderSpec:
     def of(cls, space: AbstractSpace) -> "EncoderSpec":
         """The images of a space's generator, and its latents."""
         generator = space.generator
-        return cls(generator.resolution, generator.channels, space.shape, space.mean, space.spread)
+        return cls(generator.resolution, generator.channels, space.shape, space.origin, space.spread)
 
 
 class AbstractEncoder(nn.Module, ABC):

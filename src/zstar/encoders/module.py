@@ -47,7 +47,7 @@ class Module(AbstractEncoder):
         if not isinstance(network, nn.Module):
             raise ValueError(f"encoder.network: a {type(network).__name__} is no torch.nn.Module; name such a class")
         self.low, self.high = require_range("encoder.input_range", input_range)
-        self.network, self.output = network, output
+        self.network, self.output = network.float(), output
         if checkpoint is not None:
             path = io.resolve(checkpoint)
             io.load_into(network, io.load_weights(path, checkpoint_key), path)

@@ -67,6 +67,10 @@ class TrainedEncoder:
             latents = [generator.lift(latent, self.space, space.name) for latent in latents]
         return [space.constrain(latent) for latent in latents]
 
+    def syntheses(self, passes: int | None = None) -> int:
+        """How often it runs the generator to give latents: one that compares does so before each of its passes."""
+        return (passes or self.network.passes) if self.network.iterative else 0
+
     def fingerprint(self) -> str:
         """SHA-256 of the weights."""
         return io.fingerprint(self.network)

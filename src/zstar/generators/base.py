@@ -34,7 +34,10 @@ class AbstractGenerator(nn.Module, ABC):
         spaces: Name of each latent space → shape of one latent in it. The first one is the space that is sampled.
         layers: Names of the feature layers, in the order of synthesis, that can be read and edited.
         noise_shapes: Name of each noise map → its height and width in pixels; empty where G takes no noise.
-        prior: What its latents are drawn from, in each coordinate: ``"normal"`` (0, 1), or ``"uniform"`` on [−1, 1].
+        prior: What its latents are drawn from, in each coordinate: ``"normal"`` (0, 1), or ``"uniform"`` on [−1, 1];
+            None where no space has such a prior, and all that is known of it are its samples.
+        normalizes: Whether latents of the space that is sampled count by their direction alone, as behind a layer that
+            scales them to length 1: then the prior's mean, zero, is no latent.
         trained: False where the weights are random as yet: such a generator can be trained, and nothing else.
         batched_weights: Whether the layers take parameters with a batch in front of their shape, an image's own each.
         traits: Settings beside the weights that its images depend on, where they are not the usual ones; plain values.
@@ -45,7 +48,8 @@ class AbstractGenerator(nn.Module, ABC):
     spaces: Mapping[str, tuple[int, ...]]
     layers: Sequence[str]
     noise_shapes: Mapping[str, tuple[int, int]]
-    prior: Literal["normal", "uniform"] = "normal"
+    prior: Literal["normal", "uniform"] | None = "normal"
+    normalizes: bool = False
     trained: bool = True
     batched_weights: ClassVar[bool] = False
     traits: Mapping[str, Any] = MappingProxyType({})

@@ -11,13 +11,14 @@ from zstar.checkpoints import io
 from zstar.checkpoints.identity import source
 from zstar.config.constraints import FilePath
 from zstar.generators.base import AbstractGenerator, Noise
+from zstar.stats.streams import stream
 
 
 class Module(AbstractGenerator):
     """Any ``torch.nn.Module`` that maps a batch of latents to a batch of images, such as a DCGAN or a VAE's decoder.
 
-    Choose it for a generator that the package does not know. It has one space, ``z``. Size and colours of its images
-    are found by running it once.
+    Choose it for a generator that the package does not know. It has one space, ``z``. Size and colours of its images,
+    and whether it normalises its latents, are found by running it once.
 
     Arguments:
         network: The network; in YAML, a ``_target_`` with the class and beside it the class's own arguments. Its
@@ -50,7 +51,7 @@ class Module(AbstractGenerator):
             raise ValueError(f"generator.prior: '{prior}' is unknown; choose normal or uniform")
         if len(output_range) != 2 or not output_range[0] < output_range[1]:
             raise ValueError(f"generator.output_range: {list(output_range)} is no range; give e.g. [-1, 1] or [0, 1]")
-        self.network = network
+        self.network = network.float()  # as its latents are, and half precision is slow or missing on CPUs
         if checkpoint is not None:
             path = io.resolve(checkpoint)
             io.load_into(network, io.load_weights(path, checkpoint_key), path)
@@ -70,22 +71,24 @@ class Module(AbstractGenerator):
         for name in self.layers:
             self.layer(name)
         self.freeze()
-        self.channels, self.resolution = self._measure()
+        self.channels, self.resolution, self.normalizes = self._measure()
 
-    def _measure(self) -> tuple[int, int]:
-        shape, kind = self.spaces["z"], type(self.network).__name__
-        device = next(self.network.parameters(), torch.empty(0)).device
+    @torch.no_grad()
+    def _measure(self) -> tuple[int, int, bool]:
+        """Colours and size of its images, and whether they stay the same where a latent is doubled."""
+        kind, shape = type(self.network).__name__, self.spaces["z"]
+        one, other = self.sample(2, stream("probe of a module", 0)).split(1)
         try:
-            with torch.no_grad():
-                images = self.network(torch.zeros(2, *shape, device=device))
+            images = self.network(torch.cat([one, 2 * one, other]))
         except (RuntimeError, TypeError) as error:
             reason = str(error).splitlines()[0]
             raise ValueError(f"generator.latent_shape: {kind} does not take [b, {shape}] ({reason})") from error
-        if not isinstance(images, Tensor) or images.ndim != 4 or len(images) != 2 or images.shape[2] != images.shape[3]:
+        if not isinstance(images, Tensor) or images.ndim != 4 or len(images) != 3 or images.shape[2] != images.shape[3]:
             made = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
-            raise ValueError(f"generator.network: two latents gave {made}, not two square images [2, c, h, h]")
+            raise ValueError(f"generator.network: three latents gave {made}, not three square images [3, c, h, h]")
         self.require_colours("generator.network", images.shape[1])
-        return images.shape[1], images.shape[2]
+        doubled, moved = ((images[0] - image).norm().item() for image in images[1:])
+        return images.shape[1], images.shape[2], doubled < 1e-3 * moved
 
     def sample(
         self, n: int, rng: torch.Generator, truncation: float = 1.0, space: str | None = None

@@ -48,6 +48,7 @@ class StyleGAN2(AbstractGenerator):
     """
 
     batched_weights = True
+    normalizes = True
 
     def __init__(
         self,
@@ -110,6 +111,7 @@ class StyleGAN2(AbstractGenerator):
         self.num_ws = self.synthesis.num_ws
         self.style_sizes = self.synthesis.style_sizes
         self.layers = self.synthesis.names
+        self.prior = None if label == "all" else "normal"
         self.spaces = {
             **({} if label == "all" else {"z": (z_dim,)}),
             "w": (w_dim,),

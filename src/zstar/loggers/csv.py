@@ -9,16 +9,17 @@ from torch import Tensor
 
 from zstar.images import write_png
 from zstar.loggers.base import AbstractLogger, Entry
-from zstar.runs.folder import safe_name, write_json
+from zstar.runs.folder import safe_name, write_atomic, write_json
 from zstar.runs.record import Record
 
 
 class CSV(AbstractLogger):
     """Writes ``<run>/log``: ``metrics.csv`` with a row per step and name, a CSV per table, ``summary.json`` and PNGs.
 
-    Choose it where no service and no viewer is wanted. A row is on disk as soon as it is logged, and a job that goes on
-    after a kill appends to the same file. Lightning's own logger keeps its rows in memory, has no tables and pictures,
-    and its import takes seconds that a projection does not have.
+    Choose it where no service and no viewer is wanted. A row is on disk as soon as it is logged, and a job that
+    goes on after a kill appends to the same file, in place of the steps that it does again. Lightning's own logger
+    keeps its rows in memory, has no tables and pictures, and its import takes seconds that a projection does not
+    have.
     """
 
     def __init__(self) -> None:
@@ -27,12 +28,15 @@ class CSV(AbstractLogger):
     def start(self, record: Record) -> None:
         """Make the folder and note what runs."""
         self.folder, self._facts = record.folder / "log", record.facts()
+        self._begun = False  # whether this process has logged a number
         self._write("running")
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         """Append one row per name."""
         path = self._open / "metrics.csv"
-        fresh = not path.exists()
+        if not self._begun and path.is_file():
+            _forget(path, step)
+        self._begun, fresh = True, not path.exists()
         with path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerows([("step", "name", "value")] * fresh)
@@ -74,3 +78,16 @@ class CSV(AbstractLogger):
         if self.folder is None:
             raise RuntimeError("CSV: nothing can be logged before start() and after finish()")
         return self.folder
+
+
+def _forget(path: Path, step: int) -> None:
+    """Drop the rows from ``step`` on: a job that was killed after them does those steps again."""
+    with path.open(newline="", encoding="utf-8") as file:
+        head, *rows = csv.reader(file)
+    kept = [row for row in rows if len(row) == len(head) and row[0].isdigit() and int(row[0]) < step]
+
+    def write(part: Path) -> None:
+        with part.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([head, *kept])
+
+    write_atomic(path, write)

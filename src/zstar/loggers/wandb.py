@@ -107,11 +107,12 @@ def _open(mode: str, folder: Path, common: Mapping[str, Any]) -> Any:
 
     quiet = {"console": "off", "quiet": True, "show_info": False, "silent": mode == "offline", "symlink": False}
     still = {"init_timeout": 30, "x_disable_stats": mode != "online"}
-    memory = folder / "wandb" / "run-id.txt"  # of the online run, so that a killed job goes on with it
-    resumed = {"id": read_text(memory), "resume": "allow"} if mode == "online" and memory.is_file() else {}
+    memory = folder / "wandb" / "run-id.txt"  # so that a killed job goes on with its run; offline, once it is synced
+    resumed = {"id": read_text(memory)} if memory.is_file() else {}
+    resumed |= {"resume": "allow"} if resumed and mode == "online" else {}
     settings = wandb.Settings(**quiet, **still)
     run = wandb.init(mode=mode, reinit="create_new", settings=settings, **common, **resumed)
-    if mode == "online":
+    if mode != "disabled":
         write_text(memory, run.id)
     return run
 

@@ -2,7 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
+from typing import ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,7 +21,12 @@ class AbstractLoss(nn.Module, ABC):
         target: Name of the target that G(v) is compared with: ``image``, or another one that the data have.
         mask: Name of the target that weighs the pixels, from 0 (does not count) to 1; ``mask`` counts where the data
             have it, and ``None`` weighs all pixels alike.
+
+    Attributes:
+        looks_around: Whether the features of a pixel depend on its neighbours, so that what is masked would reach them.
     """
+
+    looks_around: ClassVar[bool] = False
 
     def __init__(self, weight: float = 1.0, target: str = "image", mask: str | None = "mask") -> None:
         super().__init__()
@@ -49,7 +56,23 @@ class AbstractLoss(nn.Module, ABC):
         weights: Float[Tensor, "b 1 h w"] | None = None,
     ) -> Float[Tensor, " b"]:
         """Distance per image between ``image`` and ``target``, unweighted by λ."""
-        return self.compare(self.features(image), self.features(target), weights)
+        return self.compare(self.features(self.seen(image, target, weights)), self.features(target), weights)
+
+    def seen(
+        self,
+        image: Float[Tensor, "b c h w"],
+        target: Float[Tensor, "b c h w"],
+        weights: Float[Tensor, "b 1 hw ww"] | None = None,
+    ) -> Float[Tensor, "b c h w"]:
+        """The image to take features of: where they look around, with the target's pixels where the weight is 0.
+
+        So an image that is right wherever it counts costs nothing, and no gradient comes from elsewhere.
+        """
+        if weights is None or not self.looks_around:
+            return image
+        if weights.shape[-2:] != image.shape[-2:]:
+            weights = F.interpolate(weights, size=image.shape[-2:], mode="area")
+        return torch.where(weights > 0, image, target)
 
     def weights(self, targets: Mapping[str, Tensor]) -> Float[Tensor, "b 1 h w"] | None:
         """The map among some named targets that weighs the pixels of this loss; ``None`` where there is none."""

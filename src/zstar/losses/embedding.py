@@ -41,7 +41,7 @@ class Embedding(AbstractLoss):
         mask: str | None = "mask",
     ) -> None:
         super().__init__(weight, target, mask)
-        self.network = network.eval().requires_grad_(False)
+        self.network = network.float().eval().requires_grad_(False)
         self.size = None if size is None else list(size)
         self.crop = None if crop is None else list(crop)
         if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from zstar.config.constraints import FilePath
 from zstar.losses.base import AbstractLoss, spatial_mean
 from zstar.losses.networks import as_rgb, at_least, fill, read_state, unit_length
+from zstar.stats.streams import seed_global
 
 BACKBONES = {  # those of torchvision's ``IMAGENET1K_V1``, which takes seconds to import and is needed with weights only
     "alex": "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
@@ -39,6 +40,8 @@ class LPIPS(AbstractLoss):
             LPIPS; it lets everything around it run where the weights can't be had.
         target, mask: As for :class:`zstar.losses.base.AbstractLoss`.
     """
+
+    looks_around = True
 
     def __init__(
         self,
@@ -80,7 +83,7 @@ def _package(net: str) -> nn.Module:
 
     with torch.random.fork_rng(devices=[]), catch_warnings():
         simplefilter("ignore")  # the package calls torchvision in an old way
-        torch.manual_seed(0)
+        seed_global("random backbone", 0)
         return lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
 
 

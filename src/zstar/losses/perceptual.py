@@ -28,6 +28,8 @@ class Perceptual(AbstractLoss):
         target, mask: As for :class:`zstar.losses.base.AbstractLoss`.
     """
 
+    looks_around = True
+
     def __init__(
         self,
         network: nn.Module,
@@ -37,7 +39,7 @@ class Perceptual(AbstractLoss):
         mask: str | None = "mask",
     ) -> None:
         super().__init__(weight, target, mask)
-        self.network = network.eval().requires_grad_(False)
+        self.network = network.float().eval().requires_grad_(False)
         self.layers = None if layers is None else list(layers)
         if self.layers is not None and not self.layers:
             raise ValueError("loss.perceptual.layers: the list is empty; name at least one layer, or set it to null")

@@ -16,11 +16,13 @@ class AbstractMetric(ABC):
         better: Whether ``"higher"`` or ``"lower"`` values are better.
         unit: Unit to print behind the value, e.g. ``"dB"``; empty for none.
         network: Name of the network whose judgement it is, to be reported with the value; empty for none.
+        needs: What it needs of the images to have a value at all, in words; empty where it always has one.
     """
 
     better: Literal["higher", "lower"]
     unit: str = ""
     network: str = ""
+    needs: str = ""
 
     @abstractmethod
     def __call__(self, image: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"] | None:
@@ -31,12 +33,13 @@ class AbstractSetMetric(ABC):
     """A number of a set of images, made of a vector for each of them.
 
     Attributes:
-        better, unit, network: As for :class:`AbstractMetric`.
+        better, unit, network, needs: As for :class:`AbstractMetric`.
     """
 
     better: Literal["higher", "lower"]
     unit: str = ""
     network: str = ""
+    needs: str = ""
 
     @abstractmethod
     def features(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:

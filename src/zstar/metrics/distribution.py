@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from zstar.stats.streams import stream
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -19,7 +21,7 @@ class Estimate:
     @classmethod
     def of(cls, values: Float[Tensor, " n"], seed: int = 0, draws: int = 1000) -> "Estimate":
         """Mean of independent values, with an interval bootstrapped over them."""
-        rng = torch.Generator().manual_seed(seed)
+        rng = stream("bootstrap of a set", seed)
         picks = torch.randint(len(values), (draws, len(values)), generator=rng)
         low, high = values.double()[picks].mean(dim=1).quantile(torch.tensor([0.025, 0.975]).double()).tolist()
         return cls(values.double().mean().item(), low, high)
@@ -49,7 +51,7 @@ def kid(
     """
     mean, deviation = real.mean(dim=0), real.std(dim=0).clamp_min(1e-6)
     real, made = ((x - mean) / deviation for x in (real, made))
-    rng, size = torch.Generator().manual_seed(seed), min(size, len(real), len(made))
+    rng, size = stream("subsets of kid", seed), min(size, len(real), len(made))
     values = torch.stack(
         [
             squared_mmd(
@@ -81,7 +83,7 @@ def diversity(
     batch: int = 100,
 ) -> Estimate:
     """Mean distance between the two images of random pairs; ``distance`` gives one value per image."""
-    rng = torch.Generator().manual_seed(seed)
+    rng = stream("pairs of images", seed)
     first = torch.randint(len(images), (pairs,), generator=rng)
     second = (first + torch.randint(1, len(images), (pairs,), generator=rng)) % len(images)
     values = [distance(images[a], images[b]) for a, b in zip(first.split(batch), second.split(batch), strict=True)]

@@ -29,6 +29,7 @@ class KID(AbstractSetMetric):
     """
 
     better = "lower"
+    needs = "three images or more"
 
     def __init__(self, checkpoint: FilePath = "judge64", network: nn.Module | None = None) -> None:
         self.network = checkpoint if network is None else type(network).__name__

@@ -20,6 +20,7 @@ class MSSSIM(AbstractMetric):
     """
 
     better = "higher"
+    needs = f"images of {SMALLEST} pixels or more"
 
     def __call__(self, image: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"] | None:
         if min(image.shape[-2:]) < SMALLEST:

@@ -18,6 +18,7 @@ class SSIM(AbstractMetric):
     """
 
     better = "higher"
+    needs = "images of 11 pixels or more"
 
     def __call__(self, image: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"] | None:
         if min(image.shape[-2:]) < WINDOW:

@@ -38,6 +38,7 @@ class Adam(AbstractOptimizer):
     """
 
     stochastic = True
+    recovers = False
 
     def __init__(
         self, lr: float = 0.1, betas: Sequence[float] = (0.9, 0.999), ramp_up: float = 0.05, ramp_down: float = 0.25
@@ -76,3 +77,6 @@ class Adam(AbstractOptimizer):
             second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
             variable.addcdiv_(first, second.sqrt().div_(correction).add_(1e-8), value=-size)
         return values, torch.ones_like(values, dtype=torch.long)
+
+    def finish(self, variables: dict[str, Tensor], state: Moments) -> None:
+        """Nothing to do: every step is taken."""

@@ -19,10 +19,12 @@ class AbstractOptimizer(ABC):
     Attributes:
         lr: Step size of variables that have none of their own; its meaning belongs to the optimizer.
         stochastic: Whether the objective may change from step to step, as it does under exploration noise.
+        recovers: Whether it goes on from a trial whose value is not finite; if not, the image ends there.
     """
 
     lr: float
     stochastic: bool
+    recovers: bool
 
     @abstractmethod
     def start(self, variables: Mapping[str, Tensor], rates: Mapping[str, float]) -> Any:
@@ -44,6 +46,10 @@ class AbstractOptimizer(ABC):
             The values ``[b]`` at the variables as they came in, and the number of evaluations ``[b]`` of the objective
             that each image spent (one evaluation = one forward and backward pass of that image).
         """
+
+    @abstractmethod
+    def finish(self, variables: dict[str, Tensor], state: Any) -> None:
+        """Bring ``variables``, in place, to the points that the steps have come to: no trial stands for a result."""
 
 
 def value_and_gradient(objective: Objective, variables: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:

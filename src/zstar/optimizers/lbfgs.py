@@ -69,6 +69,7 @@ class LBFGS(AbstractOptimizer):
     """
 
     stochastic = False
+    recovers = True
 
     def __init__(self, lr: float = 1.0, history: int = 10, max_line_search: int = 10) -> None:
         require("optimizer", POSITIVE, lr=lr)
@@ -108,7 +109,8 @@ class LBFGS(AbstractOptimizer):
         shorter = (-slope / (2 * (values - state.value - slope))).nan_to_num(0.1).clamp(0.1, 0.5)
 
         curved = self._remember(state, move, turn, taken)
-        state.boost = torch.where(taken, torch.where(curved, 1.0, 2 * state.boost), state.boost)
+        first = state.value.isinf()  # of the points taken: nothing is known yet of how the value curves
+        state.boost = torch.where(taken & ~first, torch.where(curved, 1.0, 2 * state.boost), state.boost)
         state.value = torch.where(taken, values, state.value)
         state.point, state.gradient = _pick(taken, point, state.point), _pick(taken, gradient, state.gradient)
         state.refused = torch.where(taken, 0, state.refused + 1)
@@ -120,9 +122,12 @@ class LBFGS(AbstractOptimizer):
         onward = self._direction(state) * (self.lr * state.boost)[:, None]
         state.offset = _pick(taken | stuck, onward, state.offset * shorter[:, None])
         state.offset = _pick(hopeless, torch.zeros_like(onward), state.offset)
-        trial = state.point + state.offset
-        _spread(trial if state.units is None else trial * state.units, variables)
+        _spread(state.point + state.offset, state.units, variables)
         return values, torch.ones_like(values, dtype=torch.long)
+
+    def finish(self, variables: dict[str, Tensor], state: LBFGSState) -> None:
+        """The best points, instead of those on trial, whose values nobody knows."""
+        _spread(state.point, state.units, variables)
 
     def _remember(self, state: LBFGSState, move: Tensor, turn: Tensor, taken: Tensor) -> Tensor:
         """Put the pairs with positive curvature into their images' rings, and say which these are."""
@@ -157,8 +162,10 @@ def _rows(variables: Mapping[str, Tensor]) -> Tensor:
     return torch.cat([variable.detach().reshape(len(variable), -1) for variable in variables.values()], dim=1).clone()
 
 
-def _spread(rows: Tensor, variables: Mapping[str, Tensor]) -> None:
-    parts = rows.split([variable[0].numel() for variable in variables.values()], dim=1)
+def _spread(rows: Tensor, units: Tensor | None, variables: Mapping[str, Tensor]) -> None:
+    parts = (rows if units is None else rows * units).split(
+        [variable[0].numel() for variable in variables.values()], dim=1
+    )
     for variable, part in zip(variables.values(), parts, strict=True):
         variable.copy_(part.view_as(variable))
 

@@ -1,6 +1,6 @@
 """Budgets: a limit on evaluations to which every method is shortened in its own proportions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from zstar.projectors.base import AbstractProjector
 
@@ -13,7 +13,8 @@ def fit(
     """The chain with so much shorter iterations that an image costs no more than the budget.
 
     All parts of a chain are cut by the same share, with their schedules, so that a method stays what it is; none is
-    made longer than it is configured. What has no iterations, such as an encoder, stays whole.
+    made longer than it is configured. What has no iterations, such as an encoder, stays whole. What is left over, as
+    one part can only be cut by whole generations, goes to the others, the last one first.
 
     Arguments:
         projectors: The chain as it is configured.
@@ -38,18 +39,32 @@ def shorten(chain: list[AbstractProjector], evaluations: int) -> list[AbstractPr
     """The chain cut by the largest share with which it costs at most ``evaluations``."""
     if sum(projector.cost for projector in chain) <= evaluations:
         return chain
-    low, high = 0.0, 1.0
-    for _ in range(HALVINGS):
-        share = (low + high) / 2
-        fits = sum(projector.scaled(share).cost for projector in chain) <= evaluations
-        low, high = (share, high) if fits else (low, share)
+    share = largest(lambda share: [projector.scaled(share) for projector in chain], evaluations)
     least = sum(projector.scaled(2.0**-HALVINGS).cost for projector in chain)
     if least > evaluations:
         raise ValueError(
             f"budget.evaluations: {evaluations} is too little for this method, whose shortest form takes {least} for "
             "an image; raise it, or choose another method"
         )
-    return [projector.scaled(low) for projector in chain]
+    short = [projector.scaled(share) for projector in chain]
+    for place, whole in reversed(list(enumerate(chain))):
+        others = sum(projector.cost for index, projector in enumerate(short) if index != place)
+        short[place] = whole.scaled(
+            max(share, largest(lambda share, whole=whole: [whole.scaled(share)], evaluations - others))
+        )
+    return short
+
+
+def largest(scaled: Callable[[float], list[AbstractProjector]], evaluations: int) -> float:
+    """The largest share with which projectors cost at most so many evaluations; 0 where none does."""
+    low, high = 0.0, 2.0  # so that the first look is at the whole
+    for _ in range(HALVINGS):
+        share = (low + high) / 2
+        fits = sum(projector.cost for projector in scaled(share)) <= evaluations
+        if fits and share == 1:
+            return share
+        low, high = (share, high) if fits else (low, share)
+    return low
 
 
 def iterates(projector: AbstractProjector) -> bool:

@@ -1,6 +1,6 @@
 """Measurements of a projection: its images, the editability of its latents, and the bytes that it takes to keep."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
@@ -59,6 +59,15 @@ def measure_edits(
                 if "/" not in value and value != "alpha" and len(values) == len(traversal):
                     found.setdefault(kind if value in ("", "mean") else f"{kind}_{value}", []).append(values)
     return {name: torch.stack(values).double().nanmean(dim=0).tolist() for name, values in found.items()}
+
+
+def unmeasured(metrics: Mapping[str, AbstractMetric | AbstractSetMetric], measured: Collection[str]) -> dict[str, str]:
+    """Name → reason of the metrics that have no value for any image."""
+    return {
+        name: f"it needs {metric.needs}" if metric.needs else "it has no value for these images"
+        for name, metric in metrics.items()
+        if name not in measured
+    }
 
 
 def write_features(

@@ -14,8 +14,9 @@ from zstar.projection.batch_store import Parts
 from zstar.projection.batches import project_once
 from zstar.projection.job import Job, label
 from zstar.projection.log import log_result
-from zstar.projection.measure import bytes_per_image, write_features
+from zstar.projection.measure import bytes_per_image, unmeasured, write_features
 from zstar.projection.progress import Display
+from zstar.projectors.base import AbstractDescent
 from zstar.reports.projection import write_report
 from zstar.reports.terminal import print_table
 from zstar.runs.folder import command, commit, machine, record_result, versions, write_text
@@ -51,6 +52,7 @@ def carry_out(
     ids = read_card(folder / "latents.safetensors")["ids"]
     sets = write_features(metrics, folder, ids, size, job.pipeline.device)
     table = summarize(finals)
+    missing |= unmeasured(metrics, {*finals["metric"], *sets}) if ids else {}
     result = describe(job, plain, finals, table, failures) | {
         "sets": {name: asdict(number) for name, number in sets.items()},
         "bytes_per_image": bytes_per_image(folder / "latents.safetensors", len(ids)),
@@ -89,7 +91,7 @@ def describe(
         "stochastic": job.pipeline.stochastic,
         "protocol": plain.get("protocol"),
         "budget": plain["budget"],
-        "steps": plain["steps"],
+        "steps": sum(one.steps for one in job.pipeline.projectors if isinstance(one, AbstractDescent)),
         "images": len(seconds),
         "failed": failures,
         "notices": job.notices,

@@ -83,7 +83,7 @@ class AbstractDescent(AbstractProjector):
 
     @property
     def cost(self) -> int:
-        return self.steps + 1 + (self.keep_best and self.steps > 0)
+        return (self.steps + 1 + (self.keep_best and self.steps > 0)) * self.problem.cost
 
     def scaled(self, share: float) -> "AbstractDescent":
         """Fewer steps, with ramps and exploration at the same fractions of them."""
@@ -107,8 +107,11 @@ class AbstractDescent(AbstractProjector):
             return found
         # The history may be made under exploration noise, so the best v is evaluated again, without it, before it wins.
         again = self.candidate(objective, best.v, 0, clock(found.latent.device))
-        again = replace(again, status=found.status)
-        return replace(found, evaluations=found.evaluations + 1, **winners(again, found))
+        # An image that ended without a finite value has stopped at its best v, unless that has none either.
+        pairs = zip(found.status, again.status, strict=True)
+        stopped = [new if new == "diverged" else "stopped" if old == "diverged" else old for old, new in pairs]
+        again = replace(again, status=stopped)
+        return replace(found, evaluations=found.evaluations + self.problem.cost, **winners(again, found))
 
 
 def better(new: Inversion, old: Inversion | None) -> Inversion:

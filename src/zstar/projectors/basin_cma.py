@@ -59,14 +59,15 @@ class BasinCMA(AbstractProjector):
 
     @property
     def cost(self) -> int:
-        return 2 + self.search.generations * population(self.problem, self.search) * (self.steps + 1)
+        candidates = self.search.generations * population(self.problem, self.search)
+        return (2 + candidates * (self.steps + 1)) * self.problem.cost
 
     def scaled(self, share: float) -> "BasinCMA":
         """Generations and steps shrink alike, as between the authors' thorough choice (30 and 30) and fast one (10 and
-        10)."""
+        10); one is rounded and the other cut, so that they do not both jump at once."""
         fewer, root = copy(self), math.sqrt(share)
         fewer.search = replace(self.search, generations=max(1, int(self.search.generations * root)))
-        fewer.steps = max(1, int(self.steps * root))
+        fewer.steps = max(1, round(self.steps * root))
         return fewer
 
     @torch.no_grad()

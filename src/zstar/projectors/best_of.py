@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from zstar.config.constraints import Within, require
+from zstar.generators.variables import Variables
 from zstar.inversion import Callback, Inversion, clock
 from zstar.objective import Objective, Problem
 from zstar.projectors.base import AbstractProjector, better
+from zstar.stats.streams import stream
 
 
 class BestOf(AbstractProjector):
@@ -42,7 +44,7 @@ class BestOf(AbstractProjector):
 
     @property
     def cost(self) -> int:
-        return self.candidates + 1
+        return (self.candidates + 1) * self.problem.cost
 
     def scaled(self, share: float) -> "BestOf":
         fewer = copy(self)
@@ -56,14 +58,18 @@ class BestOf(AbstractProjector):
         """The best draw for each image."""
         device = objective.targets.images.device
         began = clock(device)
-        rng = torch.Generator().manual_seed(self.problem.seed)
+        rng = stream("candidates", self.problem.seed)
         draws = self.problem.space.sample(self.candidates, rng, self.truncation).to(device)
         draws = self.problem.space.constrain(draws)
-        values = torch.cat([self._compare(objective, part) for part in draws.split(self.chunk)])  # [candidates, b]
+        maps = self._maps(objective)
+        values = torch.cat(
+            [self._compare(objective, part, maps) for part in draws.split(self.chunk)]
+        )  # [candidates, b]
+        values = values.nan_to_num(torch.inf, torch.inf, torch.inf)  # else the least of all would be one that is none
         v = self.problem.start(objective.targets, draws[values.argmin(dim=0)])
-        return better(self.candidate(objective, v, self.candidates, began), inversion)
+        return better(self.candidate(objective, v, self.candidates * self.problem.cost, began), inversion)
 
-    def _compare(self, objective: Objective, draws: Tensor) -> Tensor:
+    def _compare(self, objective: Objective, draws: Tensor, noise: list[Variables]) -> Tensor:
         problem, b = self.problem, len(objective.targets.ids)
         # Draws are compared under fixed noise: maps that are to be optimised do not exist for a mere candidate.
         images = problem.space.decode(draws, "none" if problem.noise == "none" else "const")
@@ -74,10 +80,24 @@ class BestOf(AbstractProjector):
         degraded = problem.degrade(images.repeat_interleave(b, dim=0), named) if own else problem.degrade(images, {})
         total = torch.zeros(len(draws), b, device=draws.device)
         for name, loss in problem.losses.items():
-            made = loss.features(degraded)
-            made = made if own else [f.repeat_interleave(b, dim=0) for f in made]
+            goal, weights = objective.goals.get(name), loss.weights(named)
+            apart, pictures = own or goal is not None, degraded
+            if goal is not None:  # filled from the target where the mask is 0: another picture for each image
+                pictures = degraded if own else degraded.repeat_interleave(b, dim=0)
+                pictures = loss.seen(pictures, goal.repeat(len(draws), 1, 1, 1), weights)
+            made = loss.features(pictures)
+            made = made if apart else [f.repeat_interleave(b, dim=0) for f in made]
             wanted = [f.repeat(len(draws), *[1] * (f.dim() - 1)) for f in objective.features[name]]
-            total += loss.weight * loss.compare(made, wanted, loss.weights(named)).view(len(draws), b)
+            total += loss.weight * loss.compare(made, wanted, weights).view(len(draws), b)
         for regularizer in problem.regularizers.values():
-            total += regularizer.weight * regularizer({"latent": draws}, images)[:, None]
+            rows = [{name: own.expand(len(draws), -1, -1, -1) for name, own in image.items()} for image in noise]
+            prices = [regularizer({"latent": draws, **row}, images) for row in rows]
+            total += regularizer.weight * torch.stack(prices, dim=1)
         return total
+
+    def _maps(self, objective: Objective) -> list[Variables]:
+        """The noise maps that each image begins with, which regularizers may look at; one of none for all images where
+        noise is not free."""
+        maps = self.problem.initial_noise(objective.targets)
+        count = len(objective.targets.ids) if maps else 1
+        return [{name: value[row : row + 1] for name, value in maps.items()} for row in range(count)]

@@ -31,7 +31,7 @@ class Encoder(AbstractProjector):
 
     @property
     def cost(self) -> int:
-        return self.passes or self.encoder.network.passes
+        return self.encoder.syntheses(self.passes) + self.problem.cost
 
     @torch.no_grad()
     def __call__(
@@ -42,4 +42,4 @@ class Encoder(AbstractProjector):
         began = clock(images.device)
         latents = self.encoder(self.problem.space, images, self.passes)
         v = self.problem.start(objective.targets, latents[-1])
-        return better(self.candidate(objective, v, len(latents) - 1, began), inversion)
+        return better(self.candidate(objective, v, self.encoder.syntheses(self.passes), began), inversion)

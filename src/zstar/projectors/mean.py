@@ -18,7 +18,7 @@ class Mean(AbstractProjector):
 
     @property
     def cost(self) -> int:
-        return 1
+        return self.problem.cost
 
     def __call__(
         self, objective: Objective, inversion: Inversion | None = None, callbacks: Sequence[Callback] = ()

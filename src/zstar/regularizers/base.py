@@ -13,10 +13,15 @@ from zstar.spaces.base import AbstractSpace
 class AbstractRegularizer(ABC):
     """A penalty on variables that are unlikely: under the generator's prior, or as changes of the generator itself.
 
+    Attributes:
+        syntheses: How often it runs the generator itself each time that it is taken; budgets count them.
+
     Arguments:
         space: The space that the latents live in.
         weight: μ, the factor of this regularizer in the objective.
     """
+
+    syntheses: int = 0
 
     def __init__(self, space: AbstractSpace, weight: float = 1.0) -> None:
         if weight not in Within(0):

@@ -30,6 +30,7 @@ class InDomain(AbstractRegularizer):
     def __init__(self, space: AbstractSpace, encoder: TrainedEncoder, weight: float = 1.0) -> None:
         super().__init__(space, weight)
         self.encoder = encoder.require_compatible(space)
+        self.syntheses = self.encoder.syntheses()
 
     def __call__(self, v: Variables, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
         found = self.encoder(self.space, image)[-1]

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from zstar.generators.variables import Variables
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.spaces.base import AbstractSpace
+from zstar.stats.streams import stream
 
 SMALLEST = 1e-5
 CHUNK = 1000
@@ -50,7 +51,7 @@ def gaussianize(w: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
 @torch.no_grad()
 def _statistics(space: AbstractSpace) -> tuple[Tensor, Tensor]:
     """Mean ``[d]`` of Gaussianised w, and the matrix ``[d, d]`` that whitens rows."""
-    rng, sizes = torch.Generator().manual_seed(0), [CHUNK] * (space.prior_samples // CHUNK)
+    rng, sizes = stream("principal axes", 0), [CHUNK] * (space.prior_samples // CHUNK)
     sizes += [space.prior_samples % CHUNK] if space.prior_samples % CHUNK else []
     chunks = [gaussianize(space.generator.sample(size, rng, 1.0, "w")).double() for size in sizes]
     samples = torch.cat(chunks)

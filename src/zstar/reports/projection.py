@@ -22,7 +22,8 @@ from zstar.runs.results import RESULTS_SCHEMA, START, TRAJECTORY, scan_rows, sum
 
 FAILURES_SHOWN = 200
 OPTIONAL = dict.fromkeys(
-    ["commit", "dirty", "failed", "metrics", "notices", "projectors", "seconds", "skipped_metrics", "steps", "version"]
+    ["commit", "dirty", "failed", "metrics", "notices", "projectors", "seconds", "sets", "skipped_metrics", "steps"]
+    + ["version"]
 )
 
 
@@ -53,6 +54,7 @@ def write_report(folder: str | Path, result: Mapping[str, Any] | None = None) ->
         result=result,
         total=len({*values["image"], *failed}),
         leading=leading and numbers(leading, facts),
+        sets=[set_numbers(name, estimate, facts) for name, estimate in (result["sets"] or {}).items()],
         rows=[numbers(row, facts) for row in table.to_dicts()],
         projectors=chain,
         observed=(folder / "observed").is_dir(),
@@ -96,6 +98,13 @@ def numbers(row: Mapping[str, Any], facts: Mapping[str, Mapping[str, str]]) -> d
     places = decimals(row["mean"], row["low"], row["high"])
     names = ("mean", "low", "high", "median", "p5", "p95", "start", "start_low", "start_high")
     return {**row, **{name: show(row[name], places) for name in names}, "places": places, **about(row["metric"], facts)}
+
+
+def set_numbers(name: str, estimate: Mapping[str, float], facts: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """A number of all images together, and its interval, as text."""
+    places = decimals(estimate["value"], estimate["low"], estimate["high"])
+    texts = {key: show(estimate[key], places) for key in ("value", "low", "high")}
+    return {"metric": name, **texts, **about(name, facts)}
 
 
 def about(metric: str, facts: Mapping[str, Mapping[str, str]]) -> dict[str, str]:

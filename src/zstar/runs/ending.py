@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 SIGNAL = 128  # a shell's exit code for a program that a signal has ended is this and the signal's number
@@ -88,9 +89,8 @@ class Steady:
         try:
             action()
         except BrokenPipeError:  # what follows goes to nothing, and so does what is still in the buffer
-            nothing = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nothing, self._stream.fileno())
-            os.close(nothing)
+            with Path(os.devnull).open("wb") as nothing:
+                os.dup2(nothing.fileno(), self._stream.fileno())
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -10,8 +10,11 @@ from torch import Tensor
 
 from zstar.config.constraints import Within, require
 from zstar.generators.base import AbstractGenerator, Noise
+from zstar.spaces.typical import typical
+from zstar.stats.streams import stream
 
 ESTIMATES: dict[tuple[Hashable, ...], tuple[Tensor, float]] = {}
+EXACT = {"normal": 1.0, "uniform": 3**-0.5}  # deviation of each coordinate of a prior, whose mean is 0
 
 
 class AbstractSpace(ABC):
@@ -19,7 +22,8 @@ class AbstractSpace(ABC):
 
     Arguments:
         generator: The fixed generator G.
-        prior_samples: Number of samples that the prior statistics are estimated from.
+        prior_samples: Number of samples that the prior statistics are estimated from, where they are not known exactly:
+            the space that G samples from needs none.
     """
 
     name: str
@@ -39,17 +43,35 @@ class AbstractSpace(ABC):
         return self.generator.sample(n, rng, truncation, self.name)
 
     def start(self, n: int) -> Float[Tensor, "n ..."]:
-        """Default starting point of an optimisation: the prior mean, brought into the space, ``n`` times."""
-        return self.constrain(self.mean.expand(n, *self.shape).clone())
+        """Default starting point of an optimisation, brought into the space, ``n`` times: the prior mean.
+
+        Where G does not see the length of a latent, the mean, zero, is no latent: the picture beside it is an arbitrary
+        one, and every step turns it about. There it is a latent of the prior's length whose style is nearest to the
+        mean style, which is where published methods begin in w.
+        """
+        return self.constrain(self.origin.expand(n, *self.shape).clone())
 
     def decode(self, latent: Float[Tensor, "b ..."], noise: Noise = "const") -> Float[Tensor, "b c h w"]:
         """G(v): images in [−1, 1], not clamped."""
         return self.generator.synthesize(latent, self.name, noise)
 
     @cached_property
+    def origin(self) -> Float[Tensor, "..."]:
+        """What :meth:`start` repeats, before it is brought into the space."""
+        return typical(self.generator, self.prior_samples) if self._sampled and self.generator.normalizes else self.mean
+
+    @property
+    def _sampled(self) -> bool:
+        """Whether the generator's prior is defined here, coordinate by coordinate."""
+        return self.generator.prior is not None and self.name == next(iter(self.generator.spaces))
+
+    @cached_property
     def _moments(self) -> tuple[Tensor, float]:
         """Mean and spread, estimated once per process: each cell of a sweep has a generator object of its own."""
-        probe = self.sample(2, torch.Generator().manual_seed(0))  # tells apart what no weights do, such as classes
+        if self._sampled and self.generator.prior:
+            device = next(self.generator.parameters(), torch.empty(0)).device
+            return torch.zeros(self.shape, device=device), EXACT[self.generator.prior]
+        probe = self.sample(2, stream("probe of a prior", 0))  # tells apart what no weights do, such as classes
         key = (type(self.generator), self.generator.fingerprint(), self.name, self.prior_samples, str(probe.device))
         key += tuple(probe.flatten().tolist())
         if key not in ESTIMATES:
@@ -59,7 +81,7 @@ class AbstractSpace(ABC):
 
     def _estimate(self) -> tuple[Tensor, float]:
         # Streamed in chunks: ten thousand style vectors of a large generator do not fit in memory at once.
-        rng, left, count = torch.Generator().manual_seed(0), self.prior_samples, 0
+        rng, left, count = stream("statistics of a prior", 0), self.prior_samples, 0
         total = square = torch.zeros((), dtype=torch.float64)
         while left:
             with torch.no_grad():

@@ -5,6 +5,8 @@ import math
 import numpy as np
 from jaxtyping import Float
 
+from zstar.stats.streams import numpy_stream
+
 
 def bootstrap_interval(
     values: Float[np.ndarray, " n"], level: float = 0.95, draws: int = 10_000, seed: int = 0
@@ -25,7 +27,7 @@ def bootstrap_interval(
     """
     if len(values) < 2:
         return math.nan, math.nan
-    rng, means, done = np.random.default_rng(seed), np.empty(draws), 0
+    rng, means, done = numpy_stream("bootstrap", seed), np.empty(draws), 0
     chunk = max(1, 2**21 // len(values))  # so that memory does not grow with the number of images
     while done < draws:
         picked = rng.integers(len(values), size=(min(chunk, draws - done), len(values)))

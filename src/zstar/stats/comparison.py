@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from zstar.stats.bootstrap import bootstrap_interval, quantiles
+from zstar.stats.streams import numpy_stream
 
 CHUNK = 2**21  # numbers held at once, so that memory does not grow with the number of images
 
@@ -83,7 +84,7 @@ def _pivots(counts: Float[np.ndarray, "b n"], scaled: Float[np.ndarray, "n k"]) 
 
 def _resamples(n: int, draws: int, seed: int) -> Iterator[Float[np.ndarray, "b n"]]:
     """How often each of ``n`` images is drawn in each bootstrap sample, in chunks."""
-    rng, chunk = np.random.default_rng(seed), max(1, CHUNK // n)
+    rng, chunk = numpy_stream("resamples", seed), max(1, CHUNK // n)
     for first in range(0, draws, chunk):
         rows = min(chunk, draws - first)
         picked = rng.integers(n, size=(rows, n)) + n * np.arange(rows)[:, None]
@@ -124,7 +125,7 @@ def _signs(n: int, draws: int, seed: int) -> Iterator[Float[np.ndarray, "b n"]]:
     if 2**n <= draws:
         yield 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
         return
-    rng, chunk = np.random.default_rng(seed), max(1, CHUNK // n)
+    rng, chunk = numpy_stream("signs", seed), max(1, CHUNK // n)
     for first in range(0, draws, chunk):
         yield rng.integers(2, size=(min(chunk, draws - first), n), dtype=np.int8) * 2.0 - 1.0
 

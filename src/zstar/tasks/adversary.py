@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from zstar.config.constraints import POSITIVE, Within, require
 from zstar.discriminators.base import AbstractDiscriminator
 from zstar.spaces.base import AbstractSpace
-from zstar.tasks.base import AbstractTask, rng_at
+from zstar.stats.streams import stream
+from zstar.tasks.base import AbstractTask
 from zstar.tasks.pool import Pool, Share
 
 
@@ -186,8 +187,8 @@ def train_adversaries(
 ) -> dict[str, Tensor]:
     """One step of each adversary, as :meth:`AbstractAdversary.learn` describes it; its losses, to be logged."""
     logs = {}
-    for stream, (name, adversary) in enumerate(adversaries.items(), start=1):
-        rng = rng_at(task.seed, task.done, stream)
+    for name, adversary in adversaries.items():
+        rng = stream("adversary", task.seed, name, index=task.done)
         loss = adversary.learn(latent, image, images, task.done, rng, task.share)
         adversary.adam.zero_grad(set_to_none=True)
         task.manual_backward(loss)

@@ -12,14 +12,10 @@ from torch.optim import Optimizer
 
 from zstar.config.constraints import Within, require
 from zstar.data.base import AbstractData
+from zstar.stats.streams import stream
 from zstar.tasks.pool import Share
 
 Part = nn.Module | Optimizer
-
-
-def rng_at(seed: int, step: int, stream: int = 0) -> torch.Generator:
-    """The random numbers of one step: a function of (seed, step, stream), so that no state needs saving."""
-    return torch.Generator().manual_seed((seed * 16_000_057 + step * 16 + stream) % 2**32)
 
 
 class AbstractTask(pl.LightningModule, ABC):
@@ -98,7 +94,7 @@ class AbstractTask(pl.LightningModule, ABC):
     @property
     def rng(self) -> torch.Generator:
         """The random numbers of this step that no other process needs; each process has its own."""
-        return rng_at(self.seed + 1_000_003 * self._place[0], self.done)
+        return stream("training step", self.seed, self._place[0], index=self.done)
 
     @property
     def _place(self) -> tuple[int, int]:
@@ -109,7 +105,7 @@ class AbstractTask(pl.LightningModule, ABC):
         """Lightning's hook: one step, its scalars averaged between two log entries without a synchronisation."""
         for name, value in self.update(batch).items():
             total, count = self._sums.get(name, (torch.zeros_like(value), 0))
-            self._sums[name] = (total + value.detach(), count + 1)
+            self._sums[name] = (total.to(value.device) + value.detach(), count + 1)
         self.done += 1
         if self.done % self.log_every == 0:
             means = {name: total / count for name, (total, count) in self._sums.items()}
@@ -124,10 +120,12 @@ class AbstractTask(pl.LightningModule, ABC):
 
     def checkpoint(self) -> dict[str, Any]:
         """Everything needed to go on from here, in plain containers."""
-        return {"done": self.done, "parts": {name: part.state_dict() for name, part in self.parts.items()}}
+        sums = {name: [total.cpu(), count] for name, (total, count) in self._sums.items()}
+        return {"done": self.done, "parts": {n: part.state_dict() for n, part in self.parts.items()}, "sums": sums}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint of the same configuration."""
         for name, part in self.parts.items():
             part.load_state_dict(state["parts"][name])
         self.done = state["done"]
+        self._sums = {name: (total, count) for name, (total, count) in state.get("sums", {}).items()}

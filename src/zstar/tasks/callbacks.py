@@ -92,22 +92,34 @@ class Checkpoints(pl.Callback):
 
 
 class Samples(pl.Callback):
-    """Every ``every`` steps, the same few pictures to the folder ``samples`` and to the logger."""
+    """Every ``every`` steps, and at the end, the same few pictures to the folder ``samples`` and to the logger."""
 
     def __init__(self, folder: Path, every: int, data: AbstractData | None = None) -> None:
         self.folder, self.every, self.data = folder, every, data
 
     def on_train_batch_end(self, trainer: pl.Trainer, task: AbstractTask, *_: Any) -> None:
+        """Draw, write, log, when it is time."""
+        if self.every and task.done % self.every == 0:
+            self.draw(trainer, task)
+
+    def on_train_end(self, trainer: pl.Trainer, task: AbstractTask) -> None:
+        """The end, unless it has just been drawn."""
+        if self.every and not self.path(task).exists():
+            self.draw(trainer, task)
+
+    def path(self, task: AbstractTask) -> Path:
+        """The file for the pictures of this step."""
+        return self.folder / f"{task.done:07d}.png"
+
+    def draw(self, trainer: pl.Trainer, task: AbstractTask) -> None:
         """Draw, write, log."""
-        if not self.every or task.done % self.every:
-            return
         images = task.pictures(self.data)
         if images is None:
             return
         from torchvision.utils import save_image  # takes seconds to import
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{task.done:07d}.png"
+        path = self.path(task)
         save_image(images.clamp(-1, 1), path, nrow=8, normalize=True, value_range=(-1, 1))
         if hasattr(trainer.logger, "log_image"):
             trainer.logger.log_image("samples", [str(path)], step=task.done)

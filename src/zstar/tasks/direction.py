@@ -10,7 +10,8 @@ from torch import Tensor
 from zstar.config.build import build
 from zstar.config.constraints import Within, require
 from zstar.data.base import AbstractData
-from zstar.tasks.base import AbstractTask, rng_at
+from zstar.stats.streams import stream
+from zstar.tasks.base import AbstractTask
 from zstar.tasks.curves import BestWalk
 from zstar.tasks.imitation import SHOWN, Imitation
 from zstar.tasks.rates import cosine_fall
@@ -81,19 +82,20 @@ class DirectionTask(AbstractTask):
             group["lr"] = walk.lr * self.rate(self.done)
         self.adam.zero_grad(set_to_none=True)
         logs = {}
-        for stream, (name, edit) in enumerate(self.edits.items()):
+        for name, edit in self.edits.items():
             walk = self.walks[name]
-            alpha = walk.draw(self.batch, rng_at(self.seed, self.done, stream))[self.rows]
+            alpha = walk.draw(self.batch, stream("strengths", self.seed, name, index=self.done))[self.rows]
             alpha = alpha.to(latent.device, non_blocking=True)
             with torch.no_grad():
                 target, mask = edit(before, alpha)
                 goals = {key: loss.features(target) for key, loss in self.losses.items()}
             moved = walk(latent, alpha)
             image = self.space.decode(moved)
-            terms = {
-                key: loss.weight * loss.compare(loss.features(image), goals[key], loss.weights({"mask": mask})).mean()
-                for key, loss in self.losses.items()
-            }
+            terms = {}
+            for key, loss in self.losses.items():
+                weights = loss.weights({"mask": mask})
+                found = loss.features(loss.seen(image, target, weights))
+                terms[key] = loss.weight * loss.compare(found, goals[key], weights).mean()
             terms["cycle"] = self.cycle_weight * self.strayed(latent, walk(moved, -alpha)).square().mean()
             self.manual_backward(torch.stack(list(terms.values())).sum())
             logs |= {f"train/{name}/{key}": value.detach() for key, value in terms.items()}

@@ -5,7 +5,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
@@ -24,6 +23,7 @@ from zstar.runs.folder import clear_partial, config_hash, finished, record_failu
 from zstar.runs.index import changes, note, read_identity
 from zstar.runs.locks import hold
 from zstar.runs.record import Record
+from zstar.stats.streams import seed_global
 from zstar.tasks.base import AbstractTask
 from zstar.tasks.callbacks import Checkpoints, Progress, Samples, Scores, Snapshots, WaitingTime
 from zstar.tasks.export import Exporter
@@ -144,7 +144,7 @@ def _fit(
     state: dict[str, Any],
     group: Group,
 ) -> dict[str, Any]:
-    torch.manual_seed(cfg.seed)  # initial weights; everything after them draws from its own generators
+    seed_global("initial weights", cfg.seed)  # initial weights; everything after them draws from its own generators
     task = kind.compose(cfg)
     data, validation = offer(cfg.data, **task.objects).split(cfg.validation.count if cfg.validation else 0)
     restore(task, state, folder / "checkpoint.pt")
@@ -179,6 +179,8 @@ def _fit(
     result = {"config_hash": key, **facts, "scores": scores.final, "failed": failed}
     result["card"] = export(scores.final)
     record_result(folder, result, ["weights.safetensors"])
+    words = ", ".join(f"{name} {value:.4g}" for name, value in scores.final.items())
+    print(f"weights: {folder}/weights.safetensors" + (f" ({words})" if words else ""))
     for name, reason in list(failed.items())[:NAMED]:
         print(f"left out: {name}: {reason}")
     if len(failed) > NAMED:

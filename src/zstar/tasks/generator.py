@@ -15,6 +15,7 @@ from zstar.config.constraints import POSITIVE, Within, require
 from zstar.data.base import AbstractData
 from zstar.discriminators.base import AbstractDiscriminator
 from zstar.generators.stylegan2 import StyleGAN2
+from zstar.stats.streams import stream
 from zstar.tasks.base import AbstractTask
 from zstar.tasks.generator_parts import make_parts
 from zstar.tasks.rates import mean_share
@@ -200,6 +201,6 @@ class GeneratorTask(AbstractTask):
     @torch.no_grad()
     def pictures(self, data: AbstractData | None) -> Float[Tensor, "n c h w"]:
         """Forty-eight samples of the mean generator, always of the same latents; below them, walked ones."""
-        z = self.mean.sample(48, torch.Generator().manual_seed(self.seed)).to(self.device)
+        z = self.mean.sample(48, stream("grid of samples", self.seed)).to(self.device)
         samples = self.mean.synthesize(z, "z", "const").float()
         return samples if self.steering is None else torch.cat([samples, self.steering.pictures(self.mean)])

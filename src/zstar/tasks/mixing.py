@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.spaces.base import AbstractSpace
-from zstar.tasks.base import rng_at
+from zstar.stats.streams import stream
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Mix:
 
     def __call__(self, batch: dict[str, Tensor], step: int, rows: slice) -> Mixture:
         """The images of one process, which are ``rows`` of the batch of all."""
-        real, latents, rng = batch["images"], batch.get("latent"), rng_at(self.seed, step)
+        real, latents, rng = batch["images"], batch.get("latent"), stream("mixture", self.seed, index=step)
         self.space.generator.require_size(real)
         if self.flip and latents is not None:
             raise ValueError(

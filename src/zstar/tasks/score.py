@@ -23,6 +23,7 @@ from zstar.generators.base import AbstractGenerator
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.losses.perceptual import Perceptual
 from zstar.metrics.distribution import diversity, kid, pooled, presence, shares
+from zstar.stats.streams import stream
 
 
 @torch.no_grad()
@@ -39,7 +40,7 @@ def score(
     Give an annotator that the generator was not trained against. ``kid`` is the distance of generated from real
     features, ``kid_floor`` that of one half of the real ones from the other.
     """
-    rng = torch.Generator().manual_seed(seed)
+    rng = stream("samples to score", seed)
     counts = [min(batch, len(data) - first) for first in range(0, len(data), batch)]
     drawn = (generator.synthesize(generator.sample(n, rng), "z").clamp(-1, 1) for n in counts)
     real = _look((part.images for part in data.batches(batch)), annotator)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from zstar.config.build import build
 from zstar.config.constraints import POSITIVE, Within, require
 from zstar.generators.base import AbstractGenerator
+from zstar.stats.streams import stream
 from zstar.tasks.curves import Curve
 from zstar.tasks.imitation import Imitation
 from zstar.tasks.sampling import follow
@@ -130,7 +131,7 @@ class Steering(nn.Module):
 
     def latents(self, generator: AbstractGenerator) -> Float[Tensor, "n ..."]:
         """Held-out latents: always of the same z."""
-        return generator.sample(HELD_OUT, torch.Generator().manual_seed(self.seed), space=self.space.name)
+        return generator.sample(HELD_OUT, stream("held-out latents of steering", self.seed), space=self.space.name)
 
     @torch.no_grad()
     def evaluate(self, generator: AbstractGenerator) -> dict[str, float]:

@@ -7,7 +7,6 @@ process was killed is made again. A trial that is worse than the median of the o
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from random import Random
 from typing import Any
 from uuid import uuid4
 
@@ -24,6 +23,7 @@ from zstar.metrics.base import AbstractMetric
 from zstar.projection.run import run
 from zstar.runs.ending import Stopped
 from zstar.runs.locks import LeftToAnother, hold
+from zstar.stats.streams import stream_seed
 from zstar.tune.search_space import Space
 
 
@@ -102,9 +102,7 @@ class Study:
             made = [one for one in every if one.state is not TrialState.WAITING and one.number not in killed]
             if len(made) >= trials:
                 return None
-            self.optuna_study.sampler = optuna.samplers.TPESampler(
-                seed=Random(f"{self.seed} {len(made)}").getrandbits(32)
-            )
+            self.optuna_study.sampler = optuna.samplers.TPESampler(seed=stream_seed("trial", self.seed, len(made)))
             trial = self.optuna_study.ask()
             trial.set_user_attr("worker", self.worker)
             return trial
