@@ -485,6 +485,17 @@ def test_protocols_are_reported_apart_and_failures_stay_with_theirs(tmp_path: Pa
     assert f"runs of protocol {'q' * 12}" in cottages["left_out"][0]["cell"]
 
 
+def test_a_run_in_which_every_image_failed_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    plant(tmp_path, "a", {"psnr": [20.0, 21.0]})
+    lost = plant(tmp_path, "b", {}, failed=IDS)
+    rows = pl.read_parquet(lost / "results.parquet").filter(pl.col("metric") == "failed")
+    rows.write_parquet(lost / "results.parquet")
+    assert benchmark.main([str(tmp_path), "--draws", "200", "--output", str(tmp_path / "out")]) == 0
+    board = json.loads((tmp_path / "out" / "leaderboard.json").read_text())
+    assert ids_of(board) == ["a"]
+    assert any("every image failed" in entry["reason"] for entry in board["left_out"])
+
+
 def test_a_board_of_several_versions_says_so(tmp_path: Path) -> None:
     for method, version in (("a", "0.1.0"), ("b", "0.2.0")):
         plant(tmp_path, method, {"psnr": [20.0, 21.0]}, result={"version": version})

@@ -79,6 +79,15 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path, composed: Callable[..
     assert composed("main", config_dir=tmp_path) == {"group": {"z": 3}, "c": {"z": 4}}
 
 
+def test_a_choice_may_name_another_choice(tmp_path: Path, composed: Callable[..., DictConfig]) -> None:
+    for file in ("group/a", "group/b", "other/a_b", "other/b_b"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{file}.yaml").write_text(f"is: {file}\n")
+    (tmp_path / "main.yaml").write_text("defaults: [group: a, other: '${group}_b']\n")
+    assert composed("main", config_dir=tmp_path).other == {"is": "other/a_b"}
+    assert composed("main", "group=b", config_dir=tmp_path).other == {"is": "other/b_b"}
+
+
 def test_what_is_composed_belongs_to_who_asked(composed: Callable[..., DictConfig]) -> None:
     composed("invert").data.count = 12345
     assert composed("invert").data.count != 12345

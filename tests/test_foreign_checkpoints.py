@@ -1,6 +1,7 @@
 """Files that others wrote: what they say of themselves is heeded, and what they can't be is named."""
 
 import argparse
+import gzip
 import json
 import pickle
 import struct
@@ -11,12 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from test_checkpoints import rosinality_image, rosinality_weights
 from torch import nn
 
-from zstar.checkpoints.io import load_weights, save_weights
+from zstar.checkpoints.io import load_generator_checkpoint, load_weights, save_weights
+from zstar.config.signatures import UnknownTarget, resolve
+from zstar.generators.module import Module
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.generators.stylegan2_layers import EqualLinear, StyledConv, ToRGB
 
@@ -215,4 +219,153 @@ def test_official_names_without_a_card_are_held_to_the_same(tmp_path: Path) -> N
     network = small(mapping_lr_multiplier=0.5)
     save_weights(tmp_path / "g.safetensors", network.state_dict(), {})
     with pytest.raises(ValueError, match="where 0.01 is assumed"):
+        StyleGAN2(checkpoint=str(tmp_path / "g.safetensors"))
+
+
+# --- pSp, e4e, and weights with something before their names ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [None, 6])
+def test_the_decoder_of_psp_and_its_average_are_read(rows: int | None, tmp_path: Path) -> None:
+    weights, average = rosinality_weights(), torch.arange(6.0)
+    state = {f"decoder.{name}": value for name, value in weights.items()}
+    state |= {"encoder.input_layer.0.weight": torch.ones(4, 3, 3, 3), "encoder.body.0.bias": torch.ones(4)}
+    options = argparse.Namespace(encoder_type="GradualStyleEncoder", exp_dir=Path("experiments/psp"), n_styles=6)
+    for opts in (options, vars(options)):
+        latent_avg = average if rows is None else average.repeat(rows, 1)
+        torch.save({"state_dict": state, "latent_avg": latent_avg, "opts": opts}, tmp_path / "psp.pt")
+        network = StyleGAN2(checkpoint=str(tmp_path / "psp.pt"))
+        z, w = torch.randn(2, 6), network.w_avg
+        assert torch.equal(w, average)
+        expected = rosinality_image(weights, z)
+        assert (network.synthesize(z, "z") - expected).abs().max() < 1e-4 * expected.abs().max()
+    encoder = load_weights(tmp_path / "psp.pt", "encoder")
+    assert set(encoder) == {"input_layer.0.weight", "body.0.bias"}
+
+
+@pytest.mark.parametrize(
+    "prefix", ["_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "generator.", "module.G_ema."]
+)
+def test_what_wrappers_put_before_names_is_no_hindrance(prefix: str, tmp_path: Path) -> None:
+    network = small()
+    state = {prefix + name: value for name, value in network.state_dict().items()}
+    if prefix == "generator.":  # as Lightning saves a task with both networks
+        state |= {"discriminator.b4.conv.weight": torch.ones(3)}
+    torch.save({"state_dict": state}, tmp_path / "g.pt")
+    assert StyleGAN2(checkpoint=str(tmp_path / "g.pt")).fingerprint() == network.fingerprint()
+
+
+def test_a_key_may_be_how_names_begin(tmp_path: Path) -> None:
+    first, second = small(), small(conv_clamp=None)
+    second.mapping.w_avg += 1
+    state = {f"mine.first.{name}": value for name, value in first.state_dict().items()}
+    state |= {f"mine.second.{name}": value for name, value in second.state_dict().items()}
+    torch.save({"weights": state, "other": {"a": torch.ones(1)}}, tmp_path / "g.pt")
+    for key, network in {"mine.first": first, "mine.second.": second, "weights.mine.second": second}.items():
+        read = StyleGAN2(checkpoint=str(tmp_path / "g.pt"), checkpoint_key=key)
+        assert read.fingerprint() == network.fingerprint()
+    with pytest.raises(ValueError, match=r"no state dict 'theirs'; there are: weights, other, mine"):
+        StyleGAN2(checkpoint=str(tmp_path / "g.pt"), checkpoint_key="theirs")
+    linear = nn.Linear(2, 3)
+    torch.save({f"body.{name}": value for name, value in linear.state_dict().items()}, tmp_path / "l.pt")
+    assert set(load_weights(tmp_path / "l.pt", "body")) == {"weight", "bias"}
+
+
+@pytest.mark.parametrize("how", ["zip", "legacy", "pickle"])
+def test_numbers_of_numpy_and_paths_beside_weights_do_not_matter(how: str, tmp_path: Path) -> None:
+    beside = {"loss": np.float64(0.5), "step": np.int64(3), "best": np.bool_(True), "path": tmp_path, "lr": 1e-3}
+    beside |= {"history": np.arange(6.0).reshape(2, 3), "hydra": {"run": Path("outputs") / "x"}}
+    weights = {"a": torch.arange(4.0)}
+    path = tmp_path / "w.pt"
+    for content in (
+        {"g_ema": weights, **beside},
+        {**weights, **beside},
+    ):  # beside a state dict, and between its tensors
+        if how == "pickle":
+            path.write_bytes(pickle.dumps(content, protocol=4))
+        else:
+            torch.save(content, path, _use_new_zipfile_serialization=how == "zip")
+        assert load_weights(path).keys() == {"a"} and torch.equal(load_weights(path)["a"], weights["a"])
+
+
+# --- wrong files, by what they are ------------------------------------------------------------------------------------
+
+
+def write(content: bytes) -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(content)
+
+
+def zipped(*names: str) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in names:
+                archive.writestr(name, "x")
+
+    return make
+
+
+WRONG = {
+    "HDF5 file, as Keras": write(b"\x89HDF\r\n\x1a\n" + bytes(100)),
+    "git-LFS pointer": write(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 381673535\n"),
+    "a web page": write(b"<!DOCTYPE html><html><head><title>Google Drive - Virus scan warning</title>"),
+    "a web page ": write(b"\n<html>"),
+    "one array of numpy": lambda path: np.save(path.open("wb"), np.zeros(3)),
+    "numpy arrays": lambda path: np.savez(path.open("wb"), a=np.zeros(3)),
+    "compressed by gzip": write(gzip.compress(b"weights")),
+    "TorchScript": lambda path: torch.jit.save(torch.jit.script(nn.Linear(2, 3)), str(path)),
+    "zip archive of other files": zipped("photos/a.png"),
+    "zip archive of other files ": zipped("config.json", "metadata.json", "model.weights.h5"),
+    "whole pickled module": lambda path: torch.save(nn.Linear(2, 3), path),
+    "whole pickled module ": lambda path: torch.save(nn.Linear(2, 3), path, _use_new_zipfile_serialization=False),
+    "whole pickled module  ": lambda path: torch.save({"model": nn.Sequential(nn.Linear(2, 3))}, path),
+    "whole pickled module   ": write(pickle.dumps(nn.Linear(2, 3), protocol=4)),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+@pytest.mark.parametrize("what", WRONG)
+def test_a_wrong_file_is_named_by_what_it_is(what: str, tmp_path: Path) -> None:
+    path = tmp_path / "network.pkl"
+    WRONG[what](path)
+    for read in (load_weights, load_generator_checkpoint):
+        with pytest.raises(ValueError, match=what.strip()) as caught:
+            read(path)
+        assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [("stylegan3t_64", "StyleGAN3"), ("pggan_gandissect_64", "PGGAN"), ("pggan_genforce_64", "PGGAN"),
+     ("stylegan1_64", "StyleGAN of 2018")],
+)  # fmt: skip
+def test_another_generator_is_named_and_sent_where_it_belongs(folder: str, kind: str, shared: Path) -> None:
+    with pytest.raises(ValueError, match=f"it is a {kind}; .*generator=module"):
+        StyleGAN2(checkpoint=str(shared / "golden" / folder / "weights.safetensors"))
+
+
+def test_a_module_that_cannot_be_imported_is_said_to_be_one() -> None:
+    with pytest.raises(UnknownTarget, match="the module 'qwxz_models' of 'qwxz_models.G' can't be .* on PYTHONPATH"):
+        resolve("qwxz_models.G")
+    with pytest.raises(UnknownTarget, match=r"did you mean 'zstar'"):
+        resolve("zstarr.losses.pixel.Pixel")
+
+
+class Drawer(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Linear(2, channels * 64)
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return self.body(z).view(len(z), -1, 8, 8)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_generators_of_other_than_one_or_three_channels_are_refused_at_once(channels: int, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=rf"generator.network: its images have {channels} channels.*wrap"):
+        Module(Drawer(channels), [2])
+    state = small().state_dict()
+    state |= {name: value[:1].repeat(channels, *[1] * (value.dim() - 1)) for name, value in state.items()
+              if name.endswith(("torgb.weight", "torgb.bias"))}  # fmt: skip
+    save_weights(tmp_path / "g.safetensors", state, {})
+    with pytest.raises(ValueError, match=rf"generator.checkpoint: its images have {channels} channels.*wrap"):
         StyleGAN2(checkpoint=str(tmp_path / "g.safetensors"))

@@ -121,20 +121,26 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Page:
     return make
 
 
+@pytest.fixture(scope="session")
+def whole(written: Page) -> Path:
+    """The page of the planted board, for those who only read it."""
+    return written(planted())
+
+
 def payload(page: str) -> dict[str, Any]:
     (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page)
     return json.loads(text)
 
 
-def test_names_cannot_become_markup(written: Page) -> None:
-    page = written(planted()).read_text(encoding="utf-8")
+def test_names_cannot_become_markup(whole: Path) -> None:
+    page = whole.read_text(encoding="utf-8")
     assert page.count("</script>") == 2 and page.count("<script") == 2
     assert "<img src=x" not in page and "<b>" not in page and "no sphere in &lt;w&gt;" in page
     assert [row["method"] for row in payload(page)["rows"]] == list(METHODS)
 
 
-def test_table_can_be_read_without_a_script(written: Page) -> None:
-    page = written(planted()).read_text(encoding="utf-8")
+def test_table_can_be_read_without_a_script(whole: Path) -> None:
+    page = whole.read_text(encoding="utf-8")
     table = page[page.index("<table") : page.index("</table>")]
     assert re.search(r">stylegan2</a>.*baseline", table) and "20.25" in table and "29.25" in table
     assert table.count('class="best"') == len(METRICS)
@@ -143,8 +149,8 @@ def test_table_can_be_read_without_a_script(written: Page) -> None:
     assert "<noscript>" in page and "FloatingPointError" in page and "The 2 results with the worst PSNR." in page
 
 
-def test_page_names_no_host_and_allows_only_its_own_script(written: Page) -> None:
-    page = written(planted()).read_text(encoding="utf-8")
+def test_page_names_no_host_and_allows_only_its_own_script(whole: Path) -> None:
+    page = whole.read_text(encoding="utf-8")
     assert not re.findall(r"(?:src|href)=\"(?!#|data:)", page)
     assert set(re.findall(r"https?://[^\s\"'<)]+", page)) <= {"http://www.w3.org/2000/svg"}
     assert re.search(r"default-src 'none'[^\"]*script-src 'sha256-[\w+/=]{44}'\"", page)
@@ -192,22 +198,20 @@ def test_page_and_markdown_have_the_same_signs(written: Page) -> None:
     assert f'aria-hidden="true">{ARROWS["higher"]}</span>' in page
 
 
-def test_page_embeds_the_figures_as_they_are_in_their_folder(written: Page) -> None:
-    path = written(planted())
-    page = path.read_text(encoding="utf-8")
-    files = {file.stem: file.read_text(encoding="utf-8") for file in (path.parent / "figures").glob("*.svg")}
+def test_page_embeds_the_figures_as_they_are_in_their_folder(whole: Path) -> None:
+    page = whole.read_text(encoding="utf-8")
+    files = {file.stem: file.read_text(encoding="utf-8") for file in (whole.parent / "figures").glob("*.svg")}
     files.pop("failures")  # the page shows these from its own pictures
     names = {"pareto_seconds", "editability", "trajectories_seconds", "trajectories_evaluations"}
     assert files.keys() == names and all(drawing in page for drawing in files.values())
     assert page.count("<svg") == len(names)
 
 
-def test_figures_name_the_row_of_each_mark_and_share_no_id(written: Page) -> None:
-    path = written(planted())
-    drawings = [ElementTree.parse(file) for file in sorted((path.parent / "figures").glob("*.svg"))]
+def test_figures_name_the_row_of_each_mark_and_share_no_id(whole: Path) -> None:
+    drawings = [ElementTree.parse(file) for file in sorted((whole.parent / "figures").glob("*.svg"))]
     ids = [node.get("id") for drawing in drawings for node in drawing.iter() if node.get("id")]
     assert len(ids) == len(set(ids))
-    cost = ElementTree.parse(path.parent / "figures" / "pareto_seconds.svg")
+    cost = ElementTree.parse(whole.parent / "figures" / "pareto_seconds.svg")
     marks = {kind: [] for kind in ("point", "bar", "name")}
     for node in cost.iter(f"{SVG}g"):
         marks.get(node.get("class"), []).append(node.get("data-row"))
@@ -281,8 +285,8 @@ def browser(playwright: Any) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def address(written: Page) -> str:
-    return written(planted()).as_uri()
+def address(whole: Path) -> str:
+    return whole.as_uri()
 
 
 @pytest.fixture

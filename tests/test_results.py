@@ -14,6 +14,7 @@ from zstar.reports.numbers import decimals, show
 from zstar.reports.terminal import print_table
 from zstar.runs.results import RESULTS_SCHEMA, failure_rows, summarize
 from zstar.stats.bootstrap import bootstrap_interval
+from zstar.stats.comparison import FEWEST, mean_interval
 
 LABELS = {"protocol_hash": "abc", "method": "mean+optimization", "space": "w"}
 
@@ -68,7 +69,7 @@ def test_a_summary_has_the_numbers_of_numpy() -> None:
     assert (row["n"], row["seeds"], row["failures"], row["excluded"]) == (10, 1, 0, 0)
     assert row["mean"] == pytest.approx(sample.mean()) and row["median"] == pytest.approx(np.median(sample))
     assert [row["p5"], row["p95"]] == pytest.approx(np.percentile(sample, [5, 95]).tolist())
-    assert [row["low"], row["high"]] == pytest.approx(bootstrap_interval(sample))
+    assert [row["low"], row["high"]] == pytest.approx(mean_interval(sample))
     assert {name: row[name] for name in LABELS} == LABELS
 
 
@@ -113,7 +114,7 @@ def test_the_start_stands_beside_the_result_of_the_same_images() -> None:
     )
     psnr, ssim = summarize(results, {"c": "diverged"}).to_dicts()
     assert (psnr["n"], psnr["mean"], psnr["start"]) == (2, 35.0, 23.0)
-    assert (psnr["start_low"], psnr["start_high"]) == bootstrap_interval(np.array([20.0, 26.0]))
+    assert math.isnan(psnr["start_low"]) and math.isnan(psnr["start_high"])  # two images show no interval
     assert ssim["start"] is None and ssim["start_low"] is None
 
 
@@ -132,10 +133,11 @@ def test_the_terminal_table_shows_a_start_where_there_is_one() -> None:
 
 
 def test_seeds_are_averaged_within_an_image() -> None:
-    results = pl.concat([rows({"a": 30.0, "b": 20.0}), rows({"a": 32.0, "b": 24.0}, seed=1)])
-    (row,) = summarize(results).to_dicts()
-    assert (row["n"], row["seeds"], row["mean"], row["median"]) == (2, 2, 26.5, 26.5)
-    assert 22.0 <= row["low"] <= row["high"] <= 31.0
+    first, second = {n: 20.0 + i for i, n in enumerate("abcdef")}, {n: 22.0 + 2 * i for i, n in enumerate("abcdef")}
+    (row,) = summarize(pl.concat([rows(first), rows(second, seed=1)])).to_dicts()
+    means = np.array([21.0 + 1.5 * i for i in range(6)])
+    assert (row["n"], row["seeds"], row["mean"], row["median"]) == (6, 2, means.mean(), means.mean())
+    assert [row["low"], row["high"]] == pytest.approx(mean_interval(means))
 
 
 def test_methods_and_spaces_are_rows_of_their_own() -> None:
@@ -175,3 +177,13 @@ def test_the_terminal_table_fits_and_says_n_failures_and_interval() -> None:
 )
 def test_numbers_are_as_long_as_their_interval_allows(row: tuple, wanted: str) -> None:
     assert show(row[0], decimals(*row)) == wanted
+
+
+def test_few_images_have_no_interval_and_the_table_says_why() -> None:
+    for count in (FEWEST - 1, FEWEST):
+        values = rows({name: float(i) for i, name in enumerate("abcdefgh"[:count])})
+        out = io.StringIO()
+        print_table(values, {}, Console(file=out, width=100))
+        (row,) = summarize(values).to_dicts()
+        assert math.isnan(row["low"]) == (count < FEWEST)
+        assert ("6 images or more are needed" in out.getvalue()) == (count < FEWEST)

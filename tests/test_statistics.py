@@ -63,7 +63,7 @@ def test_the_interval_is_that_of_a_bootstrap_t_written_as_in_the_book() -> None:
 
 def test_many_intervals_at_once_are_those_of_one_at_a_time_and_the_seed_makes_them_again() -> None:
     rng = np.random.default_rng(2)
-    samples = [rng.normal(size=20), rng.normal(size=31), rng.normal(size=20) * 1e-9 + 1e-6, np.full(5, 2.0)]
+    samples = [rng.normal(size=20), rng.normal(size=31), rng.normal(size=20) * 1e-9 + 1e-6, np.full(7, 2.0)]
     together = mean_intervals(samples, draws=500, seed=4)
     for ends, values in zip(together, samples, strict=True):
         assert ends == pytest.approx(mean_interval(values, draws=500, seed=4), rel=1e-9)

@@ -9,6 +9,12 @@ from torch.nn import functional as F
 
 from zstar.checkpoints.io import save_weights
 from zstar.generators.stylegan2 import CHAIN, StyleGAN2
+from zstar.losses.pixel import Pixel
+from zstar.objective import Problem, Targets
+from zstar.optimizers.adam import Adam
+from zstar.projectors.base import project
+from zstar.projectors.best_of import BestOf
+from zstar.spaces.w import W
 
 
 def difference(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -254,6 +260,38 @@ def test_classes_of_a_conditional_network(tmp_path):
             StyleGAN2(checkpoint=path, label=label)
     with pytest.raises(ValueError, match="generator.label"):
         small(label=0)
+
+
+def test_all_classes_of_a_conditional_network_are_one_prior(tmp_path):
+    network = small(c_dim=3, label=1)
+    save_weights(tmp_path / "g.safetensors", network.state_dict(), {})
+    path = str(tmp_path / "g.safetensors")
+    every, *single = (StyleGAN2(checkpoint=path, label=label) for label in ("all", 0, 1, 2))
+    assert list(every.spaces) == ["w", "w_plus", "style"] and len({g.fingerprint() for g in (every, *single)}) == 4
+    drawn = every.sample(7, torch.Generator().manual_seed(0))
+    z = torch.randn(7, 6, generator=torch.Generator().manual_seed(0))
+    owners = torch.stack([(g.lift(z, "z", "w") - drawn).abs().amax(dim=1) < 1e-5 for g in single])
+    assert owners.sum(dim=0).tolist() == [1] * 7 and sorted(owners.sum(dim=1).tolist()) == [2, 2, 3]
+    mean = torch.stack([W(g, 3000).mean for g in single]).mean(dim=0)
+    assert difference(W(every, 3000).mean, mean) < 0.15 * W(every, 3000).spread
+    with pytest.raises(ValueError, match="no space 'z'; choose one of w, w_plus, style"):
+        every.lift(z, "z", "w")
+    with pytest.raises(ValueError, match="has no classes, so all"):
+        small(label="all")
+
+
+def test_the_class_of_an_image_is_found_by_trying_all(tmp_path):
+    network = small(c_dim=3, label=0)
+    with torch.no_grad():
+        network.mapping.fc0.weight[:, :6] *= 0.02  # so that the class says nearly all of w
+    save_weights(tmp_path / "g.safetensors", network.state_dict(), {"settings": network.settings})
+    every, *single = (StyleGAN2(checkpoint=str(tmp_path / "g.safetensors"), label=label) for label in ("all", 0, 1, 2))
+    rng = torch.Generator().manual_seed(7)
+    means = torch.stack([g.sample(200, rng, space="w").mean(dim=0) for g in single])
+    images = torch.cat([g.synthesize(g.sample(2, rng, space="w"), "w") for g in single])
+    problem = Problem(W(every, 100), {"pixel": Pixel()}, {}, Adam(), seed=0)
+    found = project(problem, [BestOf(problem, candidates=12)], Targets({"image": images}, list("abcdef")))
+    assert torch.cdist(found.latent, means).argmin(dim=1).tolist() == [0, 0, 1, 1, 2, 2]
 
 
 def test_the_mean_of_w_is_followed_in_training_only():

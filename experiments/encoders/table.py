@@ -18,7 +18,7 @@ def read(folder: Path, world: str) -> list[dict]:
     """The finished runs of a world, by method and budget."""
     runs = []
     for path in folder.glob(f"{world}-*/result.json"):
-        result = json.loads(path.read_text())
+        result = json.loads(path.read_text(encoding="utf-8"))
         method, steps = path.parent.name.removeprefix(f"{world}-").rsplit("_", 1)[0].split("-")
         runs.append({"method": method, "steps": int(steps), "result": result, "summary": result["summary"]})
     return sorted(runs, key=lambda run: (METHODS.index(run["method"]), run["steps"]))

@@ -13,7 +13,7 @@ import polars as pl
 
 def values(folder: Path) -> pl.DataFrame:
     """What a run has measured, in one order."""
-    found = pl.read_parquet(folder / "results.parquet").drop("seconds")
+    found = pl.read_parquet(folder / "results.parquet", glob=False).drop("seconds")
     found = found.filter(~pl.col("metric").str.ends_with("seconds"))
     keys = [name for name in found.columns if name != "value"]
     return found.sort(keys)

@@ -14,7 +14,7 @@ PLACES = {"psnr": 2, "perceptual": 4, "leakage": 4}
 
 def main() -> None:
     """A row per method: those of the budget, and those that no budget limits."""
-    board, budget = json.loads(Path(sys.argv[1]).read_text()), sys.argv[2]
+    board, budget = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")), sys.argv[2]
     for row in board["rows"]:
         if row["budgets"] and f"{budget} evaluations" not in row["budgets"]:
             continue

@@ -20,10 +20,10 @@ def read(folder: Path) -> list[dict]:
     """The finished runs below ``folder``, in the order in which they are shown."""
     runs = []
     for path in folder.glob("*/result.json"):
-        result = json.loads(path.read_text())
-        rows = pl.read_parquet(path.with_name("results.parquet"))
+        result = json.loads(path.read_text(encoding="utf-8"))
+        rows = pl.read_parquet(path.with_name("results.parquet"), glob=False)
         name = "samples" if path.parent.name.startswith("samples") else "held-out"
-        config = yaml.safe_load(path.with_name("config.yaml").read_text())
+        config = yaml.safe_load(path.with_name("config.yaml").read_text(encoding="utf-8"))
         optimizer = config["optimizer"]["_target_"].rsplit(".", 1)[-1]
         runs.append({"data": name, "optimizer": optimizer, "result": result, "rows": rows})
     return sorted(

@@ -27,7 +27,7 @@ BASELINE = {"mask": "mean fill", "downscale": "bicubic up-sampling"}
 
 def read(folder: Path) -> dict[str, Tensor]:
     """The pictures of a run by kind, ``[n, 3, 64, 64]`` in [−1, 1]."""
-    names = json.loads((folder / "latents.json").read_text())["ids"]
+    names = json.loads((folder / "latents.json").read_text(encoding="utf-8"))["ids"]
     return {kind: torch.stack([read_image(folder / kind / f"{safe_name(n)}.png", 64) for n in names]) for kind in KINDS}
 
 
@@ -40,8 +40,8 @@ def psnr(images: Tensor, targets: Tensor) -> str:
 
 def rows(folder: Path, pictures: dict[str, Tensor]) -> list[str]:
     """The baseline and the run, each of the whole picture and of the hidden part."""
-    config = yaml.safe_load((folder / "config.yaml").read_text())
-    result = json.loads((folder / "result.json").read_text())
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     (operator,) = config["operator"]
     made = build(config["operator"][operator])
     lines = []

@@ -53,7 +53,9 @@ def mean(runs: list[dict[str, Any]], place: int) -> dict[str, float]:
 def find_quality(folder: Path, count: int, steps: int, only: list[str]) -> dict[str, Any]:
     """What the baseline ends with, and how many steps each method takes to get there; read if it is known."""
     path = folder / f"quality_{count}_{steps}.json"
-    found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {"baseline": [], "methods": {}}
+    found: dict[str, Any] = (
+        json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"baseline": [], "methods": {}}
+    )
     judges, images = Judges(), Cottages(count=count).read(range(count)).images
     plain = Bench(plain=True)
     for i in range(len(found["baseline"]), count):

@@ -50,7 +50,7 @@ def follow(
     """
     python = sys.executable if root == ROOT else str(root / ".venv/bin/python")
     known, seen, began = set(folder.glob(pattern)), Seen(), time.perf_counter()
-    with log.open("a") as file:
+    with log.open("a", encoding="utf-8") as file:
         process = subprocess.Popen([python, "invert.py", *words], cwd=root, stdout=file, stderr=file)
     while process.poll() is None:
         new = set(folder.glob(pattern)) - known
@@ -73,11 +73,11 @@ def follow(
 
 def processor_seconds(pid: int) -> float:
     """What a process and those that it has waited for have taken of the processor."""
-    numbers = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    numbers = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return sum(map(int, numbers[11:15])) / TICKS
 
 
 def peak_memory(pid: int) -> float:
     """The most memory that a process has had so far, in MiB."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)

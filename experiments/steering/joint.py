@@ -48,13 +48,13 @@ def main() -> None:
 
 def tables(*folders: Path) -> None:
     """What both trainings measured at their end, each on 64 held-out latents."""
-    results = [json.loads((folder / "result.json").read_text()) for folder in folders]
+    results = [json.loads((folder / "result.json").read_text(encoding="utf-8")) for folder in folders]
     print("| | loss | slope | R² | R² of the mean |\n|" + "---|" * 5)
     for folder, result in zip(folders, results, strict=True):
         cells = [f"{result['scores'][f'{EDIT}/{key}']:.3f}" for key in ("loss", "slope", "r2", "r2_mean")]
         print(f"| {folder.name} | {' | '.join(cells)} |")
     curves = [
-        json.loads(path.read_text())["curves"][EDIT]
+        json.loads(path.read_text(encoding="utf-8"))["curves"][EDIT]
         for path in (folders[0] / "weights.json", folders[1] / "directions.json")
     ]
     print(f"\n| α asked for | {' | '.join(f'{folder.name}: achieved | loss' for folder in folders)} |\n|" + "---|" * 5)

@@ -47,7 +47,7 @@ def main() -> None:
     """Print the tables, draw the curves."""
     folder = Path(sys.argv[1])
     found = {
-        (space, walk): json.loads(path.read_text())
+        (space, walk): json.loads(path.read_text(encoding="utf-8"))
         for space in SPACES
         for walk in WALKS
         if (path := folder / f"{space}_{walk}" / "result.json").is_file()

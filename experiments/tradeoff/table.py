@@ -54,8 +54,8 @@ def main() -> None:
         "| space | steps | PSNR, dB [95 %] | reached | leakage [95 %] | KID of edited | KID of unedited |\n|"
         + "---|" * 7
     )
-    for path in sorted(folder.glob("*/result.json"), key=lambda p: json.loads(p.read_text())["steps"]):
-        result = json.loads(path.read_text())
+    for path in sorted(folder.glob("*/result.json"), key=lambda p: json.loads(p.read_text(encoding="utf-8"))["steps"]):
+        result = json.loads(path.read_text(encoding="utf-8"))
         found, psnr = Inversion.load(path.parent / "latents.safetensors"), result["summary"]["psnr"]
         leaks, reached, edited = [], [], []
         for factor, name in EDITS.items():
@@ -102,7 +102,9 @@ def pictures(folder: Path, generator: StyleGAN2, directions: dict) -> None:
     """One image, a row per space at the largest budget, traversal through its day."""
     cells, direction = [], directions["time_of_day"]
     for space in SPACES:
-        path = max(folder.glob(f"{space}-*/result.json"), key=lambda p: json.loads(p.read_text())["steps"])
+        path = max(
+            folder.glob(f"{space}-*/result.json"), key=lambda p: json.loads(p.read_text(encoding="utf-8"))["steps"]
+        )
         found = Inversion.load(path.parent / "latents.safetensors")
         for image in (0, 1):
             alphas = torch.linspace(direction.label.low, direction.label.high, 7)

@@ -144,6 +144,8 @@ def read_run(folder: Path) -> Run:
         raise Unreadable(f"results.parquet can't be read: {str(error).splitlines()[0]}") from error
     if values.is_empty():
         raise Unreadable("results.parquet has no final value")
+    if values.filter(pl.col("metric") != FAILED).is_empty():
+        raise Unreadable(f"every image failed; {folder / 'result.json'} says why")
     return Run(folder, result, config, values)
 
 

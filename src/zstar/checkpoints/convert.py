@@ -16,6 +16,7 @@ from zstar.checkpoints.io import (
     read_card,
     resolve,
     save_weights,
+    stylegan2_within,
 )
 from zstar.config.paths import let_streams_replace, place
 
@@ -58,7 +59,7 @@ def read(source: Path, key: str | None) -> tuple[dict[str, Tensor], dict[str, An
     """The weights in a file, and the card for them."""
     card: dict[str, Any] = {"kind": "weights"} | read_card(source)
     weights = load_weights(source, key)
-    if is_stylegan2(weights):
+    if is_stylegan2(stylegan2_within(weights)):
         weights, settings = load_generator_checkpoint(source, key)
         told = {name: settings[name] for name in ("conv_clamp", "mapping_lr_multiplier")}
         card |= {"kind": "generator", "network": "StyleGAN2", "settings": told}

@@ -11,12 +11,15 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from zstar.checkpoints.pickle_machine import read_pickle, room_of, walk_torch, zipped
-from zstar.checkpoints.pickle_values import PickledObject, Refused, explain
+from zstar.checkpoints.pickle_values import PickledObject, Refused, explain, stand_ins
 from zstar.checkpoints.records import flatten
+from zstar.checkpoints.unfit import what_it_is
 from zstar.config.paths import place
 
 # Where in a checkpoint the weights of the generator usually are, the best first.
 KEYS = ("g_ema", "G_ema", "params_ema", "state_dict", "net_state_dict", "model", "generator", "g", "params", "net")
+WRAPPERS = ("module.", "_orig_mod.")
+SHOWN = 8
 LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # how the older of torch.save's two formats begins
 
 
@@ -41,6 +44,8 @@ def read_value(path: Path) -> Any:
         head = file.read(len(LEGACY))
     if not head:
         raise ValueError(f"checkpoint: {path} is empty")
+    if words := what_it_is(path):
+        raise ValueError(f"checkpoint: {path} is not read, because {words}")
     if head[8:9] == b"{":
         try:
             return load_file(path)
@@ -51,7 +56,8 @@ def read_value(path: Path) -> Any:
 
 def _read_torch(path: Path) -> Any:
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):  # plain options, as in rosinality's checkpoints
+        # Plain options, as in rosinality's checkpoints, and what numpy and pathlib leave among them.
+        with torch.serialization.safe_globals([argparse.Namespace, *stand_ins()]):
             walk_torch(path)
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can fail anywhere
@@ -61,21 +67,47 @@ def _read_torch(path: Path) -> Any:
 def select(content: dict[str, Any], key: str | None, path: str | Path) -> tuple[str, dict[str, Tensor]]:
     """The state dict called ``key``, or the likeliest one, with its name; empty for the whole content.
 
+    A key that is no name of a state dict is the beginning of names in one, as ``decoder`` in pSp's files.
+
     Raises:
         ValueError: There is none of this name, or without a name it is unclear which is meant; all are listed.
     """
     try:
-        if key is None and (whole := _tensors(content)) is not None:
-            return "", _bounded(whole, path)
+        whole = _tensors(content)
         dicts = {str(name): tensors for name, value in content.items() if (tensors := _tensors(value)) is not None}
     except Refused as error:
         raise ValueError(f"checkpoint: {path} is not read, because {error}") from None
+    if whole is None and not dicts:  # tensors with other values between them
+        whole = {str(name): value for name, value in content.items() if isinstance(value, Tensor)} or None
+    if key is not None and key not in dicts:
+        return key, _bounded(_beginning(key, dicts if whole is None else {"": whole}, path), path)
+    if key is None and whole is not None:
+        return "", _bounded(whole, path)
     chosen = key or next((name for name in KEYS if name in dicts), next(iter(dicts)) if len(dicts) == 1 else None)
-    if chosen not in dicts:
+    if chosen is None:
         names = ", ".join(dicts) or "none"
-        absent = f"no state dict '{key}'" if key else "no state dict that is surely the right one"
-        raise ValueError(f"checkpoint: {path} holds {absent}; there are: {names}")
+        raise ValueError(f"checkpoint: {path} holds no state dict that is surely the right one; there are: {names}")
     return chosen, _bounded(dicts[chosen], path)
+
+
+def _beginning(key: str, dicts: dict[str, dict[str, Tensor]], path: str | Path) -> dict[str, Tensor]:
+    """Of the one state dict with names that begin with ``key``, these names without it."""
+    found = {}
+    for name, tensors in dicts.items():
+        prefix = f"{key.removeprefix(f'{name}.').rstrip('.')}."
+        if inner := {full.removeprefix(prefix): value for full, value in tensors.items() if full.startswith(prefix)}:
+            found[name] = inner
+    chosen = next((name for name in (*KEYS, *found) if name in found), None)
+    if chosen is None or (len(found) > 1 and chosen not in KEYS):
+        names = ", ".join(dict.fromkeys([*filter(None, dicts), *_beginnings(dicts)]))
+        raise ValueError(f"checkpoint: {path} holds no state dict '{key}'; there are: {names or 'none'}")
+    return found[chosen]
+
+
+def _beginnings(dicts: dict[str, dict[str, Tensor]]) -> list[str]:
+    """The first parts of the names in some state dicts, as far as a list of them can be read."""
+    parts = dict.fromkeys(name.partition(".")[0] for tensors in dicts.values() for name in tensors if "." in name)
+    return [part for part in parts if not part.isdigit()][:SHOWN]
 
 
 def _bounded(tensors: dict[str, Tensor], path: str | Path) -> dict[str, Tensor]:
@@ -86,10 +118,12 @@ def _bounded(tensors: dict[str, Tensor], path: str | Path) -> dict[str, Tensor]:
 
 
 def _tensors(value: Any) -> dict[str, Tensor] | None:
-    """A state dict, without the prefix of data parallelism; None for anything else."""
+    """A state dict, without what data parallelism and compilation put before names; None for anything else."""
     if isinstance(value, PickledObject):
         value = flatten(value)
     if not isinstance(value, Mapping) or not value or not all(isinstance(v, Tensor) for v in value.values()):
         return None
-    wrapped = all(str(name).startswith("module.") for name in value)
-    return {str(name).removeprefix("module.") if wrapped else str(name): v for name, v in value.items()}
+    tensors = {str(name): tensor for name, tensor in value.items()}
+    while prefix := next((one for one in WRAPPERS if all(name.startswith(one) for name in tensors)), None):
+        tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    return tensors

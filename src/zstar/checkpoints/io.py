@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from zstar.checkpoints import rosinality, stylegan2_ada
 from zstar.checkpoints.formats import read_content, select
 from zstar.checkpoints.pickle_values import PickledObject
+from zstar.checkpoints.unfit import which_network
 from zstar.config.paths import place, read_text
 from zstar.config.reasons import reason
 from zstar.runs.folder import write_atomic, write_json
@@ -61,6 +62,7 @@ def read_card(path: str | Path) -> dict[str, Any]:
     return content
 
 
+INNER = ("", "decoder.", "generator.", "g_ema.", "G_ema.", "G.")  # where the generator may be in a larger network
 _fingerprints: WeakKeyDictionary[nn.Module, tuple[list[Any], list[ref], str]] = WeakKeyDictionary()
 
 
@@ -97,14 +99,23 @@ def load_weights(path: str | Path, key: str | None = None) -> dict[str, Tensor]:
 
     Arguments:
         path: A file of any kind that this module reads.
-        key: Which of several state dicts in the file, such as ``state_dict``; by default the one that is usual for a
-            generator.
+        key: Which of several state dicts in the file, such as ``state_dict``, or how the names in one begin that are
+            meant, such as ``decoder``; by default the state dict that is usual for a generator.
 
     Raises:
         ValueError: One sentence with the path: the file is missing, empty, damaged, of another kind, asks for code to
             be run, or holds no state dict of this key.
     """
     return select(read_content(place(path)), key, path)[1]
+
+
+def stylegan2_within(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The part of a state dict that is a generator of StyleGAN2, as the decoder of pSp; all of it where none is."""
+    for prefix in INNER:
+        part = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+        if is_stylegan2(part):
+            return part
+    return weights
 
 
 def is_stylegan2(weights: dict[str, Tensor]) -> bool:
@@ -125,6 +136,7 @@ def load_generator_checkpoint(path: str | Path, key: str | None = None) -> tuple
     """
     content = read_content(place(path))
     key, weights = select(content, key, path)
+    weights = stylegan2_within(weights)
     record, told = content.get(key), {} if isinstance(content.get(key), PickledObject) else _card_settings(path)
     weights = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
     try:
@@ -135,7 +147,9 @@ def load_generator_checkpoint(path: str | Path, key: str | None = None) -> tuple
             latent_avg = content.get("latent_avg")
             weights = rosinality.to_official(weights, latent_avg, settings["mapping_lr_multiplier"])
         if absent := stylegan2_ada.absent(weights):
-            raise ValueError(f"it has no '{absent}'; a network of your own is read by generator=module")
+            kind = which_network(weights)
+            why = f"it is a {kind}" if kind else f"it has no '{absent}'"
+            raise ValueError(f"{why}; with a class of your own, generator=module reads any network")
         if "mapping_lr_multiplier" not in told:
             stylegan2_ada.require_multiplier(weights, settings["mapping_lr_multiplier"])
         return weights, stylegan2_ada.sizes(weights) | settings

@@ -12,7 +12,7 @@ from io import BufferedIOBase
 from math import inf
 from typing import Any
 
-from zstar.checkpoints.pickle_values import NumpyArray, Refused, fill, keys, nbytes
+from zstar.checkpoints.pickle_values import MODULE, NumpyArray, Refused, fill, keys, nbytes
 
 LITERAL = re.compile(r"(SHORT_)?(BIN)?(INT|LONG|FLOAT|STRING|BYTES|UNICODE|BYTEARRAY)[1248]?")
 LITERALS = frozenset(op.name for op in pickletools.opcodes if LITERAL.fullmatch(op.name))
@@ -138,6 +138,8 @@ class Machine:
                 (place,) = self.pop(1)
                 if not isinstance(place, tuple) or any(isinstance(part, tuple | list | dict) for part in place[:5]):
                     raise Refused("it says in an unknown way where a tensor's numbers are")
+                if place[:1] == ("module",):  # the source of its class, which the older format keeps beside it
+                    raise Refused(MODULE)
                 push(numbers := _numbers(place))
                 if numbers.count * numbers.itemsize > self.room:
                     raise Refused("it claims a tensor that is larger than the file")

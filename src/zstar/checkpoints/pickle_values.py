@@ -28,6 +28,9 @@ def explain(error: Exception) -> str:
     return f"it is damaged or no file of weights ({reason(error)})"
 
 
+MODULE = "it is a whole pickled module; load it where its class is known, and save its state_dict() instead"
+
+
 @dataclass
 class PickledObject:
     """A pickled object reduced to data: the name of its class and its attributes. Its code is never run."""
@@ -49,12 +52,20 @@ class NumpyType:
         _want(data, bytes, "the content of a numpy array")
         return np.frombuffer(data, self.code).copy()
 
+    def __setstate__(self, state: Any) -> None:
+        """What torch's reader calls for the byte order."""
+        fill(self, state)
+
 
 @dataclass
 class NumpyArray:
     """A numpy array, which a pickle first announces and then fills."""
 
     value: np.ndarray | None = None
+
+    def __setstate__(self, state: Any) -> None:
+        """What torch's reader calls to fill it."""
+        fill(self, state)
 
 
 def _want(value: Any, kind: type | UnionType, what: str) -> None:
@@ -152,6 +163,13 @@ def _scalar(kind: Any, data: Any) -> Any:
     return kind.read(data)[0].item()
 
 
+def _path(*parts: Any) -> str:
+    for part in parts:
+        _want(part, str, "a part of a path")
+    return "/".join(parts)
+
+
+PATHS = [f"pathlib.{inner}{kind}Path" for inner in ("", "_local.") for kind in ("Posix", "PurePosix", "Windows", "")]
 CALLS: dict[str, Callable[..., Any]] = {
     "torch_utils.persistence._reconstruct_persistent_obj": _record,
     "torch._utils._rebuild_tensor": _tensor,
@@ -167,7 +185,16 @@ CALLS: dict[str, Callable[..., Any]] = {
     "_codecs.encode": _bytes,
     "builtins.set": as_set,
     "__builtin__.set": as_set,
+    **dict.fromkeys(PATHS, _path),
 }
+
+
+def stand_ins() -> list[Any]:
+    """For torch's own reader: what is made in the place of numbers of numpy and of paths, which it does not know."""
+    names = [name for name in CALLS if name.startswith(("numpy.", "pathlib."))]
+    names += [name.replace("numpy.core.", "numpy._core.") for name in names if name.startswith("numpy.core.")]
+    known = [(CALLS[name.replace("numpy._core.", "numpy.core.")], name) for name in names]
+    return [*known, NumpyType, NumpyArray]
 
 
 def full_name(module: Any, name: Any) -> str:
@@ -187,6 +214,8 @@ def find(module: Any, name: Any) -> str:
         return key
     if module.startswith("dnnlib.tflib"):
         raise Refused(f"it holds a TensorFlow network ({key}); convert it with its authors' legacy.py first")
+    if key.startswith("torch.nn.modules."):
+        raise Refused(MODULE)
     raise Refused(f"it asks for {key}, which is not needed for weights")
 
 
@@ -202,3 +231,5 @@ def fill(target: Any, state: Any) -> None:
         _want(state, tuple, "the state of a numpy type")
         _want(state[1], str, "a byte order")
         target.code = state[1][:1] + target.code[:8]  # a longer one is no type in any case
+    elif isinstance(state, dict) and {"_parameters", "_modules"} <= state.keys():
+        raise Refused(MODULE)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import hydra
-from hydra._internal import config_loader_impl
+from hydra._internal import config_loader_impl, defaults_list
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import CachingConfigRepository, ConfigRepository
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -16,7 +16,7 @@ from hydra.errors import ConfigCompositionException, MissingConfigException
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig, open_dict
 
-from zstar.config.memory import choose_once, merge_once, parse_once, read_once, share_sources
+from zstar.config.memory import choose_once, merge_once, parse_once, read_once, share_sources, tell_where_asked
 from zstar.config.messages import explain
 
 TESTED = "1.3.8"  # of Hydra
@@ -39,6 +39,7 @@ def adapt_hydra() -> bool:
     CachingConfigRepository.__init__ = share_sources
     OverridesParser.parse_rule = parse_once
     config_loader_impl.create_defaults_list = choose_once
+    defaults_list._create_interpolation_map = tell_where_asked
     ConfigLoaderImpl._compose_config_from_defaults_list = merge_once
     ConfigLoaderImpl.load_sweep_config = compose_or_explain
     Sweeper.validate_batch_is_legal = validate_new_words

@@ -10,22 +10,23 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from hydra._internal import config_loader_impl
+from hydra._internal import config_loader_impl, defaults_list
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import CachingConfigRepository, ConfigRepository, IConfigRepository
-from hydra._internal.defaults_list import DefaultsList
-from hydra.core.default_element import ResultDefault
+from hydra._internal.defaults_list import DefaultsList, Overrides
+from hydra.core.default_element import InputDefault, ResultDefault
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.plugins.config_source import ConfigResult, ConfigSource
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 KEPT = 1000  # of each kind, some ten kilobytes each
 
 _parse = OverridesParser.parse_rule
 _read = ConfigRepository.load_config
 _choose = config_loader_impl.create_defaults_list
+_tell = defaults_list._create_interpolation_map
 _merge = ConfigLoaderImpl._compose_config_from_defaults_list
 _words: dict[Hashable, bytes] = {}
 _files: dict[Hashable, bytes] = {}
@@ -65,6 +66,12 @@ def stamp(repo: Any, config_path: str) -> Hashable | None:
     root = files(source.path) if source.scheme() == "pkg" else source.path
     found = Path(str(root), ConfigSource._normalize_file_name(config_path)).stat()
     return source.provider, source.scheme(), source.path, config_path, found.st_mtime_ns, found.st_size
+
+
+def tell_where_asked(overrides: Overrides, defaults: list[InputDefault], self_added: bool) -> DictConfig:
+    """The choices that names in a defaults list may refer to: nothing where none of them does, as nearly everywhere."""
+    asked = any("${" in str(vars(default)) for default in defaults)
+    return _tell(overrides, defaults, self_added) if asked else OmegaConf.create()
 
 
 class Defaults(list[ResultDefault]):

@@ -40,7 +40,12 @@ def resolve(target: Any) -> Any:
         except ModuleNotFoundError as error:
             if error.name and not f"{here}.".startswith(f"{error.name}."):
                 raise UnknownTarget(f"cannot import '{here}': {error}; install '{error.name}'") from None
-            raise UnknownTarget(f"there is no '{target}'; {_nearest_target(found, parts, index)}") from None
+            advice = _nearest_target(found, parts, index)
+            if found is None and "did you mean" not in advice:  # the names of all packages help nobody
+                raise UnknownTarget(
+                    f"the module '{here}' of '{target}' can't be imported; install it, or put its folder on PYTHONPATH"
+                ) from None
+            raise UnknownTarget(f"there is no '{target}'; {advice}") from None
         except Exception as error:  # whatever a module raises while it is imported is the reason to show
             raise UnknownTarget(f"cannot import '{here}': {type(error).__name__}: {error}") from None
     if not callable(found):

@@ -68,13 +68,13 @@ def catalogue(
     regions = Regions()
     for latents in batches(generator, samples, seed):
         with inputs_of(generator, layers) as inputs, generator.reading(*[read] if read else []) as features:
-            images = generator.synthesize(latents, "z")
+            images = generator.synthesize(latents, next(iter(generator.spaces)))
         regions.add(inputs, members(images, features))
     return regions
 
 
 def batches(generator: StyleGAN2, samples: int, seed: int) -> Iterator[Tensor]:
-    """Samples of z, a few at a time."""
+    """Samples of the prior, a few at a time."""
     rng = stream("samples of regions", seed)
     for start in range(0, samples, BATCH):
         yield generator.sample(min(BATCH, samples - start), rng)

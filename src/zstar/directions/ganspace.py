@@ -89,7 +89,7 @@ class GANSpace(AbstractFinder):
             if not layered or len(self.rows) != 2 or not 0 <= self.rows[0] <= self.rows[1] <= last:
                 fix = f"two of 0 to {last}, such as [0, {last}]" if layered else "null, or choose space=w_plus"
                 raise ValueError(f"{KEY}.rows: {self.rows} are no rows of {name}; set it to {fix}")
-        if self.layer is None and name == next(iter(generator.spaces)):
+        if self.layer is None and generator.prior and name == next(iter(generator.spaces)):
             choice = f"{KEY}.layer to one of {', '.join(generator.layers)}" if generator.layers else "generator.layers"
             other = ", or choose space=w" if "w" in generator.spaces else ""
             raise ValueError(

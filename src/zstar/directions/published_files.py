@@ -66,7 +66,10 @@ def _read(path: Path) -> Any:
         return read_value(path)
     try:
         content = np.load(path, allow_pickle=False)
-        return content if isinstance(content, np.ndarray) else {name: content[name] for name in content.files}
+        if isinstance(content, np.ndarray):
+            return content
+        wanted = {name for pair in COMPONENTS for name in pair}  # any other may be large, and is only named
+        return {name: content[name] if name in wanted else None for name in content.files}
     except Exception as error:  # a damaged file can fail anywhere
         raise ValueError(
             f"{KEY}.path: {path} is not read, because it is damaged or no numbers ({reason(error)})"

@@ -17,7 +17,7 @@ from zstar.reports.editing import write_edit_report
 from zstar.reports.numbers import show
 from zstar.runs.folder import command, commit, machine, record_result, safe_name, versions, write_text
 from zstar.runs.results import write_rows
-from zstar.stats.bootstrap import bootstrap_interval
+from zstar.stats.comparison import mean_interval
 
 SCHEMA = {"direction": pl.String, "image": pl.String, "metric": pl.String, "value": pl.Float64}
 
@@ -82,7 +82,7 @@ def describe(job: EditJob, plain: dict[str, Any], rows: pl.DataFrame, paths: lis
     scores: dict[str, dict[str, dict[str, float]]] = {}
     for (direction, metric), own in rows.group_by("direction", "metric", maintain_order=True):
         values = own["value"].to_numpy()
-        low, high = bootstrap_interval(values)
+        low, high = mean_interval(values)
         ends = {name: end if math.isfinite(end) else None for name, end in (("low", low), ("high", high))}
         found = {"mean": float(values.mean()), **ends, "n": len(values)}
         scores.setdefault(str(direction), {})[str(metric)] = found

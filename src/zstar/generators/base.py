@@ -20,6 +20,7 @@ from zstar.config.signatures import nearest
 from zstar.generators.variables import Variables, part
 
 Noise = str | dict[str, Tensor]
+COLOURS = "wrap the network in one whose forward returns such images, e.g. without alpha, and use generator=module"
 
 
 class AbstractGenerator(nn.Module, ABC):
@@ -33,7 +34,8 @@ class AbstractGenerator(nn.Module, ABC):
         spaces: Name of each latent space → shape of one latent in it. The first one is the space that is sampled.
         layers: Names of the feature layers, in the order of synthesis, that can be read and edited.
         noise_shapes: Name of each noise map → its height and width in pixels; empty where G takes no noise.
-        prior: What its latents are drawn from, in each coordinate: ``"normal"`` (0, 1), or ``"uniform"`` on [−1, 1].
+        prior: What its latents are drawn from, in each coordinate: ``"normal"`` (0, 1), or ``"uniform"`` on [−1, 1];
+            None where no space has such a prior, and all that is known of it are its samples.
         normalizes: Whether latents of the space that is sampled count by their direction alone, as behind a layer that
             scales them to length 1: then the prior's mean, zero, is no latent.
         trained: False where the weights are random as yet: such a generator can be trained, and nothing else.
@@ -46,7 +48,7 @@ class AbstractGenerator(nn.Module, ABC):
     spaces: Mapping[str, tuple[int, ...]]
     layers: Sequence[str]
     noise_shapes: Mapping[str, tuple[int, int]]
-    prior: Literal["normal", "uniform"] = "normal"
+    prior: Literal["normal", "uniform"] | None = "normal"
     normalizes: bool = False
     trained: bool = True
     batched_weights: ClassVar[bool] = False
@@ -143,6 +145,12 @@ class AbstractGenerator(nn.Module, ABC):
                 f"space: {type(self).__name__} has no space '{space}'; choose one of {', '.join(self.spaces)}"
             )
         return tuple(self.spaces[space])
+
+    @staticmethod
+    def require_colours(key: str, channels: int) -> None:
+        """Refuse images that are neither grey nor coloured: no data, metric or report knows others."""
+        if channels not in (1, 3):
+            raise ValueError(f"{key}: its images have {channels} channels and must have 1 (grey) or 3 (RGB); {COLOURS}")
 
     def require_trained(self, consequence: str) -> None:
         """Refuse random weights; ``consequence`` says what they would come to: ``there is nothing to edit``."""

@@ -86,6 +86,7 @@ class Module(AbstractGenerator):
         if not isinstance(images, Tensor) or images.ndim != 4 or len(images) != 3 or images.shape[2] != images.shape[3]:
             made = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
             raise ValueError(f"generator.network: three latents gave {made}, not three square images [3, c, h, h]")
+        self.require_colours("generator.network", images.shape[1])
         doubled, moved = ((images[0] - image).norm().item() for image in images[1:])
         return images.shape[1], images.shape[2], doubled < 1e-3 * moved
 

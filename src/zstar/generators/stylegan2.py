@@ -1,6 +1,7 @@
 """StyleGAN2 in plain torch, equal to the official networks and ready for their weights."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -32,12 +33,15 @@ class StyleGAN2(AbstractGenerator):
         channel_base, channel_max: Resolution r has ``min(channel_base // r, channel_max)`` feature channels.
         architecture: ``skip`` (an image grows beside the features), ``resnet`` or ``orig``.
         c_dim: Number of classes of a conditional network, 0 for none.
-        label: Which class a conditional network draws.
+        label: Which class a conditional network draws; ``all`` for one after the other, each image its own: the prior
+            of w, w_plus and style is then that of all classes, and z, in which a latent says nothing of a class, is no
+            space.
         resample_filter: Taps of the up-sampling filter, one dimension of it; an even number of them.
         conv_clamp: Limit of the activations' magnitude, None for none.
         mapping_lr_multiplier: The mapping network learns slower by this factor.
-        checkpoint: A file with weights (safetensors, StyleGAN2-ADA .pkl, rosinality .pt) or the name of a shipped one.
+        checkpoint: A file (safetensors, StyleGAN2-ADA .pkl, .pt of rosinality, pSp or e4e) or a shipped name.
             All sizes then come from it, and the arguments above, except ``label``, are ignored.
+        checkpoint_key: Which of several state dicts in the file, or how the names in one begin; None finds the usual.
 
     Raises:
         ValueError: A size or the checkpoint can't be used, or a conditional network got no label.
@@ -57,11 +61,12 @@ class StyleGAN2(AbstractGenerator):
         channel_max: int = 128,
         architecture: str = "skip",
         c_dim: int = 0,
-        label: int | None = None,
+        label: int | Literal["all"] | None = None,
         resample_filter: Sequence[int] = (1, 3, 3, 1),
         conv_clamp: float | None = None,
         mapping_lr_multiplier: float = 0.01,
         checkpoint: FilePath | None = None,
+        checkpoint_key: str | None = None,
     ) -> None:
         super().__init__()
         weights: dict[str, Tensor] | None = None
@@ -69,13 +74,14 @@ class StyleGAN2(AbstractGenerator):
         fir = torch.outer(fir, fir) / fir.sum().square()
         widths = {2**i: min(channel_base // 2**i, channel_max) for i in range(2, resolution.bit_length())}
         if checkpoint is not None:
-            weights, settings = io.load_generator_checkpoint(io.resolve(checkpoint))
+            weights, settings = io.load_generator_checkpoint(io.resolve(checkpoint), checkpoint_key)
             widths, channels, z_dim, w_dim = (settings[key] for key in ("widths", "channels", "z_dim", "w_dim"))
             num_mapping_layers, architecture, c_dim = (
                 settings[key] for key in ("num_mapping_layers", "architecture", "c_dim")
             )
             conv_clamp, mapping_lr_multiplier = settings["conv_clamp"], settings["mapping_lr_multiplier"]
             fir = weights["synthesis.b4.resample_filter"]
+            self.require_colours("generator.checkpoint", channels)
         elif resolution < 8 or resolution & (resolution - 1):
             raise ValueError(f"generator.resolution: {resolution} is no power of two from 8 on; choose e.g. 64")
         elif channels not in (1, 3):
@@ -105,8 +111,9 @@ class StyleGAN2(AbstractGenerator):
         self.num_ws = self.synthesis.num_ws
         self.style_sizes = self.synthesis.style_sizes
         self.layers = self.synthesis.names
+        self.prior = None if label == "all" else "normal"
         self.spaces = {
-            "z": (z_dim,),
+            **({} if label == "all" else {"z": (z_dim,)}),
             "w": (w_dim,),
             "w_plus": (self.num_ws, w_dim),
             "style": (sum(self.style_sizes.values()),),
@@ -118,15 +125,18 @@ class StyleGAN2(AbstractGenerator):
         }
         self.freeze()
 
-    def _one_hot(self, label: int | None) -> Tensor | None:
+    def _one_hot(self, label: int | str | None) -> Tensor | None:
         if self.c_dim == 0:
             if label is not None:
                 raise ValueError(
                     f"generator.label: this network has no classes, so {label} means nothing; leave it null"
                 )
             return None
-        if label is None or not 0 <= label < self.c_dim:
-            raise ValueError(f"generator.label: {label} is no class of this network; choose one of 0..{self.c_dim - 1}")
+        if label == "all":
+            return None
+        if not isinstance(label, int) or not 0 <= label < self.c_dim:
+            choice = f"one of 0..{self.c_dim - 1}, or all"
+            raise ValueError(f"generator.label: {label} is no class of this network; choose {choice}")
         return F.one_hot(torch.tensor([label]), self.c_dim).float()
 
     @property
@@ -137,8 +147,11 @@ class StyleGAN2(AbstractGenerator):
     def sample(
         self, n: int, rng: torch.Generator, truncation: float = 1.0, space: str | None = None
     ) -> Float[Tensor, "n ..."]:
-        """``n`` draws; ``truncation`` ψ pulls w towards its mean, which no z can express."""
-        space = space or "z"
+        """``n`` draws; ``truncation`` ψ pulls w towards its mean, which no z can express.
+
+        Of ``label=all``, each class is drawn as often as any other, up to one.
+        """
+        space = space or next(iter(self.spaces))
         self.shape(space)
         z = torch.randn(n, self.z_dim, generator=rng, device=rng.device).to(self.w_avg.device, non_blocking=True)
         if space == "z":
@@ -147,7 +160,13 @@ class StyleGAN2(AbstractGenerator):
                     f"truncation: {truncation} acts on w and has no counterpart in z; choose space w or 1.0"
                 )
             return z
-        return self.lift(self.truncate(self.lift(z, "z", "w"), truncation), "w", space)
+        w = self.mapping(z, self.label if "z" in self.spaces else self._classes(n, rng))
+        return self.lift(self.truncate(w, truncation), "w", space)
+
+    def _classes(self, n: int, rng: torch.Generator) -> Float[Tensor, "n c"]:
+        """As many of each class as there is room for, in no order."""
+        rounds = [torch.randperm(self.c_dim, generator=rng, device=rng.device) for _ in range(-(-n // self.c_dim))]
+        return F.one_hot(torch.cat(rounds)[:n], self.c_dim).float().to(self.w_avg.device)
 
     def truncate(
         self, latent: Float[Tensor, "b *n w"], psi: float, cutoff: int | None = None

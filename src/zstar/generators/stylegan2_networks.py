@@ -35,7 +35,7 @@ class MappingNetwork(nn.Module):
             self.add_module(f"fc{i}", EqualLinear(inputs, w_dim, lr_multiplier, activate=True))
         self.register_buffer("w_avg", torch.zeros(w_dim))
 
-    def forward(self, z: Float[Tensor, "b z"], label: Float[Tensor, "1 c"] | None = None) -> Float[Tensor, "b w"]:
+    def forward(self, z: Float[Tensor, "b z"], label: Float[Tensor, "_ c"] | None = None) -> Float[Tensor, "b w"]:
         x = unit_second_moment(z)
         if label is not None:
             x = torch.cat([x, unit_second_moment(self.embed(label)).expand(len(z), -1)], dim=1)

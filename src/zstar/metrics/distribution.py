@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from zstar.stats.comparison import mean_interval
 from zstar.stats.streams import stream
 
 
@@ -20,11 +21,9 @@ class Estimate:
 
     @classmethod
     def of(cls, values: Float[Tensor, " n"], seed: int = 0, draws: int = 1000) -> "Estimate":
-        """Mean of independent values, with an interval bootstrapped over them."""
-        rng = stream("bootstrap of a set", seed)
-        picks = torch.randint(len(values), (draws, len(values)), generator=rng)
-        low, high = values.double()[picks].mean(dim=1).quantile(torch.tensor([0.025, 0.975]).double()).tolist()
-        return cls(values.double().mean().item(), low, high)
+        """Mean of independent values, with its interval."""
+        plain = values.double().cpu().numpy()
+        return cls(float(plain.mean()), *mean_interval(plain, draws=draws, seed=seed))
 
 
 def pooled(features: list[Tensor]) -> Float[Tensor, "b d"]:

@@ -19,6 +19,7 @@ from zstar.reports.numbers import ARROWS, decimals, show
 from zstar.reports.pages import template
 from zstar.runs.folder import write_text
 from zstar.runs.results import RESULTS_SCHEMA, START, TRAJECTORY, scan_rows, summarize
+from zstar.stats.comparison import FEWEST
 
 FAILURES_SHOWN = 200
 OPTIONAL = dict.fromkeys(
@@ -57,6 +58,7 @@ def write_report(folder: str | Path, result: Mapping[str, Any] | None = None) ->
         sets=[set_numbers(name, estimate, facts) for name, estimate in (result["sets"] or {}).items()],
         rows=[numbers(row, facts) for row in table.to_dicts()],
         projectors=chain,
+        few=FEWEST if leading and leading["n"] < FEWEST else 0,
         observed=(folder / "observed").is_dir(),
         start=chain[-2] if table["start"].is_not_null().any() else "",
         sections=pictures(folder, values, failed, leading["metric"], facts) if leading else [],

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from zstar.reports.numbers import decimals, show
 from zstar.runs.results import CELL, summarize
+from zstar.stats.comparison import FEWEST
 
 
 def print_table(results: pl.DataFrame, failed: Mapping[str, str] | None = None, console: Console | None = None) -> None:
@@ -38,4 +39,7 @@ def print_table(results: pl.DataFrame, failed: Mapping[str, str] | None = None, 
         text |= {"95 % interval": "{low} – {high}".format(**text), "5–95 %": "{p5} – {p95}".format(**text)}
         numbers = (text[name] for name in between)
         printed.add_row(*(escape(row[name]) for name in left), *numbers, *(str(row[name]) for name in right))
-    (console or Console()).print(printed)
+    console = console or Console()
+    console.print(printed)
+    if 0 < (table["n"].max() or 0) < FEWEST:
+        console.print(f"{FEWEST} images or more are needed for an interval that holds what it says")

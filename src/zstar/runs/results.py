@@ -7,7 +7,8 @@ import polars as pl
 
 from zstar.config.paths import utf8_name
 from zstar.runs.folder import write_atomic
-from zstar.stats.bootstrap import bootstrap_interval, describe
+from zstar.stats.bootstrap import describe
+from zstar.stats.comparison import mean_intervals
 
 RESULTS_SCHEMA = {
     "protocol_hash": pl.String,
@@ -71,7 +72,7 @@ def summarize(
     Arguments:
         results: Rows as in ``RESULTS_SCHEMA``; trajectories are left out.
         failed: Image → reason, for images without a result that no row of ``results`` names.
-        level, draws, seed: As in :func:`~zstar.stats.bootstrap.bootstrap_interval`.
+        level, draws, seed: As in :func:`~zstar.stats.comparison.mean_interval`.
 
     Returns:
         ``n`` images that have a number, from ``seeds`` seeds; ``failures`` and ``excluded`` count the pairs of image
@@ -93,7 +94,7 @@ def summarize(
 def _summary(results: pl.DataFrame, level: float, draws: int, seed: int) -> pl.DataFrame:
     lost = results.filter(pl.col("metric") == FAILED).unique(RUN)
     lost_counts, tried_counts = _counts(lost), _counts(results.unique(RUN))
-    rows = []
+    rows, samples = [], []
     final = _final(results).join(lost, on=RUN, how="anti", maintain_order="left")
     for labels, group in final.group_by([*CELL, "metric"], maintain_order=True):
         names = dict(zip([*CELL, "metric"], labels, strict=True))
@@ -102,9 +103,11 @@ def _summary(results: pl.DataFrame, level: float, draws: int, seed: int) -> pl.D
         failures = lost_counts.get(cell, 0) + group.height - fine.height
         excluded = tried_counts[cell] - fine.height - failures
         values = fine.group_by("image", maintain_order=True).agg(pl.col("value").mean())["value"].to_numpy()
-        low, high = bootstrap_interval(values, level, draws, seed)
+        samples.append(values)
         counts = {"seeds": group["seed"].n_unique(), "failures": failures, "excluded": excluded}
-        rows.append({**names, **counts, **describe(values), "low": low, "high": high})
+        rows.append({**names, **counts, **describe(values)})
+    ends = mean_intervals(samples, level, draws, seed)
+    rows = [{**row, "low": low, "high": high} for row, (low, high) in zip(rows, ends, strict=True)]
     return pl.DataFrame(rows, schema=SUMMARY_SCHEMA)
 
 

@@ -62,13 +62,13 @@ class AbstractSpace(ABC):
 
     @property
     def _sampled(self) -> bool:
-        """Whether the generator's prior is defined here."""
-        return self.name == next(iter(self.generator.spaces))
+        """Whether the generator's prior is defined here, coordinate by coordinate."""
+        return self.generator.prior is not None and self.name == next(iter(self.generator.spaces))
 
     @cached_property
     def _moments(self) -> tuple[Tensor, float]:
         """Mean and spread, estimated once per process: each cell of a sweep has a generator object of its own."""
-        if self._sampled:
+        if self._sampled and self.generator.prior:
             device = next(self.generator.parameters(), torch.empty(0)).device
             return torch.zeros(self.shape, device=device), EXACT[self.generator.prior]
         probe = self.sample(2, stream("probe of a prior", 0))  # tells apart what no weights do, such as classes

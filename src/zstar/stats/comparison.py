@@ -14,6 +14,7 @@ from jaxtyping import Float, Int64
 from zstar.stats.bootstrap import bootstrap_interval, quantiles
 from zstar.stats.streams import numpy_stream
 
+FEWEST = 6  # values that an interval needs: of fewer, no resampling covers as often as it says
 CHUNK = 2**21  # numbers held at once, so that memory does not grow with the number of images
 
 
@@ -29,9 +30,10 @@ def mean_interval(
         seed: Seed of the resampling; samples of the same size are resampled in the same way.
 
     Returns:
-        Lower and upper end; not-a-number for fewer than two values. Where resampled spreads vanish, as they do if all
-        but a few values are equal, and where a value is infinite, it is the percentile interval. It never goes beyond
-        the smallest and the largest value, where a few outliers among values that are nearly equal would take it.
+        Lower and upper end; not-a-number for fewer than ``FEWEST`` values. Where resampled spreads vanish, as they do
+        if all but a few values are equal, and where a value is infinite, it is the percentile interval. It never goes
+        beyond the smallest and the largest value, where a few outliers among values that are nearly equal would take
+        it.
 
     References:
         Efron and Tibshirani, *An Introduction to the Bootstrap*, 1993, section 12.5 (the bootstrap-t interval).
@@ -64,7 +66,9 @@ def _without_drawing(
     values: Float[np.ndarray, " n"], level: float, draws: int, seed: int
 ) -> tuple[float, float] | None:
     """The interval of a sample with too few, infinite or equal values."""
-    if len(values) < 2 or not np.isfinite(values).all():
+    if len(values) < FEWEST:
+        return math.nan, math.nan
+    if not np.isfinite(values).all():
         return bootstrap_interval(values, level, draws, seed)
     mean = float(values.mean())
     return (mean, mean) if float(values.std()) <= 1e-12 * abs(mean) else None

@@ -1,14 +1,17 @@
-"""Named streams of random numbers."""
+"""Named streams of random numbers; torch, whose import takes seconds, comes with the first that is its own."""
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 STRIDE = 0x9E3779B1  # odd, so that its multiples visit each 32-bit number once
 
 
-def stream(purpose: str, seed: int, *names: object, index: int = 0) -> torch.Generator:
+def stream(purpose: str, seed: int, *names: object, index: int = 0) -> "torch.Generator":
     """The random numbers of one purpose: the same ones for the same arguments, and for no other.
 
     The state comes from a hash of the words, never from the seed itself: with ``seed=0`` everywhere, numbers drawn for
@@ -21,6 +24,8 @@ def stream(purpose: str, seed: int, *names: object, index: int = 0) -> torch.Gen
         index: Number of an epoch, a step or a sample. torch's generator on the CPU takes in 32 bits alone, but no two
             indices below 2³² of the same words share theirs.
     """
+    import torch
+
     return torch.Generator().manual_seed((stream_seed(purpose, seed, *names) + index * STRIDE) % 2**32)
 
 
@@ -34,6 +39,8 @@ def seed_global(purpose: str, seed: int) -> None:
 
     For the initial weights of networks, which draw from nothing else.
     """
+    import torch
+
     torch.manual_seed(stream_seed(purpose, seed))
 
 

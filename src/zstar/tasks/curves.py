@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from zstar.edits.base import AbstractEdit
 from zstar.losses.base import AbstractLoss
-from zstar.stats.bootstrap import bootstrap_interval
+from zstar.stats.comparison import mean_interval
 from zstar.walks.base import AbstractWalk
 
 Walk = Callable[[Tensor, Tensor], Tensor]  # latents and strengths → latents
@@ -59,7 +59,7 @@ class Curve:
         """One row per strength for a card: mean achieved strength with its 95 % interval over images, mean loss."""
         rows = []
         for alpha, given, achieved, loss in zip(self.alpha.tolist(), self.given, self.achieved, self.loss, strict=True):
-            low, high = bootstrap_interval(achieved.double().numpy().astype(np.float64), draws=2000)
+            low, high = mean_interval(achieved.double().numpy().astype(np.float64), draws=2000)
             row = {"alpha": alpha, "given": given.mean().item(), "achieved": achieved.mean().item()}
             row |= {"low": low, "high": high}
             row = {name: round(value, 5) for name, value in row.items()}
