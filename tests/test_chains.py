@@ -23,7 +23,7 @@ def problem_of(generator: StyleGAN2, count: int) -> tuple[Problem, Targets]:
 
 def test_a_chain_tells_what_its_last_projector_started_from(tiny: StyleGAN2) -> None:
     problem, targets = problem_of(tiny, 3)
-    mean, best, last = Mean(problem), BestOf(problem, candidates=20), Optimization(problem, steps=5)
+    mean, best, last = Mean(problem), BestOf(problem, candidates=100), Optimization(problem, steps=5)
     found, start = project_with_start(problem, [mean, best, last], targets)
     assert found.latent.equal(project(problem, [mean, best, last], targets).latent)
     assert start.latent.equal(project(problem, [mean, best], targets).latent)

@@ -40,7 +40,7 @@ def test_projected_learns_to_tell_and_passes_gradient_to_images(projected: Proje
     adam = torch.optim.Adam(projected.parameters(), 0.02)
     rng = torch.Generator().manual_seed(0)
     losses = []
-    for _ in range(12):
+    for _ in range(20):
         real = torch.ones(4, 3, 32, 32) * torch.rand(4, 1, 1, 1, generator=rng)
         fake = torch.randn(4, 3, 32, 32, generator=rng).clamp(-1, 1)
         projected.refresh()

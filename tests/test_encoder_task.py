@@ -120,7 +120,7 @@ def test_half_the_steps_and_the_other_half_are_all(
 def test_a_checkpoint_holds_the_encoder_and_nothing_fixed(tmp_path: Path, cfg: Callable[..., DictConfig]) -> None:
     fit(cfg("loss=[pixel,perceptual]", "task.steps=2"), tmp_path)
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    assert set(state) == {"done", "parts", "seconds", "key", "config", "versions", "failed"}
+    assert set(state) == {"done", "parts", "sums", "seconds", "key", "config", "versions", "failed"}
     assert set(state["parts"]) == {"encoder", "mean", "adam"}
     names = set(state["parts"]["encoder"])
     assert names == set(state["parts"]["mean"]) and all(
@@ -345,6 +345,7 @@ def test_a_folder_of_photos_and_what_is_left_out_of_it(
     said = capsys.readouterr().out.splitlines()
     assert result["steps"] == 3 and set(result["failed"]) == {f"broken{i}.png" for i in range(12)}
     assert json.loads((tmp_path / "run" / "result.json").read_text())["failed"] == result["failed"]
+    assert said.pop() == f"weights: {tmp_path / 'run'}/weights.safetensors"
     assert len(said) == 11 and all(line.startswith("left out: broken") for line in said[:10])
     assert said[10] == f"left out: 2 more; {tmp_path / 'run'}/result.json names them"
     update = EncoderTask.update
@@ -370,12 +371,14 @@ def test_waiting_is_measured(tmp_path: Path, cfg: Callable[..., DictConfig], mon
     assert 0 <= quick < slow and 0.3 < slow <= 1
 
 
-def test_a_training_prints_its_progress_and_nothing_else(
+def test_a_training_prints_its_progress_and_where_its_weights_are(
     tmp_path: Path, cfg: Callable[..., DictConfig], capfd: pytest.CaptureFixture, recwarn: pytest.WarningsRecorder
 ) -> None:
     fit(cfg(), tmp_path)
     out, err = capfd.readouterr()
-    assert not out and "20/20" in err and not err.replace("\r", "\n").strip().split("\n")[0].strip().startswith("/")
+    (line,) = out.splitlines()
+    assert line.startswith(f"weights: {tmp_path}/weights.safetensors (")
+    assert "20/20" in err and not err.replace("\r", "\n").strip().split("\n")[0].strip().startswith("/")
     assert all("step" in line for line in err.replace("\r", "\n").split("\n") if line.strip())
     assert not [str(w.message) for w in recwarn if "eval mode" in str(w.message) or "LeafSpec" in str(w.message)]
 

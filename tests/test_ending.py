@@ -115,7 +115,9 @@ def test_a_program_that_ends_early_has_no_exit_code_of_success(
 
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
 def test_an_interrupt_is_a_sentence(name: str, code: int) -> None:
-    body = f"os.kill(os.getpid(), signal.{name}); time.sleep(60)"
+    body = (
+        f"signal.signal(signal.SIGINT, signal.default_int_handler); os.kill(os.getpid(), signal.{name}); time.sleep(60)"
+    )
     lines = f"import os, signal, time\nfrom zstar.runs.ending import ending_well\nwith ending_well():\n    {body}"
     done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, timeout=60)
     assert done.returncode == code and "Traceback" not in done.stderr

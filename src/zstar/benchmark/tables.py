@@ -109,7 +109,7 @@ def about(board: Board) -> list[str]:
     )
     directions = ", ".join(f"{arrow} {better} is better" for better, arrow in ARROWS.items())
     marks = ", ".join(f"{mark} {VERDICTS[verdict]}" for verdict, mark in MARKS.items())
-    versions = f"Results of several versions of zstar: {', '.join(protocol['versions'])}."
+    versions = f"Results of several versions of zstar: {', '.join(protocol.get('versions') or [])}."
     return [
         f"Protocol {name or 'without a name'}, hash {protocol['hash']}: {protocol['images']} images, up to "
         f"{protocol['seeds']} seed(s){networks}; data {protocol['data']}; generator {str(protocol['generator'])[:12]}.",
@@ -118,7 +118,7 @@ def about(board: Board) -> list[str]:
         f"Compared with {board['baseline']} on the images that both have: {marks} "
         f"(two-sided sign-flip test, corrected by Holm over the rows of a metric, at "
         f"{100 * (1 - board['level']):g} %). What a run costs is not tested.",
-        *([versions] if protocol["versions"] else []),
+        *([versions] if protocol.get("versions") else []),
     ]
 
 

@@ -32,8 +32,10 @@ def identify(node: Any, hint: Any = Any, contents: bool = True, foreign: bool = 
             a file counts as one.
     """
     marker = _marker(hint)
-    if isinstance(node, str) and (marker or (foreign and _is_file(node))):
-        return {"content": digest(node, marker or Reads())} if contents else None
+    if isinstance(node, str) and marker and not contents:
+        return None
+    if isinstance(node, str) and (marker or (foreign and contents and _is_file(node))):
+        return {"content": digest(node, marker or Reads())}
     if isinstance(node, Mapping):
         return _identify_mapping(node, contents, foreign)
     if isinstance(node, list | tuple):

@@ -23,7 +23,7 @@ class Stopped(Exception):
         signal: The number of the signal that asked for it; ``None`` where something else did.
     """
 
-    def __init__(self, message: str, signal: int | None = None) -> None:
+    def __init__(self, message: str = "", signal: int | None = None) -> None:
         super().__init__(message)
         self.signal = signal
 

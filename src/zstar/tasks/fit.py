@@ -179,10 +179,10 @@ def _fit(
     result = {"config_hash": key, **facts, "scores": scores.final, "failed": failed}
     result["card"] = export(scores.final)
     record_result(folder, result, ["weights.safetensors"])
-    words = ", ".join(f"{name} {value:.4g}" for name, value in scores.final.items())
-    print(f"weights: {folder}/weights.safetensors" + (f" ({words})" if words else ""))
     for name, reason in list(failed.items())[:NAMED]:
         print(f"left out: {name}: {reason}")
     if len(failed) > NAMED:
         print(f"left out: {len(failed) - NAMED} more; {folder}/result.json names them")
+    words = ", ".join(f"{name} {value:.4g}" for name, value in scores.final.items())
+    print(f"weights: {folder}/weights.safetensors" + (f" ({words})" if words else ""))
     return result
