@@ -43,7 +43,7 @@ def test_a_start_that_did_not_look_at_the_image_is_none(tiny: StyleGAN2) -> None
 
 
 def test_only_projectors_that_look_find_something_else_for_another_image(tiny: StyleGAN2) -> None:
-    problem, targets = problem_of(tiny, 2)
+    problem, targets = problem_of(tiny, 8)
     swapped = Targets({"image": targets.images.flip(0)}, targets.ids)
     for projector in (Mean(problem), Random(problem), BestOf(problem, candidates=20), Optimization(problem, steps=3)):
         one, two = (project(problem, [projector], images).latent for images in (targets, swapped))
