@@ -9,6 +9,10 @@ export WANDB_SILENT ?= true
 export MALLOC_MMAP_THRESHOLD_ ?= 4294967296
 export MALLOC_TRIM_THRESHOLD_ ?= 17179869184
 
+# Sources stay compiled, also where Python is told not to keep that: each worker, and each program that a test starts,
+# would compile all of them anew.
+test test-slow: export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help demo test test-slow lint format clean
 
 help:
