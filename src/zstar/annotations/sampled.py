@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.spaces.base import AbstractSpace
-from zstar.stats.streams import stream
+from zstar.stats.streams import chunks, stream
 
 CHUNK = 1000  # latents are drawn in chunks of this size, so that how many images are made at a time changes nothing
 
@@ -34,9 +34,8 @@ class ScoredSamples:
         """Latents and ``score(images)`` for each of them, on the CPU."""
         key = (space.name, space.generator.fingerprint())
         if key not in self._kept:
-            rng, sizes = stream("samples to annotate", self.seed), [CHUNK] * (self.count // CHUNK)
-            sizes += [self.count % CHUNK] if self.count % CHUNK else []
-            latents = torch.cat([space.sample(size, rng) for size in sizes])
+            rng = stream("samples to annotate", self.seed)
+            latents = torch.cat([space.sample(size, rng) for size in chunks(self.count, CHUNK)])
             scores = torch.cat([score(space.decode(part)).cpu() for part in latents.split(self.batch)])
             self._kept[key] = latents.cpu(), scores.float()
         return self._kept[key]

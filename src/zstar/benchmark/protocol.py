@@ -11,21 +11,20 @@ from zstar.runs.folder import config_hash
 MEASURES = ("metric", "editability", "direction", "annotation")
 
 
-def protocol_hash(plain: Mapping[str, Any], data: str, generator: str) -> str:
+def protocol_hash(measured: Mapping[str, Any], operator: Any, data: str, generator: str) -> str:
     """Twelve hex digits for images, what a method may see of them, generator, measures, and what the protocol of the
     configuration, if any, demands.
 
     Arguments:
-        plain: The composed configuration.
+        measured: Identity of the measures and of ``protocol``, by the keys of the configuration; others do not count.
+        operator: The group ``operator`` of the configuration.
         data, generator: Their fingerprints; that of the data covers how images are brought to size.
 
     Files count by their content, and classes of the user's own by their source.
     """
-    measures = {group: identify(plain.get(group)) for group in MEASURES}
-    if not plain.get("editability"):
-        measures |= dict.fromkeys(("direction", "annotation"))  # unused without editability
-    measures |= {"operator": identify(plain["operator"])} if plain.get("operator") else {}
-    return config_hash({**measures, "protocol": plain.get("protocol"), "identity": [data, generator, zstar.RESULTS]})
+    settings = {key: measured[key] for key in (*MEASURES, "protocol")}
+    settings |= {"operator": identify(operator)} if operator else {}
+    return config_hash({**settings, "identity": [data, generator, zstar.RESULTS]})
 
 
 def require_protocol(plain: Mapping[str, Any], data: str, generator: str, stochastic: bool) -> None:

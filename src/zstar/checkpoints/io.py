@@ -23,6 +23,9 @@ from zstar.config.paths import place, read_text
 from zstar.config.reasons import reason
 from zstar.runs.folder import write_atomic, write_json
 
+INNER = ("", "decoder.", "generator.", "g_ema.", "G_ema.", "G.")  # where the generator may be in a larger network
+_fingerprints: WeakKeyDictionary[nn.Module, tuple[list[Any], list[ref], str]] = WeakKeyDictionary()
+
 
 def shipped(name: str) -> Path:
     """The file of weights called ``name`` that ships with the package; an unknown name lists what does."""
@@ -60,10 +63,6 @@ def read_card(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"checkpoint: the card {card} holds a {type(content).__name__}; a card is a mapping")
     return content
-
-
-INNER = ("", "decoder.", "generator.", "g_ema.", "G_ema.", "G.")  # where the generator may be in a larger network
-_fingerprints: WeakKeyDictionary[nn.Module, tuple[list[Any], list[ref], str]] = WeakKeyDictionary()
 
 
 def save_weights(path: str | Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:

@@ -13,6 +13,8 @@ from zstar.config.constraints import FilePath
 from zstar.generators.base import AbstractGenerator, Noise
 from zstar.stats.streams import stream
 
+USUAL = {"prior": "normal", "output_range": [-1.0, 1.0], "network": None}  # traits that tell nothing apart
+
 
 class Module(AbstractGenerator):
     """Any ``torch.nn.Module`` that maps a batch of latents to a batch of images, such as a DCGAN or a VAE's decoder.
@@ -56,15 +58,9 @@ class Module(AbstractGenerator):
             path = io.resolve(checkpoint)
             io.load_into(network, io.load_weights(path, checkpoint_key), path)
         self.prior = prior
-        code = source(network)
-        unusual = {
-            "prior": prior != "normal",
-            "output_range": tuple(output_range) != (-1, 1),
-            "network": code is not None,
-        }
-        traits = {"prior": prior, "output_range": [float(value) for value in output_range], "network": code}
-        self.traits = {name: traits[name] for name, is_unusual in unusual.items() if is_unusual}
         self.low, self.high = (float(value) for value in output_range)
+        traits = {"prior": prior, "output_range": [self.low, self.high], "network": source(network)}
+        self.traits = {name: value for name, value in traits.items() if value != USUAL[name]}
         self.spaces = {"z": tuple(latent_shape)}
         self.noise_shapes = {}
         self.layers = tuple(layers)

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zstar.checkpoints import io
+from zstar.checkpoints.stylegan2_ada import DEFAULTS
 from zstar.config.constraints import POSITIVE, FilePath, Within, require
 from zstar.generators.base import AbstractGenerator, Noise
 from zstar.generators.stylegan2_networks import ARCHITECTURES, MappingNetwork, SynthesisNetwork
 
 CHAIN = ("z", "w", "w_plus", "style")
-USUAL = {"mapping_lr_multiplier": 0.01}  # of all published networks
+USUAL = {**DEFAULTS, "label": None}
 
 
 class StyleGAN2(AbstractGenerator):
@@ -100,7 +101,7 @@ class StyleGAN2(AbstractGenerator):
         self.z_dim, self.w_dim, self.c_dim = z_dim, w_dim, c_dim
         self.settings = {"conv_clamp": conv_clamp, "mapping_lr_multiplier": mapping_lr_multiplier}
         traits = {**self.settings, "label": label}
-        self.traits = {name: value for name, value in traits.items() if value not in (None, USUAL.get(name))}
+        self.traits = {name: value for name, value in traits.items() if value != USUAL[name]}
         self.mapping = MappingNetwork(z_dim, c_dim, w_dim, num_mapping_layers, mapping_lr_multiplier)
         self.synthesis = SynthesisNetwork(widths, w_dim, channels, architecture, fir, conv_clamp)
         self.synthesis.to(memory_format=torch.channels_last)

@@ -82,7 +82,7 @@ def make_job(cfg: Mapping[str, Any], generator: AbstractGenerator | None = None)
     depends, measured = latent_identity(pipeline, hashes), measure_identity(pipeline)
     whole = {**depends, **measured}
     return Job(
-        pipeline, data, plain["batch_size"], make_labels(pipeline, hashes), config_hash(whole), whole,
+        pipeline, data, plain["batch_size"], make_labels(pipeline, hashes, measured), config_hash(whole), whole,
         config_hash(depends), measure_hashes(measured), notices,
     )  # fmt: skip
 
@@ -112,9 +112,9 @@ def require_allowed(pipeline: Pipeline, hashes: Mapping[str, str]) -> None:
         require_independent_metrics(pipeline.measures[0], pipeline.nodes("loss"), training, plain["protocol"]["name"])
 
 
-def make_labels(pipeline: Pipeline, hashes: Mapping[str, str]) -> Labels:
+def make_labels(pipeline: Pipeline, hashes: Mapping[str, str], measured: Mapping[str, Any]) -> Labels:
     """The columns that all results share: protocol, method, space and seed."""
-    protocol = protocol_hash(pipeline.plain, hashes["data"], hashes["generator"])
+    protocol = protocol_hash(measured, pipeline.plain.get("operator"), hashes["data"], hashes["generator"])
     method = pipeline.plain["label"] or "+".join(map(label, pipeline.projectors))
     return Labels(protocol, method, pipeline.space.name, used_seed(pipeline))
 

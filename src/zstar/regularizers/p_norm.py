@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from zstar.generators.variables import Variables
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.spaces.base import AbstractSpace
-from zstar.stats.streams import stream
+from zstar.stats.streams import chunks, stream
 
 SMALLEST = 1e-5
 CHUNK = 1000
@@ -51,10 +51,8 @@ def gaussianize(w: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
 @torch.no_grad()
 def _statistics(space: AbstractSpace) -> tuple[Tensor, Tensor]:
     """Mean ``[d]`` of Gaussianised w, and the matrix ``[d, d]`` that whitens rows."""
-    rng, sizes = stream("principal axes", 0), [CHUNK] * (space.prior_samples // CHUNK)
-    sizes += [space.prior_samples % CHUNK] if space.prior_samples % CHUNK else []
-    chunks = [gaussianize(space.generator.sample(size, rng, 1.0, "w")).double() for size in sizes]
-    samples = torch.cat(chunks)
+    rng, sizes = stream("principal axes", 0), chunks(space.prior_samples, CHUNK)
+    samples = torch.cat([gaussianize(space.generator.sample(size, rng, 1.0, "w")).double() for size in sizes])
     variances, axes = torch.linalg.eigh(samples.T.cov())
     scale = variances.clamp_min(variances[-1] * SMALLEST).rsqrt()
     return samples.mean(dim=0).float(), (axes * scale).float()

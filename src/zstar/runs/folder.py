@@ -106,7 +106,7 @@ def finished(folder: str | Path, wanted: str) -> dict[str, Any] | None:
     """``result.json`` of a run that has finished in ``folder`` with the config hash ``wanted`` and whose files are all
     there, else ``None``."""
     result = read_result(folder)
-    return result if result.get("config_hash") == wanted and not damaged(folder) else None
+    return result if result.get("config_hash") == wanted and not _lost(folder, result) else None
 
 
 def read_result(folder: str | Path) -> dict[str, Any]:
@@ -120,12 +120,14 @@ def read_result(folder: str | Path) -> dict[str, Any]:
 
 def damaged(folder: str | Path) -> list[str]:
     """The files of a finished run that are missing or not as long as they were; and its result, if it can't be read."""
-    folder = Path(folder)
-    if not (folder / "result.json").is_file():
+    if not (Path(folder) / "result.json").is_file():
         return []
-    if not (result := read_result(folder)):
-        return ["result.json"]
-    sizes = {name: (folder / name, size) for name, size in result.get("files", {}).items()}
+    result = read_result(folder)
+    return _lost(folder, result) if result else ["result.json"]
+
+
+def _lost(folder: str | Path, result: Mapping[str, Any]) -> list[str]:
+    sizes = {name: (Path(folder) / name, size) for name, size in result.get("files", {}).items()}
     return [name for name, (path, size) in sizes.items() if not path.is_file() or path.stat().st_size != size]
 
 

@@ -1,8 +1,9 @@
 """The protocol of spaces v: where the argument of the equation lives."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -11,9 +12,9 @@ from torch import Tensor
 from zstar.config.constraints import Within, require
 from zstar.generators.base import AbstractGenerator, Noise
 from zstar.spaces.typical import typical
-from zstar.stats.streams import stream
+from zstar.stats.streams import chunks, stream
 
-ESTIMATES: dict[tuple[Hashable, ...], tuple[Tensor, float]] = {}
+ESTIMATES: dict[tuple[Hashable, ...], Any] = {}
 EXACT = {"normal": 1.0, "uniform": 3**-0.5}  # deviation of each coordinate of a prior, whose mean is 0
 
 
@@ -58,7 +59,9 @@ class AbstractSpace(ABC):
     @cached_property
     def origin(self) -> Float[Tensor, "..."]:
         """What :meth:`start` repeats, before it is brought into the space."""
-        return typical(self.generator, self.prior_samples) if self._sampled and self.generator.normalizes else self.mean
+        if not (self._sampled and self.generator.normalizes):
+            return self.mean
+        return self._once("typical", lambda: typical(self.generator, self.prior_samples)).clone()
 
     @property
     def _sampled(self) -> bool:
@@ -67,27 +70,30 @@ class AbstractSpace(ABC):
 
     @cached_property
     def _moments(self) -> tuple[Tensor, float]:
-        """Mean and spread, estimated once per process: each cell of a sweep has a generator object of its own."""
-        if self._sampled and self.generator.prior:
+        """Mean and spread, estimated where they are not known."""
+        if self._sampled:
             device = next(self.generator.parameters(), torch.empty(0)).device
             return torch.zeros(self.shape, device=device), EXACT[self.generator.prior]
-        probe = self.sample(2, stream("probe of a prior", 0))  # tells apart what no weights do, such as classes
-        key = (type(self.generator), self.generator.fingerprint(), self.name, self.prior_samples, str(probe.device))
-        key += tuple(probe.flatten().tolist())
-        if key not in ESTIMATES:
-            ESTIMATES[key] = self._estimate()
-        mean, spread = ESTIMATES[key]
+        mean, spread = self._once("moments", self._estimate)
         return mean.clone(), spread
+
+    def _once(self, what: str, estimate: Callable[[], Any]) -> Any:
+        """An estimate, made once per process: each cell of a sweep has a generator object of its own."""
+        probe = self.sample(2, stream("probe of a prior", 0))  # tells apart what no weights do, such as classes
+        own = (type(self.generator), self.generator.fingerprint(), self.name, self.prior_samples, str(probe.device))
+        key = (what, *own, *probe.flatten().tolist())
+        if key not in ESTIMATES:
+            ESTIMATES[key] = estimate()
+        return ESTIMATES[key]
 
     def _estimate(self) -> tuple[Tensor, float]:
         # Streamed in chunks: ten thousand style vectors of a large generator do not fit in memory at once.
-        rng, left, count = stream("statistics of a prior", 0), self.prior_samples, 0
+        rng, count = stream("statistics of a prior", 0), 0
         total = square = torch.zeros((), dtype=torch.float64)
-        while left:
+        for size in chunks(self.prior_samples, 1000):
             with torch.no_grad():
-                chunk = _without_copies(self.sample(min(left, 1000), rng)).double()
-            total, square = total + chunk.sum(dim=0), square + chunk.square().sum(dim=0)
-            left, count = left - len(chunk), count + len(chunk)
+                chunk = _without_copies(self.sample(size, rng)).double()
+            total, square, count = total + chunk.sum(dim=0), square + chunk.square().sum(dim=0), count + len(chunk)
         mean = total / count
         spread = (square / count - mean.square()).clamp_min(0).mean().sqrt().item()
         return mean.float().expand(self.shape).contiguous(), spread

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.generators.base import AbstractGenerator
-from zstar.stats.streams import stream
+from zstar.stats.streams import chunks, stream
 
 CHUNK = 1000
 
@@ -25,7 +25,6 @@ def typical(generator: AbstractGenerator, samples: int) -> Float[Tensor, "..."]:
     rng = stream("start of a normalised prior", 0)
     if not richer:
         return generator.sample(1, rng)[0]
-    sizes = [CHUNK] * (samples // CHUNK) + [samples % CHUNK] * (samples % CHUNK > 0)
-    draws = torch.cat([generator.sample(size, rng) for size in sizes])
+    draws = torch.cat([generator.sample(size, rng) for size in chunks(samples, CHUNK)])
     lifted = torch.cat([generator.lift(part, source, richer[0]) for part in draws.split(CHUNK)]).flatten(1)
     return draws[(lifted - lifted.mean(dim=0)).norm(dim=1).argmin()]

@@ -44,6 +44,11 @@ def seed_global(purpose: str, seed: int) -> None:
     torch.manual_seed(stream_seed(purpose, seed))
 
 
+def chunks(count: int, size: int) -> list[int]:
+    """How many of ``count`` draws are made at a time, so that no more than ``size`` are in memory at once."""
+    return [size] * (count // size) + [count % size] * (count % size > 0)
+
+
 def stream_seed(purpose: str, seed: int, *names: object) -> int:
     """A seed below 2³² for what has random numbers of its own: the first bits of a hash of the words."""
     words = " ".join(map(str, (purpose, seed, *names)))
