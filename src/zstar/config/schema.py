@@ -102,6 +102,7 @@ class Train:
     output: str
     validation: Validation | None
     callbacks: Callbacks
+    start: str | None = None
     generator: Node | None = None
     discriminator: Node | None = None
     annotator: Node | None = None

@@ -62,14 +62,22 @@ def load_directions(path: str | Path, generator: AbstractGenerator) -> dict[str,
             f"direction: {file} is for the generator {str(card.get('generator'))[:12]}…, and this one is {here[:12]}…; "
             "choose that generator, or directions of this one"
         )
-    tensors, directions = io.load_weights(file), {}
     try:
-        for name, entry in card["directions"].items():
-            own = {key[len(name) + 1 :]: value for key, value in tensors.items() if key.rpartition("/")[0] == name}
-            directions[name] = _unpack(entry, own, generator)
+        return unpack_directions(io.load_weights(file), card, generator)
     except Exception as error:  # a card can say anything
         problem = f"it has no {error}" if isinstance(error, KeyError) else reason(error)
         raise ValueError(f"direction: the card {io.card_path(file)} cannot be used: {problem}") from None
+
+
+def unpack_directions(
+    tensors: dict[str, Tensor], card: dict[str, Any], generator: AbstractGenerator
+) -> dict[str, AbstractDirection]:
+    """The directions that :func:`pack_directions` has packed, for a generator of the same sizes; an error of any kind
+    where they do not fit."""
+    directions = {}
+    for name, entry in card["directions"].items():
+        own = {key[len(name) + 1 :]: value for key, value in tensors.items() if key.rpartition("/")[0] == name}
+        directions[name] = _unpack(entry, own, generator)
     return directions
 
 
