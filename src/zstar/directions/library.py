@@ -83,7 +83,7 @@ def unpack_directions(
     directions = {}
     for name, entry in card["directions"].items():
         own = {key[len(name) + 1 :]: value for key, value in tensors.items() if key.rpartition("/")[0] == name}
-        curve = card.get("curves", {}).get(name, [])
+        curve = tuple(card.get("curves", {}).get(name, ()))
         directions[name] = _unpack({**entry, "curve": curve}, own, generator)
     return directions
 
