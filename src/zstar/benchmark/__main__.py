@@ -77,7 +77,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--sort", help="metric to sort by, best first; default: lpips, else perceptual, else psnr")
     parser.add_argument("--level", type=_share, default=0.95, help="coverage of the intervals (default: 0.95)")
     parser.add_argument("--draws", type=_count, default=10_000, help="bootstrap samples (default: 10000)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the resampling (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the intervals; no test depends on it (default: 0)")
     parser.add_argument(
         "--wandb", action="store_true", help="send tables and figures to Weights & Biases, offline unless logged in"
     )

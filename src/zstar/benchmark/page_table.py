@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zstar.benchmark.columns import MARKS, VERDICTS, quality
+from zstar.benchmark.notes import leaders
 from zstar.reports.numbers import ARROWS, decimals, show
 
 
@@ -45,7 +46,7 @@ def headings(board: Mapping[str, Any]) -> list[dict[str, str]]:
 
 def rows(board: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The rows with an entry for each metric: text, interval, mark of the comparison, and the explanation."""
-    best = {metric["name"]: _best(board, metric) for metric in board["metrics"]}
+    best = leaders(board)
     places = {metric["name"]: _places(board, metric["name"]) for metric in board["metrics"]}
     described = []
     for row in board["rows"]:
@@ -55,7 +56,7 @@ def rows(board: Mapping[str, Any]) -> list[dict[str, Any]]:
             count = places[metric["name"]]
             count = _own_places(value) if count is None else count
             entry = _entry(row, metric, value, count, level(board))
-            entries.append(entry | {"best": entry["known"] and value["mean"] == best[metric["name"]]})
+            entries.append(entry | {"best": row["id"] in best[metric["name"]]})
         described.append({**row, "budget": budget(row), "entries": entries})
     return described
 
@@ -68,14 +69,6 @@ def level(board: Mapping[str, Any]) -> str:
 def number(value: Any) -> float:
     """A number of the board; what is missing is not-a-number."""
     return math.nan if value is None else float(value)
-
-
-def _best(board: Mapping[str, Any], metric: Mapping[str, Any]) -> float | None:
-    means = [number((row["values"].get(metric["name"]) or {}).get("mean")) for row in board["rows"]]
-    known = [mean for mean in means if not math.isnan(mean)]
-    if len(set(known)) < 2 or metric.get("better") not in ("higher", "lower"):
-        return None  # nothing is the best of one, or of many alike
-    return max(known) if metric["better"] == "higher" else min(known)
 
 
 def _own_places(value: Mapping[str, Any]) -> int:

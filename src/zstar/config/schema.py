@@ -29,6 +29,7 @@ class Protocol:
         data, generator: The fingerprints that they have to have; null takes any.
         seeds: The seeds that a method with random numbers has to be run with.
         evaluations, seconds: The budgets; an empty list leaves them open.
+        part_of: The name of the protocol of whose images these are a part.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Protocol:
     seeds: list[int]
     evaluations: list[int]
     seconds: list[float]
+    part_of: str | None = None
 
 
 @dataclass(frozen=True)

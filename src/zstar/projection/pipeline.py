@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from zstar.config.build import build, offer
+from zstar.config.reasons import Unfit
 from zstar.config.signatures import resolve
 from zstar.directions.apply import require_way
 from zstar.directions.base import AbstractDirection
@@ -131,7 +132,7 @@ class Pipeline:
         if parameter is None:
             return {}
         if self.encoder is None and parameter.default is parameter.empty:
-            raise ValueError(
+            raise Unfit(
                 f"encoder: {name} needs one, and none is chosen or none ships for this generator and space; train one "
                 "(train.py task=encoder) and set encoder=trained encoder.checkpoint=<file>, or choose others, such as "
                 "projector=[mean,optimization]"

@@ -100,6 +100,7 @@ def describe(
         "metrics": {n: {"unit": m.unit, "better": m.better, "network": m.network} for n, m in metrics.items()},
         "skipped_metrics": missing,
         "generator": job.pipeline.generator.fingerprint(),
+        "encoder": None if job.pipeline.encoder is None else job.pipeline.encoder.fingerprint(),
         **commit(),
         "versions": versions(),
         "machine": machine(),
