@@ -119,7 +119,7 @@ def test_what_a_classifier_can_not_do_is_said(tiny: AbstractGenerator) -> None:
 
 def test_an_annotator_of_other_images_is_refused() -> None:
     grey = StyleGAN2(16, channels=1, z_dim=8, w_dim=8, num_mapping_layers=1, channel_max=8)
-    begin = "^annotation.annotator.checkpoint: annotator64 reads colour images whose size is a multiple of 16, and "
+    begin = "^annotation.checkpoint: annotator64 reads colour images whose size is a multiple of 16, and "
     with pytest.raises(ValueError, match=begin + "this generator makes 1×16×16; choose annotation=classifier or"):
         Annotator(count=2).annotate(W(grey, 10))
 

@@ -15,7 +15,7 @@ from zstar.generators.base import AbstractGenerator
 from zstar.inversion import Inversion
 from zstar.spaces.base import AbstractSpace
 
-KEY = "annotation.labels.inversion"
+KEY = "annotation.inversion"
 
 
 class Labels(AbstractAnnotation):
@@ -45,7 +45,7 @@ class Labels(AbstractAnnotation):
         kept = [place for place, row in enumerate(rows) if row is not None and finite[place]]
         if not kept:
             raise ValueError(
-                f"annotation.labels.path: no image of {self.file} has a row in {self.path}; the images are called "
+                f"annotation.path: no image of {self.file} has a row in {self.path}; the images are called "
                 f"e.g. {ids[0] if ids else 'nothing'}, the rows {self.names[0]}"
             )
         scores = self.scores[[rows[place] for place in kept]]

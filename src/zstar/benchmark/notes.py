@@ -8,6 +8,7 @@ from zstar.benchmark.columns import KID
 from zstar.stats.comparison import FEWEST, least_chance
 
 Entry = Mapping[str, Any]
+JUDGES = {"judge64": "a network of the cottages that ships to measure with: no loss uses it unless it is told to"}
 
 
 def notes(
@@ -22,6 +23,9 @@ def notes(
         level: Coverage of the intervals; what is left of 1 is the level of the tests.
     """
     sentences = [*_weak_tests(values, facts, 1 - level), *_few_images(values), *_one_training(trained)]
+    for network in dict.fromkeys(fact["network"] for fact in facts if fact["network"] in JUDGES):
+        titles = " and ".join(fact["title"] for fact in facts if fact["network"] == network)
+        sentences.append(f"{network}, by which {titles} are measured, is {JUDGES[network]}.")
     if any(fact["name"] == KID for fact in facts):
         sentences.append(
             "KID is estimated without bias, so that it falls below zero by chance: none is the best of which the "

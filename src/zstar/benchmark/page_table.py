@@ -6,7 +6,7 @@ from typing import Any
 
 from zstar.benchmark.columns import MARKS, VERDICTS, quality
 from zstar.benchmark.notes import leaders
-from zstar.reports.numbers import ARROWS, decimals, show
+from zstar.reports.numbers import decimals, show
 
 
 def quality_metrics(board: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -32,7 +32,10 @@ def _either(budgets: Sequence[str]) -> str:
 
 
 def headings(board: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The columns with numbers: name, title, unit, arrow of the better direction, and an explanation."""
+    """The columns with numbers: name, title, unit, which way is better, and an explanation.
+
+    In words: beside a heading that sorts, an arrow is one of the order.
+    """
     heads = []
     for metric in board["metrics"]:
         better = metric.get("better") or ""
@@ -40,7 +43,15 @@ def headings(board: Mapping[str, Any]) -> list[dict[str, str]]:
         note += f"; measured with {metric['network']}" if metric.get("network") else ""
         unit = metric.get("unit") or ""
         unit = "" if metric["title"].lower().startswith(unit.lower()) else unit  # "seconds" needs no "s" beside it
-        heads.append({**metric, "unit": unit, "better": better, "arrow": ARROWS.get(better, ""), "note": note})
+        heads.append(
+            {
+                **metric,
+                "unit": unit,
+                "better": better,
+                "way": f"{better}\u00a0is better" if better else "",
+                "note": note,
+            }
+        )
     return heads
 
 

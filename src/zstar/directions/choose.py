@@ -16,7 +16,7 @@ def make_annotation(plain: Mapping[str, Any]) -> dict[str, Any]:
     users = [name for name, node in chosen.items() if asks(node)]
     if users and plain.get("annotation") is None:
         raise ValueError(f"annotation: nothing is chosen and {users[0]} needs it; choose e.g. annotation=annotator")
-    return {"annotation": build(plain["annotation"])} if users else {}
+    return {"annotation": build(plain["annotation"], at="annotation")} if users else {}
 
 
 def asks(node: Mapping[str, Any]) -> bool:

@@ -98,7 +98,7 @@ def make_job(cfg: Mapping[str, Any], generator: AbstractGenerator | None = None)
 def make_data(plain: dict[str, Any], pipeline: Pipeline) -> tuple[AbstractData, set[str]]:
     """The images with their companions, and the names of these."""
     plain["data"], companions = take_companions(plain["data"])
-    data = offer(plain["data"], generator=pipeline.generator)
+    data = offer(plain["data"], at="data", generator=pipeline.generator)
     return Companions(data, companions) if companions else data, set(companions)
 
 

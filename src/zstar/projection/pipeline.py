@@ -37,13 +37,13 @@ class Pipeline:
     def __init__(self, plain: Mapping[str, Any], consequence: str, generator: AbstractGenerator | None = None) -> None:
         self.plain = plain
         self.device = pick_device(plain["device"])
-        self.generator = build(plain["generator"]).to(self.device) if generator is None else generator
+        self.generator = build(plain["generator"], at="generator").to(self.device) if generator is None else generator
         self.generator.require_trained(consequence)
 
     @cached_property
     def space(self) -> AbstractSpace:
         """Latent space that images are projected into."""
-        return build(self.plain["space"], generator=self.generator)
+        return build(self.plain["space"], at="space", generator=self.generator)
 
     @cached_property
     def problem(self) -> Problem:
@@ -51,19 +51,25 @@ class Pipeline:
         nodes = self.nodes("regularizer")
         return Problem(
             space=self.space,
-            losses={name: build(node).to(self.device) for name, node in self.nodes("loss").items()},
-            regularizers={n: offer(node, space=self.space, **self.network_for(n, node)) for n, node in nodes.items()},
-            optimizer=build(self.plain["optimizer"]),
+            losses={n: build(node, at=f"loss.{n}").to(self.device) for n, node in self.nodes("loss").items()},
+            regularizers={
+                name: offer(node, at=f"regularizer.{name}", space=self.space, **self.network_for(name, node))
+                for name, node in nodes.items()
+            },
+            optimizer=build(self.plain["optimizer"], at="optimizer"),
             seed=self.plain["seed"],
             noise=self.plain["noise"],
-            operators={name: build(node) for name, node in self.nodes("operator").items()},
+            operators={n: build(node, at=f"operator.{n}") for n, node in self.nodes("operator").items()},
         )
 
     @cached_property
     def projectors(self) -> list[AbstractProjector]:
         """x → z, within the budget."""
         nodes = self.nodes("projector")
-        chain = [offer(node, problem=self.problem, **self.network_for(name, node)) for name, node in nodes.items()]
+        chain = [
+            offer(node, at=f"projector.{name}", problem=self.problem, **self.network_for(name, node))
+            for name, node in nodes.items()
+        ]
         return fit(chain, **self.plain["budget"])
 
     @cached_property
@@ -72,7 +78,7 @@ class Pipeline:
         nodes = [*self.nodes("projector").values(), *self.nodes("regularizer").values()]
         if self.plain.get("encoder") is None or not any(map(takes_encoder, nodes)):
             return None
-        encoder = offer(self.plain["encoder"], space=self.space)
+        encoder = offer(self.plain["encoder"], at="encoder", space=self.space)
         if encoder is not None and not isinstance(encoder, TrainedEncoder):
             raise ValueError(
                 "encoder: this is a network without weights, for train.py task=encoder; choose encoder=shipped, or "
@@ -95,7 +101,8 @@ class Pipeline:
     @cached_property
     def editability(self) -> dict[str, AbstractEditability]:
         """Measures of the directions."""
-        return {name: offer(node, **self.annotation) for name, node in self.nodes("editability").items()}
+        nodes = self.nodes("editability")
+        return {name: offer(node, at=f"editability.{name}", **self.annotation) for name, node in nodes.items()}
 
     @cached_property
     def directions(self) -> dict[str, AbstractDirection]:
