@@ -54,7 +54,6 @@ def entry(primary: str, settings: type) -> Callable[[Job], Callable[[], None]]:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # without it Hydra hides the cause of an error
             os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # before torch comes, whose advice is no user's
             Cells.folder = None
-            let_streams_replace()
             sys.argv[1:] = [expand_option(readable(word)) for word in sys.argv[1:]]
             with ending_well():
                 try:

@@ -18,7 +18,8 @@ from zstar.benchmark.leaderboard import Choices, make_boards
 from zstar.benchmark.rows import Row
 from zstar.benchmark.tables import write_tables
 from zstar.benchmark.terminal import print_board
-from zstar.config.paths import let_streams_replace, place
+from zstar.config.paths import place
+from zstar.runs.ending import ending_well
 from zstar.runs.folder import safe_name
 
 EPILOG = """\
@@ -34,8 +35,12 @@ examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the leaderboards; returns the exit code, 2 (and one sentence) if there are no runs."""
-    let_streams_replace()
-    options = parse(arguments)
+    with ending_well():
+        return make(parse(arguments))
+
+
+def make(options: argparse.Namespace) -> int:
+    """Make the leaderboards of a parsed command line; returns the exit code."""
     console = Console()
     try:
         folders = [place(folder) for folder in options.folders]

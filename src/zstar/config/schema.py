@@ -121,7 +121,6 @@ class Train:
 class Edit(Invert):
     """``conf/edit.yaml``: what ``conf/invert.yaml`` has, and what is done with the latents."""
 
-    search: Annotated[Node, "w"]
     projections: str
     strengths: int | list[float] | Mapping[str, Any]
     beyond: bool
@@ -129,6 +128,7 @@ class Edit(Invert):
     frames: Annotated[int, Within(2)]
     video: bool
     measured: Annotated[int, Within(1)]
+    search: Node | None = None
     only: list[str] | None = None
     inversion: str | None = None
     interpolation: Literal["linear", "spherical", "w_plus"] | None = None

@@ -20,6 +20,7 @@ from zstar.projection.budget import fit
 from zstar.projection.device import pick_device
 from zstar.projectors.base import AbstractProjector
 from zstar.spaces.base import AbstractSpace
+from zstar.spaces.named import named_space
 
 
 class Pipeline:
@@ -106,12 +107,27 @@ class Pipeline:
 
     @cached_property
     def directions(self) -> dict[str, AbstractDirection]:
-        """z → z′: directions by name, sought in the space ``search`` where there is one, else in :attr:`space`."""
+        """z → z′: directions by name."""
         nodes = self.nodes("direction")
         if not nodes:
             return {}
-        search = build(self.plain["search"], generator=self.generator) if self.plain.get("search") else self.space
-        return find_directions(nodes, search, self.annotation, self.plain.get("only"))
+        only, strengths = (self.plain.get(key) for key in ("only", "strengths"))
+        named = strengths if isinstance(strengths, dict) else ()
+        return find_directions(nodes, self.search, self.annotation, only, named)
+
+    @cached_property
+    def search(self) -> AbstractSpace:
+        """Space where directions are sought that have none of their own."""
+        if "search" not in self.plain:
+            return self.space
+        if node := self.plain["search"]:
+            try:
+                return build(node, at="search", generator=self.generator)
+            except Unfit as error:
+                raise Unfit(str(error).replace("space:", "space@search:", 1)) from None
+        home = next((one.home for one in self.annotation.values()), None)
+        name = home or ("w" if "w" in self.generator.spaces else self.space.name)
+        return self.space if name == self.space.name else named_space(self.generator, name)
 
     def build(self, *parts: str) -> "Pipeline":
         """Build some parts now, so that their mistakes are found before any work begins."""
