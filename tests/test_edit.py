@@ -140,13 +140,12 @@ def labelled(folder: Path, tiny: StyleGAN2, space: str) -> list[str]:
 
 
 def test_directions_from_labels_are_sought_where_the_labelled_latents_are(
-    cfg: Callable[..., DictConfig], tiny: StyleGAN2, tmp_path: Path
+    composed: Callable[..., DictConfig], tiny: StyleGAN2, tmp_path: Path
 ) -> None:
-    words = labelled(tmp_path, tiny, "w_plus")
+    words = [*PROJECTION, *labelled(tmp_path, tiny, "w_plus"), "editability=[]", f"output={tmp_path}/edit"]
     with pytest.raises(ValueError, match=r"which can't be brought to w; choose space@search=w_plus \(of invert.py"):
-        editjob.make_edit_job(cfg(*words))  # these tests search in w
-    chosen = cfg(*words, "space@search=null", "~search.prior_samples")
-    job = editjob.make_edit_job(chosen)
+        editjob.make_edit_job(composed("edit", *words, "space@search=w"))
+    job = editjob.make_edit_job(composed("edit", *words))
     assert job.pipeline.directions["smile"].space == "w_plus"
 
 
