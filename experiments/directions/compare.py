@@ -1,6 +1,6 @@
 """Directions of factors, learned and found, at matched effect: prints the tables of README.md, draws leakage.png.
 
-    python experiments/directions/compare.py --images 48
+    python experiments/directions/compare.py --images 48 --figures experiments/directions
     python experiments/directions/compare.py --images 48 --effect 0.1 --methods learned random
 
 For each factor: the direction that ships (learned from the renderer's edit), the difference of means, the SVM's normal,
@@ -31,11 +31,12 @@ from zstar.editability.leakage import Leakage
 from zstar.editability.reading import match, read
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.metrics.distribution import kid, pooled
+from zstar.reports.numbers import with_interval
 from zstar.spaces.w import W
-from zstar.stats.bootstrap import bootstrap_interval
+from zstar.stats.comparison import mean_interval
 from zstar.stats.streams import stream
 
-HERE = Path(__file__).parent
+CONF = Path(__file__).parents[2] / "conf"
 FACTORS = {"season": "season", "time_of_day": "time_of_day", "house_x": "house_x", "roof_hue": "roof_hue"}
 FACTORS |= {"is_chapel": "chapel", "window_present": "windows"}  # factor → name of the learned direction
 METHODS = ("learned", "attribute mean", "SVM", "GANSpace", "SeFa", "random")
@@ -46,8 +47,7 @@ def spread(values: Tensor) -> str:
     kept = values[values.isfinite()].double().numpy().astype(np.float64)
     if not len(kept):
         return "–"
-    low, high = bootstrap_interval(kept)
-    return f"{kept.mean():.3f} [{low:.3f}, {high:.3f}]"
+    return with_interval(float(kept.mean()), *mean_interval(kept), 3)
 
 
 def best(candidates: dict[str, AbstractDirection], scorer: Annotator, start: Traversal, factor: str) -> str:
@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=5000, help="scored samples for means and SVMs")
     parser.add_argument("--effect", type=float, default=0.3, help="matched change, on the factor's scale from 0 to 1")
     parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=METHODS)
+    parser.add_argument("--figures", type=Path, default=Path("outputs/figures/directions"))
     count = parser.parse_args()
     generator = StyleGAN2(checkpoint="cottages64")
     space, scorer = W(generator), Annotator(count=count.samples)
@@ -129,14 +130,14 @@ def main() -> None:
         ratio = rest(matrix[factor, "learned"], scorer, factor) / rest(matrix[factor, "random"], scorer, factor)
         print(f"| {factor} | {ratio:.2f} |")
     if len(count.methods) == len(METHODS):
-        figure(matrix, names_of(scorer))
+        figure(matrix, names_of(scorer), count.figures)
 
 
 def places_node() -> dict:
     """The node of conf/editability/locality.yaml."""
     from omegaconf import OmegaConf
 
-    return OmegaConf.to_container(OmegaConf.load(HERE.parents[1] / "conf/editability/locality.yaml"))["locality"]
+    return OmegaConf.to_container(OmegaConf.load(CONF / "editability" / "locality.yaml"))["locality"]
 
 
 def names_of(scorer: Annotator) -> list[str]:
@@ -149,7 +150,7 @@ def rest(row: Tensor, scorer: Annotator, factor: str) -> float:
     return float(torch.cat([v[None] for v, n in zip(row, names_of(scorer), strict=True) if n != factor]).nanmean())
 
 
-def figure(matrix: dict[tuple[str, str], Tensor], names: list[str]) -> None:
+def figure(matrix: dict[tuple[str, str], Tensor], names: list[str], folder: Path) -> None:
     """A leakage matrix for each method."""
     _, panels = plt.subplots(len(METHODS), 1, figsize=(9, 2.1 * len(METHODS)), sharex=True)
     for axes, method in zip(panels, METHODS, strict=True):
@@ -160,7 +161,8 @@ def figure(matrix: dict[tuple[str, str], Tensor], names: list[str]) -> None:
         plt.colorbar(drawn, ax=axes, fraction=0.02)
     panels[-1].set_xticks(range(len(names)), names, rotation=90, fontsize=7)
     plt.tight_layout()
-    plt.savefig(HERE / "leakage.png", dpi=110)
+    folder.mkdir(parents=True, exist_ok=True)
+    plt.savefig(folder / "leakage.png", dpi=110)
 
 
 if __name__ == "__main__":
