@@ -1,8 +1,12 @@
 """Every loss in conf/loss keeps the contract, and each equals what it says it is."""
 
+import importlib
 import io
+import sys
 import tarfile
+import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import lpips
 import numpy as np
@@ -10,6 +14,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from scipy.signal import convolve2d
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,6 +31,7 @@ from zstar.losses.ms_ssim import MSSSIM, scales
 from zstar.losses.networks import VGG19Conv3
 from zstar.losses.perceptual import Perceptual
 from zstar.losses.pixel import Pixel
+from zstar.losses.stlpips import STLPIPS
 
 ROOT = Path(__file__).parents[1]
 ASSETS = ROOT.parent / "shared" / "assets"
@@ -177,6 +183,43 @@ def test_lpips_equals_the_package(net: str) -> None:
     image, target = pictures(3, 80), pictures(3, 80, seed=1)
     with torch.no_grad():
         torch.testing.assert_close(ours(image, target), theirs(image, target).flatten(), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("net", ["alex", "vgg"])
+def test_stlpips_equals_its_package(net: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, unused in (
+        ("torchsummary", {"summary": None}),
+        ("IPython", {"embed": None}),
+    ):  # imported and never called
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(**unused))
+    package = importlib.import_module("stlpips_pytorch.stlpips")
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = package.LPIPS(net=net, variant="shift_tolerant", verbose=False)
+    image, target = pictures(2, size=64), pictures(2, size=64, seed=1)
+    with torch.no_grad():
+        torch.testing.assert_close(STLPIPS(net)(image, target), theirs(image, target).flatten(), rtol=1e-4, atol=1e-6)
+
+
+def test_stlpips_has_the_distances_that_are_known_of_real_pictures() -> None:
+    folder = ASSETS / "stlpips_alexnet"
+    if not folder.is_dir():
+        pytest.skip("needs assets/stlpips_alexnet")
+    known = load_file(folder / "io.safetensors")
+    loss = STLPIPS(checkpoint=str(folder / "weights.safetensors"))
+    for name in ("p0", "p1"):
+        found = loss(known["ref"], known[name])
+        torch.testing.assert_close(found, known[f"distance_ref_{name}"], rtol=0, atol=1e-4)
+
+
+def test_stlpips_says_how_to_get_its_networks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("zstar.losses.stlpips.PACKAGE", "no_such_package")
+    with pytest.raises(ImportError, match=r"pip install 'zstar\[stlpips\]'"):
+        STLPIPS()
+    save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors")
+    for checkpoint in (tmp_path / "a.safetensors", tmp_path / "none.safetensors"):
+        with pytest.raises(ValueError, match=r"loss.stlpips.checkpoint: .*alex_shift_tolerant.pth"):
+            STLPIPS(checkpoint=str(checkpoint))
 
 
 def test_lpips_backbone_from_a_file_and_small_grey_images(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from zstar.benchmark.protocol import network
 from zstar.checkpoints.io import load_weights, read_card
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.loggers.none import NoLogger
+from zstar.metrics.stlpips import STLPIPS
 from zstar.projection.job import make_job
 from zstar.projection.run import run
 from zstar.runs.record import Record
@@ -118,6 +119,7 @@ def test_names_of_networks_are_those_that_metrics_report() -> None:
     names = {name: network(node) for name, node in losses.items()}
     assert names["perceptual"] == "annotator64" and names["pixel"] == "" and names["ms_ssim"] == ""
     assert (names["lpips"], names["lpips_vgg"]) == ("alex", "vgg")
+    assert names["stlpips"] == STLPIPS().network
     assert (names["vgg19"], names["squeezenet11"]) == ("VGG19Conv3", "SqueezeNet11")
 
 

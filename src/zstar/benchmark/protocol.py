@@ -98,6 +98,7 @@ def network(node: Mapping[str, Any]) -> str:
     """Name of the network of a loss, as metrics have it; empty for a loss without one."""
     inner = node.get("network")
     if not isinstance(inner, Mapping):
-        return str(node.get("net") or "")
+        net = str(node.get("net") or "")
+        return f"stlpips_{net}" if str(node["_target_"]).endswith(".STLPIPS") else net  # others than those of LPIPS
     kind = str(inner["_target_"]).rpartition(".")[2]
     return Path(str(inner["checkpoint"])).stem if kind == "AnnotatorFeatures" else kind

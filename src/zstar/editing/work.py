@@ -8,9 +8,13 @@ import polars as pl
 import torch
 from omegaconf import OmegaConf
 
+from zstar.directions.achieved import reach
+from zstar.directions.base import AbstractDirection
 from zstar.directions.library import save_directions
 from zstar.editability.base import Traversal
 from zstar.editing.job import EditJob
+from zstar.editing.latents import save_inversion
+from zstar.editing.mixing import mix
 from zstar.editing.pictures import animate, draw, interpolate
 from zstar.loggers.base import AbstractLogger
 from zstar.reports.editing import write_edit_report
@@ -31,17 +35,20 @@ def carry_out(job: EditJob, folder: Path, plain: dict[str, Any], logger: Abstrac
         save_directions(
             folder / "directions.safetensors", job.pipeline.directions, job.pipeline.generator, command=command()
         )
+    if job.source is None:
+        save_inversion(folder / "latents.safetensors", job.inversion, job.pipeline.generator)
     for sheet in job.sheets:
         picture = draw(job, sheet, folder)
         animate(job, sheet, folder, plain["frames"], plain["video"])
         logger.images(sheet.name, picture, 0)
         print(f"{sheet.name}: {folder}/sheets/{safe_name(sheet.name)}.png")
     paths = interpolate(job, folder, plain) if plain["interpolation"] else []
+    mixed = mix(job, folder) if job.mixing else None
     rows, silent = measure(job, plain["measured"])
     for title in silent:
         print(f"not measured: {title}, of which it can say nothing here")
     write_rows(folder / "results.parquet", rows)
-    result = describe(job, plain, rows, paths) | {"not_measured": silent}
+    result = describe(job, plain, rows, paths) | {"not_measured": silent, "mixing": mixed}
     flat = [(name, metric, *row.values()) for name, own in result["scores"].items() for metric, row in own.items()]
     if flat:
         logger.table("editability", ["direction", "metric", "mean", "low", "high", "n"], flat)
@@ -89,17 +96,22 @@ def describe(job: EditJob, plain: dict[str, Any], rows: pl.DataFrame, paths: lis
     return {
         "config_hash": job.key,
         "command": command(),
-        "inversion": str(job.source),
+        "inversion": "the generator's own samples" if job.source is None else str(job.source),
         "space": job.inversion.space,
         "images": job.inversion.ids,
         "left_out": job.left_out,
         "combine": plain["combine"],
         "sheets": [{"name": sheet.name, "combinations": sheet.combinations} for sheet in job.sheets],
         "interpolations": paths,
-        "directions": {n: {"space": d.space, **vars(d.label)} for n, d in job.pipeline.directions.items()},
+        "directions": {n: describe_direction(d) for n, d in job.pipeline.directions.items()},
         "scores": scores,
         "generator": job.pipeline.generator.fingerprint(),
         **commit(),
         "versions": versions(),
         "machine": machine(),
     }
+
+
+def describe_direction(direction: AbstractDirection) -> dict[str, Any]:
+    """What is known of a direction, and ``reach``, the strengths that it achieves within its useful range."""
+    return {"space": direction.space, **vars(direction.label), "reach": reach(direction.label)}

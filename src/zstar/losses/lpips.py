@@ -7,11 +7,10 @@ from warnings import catch_warnings, simplefilter
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from zstar.config.constraints import FilePath
-from zstar.losses.base import AbstractLoss, spatial_mean
-from zstar.losses.networks import as_rgb, at_least, fill, read_state, unit_length
+from zstar.losses.calibrated import AbstractCalibrated
+from zstar.losses.networks import fill, read_state
 from zstar.stats.streams import seed_global
 
 BACKBONES = {  # those of torchvision's ``IMAGENET1K_V1``, which takes seconds to import and is needed with weights only
@@ -21,16 +20,14 @@ BACKBONES = {  # those of torchvision's ``IMAGENET1K_V1``, which takes seconds t
 }
 
 
-class LPIPS(AbstractLoss):
+class LPIPS(AbstractCalibrated):
     """LPIPS 0.1 (Zhang et al. 2018, https://arxiv.org/abs/1801.03924), equal to the package ``lpips``.
 
     The distance that agrees best with what people call similar, and the standard of the field. ``alex`` is the one to
     report; ``vgg`` is smoother as an objective and about ten times as slow; ``squeeze`` is the smallest.
 
     The calibrated heads come with the package. The ImageNet backbone is torchvision's: it is taken from torch's cache
-    or from a given file, and never downloaded. Images are in [−1, 1]; grey ones are repeated to three channels;
-    images whose shorter side is below 64 pixels are enlarged to 64 (bilinear) first, because the backbones shrink
-    them to nothing.
+    or from a given file, and never downloaded.
 
     Arguments:
         net: Backbone: ``alex``, ``vgg`` or ``squeeze``.
@@ -40,8 +37,6 @@ class LPIPS(AbstractLoss):
             LPIPS; it lets everything around it run where the weights can't be had.
         target, mask: As for :class:`zstar.losses.base.AbstractLoss`.
     """
-
-    looks_around = True
 
     def __init__(
         self,
@@ -65,16 +60,8 @@ class LPIPS(AbstractLoss):
         self.heads = nn.ParameterList(head.model[-1].weight for head in model.lins)
         self.eval().requires_grad_(False)
 
-    def features(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:
-        """Activations of the backbone, with the channels of each pixel as a vector of length 1."""
-        return [unit_length(activation) for activation in self.trunk(self.scaling(at_least(as_rgb(image))))]
-
-    def compare(
-        self, features: list[Tensor], target: list[Tensor], weights: Float[Tensor, "b 1 h w"] | None = None
-    ) -> Float[Tensor, " b"]:
-        """Sum over layers of the spatial mean of the heads' verdict on squared differences."""
-        layers = zip(features, target, self.heads, strict=True)
-        return sum(spatial_mean(F.conv2d((a - b).square(), head), weights) for a, b, head in layers)
+    def activations(self, image: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
+        return list(self.trunk(self.scaling(image)))
 
 
 def _package(net: str) -> nn.Module:
@@ -92,8 +79,8 @@ def _backbone(net: str, backbone: FilePath | None) -> dict[str, Tensor]:
     cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
     if backbone is None and not cached.is_file():
         raise ValueError(
-            f"loss.lpips.backbone: net={net} needs torchvision's {cached.name}, which is never downloaded by itself; "
-            f"put {url} at {cached} or set loss.lpips.backbone=<path>"
+            f"loss.lpips.backbone: torchvision's {cached.name} is not here; put {url} at {cached}, set "
+            "loss.lpips.backbone=<path>, or choose stlpips, which needs no download"
         )
     return read_state(backbone or str(cached), "loss.lpips.backbone", f"torchvision's {cached.name}")
 

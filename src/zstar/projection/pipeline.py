@@ -11,6 +11,7 @@ from zstar.config.signatures import resolve
 from zstar.directions.apply import require_way
 from zstar.directions.base import AbstractDirection
 from zstar.directions.choose import find_directions, make_annotation
+from zstar.directions.rows import keep_to_rows
 from zstar.editability.base import AbstractEditability
 from zstar.encoders.trained import TrainedEncoder
 from zstar.generators.base import AbstractGenerator
@@ -113,7 +114,8 @@ class Pipeline:
             return {}
         only, strengths = (self.plain.get(key) for key in ("only", "strengths"))
         named = strengths if isinstance(strengths, dict) else ()
-        return find_directions(nodes, self.search, self.annotation, only, named)
+        found = find_directions(nodes, self.search, self.annotation, only, named)
+        return keep_to_rows(found, self.plain.get("rows"), self.generator)
 
     @cached_property
     def search(self) -> AbstractSpace:

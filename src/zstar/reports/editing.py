@@ -23,6 +23,7 @@ def write_edit_report(folder: str | Path, result: Mapping[str, Any]) -> Path:
              "film": _uri(folder / "interpolations" / f"{name}.gif")}
             for name in result["interpolations"]
         ],
+        mixing=_mixing(folder, result.get("mixing")),
         shown=STRIPS,
         config=read_text(folder / "config.yaml"),
         style="",
@@ -54,6 +55,10 @@ def _section(folder: Path, sheet: Mapping[str, Any], result: Mapping[str, Any]) 
             for metric, row in result["scores"].get(part, {}).items()
         ],
     }  # fmt: skip
+
+
+def _mixing(folder: Path, name: str | None) -> dict[str, str] | None:
+    return None if name is None else {"name": name, "uri": _uri(folder / "mixing" / f"{name}.png")}
 
 
 def _numbers(row: Mapping[str, float]) -> dict[str, Any]:
