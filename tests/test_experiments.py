@@ -19,7 +19,7 @@ STEERED = (
 CASES = {  # script → the commands of a small run, in the folder of the project, and the figures that it leaves
     "cottages/figure.py": (["python {} --resolution 16"], ["cottages/grid.png", "cottages/sweeps.png"]),
     "cottages/speed.py": (["python {} --seconds 0.01 --threads 1"], []),
-    "directions/compare.py": (["python {} --images 3 --samples 60 --methods learned random"], []),
+    "directions/compare.py": (["python {} --images 2 --samples 20 --factors season --methods learned random"], []),
     "encoders/run.sh": (["STEPS=1 COUNT=2 {} cottages"], ["encoders/curves.png"]),
     "encoders/table.py": ([], []),
     "encoders/small.sh": (["STEPS=2 COUNT=3 {}"], ["encoders/curves.png"]),

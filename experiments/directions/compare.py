@@ -31,7 +31,7 @@ from zstar.editability.leakage import Leakage
 from zstar.editability.reading import match, read
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.metrics.distribution import kid, pooled
-from zstar.reports.numbers import with_interval
+from zstar.reports.numbers import show, with_interval
 from zstar.spaces.w import W
 from zstar.stats.comparison import mean_interval
 from zstar.stats.streams import stream
@@ -72,19 +72,24 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=5000, help="scored samples for means and SVMs")
     parser.add_argument("--effect", type=float, default=0.3, help="matched change, on the factor's scale from 0 to 1")
     parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=METHODS)
+    parser.add_argument("--factors", nargs="*", default=list(FACTORS), choices=FACTORS)
     parser.add_argument("--figures", type=Path, default=Path("outputs/figures/directions"))
     count = parser.parse_args()
     generator = StyleGAN2(checkpoint="cottages64")
     space, scorer = W(generator), Annotator(count=count.samples)
-    names = list(FACTORS)
     learned = load_directions("directions64", generator)
-    means, normals = (kind(scorer, attributes=names).find(space) for kind in (Attribute, InterFaceGAN))
-    pca, closed = GANSpace(components=10).find(space), SeFa(count=10).find(space)
-    chance = Random(count=3).find(space)
+    finders = {
+        "attribute mean": lambda: Attribute(scorer, attributes=count.factors),
+        "SVM": lambda: InterFaceGAN(scorer, attributes=count.factors),
+        "GANSpace": lambda: GANSpace(components=10),
+        "SeFa": lambda: SeFa(count=10),
+        "random": lambda: Random(count=3),
+    }
+    candidates = {name: make().find(space) for name, make in finders.items() if name in count.methods}
     rng = stream("latents to move", 0)
     latents, other = space.sample(count.images, rng), space.sample(32, rng)
     alphas = torch.linspace(-1, 1, 7)
-    screen = Traversal("", next(iter(pca.values())), generator, {"latent": other}, "w", alphas)
+    screen = Traversal("", next(iter(learned.values())), generator, {"latent": other}, "w", alphas)
     local = offer(places_node() | {"effect": count.effect}, annotation=scorer)
     network = local.identity.network
     real = torch.cat(
@@ -93,13 +98,13 @@ def main() -> None:
     matrix: dict[tuple[str, str], Tensor] = {}
     columns = "factor | method | reached | R² | leakage [95 %] | outside its place [95 %] | KID"
     print(f"| {columns} |\n|{'---|' * 7}", flush=True)
-    for factor, name in FACTORS.items():
-        chosen = {"learned": [learned[name]], "attribute mean": [means[factor]], "SVM": [normals[factor]]}
-        for method, candidates in (("GANSpace", pca), ("SeFa", closed)):
-            chosen[method] = [candidates[best(candidates, scorer, screen, factor)]]
-        chosen["random"] = list(chance.values())
+    for factor in count.factors:
         for method in count.methods:
-            directions = chosen[method]
+            found_by = {FACTORS[factor]: learned[FACTORS[factor]]} if method == "learned" else candidates[method]
+            if method in ("GANSpace", "SeFa"):
+                directions = [found_by[best(found_by, scorer, screen, factor)]]
+            else:
+                directions = [found_by[factor]] if factor in found_by else list(found_by.values())
             found: dict[str, list[Tensor]] = {}
             made = []
             for direction in directions:
@@ -120,16 +125,16 @@ def main() -> None:
             )
             features = torch.cat(made)
             cells = [factor, method, f"{100 * values['leakage/reached'].mean():.0f} %"]
-            cells += [f"{values['effect/r2'].nanmean():.2f}", spread(values["leakage/mean"])]
+            cells += [show(float(values["effect/r2"].nanmean()), 2), spread(values["leakage/mean"])]
             cells.append(spread(values["locality/outside"]) if "locality/outside" in values else "–")
             cells.append(f"{kid(real, features, size=100).value:.3f}" if len(features) >= 16 else "–")
             print(f"| {' | '.join(cells)} |", flush=True)
     if {"learned", "random"} <= set(count.methods):
         print("\n| factor | leakage of the learned direction over that of random ones |\n|---|---|")
-    for factor in FACTORS if {"learned", "random"} <= set(count.methods) else ():
+    for factor in count.factors if {"learned", "random"} <= set(count.methods) else ():
         ratio = rest(matrix[factor, "learned"], scorer, factor) / rest(matrix[factor, "random"], scorer, factor)
-        print(f"| {factor} | {ratio:.2f} |")
-    if len(count.methods) == len(METHODS):
+        print(f"| {factor} | {show(ratio, 2)} |")
+    if len(count.methods) == len(METHODS) and len(count.factors) == len(FACTORS):
         figure(matrix, names_of(scorer), count.figures)
 
 
