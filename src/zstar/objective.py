@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.config.reasons import Unfit
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.variables import Variables, named
 from zstar.losses.base import AbstractLoss, require_targets
@@ -113,9 +114,7 @@ class Problem:
             raise ValueError(f"noise: '{self.noise}' is unknown; choose const, none or optimize")
         if self.noise == "optimize" and not self.generator.noise_shapes:
             name = type(self.generator).__name__
-            raise ValueError(
-                f"noise: 'optimize' needs a generator with noise maps and {name} has none; choose noise=none"
-            )
+            raise Unfit(f"noise: 'optimize' needs a generator with noise maps and {name} has none; choose noise=none")
 
     @property
     def cost(self) -> int:

@@ -58,7 +58,7 @@ def run_in(
         clear_partial(folder)
         if lost := damaged(folder):
             print(f"{folder}: {', '.join(lost)} is missing or damaged, so this run is done again")
-        logger: Logger = build(plain["logger"])
+        logger: Logger = build(plain["logger"], at="logger")
         failed = True
         try:
             logger.start(Record(folder, plain, job, name, plain["tags"], group))
