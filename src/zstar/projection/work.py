@@ -35,11 +35,11 @@ def carry_out(
     """Project the batches that are not done yet, then join, measure and report all of them."""
     write_text(folder / "config.yaml", OmegaConf.to_yaml(plain))
     parts, generator, (metrics, missing) = Parts(folder, job.key), job.pipeline.generator, job.pipeline.measures
-    with Display(job.batches, len(job.data)) as display:
+    with Display(job.batches, len(job.data), job.batch_size) as display:
         for index in range(job.batches):
             with hold(parts.lock(index), wait=True):  # a shard may be at work on it
-                project_once(job, index, parts, folder, display)
-            display.batch_done(index)
+                now = project_once(job, index, parts, folder, display)
+            display.batch_done(index, now)
             if watch is not None:
                 watch(parts.rows(index))
     failures = parts.failed(job.batches)

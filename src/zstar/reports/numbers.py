@@ -29,6 +29,18 @@ def show(value: float | None, places: int) -> str:
     return f"{value:,.{places}f}" if math.isfinite(value) else "∞" if value > 0 else "−∞"
 
 
+def duration(seconds: float | None) -> str:
+    """Seconds in words: ``42 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    if seconds is None or not math.isfinite(seconds):
+        return "–"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
 def finite(value: float) -> float | None:
     """The number, or ``None`` if JSON lacks it."""
     return value if math.isfinite(value) else None
