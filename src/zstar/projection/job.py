@@ -58,6 +58,12 @@ class Job:
     earlier: Earlier | None = None
 
     @property
+    def hashes(self) -> dict[str, str | None]:
+        """Of what the result depends on, by name."""
+        read = {name: self.identity[name]["content"] for name in READ}
+        return {"protocol_hash": self.labels.protocol_hash, "latents": self.latents, **read}
+
+    @property
     def batches(self) -> int:
         """Number of batches that the data set is projected in."""
         return -(-len(self.data) // self.batch_size)

@@ -20,7 +20,7 @@ class Progress:
 
     Arguments:
         total: Units of work.
-        unit: Name of several of them.
+        unit: Name of them.
         caption: What is done with them.
         done: Units that were done before.
         clock: Seconds; another one in tests.
@@ -75,9 +75,8 @@ class Progress:
         left = (self.total - self.done) / rate if rate > 0 else None
         count = f"{self.done:.0f} of {self.total} {self.unit}"
         end = "time left unknown" if left is None else f"{duration(left)} left"
-        speed = f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
         parts = [(0, f"{share:4.0%}"), (2, count), *((3, text) for text in self.state.split("  "))]
-        parts += [(1, f"{speed} {self.unit}/s" if rate else ""), (0, end)]
+        parts += [(1, pace(rate, self.unit)), (0, end)]
         if width is None:
             return join([self.caption, *(text for _, text in parts)])
         kept = fit([(2, self.caption), *parts], width)
@@ -93,6 +92,13 @@ def fit(parts: Sequence[tuple[int, str]], width: int) -> str:
         place = max(range(len(kept)), key=lambda i: (kept[i][0], i))
         kept.pop(place)
     return join([text for _, text in kept])[:width]
+
+
+def pace(rate: float, unit: str) -> str:
+    """So many units a second, or where that is less than one, how long one takes; nothing where it is not known."""
+    if rate >= 1:
+        return f"{rate:,.0f} {unit}/s" if rate >= 100 else f"{rate:.3g} {unit}/s"
+    return f"{duration(1 / rate)} each" if rate > 0 else ""
 
 
 def join(texts: Sequence[str]) -> str:
