@@ -10,12 +10,14 @@ from omegaconf import OmegaConf
 
 from zstar.directions.library import save_directions
 from zstar.editability.base import Traversal
+from zstar.editing.films import animate, interpolate
 from zstar.editing.job import EditJob
-from zstar.editing.pictures import animate, draw, interpolate
+from zstar.editing.pictures import draw
 from zstar.loggers.base import AbstractLogger
 from zstar.reports.editing import write_edit_report
 from zstar.reports.numbers import show
-from zstar.runs.folder import command, commit, machine, record_result, safe_name, versions, write_text
+from zstar.reports.progress import Progress
+from zstar.runs.folder import command, commit, machine, record_result, versions, write_text
 from zstar.runs.results import write_rows
 from zstar.stats.comparison import mean_interval
 
@@ -31,13 +33,20 @@ def carry_out(job: EditJob, folder: Path, plain: dict[str, Any], logger: Abstrac
         save_directions(
             folder / "directions.safetensors", job.pipeline.directions, job.pipeline.generator, command=command()
         )
-    for sheet in job.sheets:
-        picture = draw(job, sheet, folder)
-        animate(job, sheet, folder, plain["frames"], plain["video"])
-        logger.images(sheet.name, picture, 0)
-        print(f"{sheet.name}: {folder}/sheets/{safe_name(sheet.name)}.png")
-    paths = interpolate(job, folder, plain) if plain["interpolation"] else []
-    rows, silent = measure(job, plain["measured"])
+    shown, paths = {}, []
+    pipeline = job.pipeline
+    parts = 2 * len(job.sheets) + len(job.pairs) + len(pipeline.directions) * len(pipeline.editability)
+    with Progress(parts, "parts", "editing") as progress:
+        for sheet in job.sheets:
+            picture, shown[sheet.name] = draw(job, sheet, folder)
+            logger.images(sheet.name, picture, 0)
+            progress.update(progress.done + 1, f"{sheet.name}: strips", mark=True)
+            animate(job, sheet, folder, plain["frames"], plain["video"])
+            progress.update(progress.done + 1, f"{sheet.name}: film", mark=True)
+        for pair in job.pairs:
+            paths.append(interpolate(job, pair, folder, plain))
+            progress.update(progress.done + 1, paths[-1], mark=True)
+        rows, silent = measure(job, plain["measured"], progress)
     for title in silent:
         print(f"not measured: {title}, of which it can say nothing here")
     write_rows(folder / "results.parquet", rows)
@@ -50,13 +59,13 @@ def carry_out(job: EditJob, folder: Path, plain: dict[str, Any], logger: Abstrac
         if metric.count("/") > 1:  # a single factor; the page has them all
             continue
         print(f"{name:20s} {metric:28s} {show(mean, 4):>8s}  [{show(low, 4)}, {show(high, 4)}]  {count}")
-    write_edit_report(folder, result)
+    write_edit_report(folder, result, shown)
     record_result(folder, result, ["report.html"])
     print(f"report: {folder}/report.html")
     return result
 
 
-def measure(job: EditJob, count: int) -> tuple[pl.DataFrame, list[str]]:
+def measure(job: EditJob, count: int, progress: Progress) -> tuple[pl.DataFrame, list[str]]:
     """A row for each direction, image and thing measured, without an image where it is of all of them together; values
     that are not defined have none. And what says nothing of a direction."""
     rows: list[tuple[str, str | None, str, float]] = []
@@ -68,6 +77,7 @@ def measure(job: EditJob, count: int) -> tuple[pl.DataFrame, list[str]]:
         traversal = Traversal(name, direction, job.pipeline.generator, v, inversion.space, alphas, inversion.noise_mode)
         for title, one in job.pipeline.editability.items():
             measured = one(traversal)
+            progress.update(progress.done + 1, f"{name}: {title}", mark=True)
             if not measured:
                 silent.append(f"{title} of {name}")
             for metric, values in measured.items():
