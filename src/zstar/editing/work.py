@@ -1,6 +1,7 @@
 """The work of an editing run: pictures, latents, numbers and a report of projected images and their directions."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +38,20 @@ def carry_out(job: EditJob, folder: Path, plain: dict[str, Any], logger: Abstrac
     pipeline = job.pipeline
     parts = 2 * len(job.sheets) + len(job.pairs) + len(pipeline.directions) * len(pipeline.editability)
     with Progress(parts, "parts", "editing") as progress:
+
+        def done(part: str) -> None:
+            progress.update(progress.done + 1, part, mark=True)
+
         for sheet in job.sheets:
             picture, shown[sheet.name] = draw(job, sheet, folder)
             logger.images(sheet.name, picture, 0)
-            progress.update(progress.done + 1, f"{sheet.name}: strips", mark=True)
+            done(f"{sheet.name}: strips")
             animate(job, sheet, folder, plain["frames"], plain["video"])
-            progress.update(progress.done + 1, f"{sheet.name}: film", mark=True)
+            done(f"{sheet.name}: film")
         for pair in job.pairs:
             paths.append(interpolate(job, pair, folder, plain))
-            progress.update(progress.done + 1, paths[-1], mark=True)
-        rows, silent = measure(job, plain["measured"], progress)
+            done(paths[-1])
+        rows, silent = measure(job, plain["measured"], done)
     for title in silent:
         print(f"not measured: {title}, of which it can say nothing here")
     write_rows(folder / "results.parquet", rows)
@@ -65,9 +70,11 @@ def carry_out(job: EditJob, folder: Path, plain: dict[str, Any], logger: Abstrac
     return result
 
 
-def measure(job: EditJob, count: int, progress: Progress) -> tuple[pl.DataFrame, list[str]]:
+def measure(
+    job: EditJob, count: int, done: Callable[[str], None] = lambda part: None
+) -> tuple[pl.DataFrame, list[str]]:
     """A row for each direction, image and thing measured, without an image where it is of all of them together; values
-    that are not defined have none. And what says nothing of a direction."""
+    that are not defined have none. And what says nothing of a direction. ``done`` hears of each thing."""
     rows: list[tuple[str, str | None, str, float]] = []
     silent: list[str] = []
     inversion = job.inversion
@@ -77,7 +84,7 @@ def measure(job: EditJob, count: int, progress: Progress) -> tuple[pl.DataFrame,
         traversal = Traversal(name, direction, job.pipeline.generator, v, inversion.space, alphas, inversion.noise_mode)
         for title, one in job.pipeline.editability.items():
             measured = one(traversal)
-            progress.update(progress.done + 1, f"{name}: {title}", mark=True)
+            done(f"{name}: {title}")
             if not measured:
                 silent.append(f"{title} of {name}")
             for metric, values in measured.items():
