@@ -28,6 +28,7 @@ from zstar.directions.library import load_directions, save_directions
 from zstar.directions.linear import Linear
 from zstar.editability.base import AbstractEditability, Traversal
 from zstar.editing import job as editjob
+from zstar.editing import latents as editlatents
 from zstar.editing.films import between, fit
 from zstar.editing.layouts import Sheet, make_sheets
 from zstar.editing.run import run
@@ -211,7 +212,7 @@ def test_what_invert_has_projected_is_found(
 def test_saved_latents_are_not_projected_again(
     cfg: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch, tiny: StyleGAN2
 ) -> None:
-    monkeypatch.setattr(editjob.projection, "run", lambda cfg: pytest.fail("projected again"))
+    monkeypatch.setattr(editlatents.projection, "run", lambda cfg: pytest.fail("projected again"))
     result, folder = finish(cfg(*FROM_SAVED, "video=false"))
     assert result["images"] == [f"photo-{i}" for i in range(5)] and not list((folder / "animations").glob("*.mp4"))
     strip = pixels(folder / "strips" / "warm" / "photo-3.png")
@@ -437,7 +438,7 @@ def test_mistakes_are_one_sentence_before_anything_is_projected(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(editjob.projection, "run", lambda cfg: pytest.fail("projected"))
+    monkeypatch.setattr(editlatents.projection, "run", lambda cfg: pytest.fail("projected"))
     saved = [] if any(word.startswith("inversion=") for word in words) else FROM_SAVED
     with pytest.raises(ValueError) as error:
         run(cfg(*saved, *words))
@@ -448,7 +449,7 @@ def test_mistakes_are_one_sentence_before_anything_is_projected(
 def test_a_space_without_a_way_is_said_before_the_projection(
     cfg: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny: StyleGAN2
 ) -> None:
-    monkeypatch.setattr(editjob.projection, "run", lambda cfg: pytest.fail("projected"))
+    monkeypatch.setattr(editlatents.projection, "run", lambda cfg: pytest.fail("projected"))
     with pytest.raises(ValueError, match="^direction: it moves latents of w, and these images were projected into sty"):
         run(cfg("space=style"))
     save_inversion(tmp_path / "one", tiny, "w", 1)

@@ -102,6 +102,7 @@ class Train:
     output: str
     validation: Validation | None
     callbacks: Callbacks
+    start: str | None = None
     generator: Node | None = None
     discriminator: Node | None = None
     annotator: Node | None = None
@@ -123,11 +124,14 @@ class Edit(Invert):
     projections: str
     strengths: int | list[float] | Mapping[str, Any]
     beyond: bool
+    achieved: bool
     combine: Literal["each", "together", "grid"]
     frames: Annotated[int, Within(2)]
     video: bool
     measured: Annotated[int, Within(1)]
     only: list[str] | None = None
+    rows: list[int] | Mapping[str, Any] | None = None
     inversion: str | None = None
     interpolation: Literal["linear", "spherical", "w_plus"] | None = None
     pairs: list[list[int]] | None = None
+    mixing: list[int] | None = None

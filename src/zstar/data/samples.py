@@ -61,7 +61,16 @@ class Samples(AbstractData):
         latents, images = (
             torch.stack([chunks[index // CHUNK][part][index % CHUNK] for index in indices]) for part in (0, 1)
         )
-        return Batch([f"sample-{index:06d}" for index in indices], images, extras={"latent": latents})
+        return Batch([self.name(index) for index in indices], images, extras={"latent": latents})
+
+    @torch.no_grad()
+    def latents(self) -> Float[Tensor, "n ..."]:
+        """The latents of all images, without the images, on the generator's device."""
+        return torch.cat([self._latent(index) for index in range(self.count)])
+
+    def name(self, index: int) -> str:
+        """What an image is called."""
+        return f"sample-{index:06d}"
 
     def fingerprint(self) -> str:
         """SHA-256 of the generator's weights and of everything that decides what is drawn."""

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.directions.achieved import in_achieved, requested
 from zstar.directions.base import AbstractDirection, Label
 from zstar.generators.base import AbstractGenerator
 
@@ -50,14 +51,18 @@ def require_way(generator: AbstractGenerator, space: str, target: str) -> None:
 
 
 def choose_strengths(
-    directions: Mapping[str, AbstractDirection], strengths: int | Sequence[float] | Mapping[str, object], beyond: bool
+    directions: Mapping[str, AbstractDirection],
+    strengths: int | Sequence[float] | Mapping[str, object],
+    beyond: bool,
+    achieved: bool = False,
 ) -> dict[str, list[float]]:
-    """The strengths for each direction.
+    """The strengths for each direction, as values of α.
 
     Arguments:
         strengths: A count, spread over each direction's useful range; a list for all of them; or a mapping from names
             to counts, lists or single numbers with a decimal point, where directions that it leaves out get seven.
         beyond: Whether strengths outside of the useful range are allowed.
+        achieved: Whether ``strengths`` are those that the pictures are to have, by the direction's curve.
 
     Raises:
         ValueError: An unknown name, no strength at all, or one outside of the useful range; one sentence.
@@ -67,17 +72,27 @@ def choose_strengths(
             raise ValueError(f"strengths.{unknown[0]}: there is no such direction; these are: {', '.join(directions)}")
     chosen = {}
     for name, direction in directions.items():
-        label = direction.label
+        label = in_achieved(direction.label, beyond) if achieved else direction.label
+        if label is None:
+            raise ValueError(
+                f"achieved: there is no curve of what {name} achieves, such as a training of directions measures; "
+                "leave it out with only=[…], or set achieved=false"
+            )
         own = strengths.get(name, 7) if isinstance(strengths, Mapping) else strengths
         values = list_strengths(name, label, own)
         slack = 1e-6 * max(1.0, abs(label.low), abs(label.high))  # of numbers that were float32
         outside = [value for value in values if not label.low - slack <= value <= label.high + slack]
+        if outside and achieved:
+            raise ValueError(
+                f"strengths: {outside[0]:g} {label.unit} can't be reached along {name}, which achieves {label.low:.3g} "
+                f"to {label.high:.3g}; stay within" + ("" if beyond else ", or set beyond=true")
+            )
         if outside and not beyond:
             raise ValueError(
                 f"strengths: {outside[0]:g} {label.unit} lies outside of the useful range of {name}, {label.low:g} to "
                 f"{label.high:g}; stay within, or set beyond=true"
             )
-        chosen[name] = values
+        chosen[name] = requested(direction.label, values, beyond) if achieved else values
     return chosen
 
 

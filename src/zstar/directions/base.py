@@ -1,7 +1,7 @@
 """The protocols of directions and of their finders."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,8 @@ class Label:
         low, high: The useful range of α.
         found: How it was found: the method and its settings, plain values.
         scores: Measurements of it, by name.
+        curve: What it achieves on latents that it was not learned from: a row for each strength with ``alpha`` and the
+            mean ``achieved`` strength, in the same unit. Empty where nobody has measured it.
     """
 
     meaning: str = ""
@@ -30,6 +32,7 @@ class Label:
     high: float = 2.0
     found: Mapping[str, Any] = field(default_factory=dict)
     scores: Mapping[str, float] = field(default_factory=dict)
+    curve: Sequence[Mapping[str, float]] = ()
 
     def strengths(self, count: int) -> Float[Tensor, " count"]:
         """``count`` values of α over the useful range, with 0 among them where ``count`` is odd and ≥ 3.

@@ -1,5 +1,6 @@
 """Directions in files: one safetensors file with a JSON card beside it, for one generator."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -18,19 +19,24 @@ from zstar.generators.base import AbstractGenerator
 def pack_directions(
     directions: Mapping[str, AbstractDirection], generator: AbstractGenerator
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors of a file, and its card: the generator's hash, and for each direction its space, its label and the
-    settings that rebuild it."""
+    """The tensors of a file, and its card: the generator's hash, for each direction its space, its label and the
+    settings that rebuild it, and the curves of those that have one."""
     tensors: dict[str, Tensor] = {}
     entries: dict[str, Any] = {}
+    curves: dict[str, Any] = {}
     for name, direction in directions.items():
         own, settings = direction.pack()
         tensors |= {f"{name}/{key}": value for key, value in own.items()}
         kind = type(direction)
+        label = asdict(direction.label)
+        if curve := label.pop("curve"):
+            curves[name] = list(curve)
         entries[name] = {
-            "_target_": f"{kind.__module__}.{kind.__qualname__}", "space": direction.space, **asdict(direction.label),
+            "_target_": f"{kind.__module__}.{kind.__qualname__}", "space": direction.space, **label,
             "settings": settings,
         }  # fmt: skip
-    return tensors, {"kind": "directions", "generator": generator.fingerprint(), "directions": entries}
+    card = {"kind": "directions", "generator": generator.fingerprint(), "directions": entries}
+    return tensors, card | ({"curves": curves} if curves else {})
 
 
 def save_directions(
@@ -62,14 +68,23 @@ def load_directions(path: str | Path, generator: AbstractGenerator) -> dict[str,
             f"direction: {file} is for the generator {str(card.get('generator'))[:12]}…, and this one is {here[:12]}…; "
             "choose that generator, or directions of this one"
         )
-    tensors, directions = io.load_weights(file), {}
     try:
-        for name, entry in card["directions"].items():
-            own = {key[len(name) + 1 :]: value for key, value in tensors.items() if key.rpartition("/")[0] == name}
-            directions[name] = _unpack(entry, own, generator)
+        return unpack_directions(io.load_weights(file), card, generator)
     except Exception as error:  # a card can say anything
         problem = f"it has no {error}" if isinstance(error, KeyError) else reason(error)
         raise ValueError(f"direction: the card {io.card_path(file)} cannot be used: {problem}") from None
+
+
+def unpack_directions(
+    tensors: dict[str, Tensor], card: dict[str, Any], generator: AbstractGenerator
+) -> dict[str, AbstractDirection]:
+    """The directions that :func:`pack_directions` has packed, for a generator of the same sizes; an error of any kind
+    where they do not fit."""
+    directions = {}
+    for name, entry in card["directions"].items():
+        own = {key[len(name) + 1 :]: value for key, value in tensors.items() if key.rpartition("/")[0] == name}
+        curve = tuple(card.get("curves", {}).get(name, ()))
+        directions[name] = _unpack({**entry, "curve": curve}, own, generator)
     return directions
 
 
@@ -80,6 +95,8 @@ def _unpack(entry: dict[str, Any], tensors: dict[str, Tensor], generator: Abstra
     for key, value in known.items():
         if not fits(value, hints[key]):
             raise ValueError(f"{key} is {repr(value)[:40]}, which is of another type")
+    if not all({"alpha", "achieved"} <= row.keys() and all(map(math.isfinite, row.values())) for row in known["curve"]):
+        raise ValueError("its curve has a row without numbers for alpha and achieved")
     shape = generator.shape(entry["space"])
     direction = kind.unpack(entry["space"], Label(**known), tensors, entry["settings"])
     try:

@@ -10,20 +10,22 @@ from zstar.config.constraints import FilePath
 from zstar.directions.base import AbstractFinder, Label
 from zstar.directions.linear import Linear
 from zstar.directions.principal import in_rows
-from zstar.directions.published_files import KEY, read_published
+from zstar.directions.published_files import KEY, in_one_row, read_published
 from zstar.spaces.base import AbstractSpace
 
 
 class Published(AbstractFinder):
     """Boundaries of InterFaceGAN (.npy), components of GANSpace (.pt, .npz), and directions of e4e (.pt).
 
-    No such file says which generator it is for; only the sizes can be compared, so look at what they do. They keep the
-    units of their authors: α = 1 adds the published vector, and of components one standard deviation as published.
+    A vector of n equal rows is one of w, which moves any number of rows. No such file says which generator it is for;
+    only the sizes can be compared, so look at what they do. They keep the units of their authors: α = 1 adds the
+    published vector, and of components one standard deviation as published.
 
     Arguments:
         path: The file.
         format: Refuse a file of another kind than this; None takes what the content says.
-        space: The space that they are of; None for the space of the run, or w_plus for a file with a row per layer.
+        space: The space that they are of; None for the space of the run, or w_plus for a file with a row per layer
+            (w where the rows are equal).
         names: Names for the first ones, and only those are taken; None for all, called as the file.
 
     Raises:
@@ -42,12 +44,13 @@ class Published(AbstractFinder):
 
     def find(self, space: AbstractSpace) -> dict[str, Linear]:
         published, generator = read_published(self.path), space.generator
+        rows, published = published.vectors.ndim == 3, in_one_row(published)
         if self.format not in (None, published.format):
             raise ValueError(
                 f"{KEY}.format: {self.path} is by its content of {published.format} and not of {self.format}; "
                 "set it to null"
             )
-        name = self.space or ("w_plus" if published.vectors.ndim == 3 else space.name)
+        name = self.space or ("w_plus" if published.vectors.ndim == 3 else "w" if rows else space.name)
         shape, vectors = generator.shape(name), published.vectors
         if name == "w_plus" and vectors.ndim == 2 and vectors.shape[1] == shape[-1]:
             vectors = torch.stack([in_rows(generator, vector) for vector in vectors])

@@ -1,7 +1,7 @@
 """Files of published directions, read without running anything in them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,13 @@ def read_published(path: str | Path) -> Vectors:
         raise ValueError(f"{KEY}.path: {path} holds {tuple(vector.shape)}, and one direction is (1, d) or (1, n, d)")
     form = "interfacegan" if isinstance(content, np.ndarray) else "e4e"
     return Vectors(form, vector, "of the published vector")
+
+
+def in_one_row(published: Vectors) -> Vectors:
+    """Vectors of n equal rows as vectors of w, which move any number of rows; all others as they are."""
+    vectors = published.vectors
+    equal = vectors.ndim == 3 and bool((vectors == vectors[:, :1]).all())
+    return replace(published, vectors=vectors[:, 0]) if equal else published
 
 
 def _read(path: Path) -> Any:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +12,21 @@ from torch import Tensor
 
 import zstar
 from zstar.checkpoints.identity import identify, source
-from zstar.checkpoints.io import read_card
 from zstar.config.build import to_plain
 from zstar.config.check import check
-from zstar.config.paths import place
-from zstar.config.schema import Edit, Invert
+from zstar.config.schema import Edit
 from zstar.data.reading import read_image
 from zstar.directions.apply import apply, choose_strengths
 from zstar.directions.base import AbstractDirection
+from zstar.directions.rows import require_rows
+from zstar.editing.latents import draws_samples, find_saved, known, load_inversion, project
 from zstar.editing.layouts import Combination, Sheet, choose_pairs, make_sheets
-from zstar.generators.base import AbstractGenerator
 from zstar.inversion import Inversion
-from zstar.projection import run as projection
 from zstar.projection.pipeline import Pipeline
 from zstar.runs.folder import config_hash, safe_name
 
-SETTINGS = ("combine", "interpolation", "frames", "video", "editability", "measured")  # what changes what is written
+# What changes what is written.
+SETTINGS = ("combine", "interpolation", "mixing", "frames", "video", "editability", "measured")
 
 
 @dataclass(frozen=True)
@@ -38,20 +37,22 @@ class EditJob:
         pipeline: The components.
         inversion: The projected images.
         left_out: Names of those whose projection diverged; they are not in ``inversion``.
-        source: The file that they come from.
+        source: The file that they come from; ``None`` for samples of the generator, whose latents are known.
         sheets: What is shown.
         strengths: The strengths of each direction.
         pairs: Images to interpolate between, by their places.
+        mixing: Rows of w_plus that are exchanged between images, first and behind the last.
         key: Hash of all that the result depends on.
     """
 
     pipeline: Pipeline
     inversion: Inversion
     left_out: list[str]
-    source: Path
+    source: Path | None
     sheets: list[Sheet]
     strengths: dict[str, list[float]]
     pairs: list[tuple[int, int]]
+    mixing: tuple[int, int] | None
     key: str
 
     @torch.no_grad()
@@ -72,7 +73,7 @@ class EditJob:
 
     def target(self, name: str) -> Float[Tensor, "c h w"] | None:
         """The picture that was projected, as the projection saw it, where the run that did it has kept it."""
-        for kind in ("observed", "targets"):
+        for kind in ("observed", "targets") if self.source is not None else ():
             path = self.source.parent / kind / f"{safe_name(name)}.png"
             if path.is_file():
                 return read_image(path, self.pipeline.generator.resolution, self.pipeline.generator.channels)
@@ -83,24 +84,28 @@ def make_edit_job(cfg: Mapping[str, Any]) -> EditJob:
     """Check a composed config, project the images if they are not projected yet, and find the directions."""
     check(cfg, Edit)
     plain = to_plain(cfg)
-    if not plain.get("direction") and plain["interpolation"] is None:
+    aside = plain["interpolation"] is not None or plain.get("mixing") is not None  # what takes no direction
+    if not plain.get("direction") and not aside:
         raise ValueError("direction: the list is empty and nothing is to be done; choose e.g. direction=[shipped]")
     pipeline = Pipeline(plain, "there is nothing to edit").build("editability")
     generator, source = pipeline.generator, find_saved(plain["inversion"])
     inversion, left_out = (None, []) if source is None else load_inversion(source, generator)
+    if source is None and draws_samples(plain["data"]):
+        inversion = known(plain["data"], generator)
     directions = pipeline.directions
-    if not directions and plain["interpolation"] is None:
+    if not directions and not aside:
         raise ValueError("only: no direction is left and nothing is to be done; choose some, or only=null for all")
-    strengths = choose_strengths(directions, plain["strengths"], plain["beyond"])
+    strengths = choose_strengths(directions, plain["strengths"], plain["beyond"], plain["achieved"])
     sheets = make_sheets(strengths, plain["combine"])
     space = pipeline.space.name if inversion is None else inversion.space
-    pipeline.require_ways(space, *(["w_plus"] if plain["interpolation"] == "w_plus" else []))
-    if source is None or inversion is None:
+    mixing = None if plain.get("mixing") is None else require_rows("mixing", plain["mixing"], generator)
+    pipeline.require_ways(space, *(["w_plus"] if plain["interpolation"] == "w_plus" or mixing else []))
+    if inversion is None:
         source = project(plain, generator)
         inversion, left_out = load_inversion(source, generator)
     pairs = choose_pairs(plain["pairs"], len(inversion.ids)) if plain["interpolation"] else []
     key = identity(pipeline, inversion, strengths, pairs)
-    return EditJob(pipeline, inversion, left_out, source, sheets, strengths, pairs, key)
+    return EditJob(pipeline, inversion, left_out, source, sheets, strengths, pairs, mixing, key)
 
 
 def identity(
@@ -117,49 +122,6 @@ def identity(
     latents = [pipeline.generator.fingerprint(), inversion.pack()[1], digest(inversion)]
     contents = {"strengths": strengths, "pairs": pairs, "directions": directions, "latents": latents}
     return config_hash({**settings, **contents, "results": zstar.RESULTS, "device": pipeline.device.type})
-
-
-def find_saved(inversion: str | None) -> Path | None:
-    """The file of latents that ``inversion`` names, by itself or by its folder."""
-    if inversion is None:
-        return None
-    path = place(inversion)
-    path = path / "latents.safetensors" if path.is_dir() else path
-    if not path.is_file():
-        raise ValueError(f"inversion: there is no {path}; give the folder of a finished run of invert.py")
-    return path
-
-
-def project(plain: Mapping[str, Any], generator: AbstractGenerator) -> Path:
-    """The latents of the images of ``data``: those of the projection that the settings describe, done now unless it is
-    finished."""
-    here = ("direction", "annotation", "editability")  # done and measured by the edit, not by the projection
-    own = {field.name: plain[field.name] for field in fields(Invert) if field.name in plain and field.name not in here}
-    silent = {"_target_": "zstar.loggers.none.NoLogger"}
-    own |= {"logger": silent, "output": plain["projections"], "name": None}
-    result = projection.run(own, wait=True, generator=generator)
-    return Path(result["folder"]) / "latents.safetensors"
-
-
-def load_inversion(path: Path, generator: AbstractGenerator) -> tuple[Inversion, list[str]]:
-    """The latents in a file, on the generator's device, and the names of the images that are left out because their
-    projection diverged; latents of another generator are refused."""
-    card, fingerprint = read_card(path), generator.fingerprint()
-    if card.get("kind") == "inversion" and not card.get("ids"):
-        raise ValueError(f"inversion: {path} holds no images; result.json beside it says why")
-    inversion, own = Inversion.load(path), card.get("generator")
-    if own is not None and own != fingerprint:
-        raise ValueError(
-            f"inversion: {path} is of the generator {own[:12]}…, and this one is {fingerprint[:12]}…; choose that "
-            "generator, or inversion=null to project anew"
-        )
-    finite = [value.reshape(len(value), -1).isfinite().all(dim=1) for value in inversion.v.values()]
-    sound = torch.stack(finite).all(dim=0).tolist()
-    kept = [i for i, status in enumerate(inversion.status) if sound[i] and status != "diverged"]
-    if not kept:
-        raise ValueError(f"inversion: all images in {path} diverged; project them again with a lower optimizer.lr")
-    left_out = [name for i, name in enumerate(inversion.ids) if i not in set(kept)]
-    return inversion.select(kept, next(generator.parameters()).device), left_out
 
 
 def digest(thing: AbstractDirection | Inversion) -> str:

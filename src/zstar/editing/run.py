@@ -18,7 +18,7 @@ def run(cfg: Mapping[str, Any]) -> dict[str, Any]:
         The content of ``result.json``, with the run's folder under ``folder``.
     """
     job, plain = make_edit_job(cfg), to_plain(cfg)
-    name = plain["name"] or "_".join(job.pipeline.directions)[:60] or plain["interpolation"]
+    name = plain["name"] or "_".join(job.pipeline.directions)[:60] or plain["interpolation"] or "mixing"
     folder = place(plain["output"], f"{safe_name(name)}_{job.key}")
 
     def work(logger: AbstractLogger) -> dict[str, Any]:

@@ -9,10 +9,14 @@ import polars as pl
 import torch
 from omegaconf import OmegaConf
 
+from zstar.directions.achieved import reach
+from zstar.directions.base import AbstractDirection
 from zstar.directions.library import save_directions
 from zstar.editability.base import Traversal
 from zstar.editing.films import animate, interpolate
 from zstar.editing.job import EditJob
+from zstar.editing.latents import save_inversion
+from zstar.editing.mixing import mix
 from zstar.editing.pictures import draw
 from zstar.loggers.base import AbstractLogger
 from zstar.reports.editing import write_edit_report
@@ -34,10 +38,10 @@ def carry_out(job: EditJob, folder: Path, plain: dict[str, Any], logger: Abstrac
         save_directions(
             folder / "directions.safetensors", job.pipeline.directions, job.pipeline.generator, command=command()
         )
-    shown, paths = {}, []
-    pipeline = job.pipeline
-    parts = 2 * len(job.sheets) + len(job.pairs) + len(pipeline.directions) * len(pipeline.editability)
-    with Progress(parts, "parts", "editing") as progress:
+    if job.source is None:
+        save_inversion(folder / "latents.safetensors", job.inversion, job.pipeline.generator)
+    shown, paths, mixed = {}, [], None
+    with Progress(parts(job), "parts", "editing") as progress:
 
         def done(part: str) -> None:
             progress.update(progress.done + 1, part, mark=True)
@@ -51,11 +55,14 @@ def carry_out(job: EditJob, folder: Path, plain: dict[str, Any], logger: Abstrac
         for pair in job.pairs:
             paths.append(interpolate(job, pair, folder, plain))
             done(paths[-1])
+        if job.mixing:
+            mixed = mix(job, folder)
+            done("mixing")
         rows, silent = measure(job, plain["measured"], done)
     for title in silent:
         print(f"not measured: {title}, of which it can say nothing here")
     write_rows(folder / "results.parquet", rows)
-    result = describe(job, plain, rows, paths) | {"not_measured": silent}
+    result = describe(job, plain, rows, paths) | {"not_measured": silent, "mixing": mixed}
     flat = [(name, metric, *row.values()) for name, own in result["scores"].items() for metric, row in own.items()]
     if flat:
         logger.table("editability", ["direction", "metric", "mean", "low", "high", "n"], flat)
@@ -68,6 +75,12 @@ def carry_out(job: EditJob, folder: Path, plain: dict[str, Any], logger: Abstrac
     record_result(folder, result, ["report.html"])
     print(f"report: {folder}/report.html")
     return result
+
+
+def parts(job: EditJob) -> int:
+    """How many things there are to be done, for the progress."""
+    measures = len(job.pipeline.directions) * len(job.pipeline.editability)
+    return 2 * len(job.sheets) + len(job.pairs) + bool(job.mixing) + measures
 
 
 def measure(
@@ -106,17 +119,22 @@ def describe(job: EditJob, plain: dict[str, Any], rows: pl.DataFrame, paths: lis
     return {
         "config_hash": job.key,
         "command": command(),
-        "inversion": str(job.source),
+        "inversion": "the generator's own samples" if job.source is None else str(job.source),
         "space": job.inversion.space,
         "images": job.inversion.ids,
         "left_out": job.left_out,
         "combine": plain["combine"],
         "sheets": [{"name": sheet.name, "combinations": sheet.combinations} for sheet in job.sheets],
         "interpolations": paths,
-        "directions": {n: {"space": d.space, **vars(d.label)} for n, d in job.pipeline.directions.items()},
+        "directions": {n: describe_direction(d) for n, d in job.pipeline.directions.items()},
         "scores": scores,
         "generator": job.pipeline.generator.fingerprint(),
         **commit(),
         "versions": versions(),
         "machine": machine(),
     }
+
+
+def describe_direction(direction: AbstractDirection) -> dict[str, Any]:
+    """What is known of a direction, and ``reach``, the strengths that it achieves within its useful range."""
+    return {"space": direction.space, **vars(direction.label), "reach": reach(direction.label)}

@@ -10,6 +10,7 @@ from zstar.config.signatures import resolve
 from zstar.directions.apply import require_way
 from zstar.directions.base import AbstractDirection
 from zstar.directions.choose import find_directions, make_annotation
+from zstar.directions.rows import keep_to_rows
 from zstar.editability.base import AbstractEditability
 from zstar.encoders.trained import TrainedEncoder
 from zstar.generators.base import AbstractGenerator
@@ -103,7 +104,8 @@ class Pipeline:
         if not nodes:
             return {}
         search = build(self.plain["search"], generator=self.generator) if self.plain.get("search") else self.space
-        return find_directions(nodes, search, self.annotation, self.plain.get("only"))
+        found = find_directions(nodes, search, self.annotation, self.plain.get("only"))
+        return keep_to_rows(found, self.plain.get("rows"), self.generator)
 
     def build(self, *parts: str) -> "Pipeline":
         """Build some parts now, so that their mistakes are found before any work begins."""

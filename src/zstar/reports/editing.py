@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float
+from PIL import Image
 from torch import Tensor
 
 from zstar.config.paths import read_text
@@ -15,7 +16,7 @@ from zstar.reports.pages import data_uri, template
 from zstar.runs.folder import safe_name, write_text
 
 STRIPS = 12  # strips shown of each direction; the folder has all
-SIZE, QUALITY = 192, 90  # pixels of a picture in the page, and of its WebP
+SIZE, WIDEST, QUALITY = 192, 1600, 90  # pixels of a picture in the page, of one with captions, and of their WebP
 
 
 def write_edit_report(
@@ -31,10 +32,11 @@ def write_edit_report(
         result={"version": None, "commit": None, "dirty": False, "left_out": []} | dict(result),
         sections=[_section(folder, sheet, result, shown[sheet["name"]]) for sheet in result["sheets"]],
         paths=[
-            {"name": name, "strip": _uri(folder / "interpolations" / f"{name}.png"),
+            {"name": name, "strip": _picture(folder / "interpolations" / f"{name}.png"),
              "film": _film(folder / "interpolations" / name)}
             for name in result["interpolations"]
         ],
+        mixing=_mixing(folder, result.get("mixing")),
         shown=STRIPS,
         config=read_text(folder / "config.yaml"),
         style="",
@@ -44,14 +46,21 @@ def write_edit_report(
 
 def preview(name: str, cells: Float[Tensor, "k c h w"], labels: Sequence[str], columns: int) -> dict[str, Any]:
     """A strip for the page: its pictures, as small as they are shown, with their labels."""
-    pictures = [_webp(cell) for cell in shrink(cells, SIZE)]
+    pictures = [_webp(to_pil(cell)) for cell in shrink(cells, SIZE)]
     found = [{"label": label, "uri": uri if label else ""} for label, uri in zip(labels, pictures, strict=True)]
     return {"id": name, "columns": columns, "cells": found, "small": cells.shape[-1] < SIZE}
 
 
-def _webp(picture: Float[Tensor, "c h w"]) -> str:
+def _picture(path: Path) -> str:
+    """A picture with captions, no wider than any screen."""
+    picture = Image.open(path).convert("RGB")
+    picture.thumbnail((WIDEST, 2 * WIDEST))
+    return _webp(picture)
+
+
+def _webp(picture: Image.Image) -> str:
     buffer = BytesIO()
-    to_pil(picture).convert("RGB").save(buffer, format="WEBP", quality=QUALITY)
+    picture.convert("RGB").save(buffer, format="WEBP", quality=QUALITY)
     return data_uri(buffer.getvalue(), "image/webp")
 
 
@@ -78,6 +87,10 @@ def _section(
     }  # fmt: skip
 
 
+def _mixing(folder: Path, name: str | None) -> dict[str, str] | None:
+    return None if name is None else {"name": name, "uri": _picture(folder / "mixing" / f"{name}.png")}
+
+
 def _numbers(row: Mapping[str, float]) -> dict[str, Any]:
     places = decimals(row["mean"], row["low"], row["high"])
     return {key: show(row[key], places) for key in ("mean", "low", "high")} | {"n": row["n"]}
@@ -88,8 +101,4 @@ def _film(path: Path) -> dict[str, Any]:
     video = path.with_name(f"{path.name}.mp4")
     if video.is_file():
         return {"uri": data_uri(video.read_bytes(), "video/mp4"), "video": True}
-    return {"uri": _uri(path.with_name(f"{path.name}.gif")), "video": False}
-
-
-def _uri(path: Path) -> str:
-    return data_uri(path.read_bytes(), f"image/{path.suffix[1:]}")
+    return {"uri": data_uri(path.with_name(f"{path.name}.gif").read_bytes(), "image/gif"), "video": False}

@@ -44,6 +44,7 @@ class AnnotatorTask(AbstractTask):
     """
 
     groups = ("annotator",)
+    kind = "annotator"
 
     def __init__(
         self,
@@ -131,8 +132,11 @@ class AnnotatorTask(AbstractTask):
 
     def export(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The annotator's weights, and the meaning of its outputs."""
-        facts = {"kind": "annotator", "network": self.network}
+        facts = {"kind": self.kind, "network": self.network}
         return dict(self.annotator.state_dict()), facts | self.vocabulary.card()
+
+    def adopt(self, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
+        self.annotator.load_state_dict(tensors)
 
     def pictures(self, data: AbstractData | None) -> None:
         """Nothing to show."""

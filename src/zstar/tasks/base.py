@@ -27,9 +27,11 @@ class AbstractTask(pl.LightningModule, ABC):
             part.
         objects: The objects that a data set may ask for by name when it is built.
         groups: The groups of the configuration that the task takes its parts from in any case.
+        kind: What it exports, as its cards say.
     """
 
     groups: ClassVar[tuple[str, ...]]
+    kind: ClassVar[str]
     automatic_optimization = False
 
     def __init__(self, steps: int, batch: int, seed: int, log_every: int = 50) -> None:
@@ -62,6 +64,14 @@ class AbstractTask(pl.LightningModule, ABC):
     @abstractmethod
     def export(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The weights to keep, and the plain facts that rebuild the network around them."""
+
+    @abstractmethod
+    def adopt(self, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
+        """Begin with weights of its :attr:`kind` that some training has exported; an error where they do not fit."""
+
+    def forget(self) -> None:
+        """Leave behind what was measured under the settings of the training that this one goes on from."""
+        self._sums = {}
 
     def attached(self) -> dict[str, tuple[dict[str, Tensor], dict[str, Any]]]:
         """Further files to write beside the weights: name → tensors and card."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from zstar.config.build import build
 from zstar.config.constraints import Within, require
 from zstar.data.base import AbstractData
+from zstar.directions.library import unpack_directions
 from zstar.stats.streams import stream
 from zstar.tasks.base import AbstractTask
 from zstar.tasks.curves import BestWalk
@@ -36,6 +37,7 @@ class DirectionTask(AbstractTask):
     """
 
     groups = ("generator", "space", "edit", "walk", "loss")
+    kind = "directions"
 
     def __init__(
         self,
@@ -131,6 +133,18 @@ class DirectionTask(AbstractTask):
         curves = {name: best.curve for name, best in self.best.items() if best.curve}
         walks = {name: self.best[name].walk if name in curves else walk for name, walk in self.walks.items()}
         return self.imitation.export(walks, curves, self.space.generator, "learned")
+
+    def adopt(self, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
+        found = unpack_directions(tensors, card, self.space.generator)
+        for name, walk in self.walks.items():
+            if name not in found:
+                raise ValueError(f"it has no direction called {name}; it has {', '.join(found)}")
+            walk.adopt(found[name])
+
+    def forget(self) -> None:
+        super().forget()
+        for best in self.best.values():
+            best.curve = None
 
     @torch.no_grad()
     def pictures(self, data: AbstractData | None) -> Float[Tensor, "n c h w"] | None:

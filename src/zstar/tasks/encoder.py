@@ -63,6 +63,7 @@ class EncoderTask(AbstractTask):
     """
 
     groups = ("generator", "space", "encoder", "loss", "regularizer", "adversary", "metric")
+    kind = "encoder"
 
     def __init__(
         self,
@@ -184,8 +185,12 @@ class EncoderTask(AbstractTask):
         """The mean encoder, and the facts that rebuild it."""
         generator = self.space.generator
         facts = {"resolution": generator.resolution, "channels": generator.channels, "space": self.space.name}
-        card = {"kind": "encoder", "network": self.network, **facts, "generator": generator.fingerprint()}
+        card = {"kind": self.kind, "network": self.network, **facts, "generator": generator.fingerprint()}
         return self._weights(), card
+
+    def adopt(self, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
+        for network in (self.encoder, self.mean):
+            network.load_state_dict(tensors)
 
     def _weights(self) -> dict[str, Tensor]:
         """The mean encoder: weights in half precision, which is more than they need, statistics as they are."""

@@ -9,9 +9,10 @@ from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
 import zstar
-from zstar.checkpoints.identity import identify
+from zstar.checkpoints.identity import digest, identify
 from zstar.config.build import build, offer, to_plain
 from zstar.config.check import MULTI_SELECT, check
+from zstar.config.constraints import Reads
 from zstar.config.schema import Train
 from zstar.config.signatures import resolve
 from zstar.data.stream import Stream
@@ -32,6 +33,7 @@ from zstar.tasks.interruption import Interruption
 from zstar.tasks.processes import check_processes, is_first, make_trainer
 from zstar.tasks.quiet import quiet
 from zstar.tasks.resume import read_checkpoint, restore
+from zstar.tasks.start import CHECKPOINT, begin
 
 GROUPS = ("generator", "discriminator", "annotator", "encoder", "space", "edit", "walk", "loss", "regularizer")
 GROUPS += ("adversary", "metric")
@@ -77,6 +79,8 @@ def fit(cfg: DictConfig, folder: Path, apart: bool = False) -> dict[str, Any]:
         anew = folder.with_name(f"{folder.name}_{key}")
         if before is not None and first:
             print(f"output: {folder} is of another training: {', '.join(changes(before, identity))}; this is {anew}")
+            if plain["start"] is None and (folder / CHECKPOINT).is_file():
+                print(f"start={folder} would go on from where that training ended")
         folder = anew
     if (result := finished(folder, key)) is None:
         with hold(folder / ".lock") if first else nullcontext():
@@ -89,8 +93,9 @@ def fit(cfg: DictConfig, folder: Path, apart: bool = False) -> dict[str, Any]:
 
 def make_identity(plain: dict[str, Any]) -> dict[str, Any]:
     """All that the weights depend on, by the keys of the configuration."""
-    hashed = {name: value for name, value in plain.items() if name not in UNHASHED}
-    return {**identify(hashed), "precision": plain["trainer"].get("precision"), "results": zstar.RESULTS}
+    hashed = {name: value for name, value in plain.items() if name not in (*UNHASHED, "start")}
+    started = {"start": {"content": digest(plain["start"], Reads(CHECKPOINT))}} if plain["start"] else {}
+    return {**identify(hashed), **started, "precision": plain["trainer"].get("precision"), "results": zstar.RESULTS}
 
 
 def _watched(
@@ -142,10 +147,13 @@ def _fit(
     state: dict[str, Any],
     group: Group,
 ) -> dict[str, Any]:
+    first = is_first()
     seed_global("initial weights", cfg.seed)  # initial weights; everything after them draws from its own generators
     task = kind.compose(cfg)
     data, validation = offer(cfg.data, **task.objects).split(cfg.validation.count if cfg.validation else 0)
     restore(task, state, folder / "checkpoint.pt")
+    if first and not state and cfg.start is not None:
+        state = {"seconds": begin(task, cfg.start)}
     failed: dict[str, str] = state.get("failed", {})  # grows while the images are read
     keeper = Checkpoints(
         folder / "checkpoint.pt",
@@ -158,7 +166,6 @@ def _fit(
     export = Exporter(task, folder, plain, identity, keeper.seconds, waiting.share)
     watchers = [keeper, Samples(folder / "samples", cfg.callbacks.samples_every, validation)]
     watchers += [Snapshots(export, cfg.callbacks.snapshot_every), Progress(), scores, waiting]
-    first = is_first()
     callbacks = [group, *(watchers if first else []), interruption]
     trainer = make_trainer(
         plain["trainer"], logger=[TrainerLogger(logger)], callbacks=callbacks, default_root_dir=folder.absolute()

@@ -56,6 +56,7 @@ class GeneratorTask(AbstractTask):
     """
 
     groups = ("generator", "discriminator")
+    kind = "generator"
     path_mean: Tensor
 
     def __init__(
@@ -192,7 +193,11 @@ class GeneratorTask(AbstractTask):
 
     def export(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The mean generator under the official names."""
-        return dict(self.mean.state_dict()), {"kind": "generator", "settings": dict(self.mean.settings)}
+        return dict(self.mean.state_dict()), {"kind": self.kind, "settings": dict(self.mean.settings)}
+
+    def adopt(self, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
+        for network in (self.generator, self.mean):
+            network.load_state_dict(tensors)
 
     def attached(self) -> dict[str, tuple[dict[str, Tensor], dict[str, Any]]]:
         """The directions, of the mean generator."""

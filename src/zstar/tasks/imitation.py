@@ -86,8 +86,7 @@ class Imitation:
         for name, edit in self.edits.items():
             settings = {"method": method, "walk": self.config.get("walk")}
             settings["edit"] = self.config.get("edit", {}).get(name)
-            scores = curves[name].scores() if name in curves else {}
-            label = Label(f"what edit={name} does", edit.unit, edit.low, edit.high, settings, scores)
+            scores, rows = (curves[name].scores(), curves[name].rows()) if name in curves else ({}, [])
+            label = Label(f"what edit={name} does", edit.unit, edit.low, edit.high, settings, scores, rows)
             directions[name] = walks[name].direction(label)
-        weights, card = pack_directions(directions, generator)
-        return weights, card | {"curves": {name: curve.rows() for name, curve in curves.items()}}
+        return pack_directions(directions, generator)

@@ -36,8 +36,18 @@ class AbstractWalk(nn.Module, ABC):
         """The latents moved by α; differentiable with respect to the weights."""
 
     @abstractmethod
+    def adopt(self, direction: AbstractDirection) -> None:
+        """Go on from a direction of the same kind and space; ``ValueError`` or torch's of shapes if it is none."""
+
+    @abstractmethod
     def direction(self, label: Label) -> AbstractDirection:
         """The walk as it is now, as a direction that further training does not change."""
+
+
+def unfit(walk: AbstractWalk, direction: AbstractDirection) -> ValueError:
+    """The error for a direction that a walk can't go on from."""
+    found, wanted = (f"{type(one).__name__} of {one.space}" for one in (direction, walk))
+    return ValueError(f"its direction is a {found} and the walk is a {wanted}")
 
 
 def open_rows(space: AbstractSpace, rows: Sequence[int] | None) -> Float[Tensor, "..."]:

@@ -6,11 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zstar.directions.base import Label
+from zstar.directions.base import AbstractDirection, Label
 from zstar.directions.linear import Linear
 from zstar.edits.base import AbstractEdit
 from zstar.spaces.base import AbstractSpace
-from zstar.walks.base import AbstractWalk, open_rows
+from zstar.walks.base import AbstractWalk, open_rows, unfit
 
 
 class LinearWalk(AbstractWalk):
@@ -38,6 +38,12 @@ class LinearWalk(AbstractWalk):
 
     def forward(self, latent: Float[Tensor, "b ..."], alpha: Float[Tensor, " b"]) -> Float[Tensor, "b ..."]:
         return Linear(self.space, self.scale * self.open * self.vector).move(latent, alpha)
+
+    def adopt(self, direction: AbstractDirection) -> None:
+        if not isinstance(direction, Linear) or direction.space != self.space:
+            raise unfit(self, direction)
+        with torch.no_grad():
+            self.vector.copy_(direction.vector / self.scale)
 
     def direction(self, label: Label) -> Linear:
         return Linear(self.space, (self.scale * self.open * self.vector).detach().clone(), label)

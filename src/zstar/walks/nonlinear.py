@@ -8,11 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.config.constraints import Within, require
-from zstar.directions.base import Label
+from zstar.directions.base import AbstractDirection, Label
 from zstar.directions.nonlinear import Nonlinear, Step
 from zstar.edits.base import AbstractEdit
 from zstar.spaces.base import AbstractSpace
-from zstar.walks.base import AbstractWalk, open_rows
+from zstar.walks.base import AbstractWalk, open_rows, unfit
 
 
 class NonlinearWalk(AbstractWalk):
@@ -60,6 +60,12 @@ class NonlinearWalk(AbstractWalk):
 
     def forward(self, latent: Float[Tensor, "b ..."], alpha: Float[Tensor, " b"]) -> Float[Tensor, "b ..."]:
         return Nonlinear(self.space, self.ahead, self.back, self.epsilon).move(latent, alpha)
+
+    def adopt(self, direction: AbstractDirection) -> None:
+        if not isinstance(direction, Nonlinear) or direction.space != self.space:
+            raise unfit(self, direction)
+        for step, sign in ((self.ahead, 1), (self.back, -1)):
+            step.load_state_dict(direction.steps[sign].state_dict())
 
     def direction(self, label: Label) -> Nonlinear:
         ahead, back = (copy.deepcopy(step).eval().requires_grad_(False) for step in (self.ahead, self.back))

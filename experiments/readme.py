@@ -1,0 +1,139 @@
+"""README's commands, all of them, in the order in which they are printed.
+
+    python experiments/readme.py                 # each made small by more words at its end: ten minutes on two cores
+    python experiments/readme.py --as-printed    # nothing added: trainings of networks take days
+    python experiments/readme.py --only rows     # those in which these letters occur
+
+They run in a folder of their own, ``outputs/readme``, where pictures and networks lie under the names that README has
+for those of a reader: rendered cottages are the photos, the shipped generator is ``network.pkl``. Lines of ``make`` and
+``pip`` are left to those who set up an environment. Ends with exit code 1 if a command does.
+"""
+
+import argparse
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torchvision.utils import save_image
+
+from zstar.checkpoints.io import card_path, load_weights, shipped
+from zstar.data.cottages import Cottages
+from zstar.generators.stylegan2 import StyleGAN2
+
+ROOT = Path(__file__).parents[1]
+PROGRAMS = ("invert.py", "edit.py", "train.py")
+QUIET = ["logger=none"]
+FEW = ["data.count=3", "steps=2"]
+SMALL = {
+    "invert.py": [*FEW, *QUIET],
+    "edit.py": ["data.count=6", "steps=2", *QUIET, "frames=2", "measured=2"],
+    "train.py": [*QUIET, "task.steps=2", "task.batch=4", "validation.count=4", "callbacks.samples_every=0"],
+    "zstar.tune": ["steps=2"],
+}
+
+
+def commands(page: str) -> list[str]:
+    """The lines of a page's code blocks that start a program, with continued lines joined."""
+    blocks = re.findall(r"^```bash\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in re.sub(r" *\\\n *", " ", block).splitlines()]
+    return [line for line in lines if re.match(r"(\w+=\S+ )*python ", line)]
+
+
+def shrink(line: str) -> list[str]:
+    """The words of a command, and more of them that make it a matter of seconds."""
+    words = shlex.split(line, comments=True)
+    program = next(word for word in words if word in SMALL or word == "zstar.benchmark")
+    if program == "zstar.benchmark":
+        return words
+    words = [re.sub(r"^protocol=cottages$", "protocol=cottages_small", word) for word in words]
+    if "--trials" in words:
+        words[words.index("--trials") + 1] = "1"
+    extra = list(SMALL[program])
+    if any(word.startswith(("method=", "protocol=")) for word in words):  # their steps are their own
+        extra = ["data.count=3", "budget.evaluations=8", *QUIET]
+    if "protocol=cottages_small" in words:  # has its own count, seeds and budgets
+        extra = QUIET
+    if any(word.startswith("start=outputs") for word in words):  # goes on where two steps are done
+        extra = [word.replace("task.steps=2", "task.steps=4") for word in extra]
+    keys = {word.partition("=")[0] for word in extra}
+    return [word for word in words if word.partition("=")[0] not in keys] + extra
+
+
+def prepare(folder: Path) -> None:
+    """Programs, pictures and networks, under the names that README has for them."""
+    folder.mkdir(parents=True)
+    for name in PROGRAMS:
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    images = Cottages(count=12, split="test").read(range(12))
+    for name in ("photos", "cats", "masks"):
+        (folder / name).mkdir()
+        for place, image in enumerate(images.images):
+            picture = torch.ones_like(image) if name == "masks" else image
+            picture[:, 40:, 40:] = -1 if name == "masks" else picture[:, 40:, 40:]
+            save_image(picture, folder / name / f"{place:03d}.png", normalize=True, value_range=(-1, 1))
+    weights = shipped("cottages64")
+    for name in ("network", "ffhq"):
+        torch.save(load_weights(weights), folder / f"{name}.pkl")
+        shutil.copy(card_path(weights), folder / f"{name}.json")
+    torch.manual_seed(0)
+    conditional = StyleGAN2(resolution=64, z_dim=32, w_dim=32, c_dim=3, label=0, num_mapping_layers=2, channel_max=16)
+    torch.save(dict(conditional.state_dict()), folder / "conditional.pkl")
+    (folder / "conditional.json").write_text(json.dumps({"kind": "generator", "settings": conditional.settings}))
+    np.save(folder / "smile_boundary.npy", np.random.default_rng(0).normal(size=(1, 128)).astype(np.float32))
+    sys.path.insert(0, str(ROOT / "examples" / "grumpy"))
+    from grumpy_dcgan import Generator
+
+    torch.save(Generator().state_dict(), folder / "G_iter6400.pkl")
+
+
+def project(folder: Path) -> None:
+    """The finished runs that README calls ``my_run`` and ``my_faces``."""
+    for name, words in (("my_run", []), ("my_faces", ["generator=stylegan2", "generator.checkpoint=ffhq.pkl"])):
+        more = ["space=w", "projector=[mean,optimization]", "loss=[pixel]", f"name={name}", *FEW, *QUIET]
+        subprocess.run([sys.executable, "invert.py", *words, *more], cwd=folder, check=True, capture_output=True)
+        (run,) = (folder / "outputs" / "invert").glob(f"{name}_*")
+        (run.parent / name).symlink_to(run.name)
+
+
+def run(words: list[str], folder: Path) -> tuple[int, float, str]:
+    """The exit code of a command, its seconds, and the last line that it has printed."""
+    began = time.monotonic()
+    settings = [word for word in words[: words.index("python")]]
+    command = ["env", *settings, sys.executable, *words[words.index("python") + 1 :]]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
+    lines = (done.stderr if done.returncode else done.stdout or done.stderr).strip().splitlines()
+    return done.returncode, time.monotonic() - began, lines[-1] if lines else ""
+
+
+def main() -> int:
+    """Run them all; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--as-printed", action="store_true", help="add nothing")
+    parser.add_argument("--only", default="", help="letters that a command has to have")
+    parser.add_argument("--folder", type=Path, default=ROOT / "outputs" / "readme", help="is made anew")
+    asked = parser.parse_args()
+    folder = asked.folder.absolute()
+    shutil.rmtree(folder, ignore_errors=True)
+    prepare(folder)
+    project(folder)
+    failed = 0
+    for line in commands((ROOT / "README.md").read_text(encoding="utf-8")):
+        if asked.only in line:
+            words = shlex.split(line, comments=True) if asked.as_printed else shrink(line)
+            code, seconds, last = run(words, folder)
+            failed += code != 0
+            print(f"{code:3d} {seconds:6.1f} s  {line.partition('  #')[0].strip()}\n{'':14s}{last[:160]}", flush=True)
+    print(f"{failed} failed")
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""The latents that an editing run begins with: projected now or before, or known."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zstar.checkpoints.io import read_card, save_weights
+from zstar.config.build import offer
+from zstar.config.paths import place
+from zstar.config.schema import Invert
+from zstar.config.signatures import resolve
+from zstar.data.companions import take_companions
+from zstar.data.samples import Samples
+from zstar.generators.base import AbstractGenerator
+from zstar.inversion import Inversion
+from zstar.projection import run as projection
+
+
+def find_saved(inversion: str | None) -> Path | None:
+    """The file of latents that ``inversion`` names, by itself or by its folder."""
+    if inversion is None:
+        return None
+    path = place(inversion)
+    path = path / "latents.safetensors" if path.is_dir() else path
+    if not path.is_file():
+        raise ValueError(f"inversion: there is no {path}; give the folder of a finished run of invert.py")
+    return path
+
+
+def project(plain: Mapping[str, Any], generator: AbstractGenerator) -> Path:
+    """The latents of the images of ``data``: those of the projection that the settings describe, done now unless it is
+    finished."""
+    here = ("direction", "annotation", "editability")  # done and measured by the edit, not by the projection
+    own = {field.name: plain[field.name] for field in fields(Invert) if field.name in plain and field.name not in here}
+    silent = {"_target_": "zstar.loggers.none.NoLogger"}
+    own |= {"logger": silent, "output": plain["projections"], "name": None}
+    result = projection.run(own, wait=True, generator=generator)
+    return Path(result["folder"]) / "latents.safetensors"
+
+
+def draws_samples(node: Mapping[str, Any]) -> bool:
+    """Whether images are samples of the generator itself, whose latents are known."""
+    return resolve(node["_target_"]) is Samples
+
+
+def known(node: Mapping[str, Any], generator: AbstractGenerator) -> Inversion:
+    """The latents that samples of the generator were drawn as, in place of a projection."""
+    data = offer(take_companions(node)[0], generator=generator)
+    latents, nothing = data.latents(), torch.zeros(len(data))
+    return Inversion(
+        ids=[data.name(index) for index in range(len(data))], space=data.space, v={"latent": latents}, image=None,
+        loss=nothing, evaluations=nothing.long(), seconds=nothing, status=["done"] * len(data),
+    )  # fmt: skip
+
+
+def save_inversion(path: Path, inversion: Inversion, generator: AbstractGenerator) -> None:
+    """Write latents as a run of ``invert.py`` would, for whatever goes on from such a run."""
+    tensors, card = inversion.pack()
+    save_weights(path, tensors, card | {"generator": generator.fingerprint()})
+
+
+def load_inversion(path: Path, generator: AbstractGenerator) -> tuple[Inversion, list[str]]:
+    """The latents in a file, on the generator's device, and the names of the images that are left out because their
+    projection diverged; latents of another generator are refused."""
+    card, fingerprint = read_card(path), generator.fingerprint()
+    if card.get("kind") == "inversion" and not card.get("ids"):
+        raise ValueError(f"inversion: {path} holds no images; result.json beside it says why")
+    inversion, own = Inversion.load(path), card.get("generator")
+    if own is not None and own != fingerprint:
+        raise ValueError(
+            f"inversion: {path} is of the generator {own[:12]}…, and this one is {fingerprint[:12]}…; choose that "
+            "generator, or inversion=null to project anew"
+        )
+    finite = [value.reshape(len(value), -1).isfinite().all(dim=1) for value in inversion.v.values()]
+    sound = torch.stack(finite).all(dim=0).tolist()
+    kept = [i for i, status in enumerate(inversion.status) if sound[i] and status != "diverged"]
+    if not kept:
+        raise ValueError(f"inversion: all images in {path} diverged; project them again with a lower optimizer.lr")
+    left_out = [name for i, name in enumerate(inversion.ids) if i not in set(kept)]
+    return inversion.select(kept, next(generator.parameters()).device), left_out
