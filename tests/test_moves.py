@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from zstar.checkpoints.io import load_weights, read_card
+from zstar.data.reading import read_image
 from zstar.data.samples import Samples
 from zstar.directions.achieved import reach, requested, rising
 from zstar.directions.apply import apply, choose_strengths
