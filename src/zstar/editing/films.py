@@ -70,7 +70,8 @@ def interpolate(job: EditJob, pair: tuple[int, int], folder: Path, plain: dict[s
     kind, (a, b), ids = plain["interpolation"], pair, job.inversion.ids
     v, space = dict(job.inversion.v), job.inversion.space
     if kind == "w_plus" and space != "w_plus":
-        v["latent"], space = job.pipeline.generator.lift(v["latent"], space, "w_plus"), "w_plus"
+        with job.pipeline.generator.conditioned(v.get("class")):
+            v["latent"], space = job.pipeline.generator.lift(v["latent"], space, "w_plus"), "w_plus"
     made, shares = [], torch.linspace(0, 1, plain["frames"]).tolist()
     for share in shares:
         point = {}

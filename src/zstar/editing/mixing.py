@@ -28,7 +28,8 @@ def mix(job: EditJob, folder: Path) -> str:
     generator, inversion = job.pipeline.generator, job.inversion
     ids = inversion.ids[:SHOWN]
     v = {name: value[: len(ids)] for name, value in inversion.v.items()}
-    v["latent"] = generator.lift(v["latent"], inversion.space, "w_plus")
+    with generator.conditioned(v.get("class")):
+        v["latent"] = generator.lift(v["latent"], inversion.space, "w_plus")
 
     def draw(point: dict[str, Tensor]) -> Tensor:
         return generator.render(point, "w_plus", inversion.noise_mode).clamp(-1, 1).cpu()

@@ -72,7 +72,9 @@ def project_batch(job: Job, index: int, batch: Batch, parts: Parts, folder: Path
         return
     named = {"image": batch.images} | {name: batch.extras[name] for name in COMPANIONS if name in batch.extras}
     pipeline, (metrics, _) = job.pipeline, job.pipeline.measures
-    targets = Targets({name: value.to(pipeline.device) for name, value in named.items()}, batch.ids)
+    named = {name: value.to(pipeline.device) for name, value in named.items()}
+    classes = batch.extras.get("class") if pipeline.generator.classes else None
+    targets = Targets(named, batch.ids, None if classes is None else classes.to(pipeline.device))
     pipeline.generator.require_size(targets.images)
     if job.earlier is not None:
         measure_again(job, job.earlier, index, batch, targets.images, parts, folder)

@@ -9,9 +9,10 @@ import zstar
 from zstar.benchmark.protocol import MEASURES, protocol_hash, require_independent_metrics, require_protocol
 from zstar.checkpoints.identity import identify
 from zstar.config.build import offer, to_plain
-from zstar.config.check import check
+from zstar.config.check import CLASSES, check
 from zstar.config.schema import Invert
 from zstar.data.base import AbstractData
+from zstar.data.classes import Classified
 from zstar.data.companions import MAPS, Companions, take_companions
 from zstar.generators.base import AbstractGenerator
 from zstar.projection.earlier import EDITABILITY, Earlier
@@ -94,11 +95,27 @@ def make_job(cfg: Mapping[str, Any], generator: AbstractGenerator | None = None)
 
 
 def make_data(plain: dict[str, Any], pipeline: Pipeline) -> AbstractData:
-    """The images with their companions; an error where a loss or an operator looks at something that they lack."""
+    """The images with their companions and classes; an error where a loss or an operator looks at something that they
+    lack."""
     plain["data"], companions = take_companions(plain["data"])
+    table = plain["data"].pop(CLASSES, None)
     data = offer(plain["data"], generator=pipeline.generator)
+    data = with_classes(data, table, pipeline)
     pipeline.problem.require_targets({"image", *companions}, MAPS & companions.keys())
     return Companions(data, companions) if companions else data
+
+
+def with_classes(data: AbstractData, table: str | None, pipeline: Pipeline) -> AbstractData:
+    """The images with their classes, where there is a table of them."""
+    count, space = pipeline.generator.classes, pipeline.space
+    if table is not None and not count:
+        raise ValueError("data.classes: this generator draws no class of an image's own; set generator.label=own")
+    if table is None and count and not space.needs_class:
+        raise ValueError(
+            f"generator.label: nothing says the classes of the images, and latents of {space.name} need none; set "
+            "data.classes=<table>, or choose label=all, or space=z, where classes are found with the latents"
+        )
+    return data if table is None else Classified(data, table, count)
 
 
 def notes(pipeline: Pipeline) -> Iterator[str]:

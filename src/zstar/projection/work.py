@@ -14,7 +14,7 @@ from zstar.projection.batch_store import Parts
 from zstar.projection.batches import project_once
 from zstar.projection.job import Job, label
 from zstar.projection.log import Running, log_result
-from zstar.projection.measure import bytes_per_image, unmeasured, write_features
+from zstar.projection.measure import bytes_per_image, find_classes, unmeasured, write_features
 from zstar.projection.progress import Display
 from zstar.projectors.base import AbstractDescent
 from zstar.reports.projection import write_report
@@ -59,6 +59,7 @@ def carry_out(
     result = describe(job, plain, finals, table, failures) | {
         "sets": {name: asdict(number) for name, number in sets.items()},
         "bytes_per_image": bytes_per_image(folder / "latents.safetensors", len(ids)),
+        "classes": find_classes(folder / "latents.safetensors", ids),
     }
     log_result(logger, rows, finals, result, folder, size)
     print_table(table)
