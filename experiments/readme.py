@@ -86,6 +86,8 @@ def prepare(folder: Path) -> None:
     torch.manual_seed(0)
     conditional = StyleGAN2(resolution=64, z_dim=32, w_dim=32, c_dim=3, label=0, num_mapping_layers=2, channel_max=16)
     torch.save(dict(conditional.state_dict()), folder / "conditional.pkl")
+    rows = [f"{place:03d},{place % 3}" for place in range(len(images.images))]
+    (folder / "classes.csv").write_text("\n".join(["image,class", *rows]) + "\n")
     (folder / "conditional.json").write_text(json.dumps({"kind": "generator", "settings": conditional.settings}))
     np.save(folder / "smile_boundary.npy", np.random.default_rng(0).normal(size=(1, 128)).astype(np.float32))
     sys.path.insert(0, str(ROOT / "examples" / "grumpy"))

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import re
 import shutil
 import sys
 import tempfile
@@ -30,8 +29,8 @@ from zstar.directions.linear import Linear
 from zstar.editability.base import AbstractEditability, Traversal
 from zstar.editing import job as editjob
 from zstar.editing import latents as editlatents
+from zstar.editing.films import between, fit
 from zstar.editing.layouts import Sheet, make_sheets
-from zstar.editing.pictures import between
 from zstar.editing.run import run
 from zstar.editing.video import there_and_back, write_gif, write_mp4
 from zstar.editing.work import measure
@@ -40,7 +39,6 @@ from zstar.generators.variables import named, part
 from zstar.images import to_uint8
 from zstar.inversion import Inversion
 from zstar.projection import run as projection
-from zstar.reports.editing import write_edit_report
 
 ROOT = Path(tempfile.mkdtemp(prefix="zstar-"))
 TINY, OTHER, FOUND = ROOT / "tiny.safetensors", ROOT / "other.safetensors", ROOT / "found.safetensors"
@@ -55,6 +53,7 @@ QUICK = [
 ]  # fmt: skip
 FROM_SAVED = [f"inversion={SAVED}"]
 CELL = 16 * 3  # small pictures are shown at three times their size
+BAR = 19  # pixels of a line of text at this size
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -116,8 +115,13 @@ def pixels(path: Path) -> np.ndarray:
 
 def cell(picture: np.ndarray, row: int, column: int) -> np.ndarray:
     """One of the pictures in a strip, at its own size."""
-    step = CELL + 4
-    return picture[row * step : row * step + CELL : 3, column * step : column * step + CELL : 3]
+    top, left = BAR + row * (CELL + BAR + 4), column * (CELL + 4)
+    return picture[top : top + CELL : 3, left : left + CELL : 3]
+
+
+def size(rows: int, columns: int) -> tuple[int, int, int]:
+    """Height, width and channels of a strip."""
+    return BAR + rows * (CELL + BAR + 4) - 4, columns * (CELL + 4) - 4, 3
 
 
 def seen(image: Tensor) -> np.ndarray:
@@ -173,7 +177,7 @@ def test_a_run_leaves_everything_behind_and_is_not_done_twice(
     result, folder = finish(asked)
     names = {"warm": "warm", "roof+dome": next((folder / "edited").glob("roof*.safetensors")).stem, "tint": "tint"}
     assert {path.name for path in folder.iterdir()} == {
-        ".lock", "config.yaml", "directions.safetensors", "directions.json", "strips", "sheets", "edited", "animations",
+        ".lock", "config.yaml", "directions.safetensors", "directions.json", "strips", "edited", "animations",
         "results.parquet", "report.html", "result.json", "log",
     }  # fmt: skip
     strengths = {"warm": [-2, 0, 2], "roof+dome": [0, 0.5, 1], "tint": [-1, 0, 3]}
@@ -190,7 +194,7 @@ def test_a_run_leaves_everything_behind_and_is_not_done_twice(
         torch.testing.assert_close(latents[:, 2], apply(tiny, inversion.latent, "w_plus", steps)[0])
         for index, image in enumerate(inversion.ids):
             strip = pixels(folder / "strips" / file / f"{image}.png")
-            assert strip.shape == (CELL, 4 * (CELL + 4) - 4, 3)
+            assert strip.shape == size(1, 4)
             target = read_image(Path(result["inversion"]).parent / "targets" / f"{image}.png", 16)
             assert close(cell(strip, 0, 0), seen(target))
             drawn = tiny.synthesize(latents[index], card["space"]).clamp(-1, 1)
@@ -198,12 +202,11 @@ def test_a_run_leaves_everything_behind_and_is_not_done_twice(
             still = strengths[name].index(0)
             assert close(cell(strip, 0, 1 + still), seen(inversion.render(tiny)[index].clamp(-1, 1)))
             assert not close(cell(strip, 0, 3), cell(strip, 0, 1))
-        assert pixels(folder / "sheets" / f"{file}.png").shape == (3 * (CELL + 4) - 4, 4 * (CELL + 4) - 4, 3)
-        with Image.open(folder / "animations" / f"{file}.gif") as film:
-            assert film.n_frames == 6 and film.size == (3 * (CELL + 4) - 4, CELL) and film.info["loop"] == 0
         with av.open(str(folder / "animations" / f"{file}.mp4")) as film:
             frames = list(film.decode(video=0))
-            assert len(frames) == 6 and (frames[0].width, frames[0].height) == (3 * (CELL + 4) - 4, CELL)
+            assert len(frames) == 6 and (frames[0].width, frames[0].height) == (3 * (CELL + 4) - 4, CELL + BAR - 1)
+            tops = [frame.to_ndarray(format="gray")[:BAR] for frame in frames]
+            assert all(top.min() < 100 for top in tops) and np.abs(tops[0].astype(int) - tops[1]).max() > 50
 
     rows = pl.read_parquet(folder / "results.parquet")
     assert rows.height == 3 * 2 * 2 and set(rows["image"]) == set(inversion.ids[:2])
@@ -213,29 +216,24 @@ def test_a_run_leaves_everything_behind_and_is_not_done_twice(
     length = rows.filter((pl.col("direction") == "warm") & (pl.col("metric") == "smoothness/length"))["value"]
     assert result["scores"]["warm"]["smoothness/length"]["mean"] == pytest.approx(length.mean())
     page = (folder / "report.html").read_text()
-    assert page.count("smoothness/unevenness") == 3 and page.count("data:image/gif") == 3
-    assert page.count("data:image/png") == 9 and "found by made up" in page and "http" not in page.split("<body")[-1]
-    for said in (
-        "warm",
-        "roof+dome",
-        "tint",
-        "warmer light",
-        "another tint",
-        "-2, +0, +2",
-        "+0, +0.5, +1",
-        "-1, +0, +3",
-    ):
-        assert said in page, said
+    assert page.count("smoothness/unevenness") == 3 and page.count("data:video/mp4") == 3
+    assert (
+        page.count("data:image/webp") == 3 * 3 * 4
+        and "found by made up" in page
+        and "http" not in page.split("<body")[-1]
+    )
+    for text in ("warm", "roof+dome", "tint", "warmer light", "another tint", ">−2<", ">0<", ">+0.5<", ">+3<"):
+        assert text in page, text
     assert load_directions(folder / "directions.safetensors", tiny).keys() == names.keys()
     assert (folder / "log" / "editability.csv").is_file() and len(list((folder / "log" / "images").iterdir())) == 3
+    log = capsys.readouterr().out
+    assert "editing   22%  2 of 9 parts  warm: film" in log and "9 of 9 parts  tint: smoothness" in log
 
     stamp = (folder / "result.json").stat().st_mtime_ns
     capsys.readouterr()
     assert finish(asked)[1] == folder
     assert capsys.readouterr().out.count("finished already") == 2  # the projection, and what was done with it
     assert (folder / "result.json").stat().st_mtime_ns == stamp
-    write_edit_report(folder, json.loads((folder / "result.json").read_text()))
-    assert (folder / "report.html").read_text() == page
 
 
 def test_what_invert_has_projected_is_found(
@@ -254,7 +252,7 @@ def test_saved_latents_are_not_projected_again(
     result, folder = finish(cfg(*FROM_SAVED, "video=false"))
     assert result["images"] == [f"photo-{i}" for i in range(5)] and not list((folder / "animations").glob("*.mp4"))
     strip = pixels(folder / "strips" / "warm" / "photo-3.png")
-    assert strip.shape == (CELL, 3 * (CELL + 4) - 4, 3)  # nobody has kept the target
+    assert strip.shape == size(1, 3)  # nobody has kept the target
     still = Inversion.load(SAVED / "latents.safetensors").render(tiny)[3]
     assert close(cell(strip, 0, 1), seen(still.clamp(-1, 1)))
     again, same = finish(cfg(f"inversion={SAVED / 'latents.safetensors'}", "video=false"))
@@ -297,8 +295,27 @@ def test_directions_together_and_as_a_table(cfg: Callable[..., DictConfig], tiny
         [a, b] for a in (0, 3) for b in (-2, 0, 2)
     ]
     strip = pixels(next((folder / "strips").rglob("photo-0.png")))
-    assert strip.shape == (2 * (CELL + 4) - 4, 3 * (CELL + 4) - 4, 3)
-    assert "from top to bottom" in (folder / "report.html").read_text()
+    assert strip.shape == size(2, 3)
+    page = (folder / "report.html").read_text()
+    assert "tint from top to bottom, warm from left to right" in page and ">+3, −2<" in page
+
+
+def test_a_strip_without_zero_shows_the_reconstruction_too(cfg: Callable[..., DictConfig], tiny: StyleGAN2) -> None:
+    words = [*FROM_SAVED, "video=false", "only=[tint,warm]", "frames=2", "combine=grid"]
+    _, folder = finish(cfg(*words, "strengths={tint: [1, 3], warm: [-2, 0]}"))
+    strip = pixels(next((folder / "strips").rglob("photo-0.png")))
+    assert strip.shape == size(2, 3)
+    still = Inversion.load(SAVED / "latents.safetensors").render(tiny)[0]
+    assert close(cell(strip, 0, 0), seen(still.clamp(-1, 1)))
+    assert cell(strip, 1, 0).min() == 255  # a blank one, which keeps the table a table
+    page = (folder / "report.html").read_text()
+    assert page.count(">reconstruction<") == 5 and page.count("data:image/webp") == 5 * 5
+
+
+def test_pictures_of_a_film_are_neither_too_small_nor_too_large() -> None:
+    small, large = torch.zeros(8, 3, 64, 64), torch.zeros(1, 3, 2048, 2048)
+    assert fit(small, 4, True).shape[-1] == 128 and fit(small, 4, False).shape[-1] == 64
+    assert fit(large, 1, True).shape[-1] == 1024 and fit(large, 4, True).shape[-1] == 256
 
 
 @pytest.mark.parametrize("kind", ["linear", "spherical", "w_plus"])
@@ -318,7 +335,7 @@ def test_between_images(cfg: Callable[..., DictConfig], tmp_path: Path, tiny: St
         drawn = tiny.synthesize((rows[:1] + rows[3:]) / 2, "w_plus")[0].clamp(-1, 1)
     for name, (a, b) in zip(result["interpolations"], ((0, 3), (2, 1)), strict=True):
         strip = pixels(folder / "interpolations" / f"{name}.png")
-        assert strip.shape == (CELL, 9 * (CELL + 4) - 4, 3)
+        assert strip.shape == size(1, 9)
         assert close(cell(strip, 0, 0), seen(ends[a])) and close(cell(strip, 0, 8), seen(ends[b]))
         with Image.open(folder / "interpolations" / f"{name}.gif") as film:
             assert film.n_frames == 8
@@ -535,9 +552,3 @@ def test_large_pictures_share_a_palette_too(tmp_path: Path) -> None:
         assert film.size == (1100, 40)
         wanted = (frames[0][0, 0].numpy() + 1) * 127.5
         assert np.abs(np.asarray(film.convert("L")).mean(axis=0) - wanted).max() < 6
-
-
-def test_without_video_support_the_sentence_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(ValueError, match=re.escape("video: mp4 needs PyAV; install zstar[video], or set video=false")):
-        write_mp4(tmp_path / "a.mp4", [torch.zeros(3, 8, 8)])

@@ -25,6 +25,7 @@ from zstar.generators.variables import part
 from zstar.images import to_uint8
 from zstar.inversion import Inversion
 from zstar.projection.run import run
+from zstar.runs.ending import Stopped
 
 ROOT = Path(__file__).parents[1]
 CHECKPOINT = Path(tempfile.mkdtemp(prefix="zstar-")) / "tiny.safetensors"
@@ -104,12 +105,40 @@ def test_a_chain_shows_what_its_last_projector_started_from(composed: Callable[.
     assert page.count('alt="best_of"') == page.count('alt="target"') == 5
 
     names = {line.split(",")[1] for line in (folder / "log" / "metrics.csv").read_text().splitlines()[1:]}
-    assert names == {"loss/total", "loss/pixel"}
+    running = {f"running/{name}" for name in ("images", "mse", "psnr", "seconds", "evaluations")}
+    assert names == {"loss/total", "loss/pixel"} | running
     header = (folder / "log" / "images.csv").read_text().splitlines()[0].split(",")
-    assert header == ["image", "target", "start", "reconstruction", "mse", "psnr", "seconds", "evaluations"]
+    assert header[:6] == ["image", "target", "start", "reconstruction", "mse", "psnr"]
+    assert set(header[8:]) == {f"start/{name}" for name in ("mse", "psnr", "seconds", "evaluations")}
+    ways = pl.read_csv(folder / "log" / "trajectories.csv")
+    assert ways.columns == ["image", "step", "loss/total", "loss/pixel"] and ways["image"].n_unique() == 5
+    assert ways["loss/total"].sum() == pytest.approx(found["loss/total"]["value"].sum())
     assert "psnr/start" in json.loads((folder / "log" / "summary.json").read_text())
     with Image.open(folder / "montage.png") as montage:
         assert montage.height == 3 * (16 * 3 + 6) - 6  # targets, starts, reconstructions
+
+
+def test_the_means_so_far_are_logged_after_each_batch(composed: Callable[..., Any], tmp_path: Path) -> None:
+    words = [*TINY, "data.count=5", "batch_size=2", "steps=1", "logger=csv", f"output={tmp_path}"]
+    seen: list[pl.DataFrame] = []
+
+    def watch(_rows: pl.DataFrame) -> None:
+        logged = pl.read_csv(next(tmp_path.glob("*/log/metrics.csv")))
+        seen.append(logged.filter(pl.col("name") == "running/mse"))
+        if len(seen) == 2:
+            raise Stopped("enough")
+
+    with pytest.raises(Stopped):
+        run(composed("invert", *(word for word in words if word != "logger=none")), watch=watch)
+    assert [rows["step"].to_list() for rows in seen] == [[2], [2, 4]]
+    (log,) = tmp_path.glob("*/log")
+    assert json.loads((log / "run.json").read_text())["failure"] == "enough"
+    folder = run(composed("invert", *(word for word in words if word != "logger=none")))["folder"]
+    logged = pl.read_csv(log / "metrics.csv")
+    running = logged.filter(pl.col("name") == "running/mse")
+    assert running["step"].to_list() == [2, 4, 5] and logged.n_unique(["step", "name"]) == logged.height
+    means = pl.read_parquet(f"{folder}/results.parquet").filter(pl.col("metric") == "mse")["value"]
+    assert running["value"][-1] == pytest.approx(means.mean())
 
 
 def test_a_start_that_is_the_same_for_every_image_is_not_shown(composed: Callable[..., Any], tmp_path: Path) -> None:

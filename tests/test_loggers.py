@@ -3,12 +3,14 @@
 import csv
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,18 +33,20 @@ from zstar.runs.record import Record
 
 ROOT = Path(__file__).parents[1]
 CONFIG = {"seed": 3, "loss": {"pixel": {"weight": 1.0}}, "output": "outputs/x"}
+FROM = {"config_hash": "abc", "command": "python invert.py", "versions": {"torch": "2"}}
 PICTURES = torch.linspace(-1, 1, 4 * 3 * 8 * 8).reshape(4, 3, 8, 8)
 
 
-def log_everything(logger: AbstractLogger, folder: Path, seed: int = 3, failed: bool = False) -> None:
-    logger.start(Record(folder, {**CONFIG, "seed": seed}, "invert", "a run", tags=["w"], group="benchmark"))
+def log_everything(logger: AbstractLogger, folder: Path, seed: int = 3, failure: str | None = None) -> None:
+    config = {**CONFIG, "seed": seed}
+    logger.start(Record(folder, config, "invert", "a run", tags=["w"], group="benchmark", provenance=FROM))
     for step in (0, 10):
         logger.metrics({"loss/total": 2.0 / (step + 1) + seed, "loss/pixel": 0.5}, step)
     logger.images("reconstructions", grid(PICTURES, 2), step=10)
     rows = [["first", 31.5, PICTURES[0]], ["second, with comma", 28.25, PICTURES[1]]]
     logger.table("images", ["image", "psnr", "picture"], rows)
     logger.summary({"psnr": 29.875, "status": "fine"})
-    logger.finish(failed=failed)
+    logger.finish(failure)
 
 
 def records(folder: Path, patience: float = 30) -> list[wandb_log.Record]:
@@ -88,6 +92,17 @@ def history(found: list[wandb_log.Record]) -> dict[str, list]:
     return values
 
 
+def summary_of(found: list[wandb_log.Record]) -> dict[str, Any]:
+    """The last value of everything in the summary."""
+    updates = (item for record in found if record.HasField("summary") for item in record.summary.update)
+    return {item.key: json.loads(item.value_json) for item in updates}
+
+
+def run_of(folder: Path) -> wandb_log.RunRecord:
+    """The head of a finished run."""
+    return next(record.run for record in records(folder) if record.WhichOneof("record_type") == "run")
+
+
 def test_wandb_offline_holds_config_metrics_pictures_table_and_summary(tmp_path: Path) -> None:
     home = Path("~/.local/share/wandb/artifacts/staging").expanduser()
     before = set(home.iterdir()) if home.is_dir() else set()
@@ -96,7 +111,7 @@ def test_wandb_offline_holds_config_metrics_pictures_table_and_summary(tmp_path:
 
     run = next(record.run for record in found if record.WhichOneof("record_type") == "run")
     config = {item.key: json.loads(item.value_json) for item in run.config.update}
-    assert {name: config[name] for name in CONFIG} == CONFIG
+    assert {name: config[name] for name in CONFIG} == CONFIG and config["provenance"] == FROM
     assert (run.project, run.job_type, run.run_group, list(run.tags)) == ("zstar", "invert", "benchmark", ["w"])
     assert run.display_name == "a run"
 
@@ -120,15 +135,14 @@ def test_wandb_offline_holds_config_metrics_pictures_table_and_summary(tmp_path:
     assert all(tmp_path in path.parents for path in parts.values()), "everything is kept in the run's folder"
     assert before == (set(home.iterdir()) if home.is_dir() else set())
 
-    summary = {item.key: item.value_json for r in found if r.HasField("summary") for item in r.summary.update}
-    assert json.loads(summary["psnr"]) == 29.875
+    assert summary_of(found)["psnr"] == 29.875
     assert next(r.exit.exit_code for r in found if r.WhichOneof("record_type") == "exit") == 0
 
 
 def test_two_jobs_in_one_process_are_two_runs_and_a_failed_one_is_marked(tmp_path: Path) -> None:
     logger = WandB(mode="offline")
     log_everything(logger, tmp_path / "a", seed=1)
-    log_everything(logger, tmp_path / "b", seed=2, failed=True)
+    log_everything(logger, tmp_path / "b", seed=2, failure="space: no")
     logger.finish()  # a second time: nothing
     first, second = records(tmp_path / "a"), records(tmp_path / "b")
     ids, seeds, exits = [], [], []
@@ -140,7 +154,32 @@ def test_two_jobs_in_one_process_are_two_runs_and_a_failed_one_is_marked(tmp_pat
     assert ids[0] != ids[1]
     assert seeds == [1, 2]
     assert exits == [0, 1]
+    assert "failure" not in summary_of(first) and summary_of(second)["failure"] == "space: no"
     assert history(first)["loss/total"][0] == 3 and history(second)["loss/total"] == [4.0, pytest.approx(2 + 2 / 11)]
+
+
+def test_what_the_environment_says_wins(nobody: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in {"NAME": "theirs", "TAGS": "x, w", "RUN_GROUP": "g", "JOB_TYPE": "j", "NOTES": "why"}.items():
+        nobody.setenv(f"WANDB_{name}", value)
+    nobody.setenv("WANDB_DIR", str(tmp_path / "elsewhere"))
+    (tmp_path / "elsewhere").mkdir()
+    log_everything(WandB(mode="offline"), tmp_path / "run")
+    run = run_of(tmp_path / "elsewhere")
+    assert (run.display_name, run.run_group, run.job_type, run.notes) == ("theirs", "g", "j", "why")
+    assert sorted(run.tags) == ["w", "x"]
+
+
+def test_a_job_that_goes_on_after_a_kill_goes_on_in_its_run(nobody: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    log_everything(WandB(mode="offline"), tmp_path)
+    first = run_of(tmp_path).run_id
+    shutil.rmtree(next((tmp_path / "wandb").glob("offline-run-*")))  # of which there may be one a second
+    log_everything(WandB(mode="offline"), tmp_path)
+    assert run_of(tmp_path).run_id == first
+    wandb.teardown()
+    nobody.setenv("WANDB_RUN_ID", "chosen")
+    shutil.rmtree(next((tmp_path / "wandb").glob("offline-run-*")))
+    log_everything(WandB(mode="offline"), tmp_path)
+    assert run_of(tmp_path).run_id == "chosen"
 
 
 PROGRAM = """
@@ -225,7 +264,7 @@ def test_a_project_that_wandb_refuses_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_csv_is_read_back(tmp_path: Path) -> None:
-    log_everything(CSV(), tmp_path, failed=True)
+    log_everything(CSV(), tmp_path, failure="too late")
     with (tmp_path / "log" / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert rows[0] == {"step": "0", "name": "loss/total", "value": "5.0"} and len(rows) == 4
@@ -237,7 +276,8 @@ def test_csv_is_read_back(tmp_path: Path) -> None:
     assert Image.open(tmp_path / "log" / "images" / "reconstructions-0000010.png").size == (18, 18)
     assert json.loads((tmp_path / "log" / "summary.json").read_text())["psnr"] == 29.875
     record = json.loads((tmp_path / "log" / "run.json").read_text())
-    assert record["status"] == "failed" and record["config"] == CONFIG
+    assert (record["status"], record["failure"]) == ("failed", "too late")
+    assert record["config"] == CONFIG and record["provenance"] == FROM
 
 
 def test_csv_goes_on_in_the_same_file(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from PIL import Image
 from zstar.images import to_uint8, write_png
 from zstar.reports import charts
 from zstar.reports.gallery import sections
-from zstar.reports.numbers import plain
-from zstar.reports.pages import data_uri, duration
+from zstar.reports.numbers import duration, plain
+from zstar.reports.pages import data_uri
 from zstar.reports.projection import write_montage, write_report
 from zstar.runs.folder import commit, machine, record_result, safe_name, versions
 from zstar.runs.results import RESULTS_SCHEMA

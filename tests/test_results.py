@@ -132,6 +132,20 @@ def test_the_terminal_table_shows_a_start_where_there_is_one() -> None:
     assert "start" not in out.getvalue() and "median" in out.getvalue()
 
 
+@pytest.mark.parametrize("columns", [100, 80, 66, 50, 40])
+def test_a_narrow_terminal_cuts_no_number(columns: int) -> None:
+    sample = {str(i): value for i, value in enumerate(np.random.default_rng(0).normal(1e-4, 2e-5, 200).tolist())}
+    results = pl.concat(rows(sample, metric=name) for name in ("perceptual", "seconds", "start/seconds"))
+    out = io.StringIO()
+    print_table(results, console=Console(file=out, width=columns))
+    text = out.getvalue()
+    assert "…" not in text and all(len(line) <= columns for line in text.splitlines())
+    for row in summarize(results).to_dicts():
+        places = decimals(row["mean"], row["low"], row["high"])
+        assert all(show(row[name], places) in text for name in ("mean", "low", "high"))
+    assert ("5–95" in text) == (columns == 100)
+
+
 def test_seeds_are_averaged_within_an_image() -> None:
     first, second = {n: 20.0 + i for i, n in enumerate("abcdef")}, {n: 22.0 + 2 * i for i, n in enumerate("abcdef")}
     (row,) = summarize(pl.concat([rows(first), rows(second, seed=1)])).to_dicts()

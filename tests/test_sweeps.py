@@ -167,6 +167,32 @@ def test_two_workers_do_a_run_once(tmp_path: Path) -> None:
     assert done == [1] and not (tmp_path / "failed.txt").exists()
 
 
+def heads(folder: Path) -> list[dict[str, Any]]:
+    """What the loggers of the runs in a folder were told."""
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("*/log/run.json"))]
+
+
+def test_runs_are_named_by_what_differs_and_grouped_by_their_sweep(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [word for word in words if word not in ("logger=none", "steps=1")]
+    words += ["logger=csv", "steps=0,1", "tags=[mine]"]
+    assert sweep([*words, "output=a"], monkeypatch) == 0
+    first, second = heads(tmp_path / "a")
+    assert {first["name"], second["name"]} == {"w_plus_mean_seed0 steps=0", "w_plus_mean_seed0 steps=1"}
+    assert first["group"] == second["group"] and first["group"].startswith("steps=0,1 ")
+    assert first["provenance"]["protocol_hash"] in first["tags"] and "mine" in first["tags"]
+    assert {"config_hash", "latents", "data", "generator", "command", "version", "versions"} <= set(first["provenance"])
+    assert sweep([*words, "output=b"], monkeypatch) == 0
+    assert heads(tmp_path / "b")[0]["group"] == first["group"]  # begun again, it is the same sweep
+    alone = [word for word in words if word not in ("-m", "steps=0,1")]
+    for rate in (0.1, 0.2):
+        assert sweep([*alone, f"optimizer.lr={rate}", "output=c"], monkeypatch) == 0
+    first, second = heads(tmp_path / "c")
+    assert first["name"] != second["name"] and first["group"] is None
+    assert all(len(one["name"]) <= 128 and one["provenance"]["config_hash"] in one["name"] for one in (first, second))
+
+
 def test_a_failing_cell_is_recorded_and_the_others_are_done(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from zstar.runs.folder import write_atomic
 
@@ -59,10 +60,18 @@ def to_pil(image: Float[Tensor, "c h w"]) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
-def enlarge(images: Float[Tensor, "*b c h w"]) -> Float[Tensor, "*b c H W"]:
-    """Small images two or three times as large, pixel by pixel, as far as 192 pixels; others as they are."""
-    factor = max(1, min(3, 192 // max(images.shape[-2:])))
+def enlarge(images: Float[Tensor, "*b c h w"], limit: int = 192) -> Float[Tensor, "*b c H W"]:
+    """Small images two or three times as large, pixel by pixel, as far as ``limit`` pixels; others as they are."""
+    factor = max(1, min(3, limit // max(images.shape[-2:])))
     return images.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
+
+
+def shrink(images: Float[Tensor, "b c h w"], limit: int) -> Float[Tensor, "b c h2 w2"]:
+    """Images of more than ``limit`` pixels in this size, by the mean of the pixels that become one."""
+    if max(images.shape[-2:]) <= limit:
+        return images
+    scale = limit / max(images.shape[-2:])
+    return functional.interpolate(images, scale_factor=scale, mode="area")
 
 
 def grid(images: Float[Tensor, "b c h w"], columns: int, gap: int = 2) -> Float[Tensor, "c H W"]:

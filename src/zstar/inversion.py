@@ -12,7 +12,7 @@ from torch import Tensor
 
 from zstar.checkpoints.io import load_weights, read_card, save_weights
 from zstar.generators.base import AbstractGenerator
-from zstar.generators.variables import KINDS, Variables, choose
+from zstar.generators.variables import Variables, choose, is_variable
 from zstar.objective import Group, Objective, Terms
 
 
@@ -109,7 +109,7 @@ class Inversion:
         tensors, card = load_weights(path), read_card(path)
         if card.get("kind") != "inversion":
             raise ValueError(f"{path}: not a saved inversion; give a latents.safetensors that invert.py wrote")
-        v = {name: value for name, value in tensors.items() if name == "latent" or name.startswith(KINDS)}
+        v = {name: value for name, value in tensors.items() if is_variable(name)}
         past = {name.removeprefix("history/"): value for name, value in tensors.items() if name.startswith("history/")}
         plain = {"image": None} | {name: value for name, value in tensors.items() if name not in v and "/" not in name}
         try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -30,6 +30,7 @@ class Targets:
         named: Name → one row per image: ``image`` ``[b, c, h, w]`` in [−1, 1] in any case; others, such as ``style``,
             likewise; maps that weigh or hide pixels, such as ``mask``, are ``[b, 1, h, w]`` in [0, 1].
         ids: Stable name of each image; its random numbers depend on it and on the seed, never on the batch.
+        classes: Class of each image ``[b, k]``, as shares that are together 1; ``None`` where they are not known.
 
     Raises:
         ValueError: There is no ``image``, or a target has not as many rows as there are names.
@@ -37,6 +38,7 @@ class Targets:
 
     named: Mapping[str, Float[Tensor, "b _ _ _"]]
     ids: list[str]
+    classes: Float[Tensor, "b k"] | None = None
 
     def __post_init__(self) -> None:
         if "image" not in self.named:
@@ -59,7 +61,8 @@ class Targets:
     def repeated(self, times: int) -> "Targets":
         """Each image so many times, one after the other."""
         rows = {name: value.repeat_interleave(times, dim=0) for name, value in self.named.items()}
-        return Targets(rows, [name for name in self.ids for _ in range(times)])
+        classes = None if self.classes is None else self.classes.repeat_interleave(times, dim=0)
+        return Targets(rows, [name for name in self.ids for _ in range(times)], classes)
 
 
 @dataclass(frozen=True)
@@ -107,9 +110,7 @@ class Problem:
 
     def __post_init__(self) -> None:
         if not self.losses:
-            raise ValueError(
-                "loss: the list is empty and nothing pulls G(v) towards the image; choose e.g. loss=[pixel]"
-            )
+            raise ValueError("loss: the list is empty and nothing pulls G(v) towards the image; choose e.g. [pixel]")
         if self.noise not in ("const", "none", "optimize"):
             raise ValueError(f"noise: '{self.noise}' is unknown; choose const, none or optimize")
         if self.noise == "optimize" and not self.generator.noise_shapes:
@@ -153,7 +154,7 @@ class Problem:
         if not self.operators:
             return targets
         image = observe(self.operators.values(), targets.images, targets.named)
-        return Targets({**targets.named, "image": image}, targets.ids)
+        return replace(targets, named={**targets.named, "image": image})
 
     def rngs(self, ids: Sequence[str], purpose: str) -> list[torch.Generator]:
         """One random generator per image and purpose, the same whatever batch the image is in."""
@@ -171,10 +172,13 @@ class Problem:
         return named("noise", draw)
 
     def start(self, targets: Targets, latent: Float[Tensor, "b ..."] | None = None) -> dict[str, Tensor]:
-        """v to begin with: ``latent``, or where the space begins, and noise maps where they are optimised."""
-        device = targets.images.device
-        latent = self.space.start(len(targets.ids)) if latent is None else latent
-        return {"latent": latent.to(device), **self.initial_noise(targets)}
+        """v to begin with: ``latent`` or where the space begins, and noise maps and classes where they are variables."""
+        device, classes = targets.images.device, targets.classes
+        latent = self.space.start(len(targets.ids), classes) if latent is None else latent
+        return {
+            "latent": latent.to(device), **self.initial_noise(targets),
+            **({"class": self.space.start_class(len(latent), classes).to(device)} if self.space.needs_class else {}),
+        }  # fmt: skip
 
     def groups(self, v: Variables) -> list[Group]:
         """Default groups: the latent within its space, and noise maps that stay noise where there are any."""

@@ -86,6 +86,7 @@ def read_latents(
         raise ValueError(f"{key}: the latents in {file} are {sizes} as those of this generator; project again")
     if inversion.space != space:
         device = next(generator.parameters(), latents).device
-        with torch.no_grad():
+        classes = inversion.v.get("class")
+        with torch.no_grad(), generator.conditioned(None if classes is None else classes.to(device)):
             latents = generator.lift(latents.to(device), inversion.space, space).cpu()
     return inversion.ids, latents

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from zstar.loggers.wandb import WandB
+from zstar.runs.ending import failure_reason
 from zstar.runs.folder import safe_name
 from zstar.runs.record import Record
 
@@ -18,7 +19,7 @@ KEYS = ("mean", "low", "high", "difference", "p")
 
 
 def log_board(board: Mapping[str, Any], figures: Sequence[Path], folder: Path, logger: WandB | None = None) -> None:
-    """Send a board as a run that is tagged with the hash of its protocol, and grouped with the runs of the protocol.
+    """Send a board as a run that is tagged with the hash of its protocol, as the runs of the protocol are.
 
     Arguments:
         figures: PNG files.
@@ -28,18 +29,20 @@ def log_board(board: Mapping[str, Any], figures: Sequence[Path], folder: Path, l
     protocol = board["protocol"]
     words = [str(protocol[key]) for key in ("name", "track", "hash") if protocol[key]]
     config = {"protocol": protocol, "baseline": board["baseline"], "level": board["level"], "draws": board["draws"]}
-    logger, failed = logger or WandB(), True
+    logger, failure = logger or WandB(), None
     try:
         name = safe_name("-".join(["leaderboard", *words]))
         tags = ["leaderboard", protocol["hash"]]
-        logger.start(Record(folder, config, "benchmark", name, tags, str(protocol["hash"])))
+        logger.start(Record(folder, config, "benchmark", name, tags))
         logger.table("leaderboard", *wide(board))
         for path in figures:
             logger.images(path.stem, picture(path), 0)
         logger.summary({"rows": len(board["rows"]), "failed": len(board["failed"]), "unfit": len(board["unfit"])})
-        failed = False
+    except BaseException as error:
+        failure = failure_reason(error, str(folder))
+        raise
     finally:
-        logger.finish(failed=failed)
+        logger.finish(failure)
 
 
 def wide(board: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:

@@ -67,12 +67,13 @@ def utf8_name(path: Path) -> str:
 
 
 def let_streams_replace() -> None:
-    """Let stdout and stderr write what their encoding lacks in other characters, instead of ending the program."""
+    """Let stdout and stderr write what their encoding lacks in other characters, instead of ending the program, and
+    each line at once, also where they are a file that somebody looks into."""
     codecs.register_error("zstar", _replace)
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError):  # a stream of a notebook or a test, or one that is closed
-            if stream.errors != "zstar":
-                stream.reconfigure(errors="zstar")
+            if stream.errors != "zstar" or not stream.line_buffering:
+                stream.reconfigure(errors="zstar", line_buffering=True)
 
 
 def _replace(error: UnicodeError) -> tuple[str, int]:

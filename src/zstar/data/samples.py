@@ -47,7 +47,7 @@ class Samples(AbstractData):
         if count < 1:
             raise ValueError(f"data.count: {count} is not possible; set it to 1 or more")
         self.generator, self.count, self.seed, self.truncation = generator, count, seed, truncation
-        self.space = space or next(iter(generator.spaces))
+        self.space = space or generator.drawn
         generator.shape(self.space)
         self.stream = stream
 

@@ -68,7 +68,7 @@ def catalogue(
     regions = Regions()
     for latents in batches(generator, samples, seed):
         with inputs_of(generator, layers) as inputs, generator.reading(*[read] if read else []) as features:
-            images = generator.synthesize(latents, next(iter(generator.spaces)))
+            images = generator.synthesize(latents, generator.drawn)
         regions.add(inputs, members(images, features))
     return regions
 

@@ -47,7 +47,7 @@ def by_cluster(generator: StyleGAN2, layer: str, clusters: int, samples: int, se
     each, rng, vectors = -(-PIXELS // samples), stream("pixels of clusters", seed), []
     for latents in batches(generator, samples, seed):
         with generator.reading(layer) as features:
-            generator.synthesize(latents, next(iter(generator.spaces)))
+            generator.synthesize(latents, generator.drawn)
         pixels = features[layer].movedim(1, -1).flatten(0, 2).cpu()
         vectors.append(pixels[torch.randperm(len(pixels), generator=rng)[: each * len(latents)]])
     centres = spherical_kmeans(torch.cat(vectors), clusters, seed)

@@ -56,7 +56,8 @@ class Traversal:
         made = []
         for part in (torch.arange(len(self), device=alpha.device) if rows is None else rows).split(self.size):
             v = {name: value[part] for name, value in self.v.items()}
-            moved, space = apply(self.generator, v["latent"], self.space, [(self.direction, alpha[part])])
+            with self.generator.conditioned(v.get("class")):
+                moved, space = apply(self.generator, v["latent"], self.space, [(self.direction, alpha[part])])
             made.append(self.generator.render({**v, "latent": moved}, space, self.noise).clamp(-1, 1))
         return torch.cat(made)
 

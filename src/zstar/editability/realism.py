@@ -31,7 +31,7 @@ class Realism(AbstractEditability):
     def __call__(self, traversal: Traversal) -> dict[str, Float[Tensor, " n"]]:
         if len(traversal) < 8:
             return {}
-        rng, space = stream("samples of realism", self.seed), next(iter(traversal.generator.spaces))
+        rng, space = stream("samples of realism", self.seed), traversal.generator.drawn
         latents = traversal.generator.sample(self.samples, rng).split(traversal.size)
         real = torch.cat(
             [self.see(traversal.generator.synthesize(part, space, "const").clamp(-1, 1)) for part in latents]

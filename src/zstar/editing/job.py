@@ -69,7 +69,9 @@ class EditJob:
         order = list(self.pipeline.generator.spaces)  # from the richest there is no way back to the others
         steps = [(self.pipeline.directions[name], torch.full((len(latent),), alpha)) for name, alpha in combination]
         steps.sort(key=lambda step: order.index(step[0].space))
-        return apply(self.pipeline.generator, latent, self.inversion.space, steps)
+        classes = self.inversion.v.get("class")
+        with self.pipeline.generator.conditioned(None if classes is None else classes[part]):
+            return apply(self.pipeline.generator, latent, self.inversion.space, steps)
 
     def target(self, name: str) -> Float[Tensor, "c h w"] | None:
         """The picture that was projected, as the projection saw it, where the run that did it has kept it."""

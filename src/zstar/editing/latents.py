@@ -9,6 +9,7 @@ import torch
 
 from zstar.checkpoints.io import read_card, save_weights
 from zstar.config.build import offer
+from zstar.config.check import CLASSES
 from zstar.config.paths import place
 from zstar.config.schema import Invert
 from zstar.config.signatures import resolve
@@ -48,7 +49,8 @@ def draws_samples(node: Mapping[str, Any]) -> bool:
 
 def known(node: Mapping[str, Any], generator: AbstractGenerator) -> Inversion:
     """The latents that samples of the generator were drawn as, in place of a projection."""
-    data = offer(take_companions(node)[0], at="data", generator=generator)
+    settings = {key: value for key, value in take_companions(node)[0].items() if key != CLASSES}
+    data = offer(settings, at="data", generator=generator)
     latents, nothing = data.latents(), torch.zeros(len(data))
     return Inversion(
         ids=[data.name(index) for index in range(len(data))], space=data.space, v={"latent": latents}, image=None,

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from zstar.checkpoints.io import save_weights
 from zstar.editing.job import EditJob
-from zstar.images import enlarge, grid, write_png
+from zstar.images import enlarge, write_png
+from zstar.reports.captions import labelled
 
 SHOWN = 8  # images that are mixed with each other, at the most
 FOLDER = "mixing"
@@ -27,7 +28,8 @@ def mix(job: EditJob, folder: Path) -> str:
     generator, inversion = job.pipeline.generator, job.inversion
     ids = inversion.ids[:SHOWN]
     v = {name: value[: len(ids)] for name, value in inversion.v.items()}
-    v["latent"] = generator.lift(v["latent"], inversion.space, "w_plus")
+    with generator.conditioned(v.get("class")):
+        v["latent"] = generator.lift(v["latent"], inversion.space, "w_plus")
 
     def draw(point: dict[str, Tensor]) -> Tensor:
         return generator.render(point, "w_plus", inversion.noise_mode).clamp(-1, 1).cpu()
@@ -40,7 +42,9 @@ def mix(job: EditJob, folder: Path) -> str:
         mixed.append(kept["latent"].cpu())
         rows.append(torch.cat([whole[place : place + 1], draw(kept)]))
     name = f"rows_{first}-{end - 1}"
-    write_png(folder / FOLDER / f"{name}.png", grid(enlarge(torch.cat(rows)), len(ids) + 1, gap=4))
+    labels = ["", *ids, *(text for image in ids for text in [image, *[""] * len(ids)])]
+    title = f"rows {first} to {end - 1} of w_plus from above, all else from the left"
+    write_png(folder / FOLDER / f"{name}.png", labelled(enlarge(torch.cat(rows)), labels, len(ids) + 1, title))
     card = {"kind": "mixed latents", "ids": ids, "rows": [first, end], "space": "w_plus"}
     save_weights(
         folder / FOLDER / f"{name}.safetensors", {"latent": torch.stack(mixed)},

@@ -1,104 +1,106 @@
-"""Pictures of an editing run: strips, sheets, moving pictures, interpolations between two images."""
+"""Pictures of an editing run: strips with captions, and the edited latents that they show."""
 
-import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from zstar.checkpoints.io import save_weights
-from zstar.directions.apply import slerp
 from zstar.editing.job import EditJob
 from zstar.editing.layouts import Combination, Sheet
-from zstar.editing.video import there_and_back, write_gif, write_mp4
-from zstar.images import enlarge, grid, write_png
+from zstar.images import enlarge, write_png
+from zstar.reports.captions import labelled
+from zstar.reports.editing import STRIPS, preview
 from zstar.runs.folder import safe_name
 
-SHOWN = 8  # images in a sheet and in a moving picture
+LOGGED = 3  # images in the picture that loggers get
 BATCH = 32
 
 
-def draw(job: EditJob, sheet: Sheet, folder: Path) -> Tensor:
-    """Write a picture for each image, target first, then all combinations, and the latents of all of them.
+@dataclass(frozen=True)
+class Strip:
+    """An image and what it becomes: its target, where the run has kept it, its reconstruction, and all combinations.
+
+    Attributes:
+        id: Name of the image.
+        cells: The pictures, in rows of ``columns``.
+        labels: What each of them is; empty for a blank one.
+        columns: Pictures in a row.
+    """
+
+    id: str
+    cells: Float[Tensor, "k c h w"]
+    labels: list[str]
+    columns: int
+
+
+def draw(job: EditJob, sheet: Sheet, folder: Path) -> tuple[Tensor, list[dict[str, Any]]]:
+    """Write a strip for each image, and the latents of all combinations.
 
     Returns:
-        The pictures of the first images below each other, which is written as well.
+        A picture of the first images for loggers, and the strips of more of them for the page.
     """
     ids, latents, shown, space = job.inversion.ids, [], [], job.inversion.space
+    title = heading(job, sheet)
     for first in range(0, len(ids), BATCH):
         part = slice(first, first + BATCH)
-        made = torch.stack([job.render(part, combination) for combination in sheet.combinations], dim=1).cpu()
         moved = [job.move(part, combination) for combination in sheet.combinations]
         latents.append(torch.stack([latent for latent, _ in moved], dim=1).cpu())
         space = moved[0][1]
-        for name, pictures in zip(ids[part], made, strict=True):
-            picture = strip(job, name, pictures, sheet)
-            write_png(folder / "strips" / safe_name(sheet.name) / f"{safe_name(name)}.png", picture)
-            shown = shown if len(shown) == SHOWN else [*shown, picture]
+        for strip in strips(job, sheet, part):
+            path = folder / "strips" / safe_name(sheet.name) / f"{safe_name(strip.id)}.png"
+            write_png(path, labelled(enlarge(strip.cells), strip.labels, strip.columns, title))
+            shown += [strip] if len(shown) < STRIPS else []
     card = {"kind": "edited latents", "ids": ids, "space": space, "generator": job.pipeline.generator.fingerprint()}
     card["combinations"] = [[list(step) for step in combination] for combination in sheet.combinations]
     path = folder / "edited" / f"{safe_name(sheet.name)}.safetensors"
     save_weights(path, {"latent": torch.cat(latents)}, card)
-    first_ones = grid(torch.stack(shown), 1, gap=4)
-    write_png(folder / "sheets" / f"{safe_name(sheet.name)}.png", first_ones)
-    return first_ones
+    few = shown[:LOGGED]
+    labels = [label for strip in few for label in strip.labels]
+    picture = labelled(torch.cat([strip.cells for strip in few]), labels, few[0].columns, title)
+    return picture, [preview(strip.id, strip.cells, strip.labels, strip.columns) for strip in shown]
 
 
-def strip(job: EditJob, name: str, pictures: Tensor, sheet: Sheet) -> Tensor:
-    """The target, where the run has kept it, beside the rows of a sheet; small pictures are enlarged."""
-    target = job.target(name)
-    rows = list(pictures.split(sheet.columns))
-    if target is not None:
-        blank = torch.ones_like(target)
-        rows = [torch.cat([(target if i == 0 else blank)[None], row]) for i, row in enumerate(rows)]
-    return grid(enlarge(torch.cat(rows)), len(rows[0]), gap=4)
+def strips(job: EditJob, sheet: Sheet, part: slice) -> list[Strip]:
+    """The images of ``part`` along a sheet. Of combinations none of which leaves an image as it is, the reconstruction
+    is shown in front."""
+    made = torch.stack([job.render(part, combination) for combination in sheet.combinations], dim=1).cpu()
+    labels = [strengths(combination) for combination in sheet.combinations]
+    still = None
+    if not any(all(alpha == 0 for _, alpha in combination) for combination in sheet.combinations):
+        still = job.render(part, ()).cpu()
+    found = []
+    for row, name in enumerate(job.inversion.ids[part]):
+        front = {"target": job.target(name), "reconstruction": None if still is None else still[row]}
+        front = {label: picture for label, picture in front.items() if picture is not None}
+        found.append(beside(name, front, made[row], labels, sheet.columns))
+    return found
 
 
-def between(sheet: Sheet, frames: int) -> list[Combination]:
-    """Strengths in equal steps along the combinations of a sheet, in as many frames."""
-    last, steps = len(sheet.combinations) - 1, []
-    for frame in range(frames):
-        place = frame / (frames - 1) * last
-        here = min(math.floor(place), max(last - 1, 0))
-        a, b = sheet.combinations[here], sheet.combinations[min(here + 1, last)]
-        share = place - here
-        steps.append(tuple((name, x + share * (y - x)) for (name, x), (_, y) in zip(a, b, strict=True)))
-    return steps
+def beside(name: str, front: dict[str, Tensor], pictures: Tensor, labels: Sequence[str], columns: int) -> Strip:
+    """The pictures of a sheet with others in front of its first row, and with blank ones in front of its other rows."""
+    cells, texts = [], []
+    for first in range(0, len(pictures), columns):
+        blank = torch.ones_like(pictures[0])
+        cells += [picture if first == 0 else blank for picture in front.values()]
+        texts += [label if first == 0 else "" for label in front]
+        cells += list(pictures[first : first + columns])
+        texts += labels[first : first + columns]
+    return Strip(name, torch.stack(cells), texts, columns + len(front))
 
 
-def animate(job: EditJob, sheet: Sheet, folder: Path, frames: int, video: bool) -> None:
-    """Write a moving picture of the first images side by side, along the sheet and back."""
-    part, columns = slice(0, SHOWN), min(4, len(job.inversion.ids))
-    pictures = [grid(enlarge(job.render(part, step)), columns, gap=4).cpu() for step in between(sheet, frames)]
-    film(folder / "animations" / safe_name(sheet.name), pictures, video)
+def heading(job: EditJob, sheet: Sheet) -> str:
+    """The directions of a sheet with their units, in the order in which the cells give their strengths."""
+    directions = job.pipeline.directions
+    units = {name: directions[name].label.unit for name, _ in sheet.combinations[0]}
+    return ", ".join(f"{name} ({unit})" if unit else name for name, unit in units.items())
 
 
-def film(path: Path, frames: list[Tensor], video: bool) -> None:
-    """Write a GIF, and an MP4 if ``video``."""
-    write_gif(path.with_name(f"{path.name}.gif"), there_and_back(frames))
-    if video:
-        write_mp4(path.with_name(f"{path.name}.mp4"), there_and_back(frames))
-
-
-@torch.no_grad()
-def interpolate(job: EditJob, folder: Path, plain: dict[str, Any]) -> list[str]:
-    """Write a strip and a moving picture of the interpolation between each pair of images; returns their names."""
-    kind, ids, names = plain["interpolation"], job.inversion.ids, []
-    v, space = dict(job.inversion.v), job.inversion.space
-    if kind == "w_plus" and space != "w_plus":
-        v["latent"], space = job.pipeline.generator.lift(v["latent"], space, "w_plus"), "w_plus"
-    for a, b in job.pairs:
-        made = []
-        for share in torch.linspace(0, 1, plain["frames"]).tolist():
-            point = {}
-            for key, value in v.items():
-                arc = kind == "spherical" if key == "latent" else key.startswith("noise/")  # noise has to stay noise
-                point[key] = (slerp if arc else torch.lerp)(value[a : a + 1], value[b : b + 1], share)
-            made.append(job.pipeline.generator.render(point, space, job.inversion.noise_mode).clamp(-1, 1).cpu())
-        name = safe_name(f"{ids[a]}--{ids[b]}")
-        nine = [made[round(i * (len(made) - 1) / 8)] for i in range(9)]
-        write_png(folder / "interpolations" / f"{name}.png", grid(enlarge(torch.cat(nine)), 9, gap=4))
-        film(folder / "interpolations" / name, [enlarge(frame)[0] for frame in made], plain["video"])
-        names.append(name)
-    return names
+def strengths(combination: Combination) -> str:
+    """The strengths of a combination: ``−1.5``, ``+1, −0.5``."""
+    texts = (f"{alpha:+.3g}" if alpha else "0" for _, alpha in combination)
+    return ", ".join(texts).replace("-", "−")

@@ -26,4 +26,5 @@ def run(cfg: Mapping[str, Any]) -> dict[str, Any]:
 
         return carry_out(job, folder, plain, logger)
 
-    return run_in(folder, job.key, plain, "edit", name, work)
+    hashes = {"generator": job.pipeline.generator.fingerprint()}
+    return run_in(folder, job.key, plain, "edit", name, work, hashes)

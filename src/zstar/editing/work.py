@@ -1,6 +1,7 @@
 """The work of an editing run: pictures, latents, numbers and a report of projected images and their directions."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,16 @@ from zstar.directions.achieved import reach
 from zstar.directions.base import AbstractDirection
 from zstar.directions.library import save_directions
 from zstar.editability.base import Traversal
+from zstar.editing.films import animate, interpolate
 from zstar.editing.job import EditJob
 from zstar.editing.latents import save_inversion
 from zstar.editing.mixing import mix
-from zstar.editing.pictures import animate, draw, interpolate
+from zstar.editing.pictures import draw
 from zstar.loggers.base import AbstractLogger
 from zstar.reports.editing import write_edit_report
 from zstar.reports.numbers import show
-from zstar.runs.folder import command, commit, machine, record_result, safe_name, versions, write_text
+from zstar.reports.progress import Progress
+from zstar.runs.folder import command, commit, machine, record_result, versions, write_text
 from zstar.runs.results import write_rows
 from zstar.stats.comparison import mean_interval
 
@@ -37,14 +40,25 @@ def carry_out(job: EditJob, folder: Path, plain: dict[str, Any], logger: Abstrac
         )
     if job.source is None:
         save_inversion(folder / "latents.safetensors", job.inversion, job.pipeline.generator)
-    for sheet in job.sheets:
-        picture = draw(job, sheet, folder)
-        animate(job, sheet, folder, plain["frames"], plain["video"])
-        logger.images(sheet.name, picture, 0)
-        print(f"{sheet.name}: {folder}/sheets/{safe_name(sheet.name)}.png")
-    paths = interpolate(job, folder, plain) if plain["interpolation"] else []
-    mixed = mix(job, folder) if job.mixing else None
-    rows, silent = measure(job, plain["measured"])
+    shown, paths, mixed = {}, [], None
+    with Progress(parts(job), "parts", "editing") as progress:
+
+        def done(part: str) -> None:
+            progress.update(progress.done + 1, part, mark=True)
+
+        for sheet in job.sheets:
+            picture, shown[sheet.name] = draw(job, sheet, folder)
+            logger.images(sheet.name, picture, 0)
+            done(f"{sheet.name}: strips")
+            animate(job, sheet, folder, plain["frames"], plain["video"])
+            done(f"{sheet.name}: film")
+        for pair in job.pairs:
+            paths.append(interpolate(job, pair, folder, plain))
+            done(paths[-1])
+        if job.mixing:
+            mixed = mix(job, folder)
+            done("mixing")
+        rows, silent = measure(job, plain["measured"], done)
     for title in silent:
         print(f"not measured: {title}, of which it can say nothing here")
     write_rows(folder / "results.parquet", rows)
@@ -57,15 +71,23 @@ def carry_out(job: EditJob, folder: Path, plain: dict[str, Any], logger: Abstrac
         if metric.count("/") > 1:  # a single factor; the page has them all
             continue
         print(f"{name:20s} {metric:28s} {show(mean, 4):>8s}  [{show(low, 4)}, {show(high, 4)}]  {count}")
-    write_edit_report(folder, result)
+    write_edit_report(folder, result, shown)
     record_result(folder, result, ["report.html"])
     print(f"report: {folder}/report.html")
     return result
 
 
-def measure(job: EditJob, count: int) -> tuple[pl.DataFrame, list[str]]:
+def parts(job: EditJob) -> int:
+    """How many things there are to be done, for the progress."""
+    measures = len(job.pipeline.directions) * len(job.pipeline.editability)
+    return 2 * len(job.sheets) + len(job.pairs) + bool(job.mixing) + measures
+
+
+def measure(
+    job: EditJob, count: int, done: Callable[[str], None] = lambda part: None
+) -> tuple[pl.DataFrame, list[str]]:
     """A row for each direction, image and thing measured, without an image where it is of all of them together; values
-    that are not defined have none. And what says nothing of a direction."""
+    that are not defined have none. And what says nothing of a direction. ``done`` hears of each thing."""
     rows: list[tuple[str, str | None, str, float]] = []
     silent: list[str] = []
     inversion = job.inversion
@@ -75,6 +97,7 @@ def measure(job: EditJob, count: int) -> tuple[pl.DataFrame, list[str]]:
         traversal = Traversal(name, direction, job.pipeline.generator, v, inversion.space, alphas, inversion.noise_mode)
         for title, one in job.pipeline.editability.items():
             measured = one(traversal)
+            done(f"{name}: {title}")
             if not measured:
                 silent.append(f"{title} of {name}")
             for metric, values in measured.items():

@@ -41,6 +41,7 @@ class AbstractGenerator(nn.Module, ABC):
             scales them to length 1: then the prior's mean, zero, is no latent.
         trained: False where the weights are random as yet: such a generator can be trained, and nothing else.
         batched_weights: Whether the layers take parameters with a batch in front of their shape, an image's own each.
+        classes: Number of classes of which each image has its own; 0 where G has none, or they are chosen for all.
         traits: Settings beside the weights that its images depend on, where they are not the usual ones; plain values.
     """
 
@@ -52,8 +53,10 @@ class AbstractGenerator(nn.Module, ABC):
     prior: Literal["normal", "uniform"] | None = "normal"
     normalizes: bool = False
     trained: bool = True
+    classes: int = 0
     batched_weights: ClassVar[bool] = False
     traits: Mapping[str, Any] = MappingProxyType({})
+    condition: Tensor | None = None  # within ``conditioned``
 
     @abstractmethod
     def sample(
@@ -126,7 +129,33 @@ class AbstractGenerator(nn.Module, ABC):
 
         ``noise`` says which noise there is where v has no maps.
         """
-        return self.synthesize(v["latent"], space, part(v, "noise") or noise, part(v, "weights"), part(v, "features"))
+        with self.conditioned(v.get("class")):
+            maps, weights, features = (part(v, kind) for kind in ("noise", "weights", "features"))
+            return self.synthesize(v["latent"], space, maps or noise, weights, features)
+
+    @contextmanager
+    def conditioned(self, classes: Float[Tensor, "_ k"] | None) -> Iterator[None]:
+        """Within the context, latents of the space that is sampled are of these classes, a row for each of them or one
+        for all: how much of each class, together 1. ``None`` leaves it as it is."""
+        if classes is None:
+            yield
+            return
+        before, self.condition = self.condition, classes
+        try:
+            yield
+        finally:
+            self.condition = before
+
+    @property
+    def any_class(self) -> Float[Tensor, "1 k"] | None:
+        """All classes to equal parts, where each image has a class of its own."""
+        return next(self.parameters()).new_full((1, self.classes), 1 / self.classes) if self.classes else None
+
+    @property
+    def drawn(self) -> str:
+        """The space whose draws are pictures by themselves: the one that is sampled, or, where its latents say nothing
+        of a class, the next one."""
+        return list(self.spaces)[1 if self.classes else 0]
 
     def free_weights(self, space: str) -> dict[str, Tensor]:
         """The parameters that images of latents of ``space`` depend on, by name: those that a gradient reaches."""
@@ -134,7 +163,7 @@ class AbstractGenerator(nn.Module, ABC):
         if not own:
             return {}
         latent = next(iter(own.values())).new_zeros(1, *self.shape(space))
-        with torch.enable_grad():
+        with torch.enable_grad(), self.conditioned(self.any_class):
             image = functional_call(self, own, (latent, space, "const"))
             reached = torch.autograd.grad(image.sum(), list(own.values()), allow_unused=True)
         return {name: value.detach() for (name, value), g in zip(own.items(), reached, strict=True) if g is not None}

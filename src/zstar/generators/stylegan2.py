@@ -34,9 +34,9 @@ class StyleGAN2(AbstractGenerator):
         channel_base, channel_max: Resolution r has ``min(channel_base // r, channel_max)`` feature channels.
         architecture: ``skip`` (an image grows beside the features), ``resnet`` or ``orig``.
         c_dim: Number of classes of a conditional network, 0 for none.
-        label: Which class a conditional network draws; ``all`` for one after the other, each image its own: the prior
-            of w, w_plus and style is then that of all classes, and z, in which a latent says nothing of a class, is no
-            space.
+        label: Which class a conditional network draws; ``all`` for one after the other: the prior of w, w_plus and
+            style is then that of all classes, and z, in which a latent says nothing of a class, is no space; ``own``
+            for a class of each image, from ``data.classes`` or, in z, found with the latent.
         resample_filter: Taps of the up-sampling filter, one dimension of it; an even number of them.
         conv_clamp: Limit of the activations' magnitude, None for none.
         mapping_lr_multiplier: The mapping network learns slower by this factor.
@@ -62,7 +62,7 @@ class StyleGAN2(AbstractGenerator):
         channel_max: int = 128,
         architecture: str = "skip",
         c_dim: int = 0,
-        label: int | Literal["all"] | None = None,
+        label: int | Literal["all", "own"] | None = None,
         resample_filter: Sequence[int] = (1, 3, 3, 1),
         conv_clamp: float | None = None,
         mapping_lr_multiplier: float = 0.01,
@@ -112,6 +112,7 @@ class StyleGAN2(AbstractGenerator):
         self.num_ws = self.synthesis.num_ws
         self.style_sizes = self.synthesis.style_sizes
         self.layers = self.synthesis.names
+        self.classes = c_dim if label == "own" else 0
         self.prior = None if label == "all" else "normal"
         self.spaces = {
             **({} if label == "all" else {"z": (z_dim,)}),
@@ -133,10 +134,10 @@ class StyleGAN2(AbstractGenerator):
                     f"generator.label: this network has no classes, so {label} means nothing; leave it null"
                 )
             return None
-        if label == "all":
+        if label in ("all", "own"):
             return None
         if not isinstance(label, int) or not 0 <= label < self.c_dim:
-            choice = f"one of 0..{self.c_dim - 1}, or all"
+            choice = f"one of 0..{self.c_dim - 1}, all or own"
             raise ValueError(f"generator.label: {label} is no class of this network; choose {choice}")
         return F.one_hot(torch.tensor([label]), self.c_dim).float()
 
@@ -150,9 +151,9 @@ class StyleGAN2(AbstractGenerator):
     ) -> Float[Tensor, "n ..."]:
         """``n`` draws; ``truncation`` ψ pulls w towards its mean, which no z can express.
 
-        Of ``label=all``, each class is drawn as often as any other, up to one.
+        Of ``label=all`` and ``label=own``, each class is drawn as often as any other, up to one.
         """
-        space = space or next(iter(self.spaces))
+        space = space or self.drawn
         self.shape(space)
         z = torch.randn(n, self.z_dim, generator=rng, device=rng.device).to(self.w_avg.device, non_blocking=True)
         if space == "z":
@@ -161,13 +162,17 @@ class StyleGAN2(AbstractGenerator):
                     f"truncation: {truncation} acts on w and has no counterpart in z; choose space w or 1.0"
                 )
             return z
-        w = self.mapping(z, self.label if "z" in self.spaces else self._classes(n, rng))
+        label = self._condition()
+        w = self.mapping(z, self.draw_classes(n, rng) if self.c_dim and label is None else label)
         return self.lift(self.truncate(w, truncation), "w", space)
 
-    def _classes(self, n: int, rng: torch.Generator) -> Float[Tensor, "n c"]:
+    def draw_classes(self, n: int, rng: torch.Generator) -> Float[Tensor, "n c"]:
         """As many of each class as there is room for, in no order."""
         rounds = [torch.randperm(self.c_dim, generator=rng, device=rng.device) for _ in range(-(-n // self.c_dim))]
         return F.one_hot(torch.cat(rounds)[:n], self.c_dim).float().to(self.w_avg.device)
+
+    def _condition(self) -> Float[Tensor, "_ c"] | None:
+        return self.label if self.condition is None else self.condition
 
     def truncate(
         self, latent: Float[Tensor, "b *n w"], psi: float, cutoff: int | None = None
@@ -184,7 +189,13 @@ class StyleGAN2(AbstractGenerator):
         if start > end:
             raise ValueError(f"space: {source} can't be lifted to {target}; the order is {' → '.join(CHAIN)}")
         if start <= 0 < end:
-            latent = self.mapping(latent, self.label)
+            label = self._condition()
+            if self.c_dim and label is None:
+                raise ValueError(
+                    "generator.label: with a class for each image, latents of z are no pictures without theirs; choose "
+                    "another space, or one class"
+                )
+            latent = self.mapping(latent, label)
         if start <= 1 < end:
             latent = latent[:, None].expand(-1, self.num_ws, -1)
         if start <= 2 < end:

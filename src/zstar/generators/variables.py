@@ -8,10 +8,16 @@ from torch import Tensor
 Variables = Mapping[str, Tensor]
 """Name → tensor, batch first. ``latent`` [b, ...] is there always; others are named by their kind and by what they are
 of: ``noise/<map>`` [b, 1, h, w]; ``weights/<parameter>`` [b, *shape], what this image adds to a parameter of G;
-``features/<layer>`` [b, c, h, w], what this image adds to the feature map of a layer."""
+``features/<layer>`` [b, c, h, w], what this image adds to the feature map of a layer; ``class`` [b, k], how much
+of each class of a conditional generator an image is."""
 
 KINDS = ("noise/", "weights/", "features/")
-"""How the names of all tensors in v but the latent begin."""
+"""How the names of the tensors in v begin of which there are several of a kind."""
+
+
+def is_variable(name: str) -> bool:
+    """Whether a tensor of this name is one of v."""
+    return name in ("latent", "class") or name.startswith(KINDS)
 
 
 def part(v: Variables, kind: str) -> dict[str, Tensor]:

@@ -39,5 +39,6 @@ class AbstractLogger(ABC):
         """Log the results of the job: one value per name for the whole run."""
 
     @abstractmethod
-    def finish(self, failed: bool = False) -> None:
-        """Close the record, marked as failed or not. Without ``start``, and a second time, it does nothing."""
+    def finish(self, failure: str | None = None) -> None:
+        """Close the record, as that of a failed job where ``failure`` says why. Without ``start``, and a second time,
+        it does nothing."""

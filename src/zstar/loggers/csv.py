@@ -64,14 +64,14 @@ class CSV(AbstractLogger):
         """Write ``summary.json``."""
         write_json(self._open / "summary.json", dict(values))
 
-    def finish(self, failed: bool = False) -> None:
+    def finish(self, failure: str | None = None) -> None:
         """Note how the job ended."""
         if self.folder is not None:
-            self._write("failed" if failed else "finished")
+            self._write("failed" if failure else "finished", failure)
             self.folder = None
 
-    def _write(self, status: str) -> None:
-        write_json(self._open / "run.json", {**self._facts, "status": status})
+    def _write(self, status: str, failure: str | None = None) -> None:
+        write_json(self._open / "run.json", {**self._facts, "status": status, "failure": failure})
 
     @property
     def _open(self) -> Path:

@@ -27,5 +27,5 @@ class NoLogger(AbstractLogger):
     def summary(self, values: Mapping[str, float | int | str | None]) -> None:
         """Nothing."""
 
-    def finish(self, failed: bool = False) -> None:
+    def finish(self, failure: str | None = None) -> None:
         """Nothing."""

@@ -59,10 +59,10 @@ class TensorBoard(AbstractLogger):
         """Add a text with the values."""
         self._open.add_text("summary", f"```json\n{json.dumps(dict(values), indent=2)}\n```")
 
-    def finish(self, failed: bool = False) -> None:
+    def finish(self, failure: str | None = None) -> None:
         """Note how the job ended, and close the file."""
         if self.writer is not None:
-            self.writer.add_text("status", "failed" if failed else "finished")
+            self.writer.add_text("status", f"failed: {failure}" if failure else "finished")
             self.writer.close()
             self.writer = None
 

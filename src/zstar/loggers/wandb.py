@@ -16,12 +16,16 @@ from zstar.loggers.login import Mode, choose_mode
 from zstar.runs.folder import write_text
 from zstar.runs.record import Record
 
+VARIABLES = {"dir": "WANDB_DIR", "job_type": "WANDB_JOB_TYPE", "name": "WANDB_NAME", "group": "WANDB_RUN_GROUP"}
+"""What a user may say instead, by the argument of W&B that would win over it."""
+
 
 class WandB(AbstractLogger):
     """One W&B run per job, with all of its files under ``<run>/wandb``. The default.
 
-    ``WANDB_MODE`` and the other ``WANDB_…`` variables are respected. Jobs in one process get a run each. A job
-    that goes on after a kill continues its online run; offline, where W&B cannot do that, it gets a second run.
+    ``WANDB_MODE``, ``WANDB_NAME`` and the other ``WANDB_…`` variables win over what is chosen here; those of
+    ``WANDB_TAGS`` are added. Jobs in one process get a run each. A job that goes on after a kill goes on in its run:
+    online at once, and offline in a second file of the same run, which ``wandb sync`` puts behind the first.
 
     Arguments:
         project: W&B project; by default ``WANDB_PROJECT`` or ``"zstar"``.
@@ -45,9 +49,10 @@ class WandB(AbstractLogger):
         mode, explicit = choose_mode(self.mode)
         folder = record.folder
         folder.mkdir(parents=True, exist_ok=True)
-        common = {"project": self.project, "entity": self.entity, "config": dict(record.config), "dir": str(folder)}
-        common |= {"job_type": record.job, "name": record.name[:128], "group": record.group}
-        common |= {"tags": [tag[:64] for tag in record.tags]}
+        config = {**record.config, "provenance": dict(record.provenance)}
+        common = {"project": self.project, "entity": self.entity, "config": config, "tags": tags(record)}
+        chosen = {"dir": str(folder), "job_type": record.job, "name": record.name, "group": record.group}
+        common |= {name: value for name, value in chosen.items() if not os.environ.get(VARIABLES[name])}
         note = "offline (no login found)" if mode == "offline" and not explicit else mode
         try:
             self.run = _open(mode, folder, common)
@@ -87,10 +92,12 @@ class WandB(AbstractLogger):
         """Set the run's summary values."""
         self._running.summary.update(dict(values))
 
-    def finish(self, failed: bool = False) -> None:
-        """Finish the run; a failed one gets exit code 1, which W&B shows as failed."""
+    def finish(self, failure: str | None = None) -> None:
+        """Finish the run; a failed one has its reason in the summary and exit code 1, which W&B shows as failed."""
         if self.run is not None:
-            self.run.finish(exit_code=int(failed))
+            if failure:
+                self.run.summary["failure"] = failure
+            self.run.finish(exit_code=int(failure is not None))
             self.run = None
 
     @property
@@ -98,6 +105,12 @@ class WandB(AbstractLogger):
         if self.run is None:
             raise RuntimeError("WandB: nothing can be logged before start() and after finish()")
         return self.run
+
+
+def tags(record: Record) -> list[str]:
+    """The tags of a job and those of ``WANDB_TAGS``, each once."""
+    own = [tag.strip() for tag in os.environ.get("WANDB_TAGS", "").split(",") if tag.strip()]
+    return [tag[:64] for tag in dict.fromkeys([*record.tags, *own])]
 
 
 def picture(image: Float[Tensor, "c h w"]) -> Any:
@@ -112,8 +125,8 @@ def _open(mode: str, folder: Path, common: Mapping[str, Any]) -> Any:
 
     quiet = {"console": "off", "quiet": True, "show_info": False, "silent": mode == "offline", "symlink": False}
     still = {"init_timeout": 30, "x_disable_stats": mode != "online"}
-    memory = folder / "wandb" / "run-id.txt"  # so that a killed job goes on with its run; offline, once it is synced
-    resumed = {"id": read_text(memory)} if memory.is_file() else {}
+    memory = folder / "wandb" / "run-id.txt"  # so that a killed job goes on with its run
+    resumed = {"id": read_text(memory)} if memory.is_file() and not os.environ.get("WANDB_RUN_ID") else {}
     resumed |= {"resume": "allow"} if resumed and mode == "online" else {}
     settings = wandb.Settings(**quiet, **still)
     run = wandb.init(mode=mode, reinit="create_new", settings=settings, **common, **resumed)

@@ -32,14 +32,15 @@ def project_shard(job: Job, shard: Shard, folder: Path) -> bool:
     parts, mine = Parts(folder, job.key), shard.batches(job.batches)
     left: LeftToAnother | None = None
     try:
-        with Display(len(mine), len(mine) * job.batch_size) as display:
+        with Display(len(mine), len(mine) * job.batch_size, job.batch_size) as display:
             for place, index in enumerate(mine):
+                now = False
                 try:
                     with hold(parts.lock(index)):
-                        project_once(job, index, parts, folder, display)
+                        now = project_once(job, index, parts, folder, display)
                 except LeftToAnother:
                     left = LeftToAnother(folder)
-                display.batch_done(place)
+                display.batch_done(place, now)
     except Exception as error:
         record_failure(folder, error)
         raise
@@ -54,13 +55,14 @@ def project_shard(job: Job, shard: Shard, folder: Path) -> bool:
     return not missing
 
 
-def project_once(job: Job, index: int, parts: Parts, folder: Path, display: Display) -> None:
-    """Project a batch that is held, unless it is done, or joined with the others already."""
+def project_once(job: Job, index: int, parts: Parts, folder: Path, display: Display) -> bool:
+    """Project a batch that is held, unless it is done, or joined with the others already; whether it was projected."""
     if parts.done(index) or finished(folder, job.key):
-        return
+        return False
     first = index * job.batch_size
     batch = job.data.read(range(first, min(first + job.batch_size, len(job.data))))
     project_batch(job, index, batch, parts, folder, display)
+    return True
 
 
 def project_batch(job: Job, index: int, batch: Batch, parts: Parts, folder: Path, display: Display) -> None:
@@ -70,7 +72,9 @@ def project_batch(job: Job, index: int, batch: Batch, parts: Parts, folder: Path
         return
     named = {"image": batch.images} | {name: batch.extras[name] for name in COMPANIONS if name in batch.extras}
     pipeline, (metrics, _) = job.pipeline, job.pipeline.measures
-    targets = Targets({name: value.to(pipeline.device) for name, value in named.items()}, batch.ids)
+    named = {name: value.to(pipeline.device) for name, value in named.items()}
+    classes = batch.extras.get("class") if pipeline.generator.classes else None
+    targets = Targets(named, batch.ids, None if classes is None else classes.to(pipeline.device))
     pipeline.generator.require_size(targets.images)
     if job.earlier is not None:
         measure_again(job, job.earlier, index, batch, targets.images, parts, folder)

@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 
 from zstar.checkpoints.io import read_card
-from zstar.generators.variables import KINDS
+from zstar.generators.variables import is_variable
 from zstar.inversion import Inversion
 from zstar.runs.folder import damaged, read_result, safe_name, write_atomic
 from zstar.runs.index import recall
@@ -39,7 +39,7 @@ class Earlier:
         first, last = min(rows), max(rows) + 1
         with safe_open(self.folder / "latents.safetensors", "pt") as file:
             tensors = {name: file.get_slice(name)[first:last].to(device) for name in file.keys()}  # noqa: SIM118
-        v = {name: value for name, value in tensors.items() if name == "latent" or name.startswith(KINDS)}
+        v = {name: value for name, value in tensors.items() if is_variable(name)}
         numbers = {name: tensors[name] for name in ("loss", "evaluations", "seconds")}
         ids, status = card["ids"][first:last], card["status"][first:last]
         whole = Inversion(ids, card["space"], v, None, status=status, noise_mode=card["noise_mode"], **numbers)

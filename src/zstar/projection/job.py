@@ -15,9 +15,10 @@ from zstar.benchmark.protocol import (
 )
 from zstar.checkpoints.identity import identify
 from zstar.config.build import offer, to_plain
-from zstar.config.check import check
+from zstar.config.check import CLASSES, check
 from zstar.config.schema import Invert
 from zstar.data.base import AbstractData
+from zstar.data.classes import Classified
 from zstar.data.companions import MAPS, Companions, take_companions
 from zstar.generators.base import AbstractGenerator
 from zstar.projection.earlier import EDITABILITY, Earlier
@@ -64,6 +65,12 @@ class Job:
     earlier: Earlier | None = None
 
     @property
+    def hashes(self) -> dict[str, str | None]:
+        """Of what the result depends on, by name."""
+        read = {name: self.identity[name]["content"] for name in READ}
+        return {"protocol_hash": self.labels.protocol_hash, "latents": self.latents, **read}
+
+    @property
     def batches(self) -> int:
         """Number of batches that the data set is projected in."""
         return -(-len(self.data) // self.batch_size)
@@ -96,10 +103,24 @@ def make_job(cfg: Mapping[str, Any], generator: AbstractGenerator | None = None)
 
 
 def make_data(plain: dict[str, Any], pipeline: Pipeline) -> tuple[AbstractData, set[str]]:
-    """The images with their companions, and the names of these."""
+    """The images with their companions and classes, and the names of the companions."""
     plain["data"], companions = take_companions(plain["data"])
-    data = offer(plain["data"], at="data", generator=pipeline.generator)
+    table = plain["data"].pop(CLASSES, None)
+    data = with_classes(offer(plain["data"], at="data", generator=pipeline.generator), table, pipeline)
     return Companions(data, companions) if companions else data, set(companions)
+
+
+def with_classes(data: AbstractData, table: str | None, pipeline: Pipeline) -> AbstractData:
+    """The images with their classes, where there is a table of them."""
+    count, space = pipeline.generator.classes, pipeline.space
+    if table is not None and not count:
+        raise ValueError("data.classes: this generator draws no class of an image's own; set generator.label=own")
+    if table is None and count and not space.needs_class:
+        raise ValueError(
+            f"generator.label: nothing says the classes of the images, and latents of {space.name} need none; set "
+            "data.classes=<table>, or choose label=all, or space=z, where classes are found with the latents"
+        )
+    return data if table is None else Classified(data, table, count)
 
 
 def notes(pipeline: Pipeline) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Log of a projection: mean trajectories, one grid of pictures, a row per image, a summary."""
+"""Log of a projection: running means, mean trajectories, one grid of pictures, a row per image, a summary."""
 
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,35 @@ from zstar.runs.results import FAILED, TRAJECTORY
 
 SHOWN = 16  # images in the grid
 TABLED = 256  # images with a picture in the table; the numbers of all are in results.parquet
+FOLLOWED = 64  # images whose trajectories are in a table
+
+
+class Running:
+    """The means of the final values so far, logged after each batch over the number of images.
+
+    Arguments:
+        logger: A started logger.
+    """
+
+    def __init__(self, logger: AbstractLogger) -> None:
+        self.logger, self.images = logger, 0
+        self.sums: dict[str, tuple[float, int]] = {}
+        logger.metrics({"running/images": 0.0}, 0)  # all that an earlier process has logged comes again
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """One batch more."""
+        self.images += rows["image"].n_unique()
+        for metric, total, count in means_of(rows).iter_rows():
+            before, number = self.sums.get(metric, (0.0, 0))
+            self.sums[metric] = (before + total, number + count)
+        means = {f"running/{name}": total / count for name, (total, count) in self.sums.items()}
+        self.logger.metrics({"running/images": float(self.images), **means}, self.images)
+
+
+def means_of(rows: pl.DataFrame) -> pl.DataFrame:
+    """Metric, sum and number of the final values that are finite."""
+    final = ~pl.col("metric").str.contains("/") & (pl.col("metric") != FAILED) & pl.col("value").is_finite()
+    return rows.filter(final).group_by("metric", maintain_order=True).agg(pl.col("value").sum(), pl.len())
 
 
 def log_result(
@@ -39,7 +68,7 @@ def log_result(
     means = rows.filter(TRAJECTORY).group_by("step", "metric").agg(pl.col("value").mean()).sort("step").collect()
     for (step,), part in means.group_by("step", maintain_order=True):
         logger.metrics(dict(zip(part["metric"], part["value"], strict=True)), int(step))
-    finals = finals.filter((pl.col("metric") != FAILED) & ~pl.col("metric").str.contains("/"))
+    finals = finals.filter(pl.col("metric") != FAILED)
     if finals.is_empty():
         return
     wide = finals.pivot(on="metric", index="image", values="value", aggregate_function="first")
@@ -55,6 +84,9 @@ def log_result(
         for row in wide[:TABLED].to_dicts()
     ]
     logger.table("images", ["image", *(kind.removesuffix("s") for kind in kinds), *wide.columns[1:]], cells)
+    followed = rows.filter(TRAJECTORY & pl.col("image").is_in(wide["image"].to_list()[:FOLLOWED])).collect()
+    ways = followed.pivot(on="metric", index=["image", "step"], values="value", aggregate_function="first")
+    logger.table("trajectories", ways.columns, ways.rows())
     keys = ["mean", "low", "high", *(["start"] if "starts" in kinds else [])]
     logger.summary({f"{name}/{key}": row[key] for name, row in result["summary"].items() for key in keys})
 

@@ -12,7 +12,7 @@ from zstar.data.reading import read_image
 from zstar.directions.base import AbstractDirection
 from zstar.editability.base import AbstractEditability, Traversal
 from zstar.generators.base import AbstractGenerator
-from zstar.generators.variables import KINDS
+from zstar.generators.variables import is_variable
 from zstar.inversion import Inversion
 from zstar.metrics.base import AbstractMetric, AbstractSetMetric
 from zstar.metrics.distribution import Estimate
@@ -98,10 +98,22 @@ def write_features(
     return numbers
 
 
+def find_classes(path: Path, ids: list[str]) -> dict[str, dict[str, float]]:
+    """Name of each image → its main ``class`` and the ``share`` of that, where latents have classes of their own."""
+    with safe_open(path, "pt") as file:
+        if "class" not in file.keys():  # noqa: SIM118
+            return {}
+        shares, kinds = file.get_tensor("class").max(dim=1)
+    return {
+        name: {"class": kind, "share": round(share, 4)}
+        for name, kind, share in zip(ids, kinds.tolist(), shares.tolist(), strict=True)
+    }
+
+
 def bytes_per_image(path: Path, images: int) -> float | None:
     """Bytes that have to be kept of an image to get it again with the generator at hand: those of its v."""
     if not images:
         return None
     with safe_open(path, "pt") as file:
-        kept = [name for name in file.keys() if name == "latent" or name.startswith(KINDS)]  # noqa: SIM118
+        kept = filter(is_variable, file.keys())
         return sum(tensor.numel() * tensor.element_size() for tensor in map(file.get_tensor, kept)) / images

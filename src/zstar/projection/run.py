@@ -66,8 +66,7 @@ def run(
         return carry_out(job, folder, plain, logger, watch)
 
     try:
-        group = job.labels.protocol_hash
-        return run_in(folder, job.key, plain, "invert", name, work, group=group, notices=job.notices, wait=wait)
+        return run_in(folder, job.key, plain, "invert", name, work, job.hashes, job.notices, wait)
     except LeftToAnother:
         if shard.index is None:
             raise

@@ -13,8 +13,8 @@ from zstar.loggers.base import AbstractLogger
 from zstar.projection.batch_store import Parts
 from zstar.projection.batches import project_once
 from zstar.projection.job import Job, label
-from zstar.projection.log import log_result
-from zstar.projection.measure import bytes_per_image, unmeasured, write_features
+from zstar.projection.log import Running, log_result
+from zstar.projection.measure import bytes_per_image, find_classes, unmeasured, write_features
 from zstar.projection.progress import Display
 from zstar.projectors.base import AbstractDescent
 from zstar.reports.numbers import decimals, with_interval
@@ -36,13 +36,16 @@ def carry_out(
     """Project the batches that are not done yet, then join, measure and report all of them."""
     write_text(folder / "config.yaml", OmegaConf.to_yaml(plain))
     parts, generator, (metrics, missing) = Parts(folder, job.key), job.pipeline.generator, job.pipeline.measures
-    with Display(job.batches, len(job.data)) as display:
+    running = Running(logger)
+    with Display(job.batches, len(job.data), job.batch_size) as display:
         for index in range(job.batches):
             with hold(parts.lock(index), wait=True):  # a shard may be at work on it
-                project_once(job, index, parts, folder, display)
-            display.batch_done(index)
+                now = project_once(job, index, parts, folder, display)
+            display.batch_done(index, now)
+            rows = parts.rows(index)
+            running.add(rows)
             if watch is not None:
-                watch(parts.rows(index))
+                watch(rows)
     failures = parts.failed(job.batches)
     parts.merge_rows(job.batches, folder / "results.parquet", job.labels)
     rows = scan_rows(folder / "results.parquet")
@@ -57,6 +60,7 @@ def carry_out(
     result = describe(job, plain, finals, table, failures) | {
         "sets": {name: asdict(number) for name, number in sets.items()},
         "bytes_per_image": bytes_per_image(folder / "latents.safetensors", len(ids)),
+        "classes": find_classes(folder / "latents.safetensors", ids),
     }
     log_result(logger, rows, finals, result, folder, size)
     print_table(table)

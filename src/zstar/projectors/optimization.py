@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from zstar.callbacks import EarlyStop
-from zstar.config.constraints import Within, require
+from zstar.config.constraints import POSITIVE, Within, require
 from zstar.inversion import Callback, Inversion
-from zstar.objective import Objective, Problem
+from zstar.objective import Group, Objective, Problem
 from zstar.optimizers.schedule import noise_scale
 from zstar.projectors.base import AbstractDescent
+from zstar.spaces.simplex import to_simplex
 
 
 class Optimization(AbstractDescent):
@@ -29,6 +30,8 @@ class Optimization(AbstractDescent):
         keep_best: Return for each image the best v seen instead of the last one, if it is better.
         patience: Stop an image after so many steps without progress; ``null`` never does.
         min_delta: Relative decrease of the value that counts as progress.
+        class_lr: Step size of the class of an image, in shares of 1, where it is a variable (``generator.label=own`` in
+            z) and ``data.classes`` does not say it.
     """
 
     def __init__(
@@ -40,11 +43,13 @@ class Optimization(AbstractDescent):
         keep_best: bool = True,
         patience: int | None = None,
         min_delta: float = 1e-3,
+        class_lr: float = 0.05,
     ) -> None:
         super().__init__(problem, steps, keep_best)
         require("projector.optimization", Within(0), steps=steps, explore=explore)
         require("projector.optimization", Within(0, 1, above=True), explore_until=explore_until)
         require("projector.optimization", Within(0, 1), min_delta=min_delta)
+        require("projector.optimization", POSITIVE, class_lr=class_lr)
         require("projector.optimization", Within(1), patience=1 if patience is None else patience)
         if explore and not problem.optimizer.stochastic:
             name = type(problem.optimizer).__name__
@@ -54,6 +59,7 @@ class Optimization(AbstractDescent):
         self.explore_until = explore_until
         self.patience = patience
         self.min_delta = min_delta
+        self.class_lr = class_lr
 
     @property
     def random(self) -> bool:
@@ -68,7 +74,10 @@ class Optimization(AbstractDescent):
         explore = self._explorer(targets.ids, v["latent"]) if self.explore else None
         stop = [] if self.patience is None else [EarlyStop(self.patience, self.min_delta)]
         callbacks = [*stop, *callbacks]
-        return self.descend(objective, v, problem.groups(v), callbacks, explore).after(inversion)
+        groups = problem.groups(v)
+        if "class" in v and targets.classes is None:
+            groups.append(Group(["class"], self.class_lr, to_simplex))
+        return self.descend(objective, v, groups, callbacks, explore).after(inversion)
 
     def _explorer(self, ids: list[str], latent: Tensor) -> Callable[[float], dict[str, Tensor]]:
         rngs = self.problem.rngs(ids, "explore")

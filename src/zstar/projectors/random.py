@@ -31,7 +31,12 @@ class Random(AbstractProjector):
         """One prior draw for each image."""
         device = objective.targets.images.device
         began = clock(device)
-        rngs = self.problem.rngs(objective.targets.ids, "start")
-        latent = torch.cat([self.problem.space.sample(1, rng) for rng in rngs]).to(device)
-        v = self.problem.start(objective.targets, self.problem.space.constrain(latent))
+        problem, targets = self.problem, objective.targets
+        rngs, generator, latents = problem.rngs(targets.ids, "start"), problem.generator, []
+        for row, rng in enumerate(rngs):
+            with generator.conditioned(None if targets.classes is None else targets.classes[row : row + 1]):
+                latents.append(problem.space.sample(1, rng))
+        v = problem.start(targets, problem.space.constrain(torch.cat(latents).to(device)))
+        if problem.space.needs_class and targets.classes is None:
+            v["class"] = torch.cat([generator.draw_classes(1, rng) for rng in rngs]).to(device)
         return better(self.candidate(objective, v, 0, began), inversion)

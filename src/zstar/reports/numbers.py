@@ -35,6 +35,18 @@ def with_interval(mean: float | None, low: float | None, high: float | None, pla
     return show(mean, places) + (f" [{show(low, places)}, {show(high, places)}]" if known else "")
 
 
+def duration(seconds: float | None) -> str:
+    """Seconds in words: ``42 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    if seconds is None or not math.isfinite(seconds):
+        return "–"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
 def finite(value: float) -> float | None:
     """The number, or ``None`` if JSON lacks it."""
     return value if math.isfinite(value) else None

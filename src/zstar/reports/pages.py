@@ -1,10 +1,11 @@
-"""Self-contained HTML pages: their templates, and how pictures and durations are written there."""
+"""Self-contained HTML pages: their templates, and how pictures are written there."""
 
-import math
 from base64 import b64encode
 from functools import cache
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
+
+from zstar.reports.numbers import duration
 
 
 @cache  # the files of a package don't change while it runs, and reading one takes longer than filling it in
@@ -27,15 +28,3 @@ def template(name: str, package: str = "zstar.reports", folder: str = "templates
 def data_uri(content: bytes, media_type: str) -> str:
     """The content of a file (``image/png``, ``image/gif``, ``image/webp``) as an address that such a page can show."""
     return f"data:{media_type};base64,{b64encode(content).decode()}"
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds in words: ``42 s``, ``3 min 20 s``, ``2 h 5 min``."""
-    if seconds is None or not math.isfinite(seconds):
-        return "–"
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"

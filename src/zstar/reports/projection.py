@@ -23,7 +23,19 @@ from zstar.stats.comparison import FEWEST
 
 FAILURES_SHOWN = 200
 OPTIONAL = dict.fromkeys(
-    ["commit", "dirty", "failed", "metrics", "notices", "projectors", "seconds", "sets", "skipped_metrics", "steps"]
+    [
+        "classes",
+        "commit",
+        "dirty",
+        "failed",
+        "metrics",
+        "notices",
+        "projectors",
+        "seconds",
+        "sets",
+        "skipped_metrics",
+        "steps",
+    ]
     + ["version"]
 )
 
@@ -64,6 +76,7 @@ def write_report(folder: str | Path, result: Mapping[str, Any] | None = None) ->
         sections=pictures(folder, values, failed, leading["metric"], facts) if leading else [],
         distributions=list(distributions(values, table, failed)),
         curves=curves,
+        classes={name: kind(found) for name, found in (result["classes"] or {}).items()},
         failed=list(failed.items())[:FAILURES_SHOWN],
         failures=len(failed),
         gain=GAIN,
@@ -123,6 +136,12 @@ def pictures(
     higher = facts.get(metric, {}).get("better", "higher" if metric == "psnr" else "lower") == "higher"
     starts = per_image(values, failed, START + metric)
     return sections(folder, per_image(values, failed, metric), metric, higher, starts)
+
+
+def kind(found: Mapping[str, float]) -> str:
+    """The class of an image in words, with its share where it is a mixture."""
+    whole = found["share"] > 0.995
+    return f"class {found['class']}" if whole else f"class {found['class']} ({found['share']:.0%})"
 
 
 def per_image(values: pl.DataFrame, failed: Iterable[str], metric: str) -> dict[str, float]:

@@ -4,11 +4,13 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from zstar.config.messages import complain
 from zstar.config.paths import let_streams_replace
 
 SIGNAL = 128  # a shell's exit code for a program that a signal has ended is this and the signal's number
@@ -33,6 +35,15 @@ class Stopped(Exception):
     def code(self) -> int:
         """The exit code of a program that ends so."""
         return 1 if self.signal is None else SIGNAL + self.signal
+
+
+def failure_reason(error: BaseException, output: str) -> str:
+    """Why a job that writes into ``output`` has failed or ended early, in one line."""
+    if isinstance(error, Stopped):
+        return str(error)
+    if isinstance(error, Exception):
+        return complain(error, output) or traceback.format_exception_only(error)[-1].strip()
+    return "ended from outside"
 
 
 @contextmanager

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from zstar.config.build import build
-from zstar.runs.ending import Stopped
+from zstar.runs.ending import Stopped, failure_reason
 from zstar.runs.folder import clear_partial, damaged, finished, record_failure
 from zstar.runs.locks import hold
-from zstar.runs.record import Job, Record
+from zstar.runs.record import Job, Record, make_record
 
 
 class Logger(Protocol):
@@ -17,8 +18,8 @@ class Logger(Protocol):
     def start(self, record: Record) -> None:
         """Open the record of a job."""
 
-    def finish(self, failed: bool = False) -> None:
-        """Close the record, marked as failed or not."""
+    def finish(self, failure: str | None = None) -> None:
+        """Close the record; ``failure`` says why the job has failed, if it has."""
 
 
 def run_in(
@@ -28,7 +29,7 @@ def run_in(
     job: Job,
     name: str,
     work: Callable[[Any], dict[str, Any]],
-    group: str | None = None,
+    hashes: Mapping[str, str | None] = MappingProxyType({}),
     notices: Sequence[str] = (),
     wait: bool = False,
 ) -> dict[str, Any]:
@@ -36,7 +37,8 @@ def run_in(
 
     Arguments:
         plain: The configuration as plain containers, with ``logger`` and ``tags``.
-        job, name, group: As in the logger's :class:`~zstar.runs.record.Record`.
+        job, name: As in :func:`~zstar.runs.record.make_record`.
+        hashes: Of what the result depends on, by name, beside ``key``.
         work: Does it, with the logger that is open meanwhile, and returns the content of ``result.json``.
         notices: What is printed before anything else.
         wait: Whether a folder that another process is at work in is waited for.
@@ -59,17 +61,17 @@ def run_in(
         if lost := damaged(folder):
             print(f"{folder}: {', '.join(lost)} is missing or damaged, so this run is done again")
         logger: Logger = build(plain["logger"], at="logger")
-        failed = True
+        failure = None
         try:
-            logger.start(Record(folder, plain, job, name, plain["tags"], group))
+            logger.start(make_record(folder, plain, job, name, {"config_hash": key, **hashes}))
             result = work(logger)
-            failed = False
         except BaseException as error:
+            failure = failure_reason(error, str(folder))
             if isinstance(error, Exception) and not isinstance(error, Stopped):  # an interrupt is no failure
                 record_failure(folder, error)
             raise
         finally:
-            logger.finish(failed=failed)
+            logger.finish(failure)
     return {**result, "folder": str(folder), "skipped": False}
 
 

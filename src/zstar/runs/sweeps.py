@@ -13,17 +13,20 @@ from typing import Any, Literal
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from zstar.config.build import to_plain
 from zstar.config.composition import IMPOSSIBLE
-from zstar.config.messages import complain
 from zstar.config.paths import place, read_text
 from zstar.config.reasons import Unfit
+from zstar.runs.ending import failure_reason
 from zstar.runs.folder import UNHASHED, config_hash, write_json
 
 Outcome = Literal["done", "skipped", "left", "undone", "unfit", "failed"]
 FAILURES = "failed"  # the folder beside the runs
+LONGEST = 100  # letters of the name of a sweep, before its hash
+SWEEP = "sweep.json"  # the words of the command line that began a sweep, beside the outcomes of its cells
 WORDS = {
     "done": "done",
     "skipped": "finished before",
@@ -47,6 +50,37 @@ class Cells(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Hydra calls it before the first cell, in the process that begins the sweep."""
         Cells.folder = Path(config.hydra.sweep.dir).absolute() / "cells"
+        write_json(Cells.folder / SWEEP, list(config.hydra.overrides.task))
+
+
+def sweep_name() -> str | None:
+    """Name of the sweep that this process's job is a cell of: the words with its grids, and a hash of all of its words,
+    so that the same sweep begun again is the same; ``None`` where it is of no sweep."""
+    if not HydraConfig.initialized() or HydraConfig.get().mode is not RunMode.MULTIRUN:
+        return None
+    words = [word for word in _began() if _says_what(word)]
+    grids = " ".join(word for word in words if word not in HydraConfig.get().overrides.task)
+    return f"{grids[:LONGEST]} {config_hash({'words': sorted(words)})}".strip()
+
+
+def own_words() -> list[str]:
+    """Of the words of this process's job those that say what it computes; of a cell of a sweep, those that it does not
+    share with all others. None for a job that no command line began."""
+    if not HydraConfig.initialized():
+        return []
+    shared = _began() if HydraConfig.get().mode is RunMode.MULTIRUN else []
+    return [word for word in HydraConfig.get().overrides.task if _says_what(word) and word not in shared]
+
+
+def _began() -> list[str]:
+    try:
+        return json.loads(read_text(Path(HydraConfig.get().sweep.dir) / "cells" / SWEEP))
+    except (OSError, ValueError):  # begun by something else, or on a machine that does not share the folder
+        return []
+
+
+def _says_what(word: str) -> bool:
+    return word.partition("=")[0].lstrip("+~").partition(".")[0] not in UNHASHED
 
 
 def require_possible(cfg: Mapping[str, Any]) -> None:
@@ -64,7 +98,7 @@ def end_cell(outcome: Outcome, reason: str | None = None) -> None:
 
 def failure_file(cfg: DictConfig) -> Path:
     """The file for the failure of a cell, named by the hash of its configuration or, without one, of its overrides."""
-    words = [word for word in HydraConfig.get().overrides.task if word.partition("=")[0] not in UNHASHED]
+    words = [word for word in HydraConfig.get().overrides.task if _says_what(word)]
     plain: Mapping[str, Any] = {"overrides": sorted(words)}
     if IMPOSSIBLE not in cfg:
         with suppress(Exception):  # what can't be resolved has no plain form
@@ -74,8 +108,7 @@ def failure_file(cfg: DictConfig) -> Path:
 
 def record_failed_cell(cfg: DictConfig, error: Exception) -> str:
     """Keep what failed, with its traceback, or does not fit; returns the reason in one line."""
-    last = traceback.format_exception_only(error)[-1].strip()
-    reason = complain(error, str(cfg.get("output"))) or last
+    reason = failure_reason(error, str(cfg.get("output")))
     path = failure_file(cfg)
     protocol, budget = (plain_or_none(cfg.get(name)) for name in ("protocol", "budget"))
     record = {

@@ -43,14 +43,26 @@ class AbstractSpace(ABC):
         """``n`` draws from the prior."""
         return self.generator.sample(n, rng, truncation, self.name)
 
-    def start(self, n: int) -> Float[Tensor, "n ..."]:
-        """Default starting point of an optimisation, brought into the space, ``n`` times: the prior mean.
+    def start(self, n: int, classes: Float[Tensor, "n k"] | None = None) -> Float[Tensor, "n ..."]:
+        """Default starting point of an optimisation, brought into the space, ``n`` times: the prior mean, or that
+        of the class of each image.
 
         Where G does not see the length of a latent, the mean, zero, is no latent: the picture beside it is an arbitrary
         one, and every step turns it about. There it is a latent of the prior's length whose style is nearest to the
         mean style, which is where published methods begin in w.
         """
-        return self.constrain(self.origin.expand(n, *self.shape).clone())
+        if classes is None:
+            return self.constrain(self.origin.expand(n, *self.shape).clone())
+        each, places = classes.unique(dim=0, return_inverse=True)
+        found = []
+        for row in each:
+            with self.generator.conditioned(row[None]):
+                found.append(self._origin())
+        return self.constrain(torch.stack(found)[places])
+
+    def start_class(self, n: int, classes: Float[Tensor, "n k"] | None = None) -> Float[Tensor, "n k"]:
+        """Class of each image to begin with, as shares of together 1: its own where it is known, else all alike."""
+        return (self.generator.any_class if classes is None else classes).expand(n, -1).clone()
 
     def decode(self, latent: Float[Tensor, "b ..."], noise: Noise = "const") -> Float[Tensor, "b c h w"]:
         """G(v): images in [−1, 1], not clamped."""
@@ -59,9 +71,18 @@ class AbstractSpace(ABC):
     @cached_property
     def origin(self) -> Float[Tensor, "..."]:
         """What :meth:`start` repeats, before it is brought into the space."""
+        return self._origin()
+
+    def _origin(self) -> Float[Tensor, "..."]:
         if not (self._sampled and self.generator.normalizes):
-            return self.mean
-        return self._once("typical", lambda: typical(self.generator, self.prior_samples)).clone()
+            return self._mean_and_spread()[0]
+        with self.generator.conditioned(self.generator.any_class if self.generator.condition is None else None):
+            return self._once("typical", lambda: typical(self.generator, self.prior_samples)).clone()
+
+    @property
+    def needs_class(self) -> bool:
+        """Whether a latent is a picture only together with a class of its own, which is then a variable of v."""
+        return self.generator.classes > 0 and self.name != self.generator.drawn and self._sampled
 
     @property
     def _sampled(self) -> bool:
@@ -71,6 +92,9 @@ class AbstractSpace(ABC):
     @cached_property
     def _moments(self) -> tuple[Tensor, float]:
         """Mean and spread, estimated where they are not known."""
+        return self._mean_and_spread()
+
+    def _mean_and_spread(self) -> tuple[Tensor, float]:
         if self._sampled:
             device = next(self.generator.parameters(), torch.empty(0)).device
             return torch.zeros(self.shape, device=device), EXACT[self.generator.prior]
@@ -81,7 +105,8 @@ class AbstractSpace(ABC):
         """An estimate, made once per process: each cell of a sweep has a generator object of its own."""
         probe = self.sample(2, stream("probe of a prior", 0))  # tells apart what no weights do, such as classes
         own = (type(self.generator), self.generator.fingerprint(), self.name, self.prior_samples, str(probe.device))
-        key = (what, *own, *probe.flatten().tolist())
+        condition = [] if self.generator.condition is None else self.generator.condition.flatten().tolist()
+        key = (what, *own, *probe.flatten().tolist(), *condition)
         if key not in ESTIMATES:
             ESTIMATES[key] = estimate()
         return ESTIMATES[key]

@@ -24,7 +24,7 @@ def typical(generator: AbstractGenerator, samples: int) -> Float[Tensor, "..."]:
     source, *richer = generator.spaces
     rng = stream("start of a normalised prior", 0)
     if not richer:
-        return generator.sample(1, rng)[0]
-    draws = torch.cat([generator.sample(size, rng) for size in chunks(samples, CHUNK)])
+        return generator.sample(1, rng, space=source)[0]
+    draws = torch.cat([generator.sample(size, rng, space=source) for size in chunks(samples, CHUNK)])
     lifted = torch.cat([generator.lift(part, source, richer[0]) for part in draws.split(CHUNK)]).flatten(1)
     return draws[(lifted - lifted.mean(dim=0)).norm(dim=1).argmin()]

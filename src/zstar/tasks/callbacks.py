@@ -2,37 +2,40 @@
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from tqdm import tqdm
 
 from zstar.data.base import AbstractData
+from zstar.reports import progress
 from zstar.runs.folder import write_atomic
 from zstar.tasks.base import AbstractTask
 
 
 class Progress(pl.Callback):
-    """A bar over the steps with rate and time left, counted from where this process began."""
+    """The steps with rate and time left, counted from where this process began."""
+
+    def __init__(self) -> None:
+        self.open = ExitStack()
 
     def on_train_start(self, trainer: pl.Trainer, task: AbstractTask) -> None:
-        """Open the bar at the step that the checkpoint had reached."""
-        self.bar = tqdm(total=task.steps, initial=task.done, unit="step", mininterval=2.0, dynamic_ncols=True)
+        """Begin at the step that the checkpoint had reached."""
+        self.progress = self.open.enter_context(progress.Progress(task.steps, "steps", "training", task.done))
 
     def on_train_batch_end(self, trainer: pl.Trainer, task: AbstractTask, *_: Any) -> None:
         """One step further."""
-        self.bar.update(task.done - self.bar.n)
+        self.progress.update(task.done, mark=task.done == task.steps)
 
     def on_train_end(self, trainer: pl.Trainer, task: AbstractTask) -> None:
-        """Leave the bar as it stands."""
-        self.bar.close()
+        """Leave it as it stands."""
+        self.open.close()
 
     def on_exception(self, trainer: pl.Trainer, task: AbstractTask, exception: BaseException) -> None:
-        """Leave the bar as it stands, so that the next message has a line of its own."""
-        if hasattr(self, "bar"):
-            self.bar.close()
+        """Leave it as it stands, so that the next message has a line of its own."""
+        self.open.close()
 
 
 class WaitingTime(pl.Callback):

@@ -19,11 +19,11 @@ from zstar.data.stream import Stream
 from zstar.loggers.base import AbstractLogger
 from zstar.loggers.lightning import TrainerLogger
 from zstar.loggers.none import NoLogger
-from zstar.runs.ending import Stopped
+from zstar.runs.ending import Stopped, failure_reason
 from zstar.runs.folder import clear_partial, config_hash, finished, record_failure, record_result, versions
 from zstar.runs.index import changes, note, read_identity
 from zstar.runs.locks import hold
-from zstar.runs.record import Record
+from zstar.runs.record import make_record
 from zstar.stats.streams import seed_global
 from zstar.tasks.base import AbstractTask
 from zstar.tasks.callbacks import Checkpoints, Progress, Samples, Scores, Snapshots, WaitingTime
@@ -117,25 +117,23 @@ def _watched(
 
     def report(message: str, trace: str) -> None:
         record_failure(folder, trace)
-        logger.finish(True)
+        logger.finish(message.strip() or "another process of the group has failed")
         print(f"\n{message}", file=sys.stderr, flush=True)
 
-    group, failed = Group(key, report), True
+    group, failure = Group(key, report), None
     try:
         with quiet():
-            logger.start(Record(folder, plain, "train", folder.name, cfg.tags))
-            result = _fit(cfg, kind, plain, key, folder, logger, state, group)
-        failed = False
-        return result
-    except Stopped:
-        raise
-    except Exception as error:
-        group.fail(error, str(folder))
-        if first:
-            record_failure(folder, error)
+            logger.start(make_record(folder, plain, "train", folder.name, {"config_hash": key}))
+            return _fit(cfg, kind, plain, key, folder, logger, state, group)
+    except BaseException as error:
+        failure = failure_reason(error, str(folder))
+        if isinstance(error, Exception) and not isinstance(error, Stopped):  # an interrupt is no failure
+            group.fail(error, str(folder))
+            if first:
+                record_failure(folder, error)
         raise
     finally:
-        logger.finish(failed)
+        logger.finish(failure)
         group.end()
 
 
@@ -192,4 +190,5 @@ def _fit(
         print(f"left out: {len(failed) - NAMED} more; {folder}/result.json names them")
     words = ", ".join(f"{name} {value:.4g}" for name, value in scores.final.items())
     print(f"weights: {folder}/weights.safetensors" + (f" ({words})" if words else ""))
+    print(f"folder: {folder}, with result.json, a checkpoint" + (" and samples" * (folder / "samples").is_dir()))
     return result
