@@ -173,13 +173,11 @@ class Problem:
         return named("noise", draw)
 
     def start(self, targets: Targets, latent: Float[Tensor, "b ..."] | None = None) -> dict[str, Tensor]:
-        """v to begin with: ``latent``, or where the space begins, and noise maps and classes where they are variables."""
+        """v to begin with: ``latent``, or where the space begins, and what else of noise maps and classes is variable."""
         device, classes = targets.images.device, targets.classes
         latent = self.space.start(len(targets.ids), classes) if latent is None else latent
-        return {
-            "latent": latent.to(device), **self.initial_noise(targets),
-            **({"class": self.space.start_class(len(latent), classes).to(device)} if self.space.needs_class else {}),
-        }  # fmt: skip
+        found = {"latent": latent, **self.initial_noise(targets), **self.space.start_class(len(latent), classes)}
+        return {name: value.to(device) for name, value in found.items()}
 
     def groups(self, v: Variables) -> list[Group]:
         """Default groups: the latent within its space, and noise maps that stay noise where there are any."""
