@@ -101,17 +101,17 @@ def test_a_classifier_with_a_checkpoint(tiny: AbstractGenerator, tmp_path: Path)
 
 def test_what_a_classifier_can_not_do_is_said(tiny: AbstractGenerator) -> None:
     space = W(tiny)
-    with pytest.raises(ValueError, match=r"classifier\.names: there are 1, and the network makes \(4, 2\) of 4 images"):
+    with pytest.raises(ValueError, match=r"annotation\.names: there are 1, and the network makes \(4, 2\) of 4 images"):
         Classifier(Brightness(), ["red"], count=4).annotate(space)
-    with pytest.raises(ValueError, match=r"classifier\.network: it does not take images \[b, \(3, 16, 16\)\]"):
+    with pytest.raises(ValueError, match=r"annotation\.network: it does not take images \[b, \(3, 16, 16\)\]"):
         Classifier(nn.Linear(5, 1), ["red"], count=4).annotate(space)
-    with pytest.raises(ValueError, match=r"classifier\.names: \['a', 'a'\] names no attributes, or one twice"):
+    with pytest.raises(ValueError, match=r"annotation\.names: \['a', 'a'\] names no attributes, or one twice"):
         Classifier(redness, ["a", "a"])
-    with pytest.raises(ValueError, match=r"classifier\.checkpoint: x\.pt can't be loaded into a function"):
+    with pytest.raises(ValueError, match=r"annotation\.checkpoint: x\.pt can't be loaded into a function"):
         Classifier(redness, ["a"], checkpoint="x.pt")
-    with pytest.raises(ValueError, match=r"classifier\.input_range: \[1, 0\] is no range; give e\.g\. \[-1, 1\]"):
+    with pytest.raises(ValueError, match=r"annotation\.input_range: \[1, 0\] is no range; give e\.g\. \[-1, 1\]"):
         Classifier(redness, ["red"], input_range=[1, 0])
-    with pytest.raises(ValueError, match=r"classifier\.count: 0 is not possible"):
+    with pytest.raises(ValueError, match=r"annotation\.count: 0 is not possible"):
         Classifier(redness, ["a"], count=0)
     with pytest.raises(ValueError, match=r"attribute: there is no 'blue'; choose from red"):
         Classifier(redness, ["red"], count=4).annotate(space).column("blue")
@@ -119,7 +119,7 @@ def test_what_a_classifier_can_not_do_is_said(tiny: AbstractGenerator) -> None:
 
 def test_an_annotator_of_other_images_is_refused() -> None:
     grey = StyleGAN2(16, channels=1, z_dim=8, w_dim=8, num_mapping_layers=1, channel_max=8)
-    begin = "^annotation.annotator.checkpoint: annotator64 reads colour images whose size is a multiple of 16, and "
+    begin = "^annotation.checkpoint: annotator64 reads colour images whose size is a multiple of 16, and "
     with pytest.raises(ValueError, match=begin + "this generator makes 1×16×16; choose annotation=classifier or"):
         Annotator(count=2).annotate(W(grey, 10))
 
@@ -166,7 +166,7 @@ def test_the_list_of_celeba_as_published(shared: Path, tmp_path: Path) -> None:
 def test_bad_tables_get_one_sentence(tiny: AbstractGenerator, tmp_path: Path, text: str, reason: str) -> None:
     run, table = save(tmp_path / "run", tiny), tmp_path / "labels.csv"
     table.write_text(text)
-    with pytest.raises(ValueError, match=r"^annotation\.labels\.path: .*" + reason) as error:
+    with pytest.raises(ValueError, match=r"^annotation\.path: .*" + reason) as error:
         Labels(str(table), run).annotate(W(tiny))
     assert "\n" not in str(error.value)
 
@@ -174,9 +174,9 @@ def test_bad_tables_get_one_sentence(tiny: AbstractGenerator, tmp_path: Path, te
 def test_bad_inversions_get_one_sentence(tiny: AbstractGenerator, shipped: AbstractGenerator, tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
     table.write_text("id,smile\na,1\nb,0\n")
-    with pytest.raises(ValueError, match=r"annotation\.labels\.path: there is no file"):
+    with pytest.raises(ValueError, match=r"annotation\.path: there is no file"):
         Labels(str(tmp_path / "none.csv"), save(tmp_path / "run", tiny))
-    with pytest.raises(ValueError, match=r"annotation\.labels\.inversion: there is no .*latents.safetensors"):
+    with pytest.raises(ValueError, match=r"annotation\.inversion: there is no .*latents.safetensors"):
         Labels(str(table), str(tmp_path))
     plus = Labels(str(table), save(tmp_path / "run", tiny, "w_plus"))
     with pytest.raises(ValueError, match=r"inversion: .* holds latents of w_plus, which can't be brought to w"):

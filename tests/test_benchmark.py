@@ -25,6 +25,7 @@ from zstar.benchmark.discover import find_runs
 from zstar.benchmark.figures.curves import curves_figure
 from zstar.benchmark.figures.failures import strip
 from zstar.benchmark.leaderboard import Choices, make_board, make_boards
+from zstar.benchmark.notes import leaders
 from zstar.benchmark.rows import make_rows
 from zstar.benchmark.tables import as_latex, as_markdown, tex
 from zstar.benchmark.terminal import print_board
@@ -235,7 +236,7 @@ def test_values_and_differences_are_those_of_the_planted_data(tmp_path: Path) ->
     assert found["difference"] == pytest.approx(apart.mean()) and found["pairs"] == 16
     wanted = mean_interval(apart, draws=400)
     assert [found["difference_low"], found["difference_high"]] == pytest.approx(wanted)
-    p = holm([sign_flip(apart, draws=400), sign_flip(np.subtract(c, a), draws=400)])
+    p = holm([sign_flip(apart), sign_flip(np.subtract(c, a))])
     assert [found["p"], entry(board, "c", "psnr")["p"]] == pytest.approx(p)
     assert (found["verdict"], entry(board, "c", "psnr")["verdict"]) == ("better", "same")
     base = entry(board, "a", "psnr")
@@ -446,7 +447,7 @@ def test_what_is_no_finished_projection_is_listed_with_its_reason(tmp_path: Path
 
 def record(top: Path, name: str, **changes: Any) -> None:
     (top / "failed").mkdir(exist_ok=True, parents=True)
-    told = {"status": "failed", "label": "igan", "overrides": ["method=igan", "seed=0"], "reason": "does not fit"}
+    told = {"status": "unfit", "label": "igan", "overrides": ["method=igan", "seed=0"], "reason": "does not fit"}
     told |= {"traceback": None, "seed": 0, "protocol": {"name": "cottages", "track": "in_domain"}, "config_hash": name}
     (top / "failed" / f"{name}.json").write_text(json.dumps(told | changes))
 
@@ -456,7 +457,7 @@ def test_cells_that_failed_are_told_from_methods_that_do_not_fit(tmp_path: Path)
     record(tmp_path, "0" * 12)
     record(tmp_path, "1" * 12, seed=1)  # the same for another seed
     record(tmp_path, "2" * 12, label="pti", reason="pti: no", traceback="Traceback\nValueError: pti: no")
-    record(tmp_path, "3" * 12, label="cma", reason="boom", traceback="Traceback\nRuntimeError: boom")
+    record(tmp_path, "3" * 12, label="cma", reason="boom", traceback="Traceback\nRuntimeError: boom", status="failed")
     (tmp_path / "failed" / "odd.json").write_text("[]")
     folder = plant(tmp_path, "cma", {"psnr": [20.0]})  # the folder of the same failure
     (folder / "result.json").unlink()
@@ -465,6 +466,75 @@ def test_cells_that_failed_are_told_from_methods_that_do_not_fit(tmp_path: Path)
     assert board["unfit"] == [{"method": "igan", "reason": "does not fit"}, {"method": "pti", "reason": "pti: no"}]
     assert board["failed"] == [{"cell": "method=igan seed=0", "reason": "boom"}]
     assert [entry["reason"] for entry in board["left_out"]] == ["no record of a failed cell"]
+
+
+@pytest.mark.parametrize(
+    "changes, stays",
+    [
+        ({}, False), ({"overrides": ["method=igan", "encoder=none"]}, False), ({"seed": 1}, True),
+        ({"budget": {"evaluations": 50}}, True), ({"protocol": None}, True), ({"label": None}, True),
+    ],
+)  # fmt: skip
+def test_a_failure_goes_when_the_method_has_succeeded(changes: dict[str, Any], stays: bool, tmp_path: Path) -> None:
+    plant(tmp_path, "igan", {"psnr": [20.0]})
+    record(tmp_path, "0" * 12, **changes)
+    died = plant(tmp_path, "igan", {"psnr": [20.0]}, seed=int(stays))  # a folder of such a failure
+    (died / "result.json").unlink()
+    (died / "failed.txt").write_text("RuntimeError: out of memory")
+    board = board_of(tmp_path)
+    assert (len(board["unfit"]), len(board["failed"])) == (int(stays), int(stays))
+
+
+def test_what_a_board_can_not_show_stands_wherever_it_stands(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    plant(tmp_path, "a", {"psnr": normal(20.0, 0)[:4]})
+    plant(tmp_path, "b", {"psnr": normal(40.0, 1)[:4]}, result={"encoder": "e" * 64})
+    plant(tmp_path, "c", {"psnr": normal(30.0, 2)[:4]})
+    board = board_of(tmp_path, metrics=("psnr",))
+    assert {row["values"]["psnr"]["verdict"] for row in board["rows"]} == {"baseline", "same"}
+    assert benchmark.main([str(tmp_path), "--output", str(tmp_path / "board"), "--metrics", "psnr"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    texts = [(tmp_path / "board" / name).read_text() for name in ("leaderboard.md", "index.html")]
+    for text in (printed, *texts):
+        assert "of 4 images the smallest p-value is 2/2^4 = 0.125" in text
+        assert "Holm&#39;s correction of 2 comparisons makes it 0.25; it takes 7 images" in text.replace("'", "&#39;")
+        assert "No interval of fewer than 6 images" in text
+        assert "b: an inverting network has a part in this row, as one training has made it" in text
+    plant(tmp_path / "more", "a", {"psnr": normal(20.0, 0)})
+    plant(tmp_path / "more", "b", {"psnr": normal(40.0, 1)})
+    assert board_of(tmp_path / "more", metrics=("psnr",))["notes"] == []
+
+
+def test_seven_images_are_enough_where_the_board_says_so(tmp_path: Path) -> None:
+    for method, mean in (("a", 20.0), ("b", 40.0), ("c", 30.0)):
+        plant(tmp_path, method, {"psnr": normal(mean, 0)[:7]})
+    verdicts = [row["values"]["psnr"]["verdict"] for row in board_of(tmp_path, baseline="a")["rows"]]
+    assert sorted(verdicts) == ["baseline", "better", "better"]
+
+
+def test_noise_below_zero_is_not_the_best_distance_of_sets(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    targets = rng.normal(size=(16, 6)).astype(np.float32)
+    plant(tmp_path, "same", {"psnr": [20.0]}, features=(targets, rng.normal(size=(16, 6)).astype(np.float32)))
+    plant(tmp_path, "far", {"psnr": [20.0]}, features=(targets, targets + 2.0))
+    board = board_of(tmp_path)
+    assert entry(board, "same", "kid")["low"] < 0 and leaders(board)["kid"] == set()
+    assert any("falls below zero by chance" in note for note in board["notes"])
+    other = tmp_path / "apart"
+    for name, shift in (("near", 1.0), ("far", 2.0)):
+        plant(other, name, {"psnr": [20.0]}, features=(targets, targets + shift))
+    assert leaders(board_of(other))["kid"] == {"near"}
+
+
+@pytest.mark.parametrize(
+    "protocol, words",
+    [({"part_of": "cottages", "data": "ab"}, "only a part of cottages: 16"), ({"data": None}, "not frozen: 16")],
+)
+def test_a_board_of_a_part_of_a_protocol_says_so(protocol: dict[str, Any], words: str, tmp_path: Path) -> None:
+    plant(tmp_path, "a", {"psnr": [20.0]}, protocol__part_of=None)
+    assert board_of(tmp_path)["title"] == "Projection methods – cottages – in domain"
+    own = {"name": "mine", "track": "in_domain"} | protocol
+    plant(tmp_path / "part", "a", {"psnr": [20.0]}, result={"protocol": own})
+    assert board_of(tmp_path / "part")["title"] == f"Projection methods – mine – in domain – {words} images"
 
 
 def test_protocols_are_reported_apart_and_failures_stay_with_theirs(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Found directions: against independent computations, on planted ones, and the contract that all of them keep."""
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from zstar.annotations.base import AbstractAnnotation, ScoredLatents
 from zstar.config.build import build, offer
 from zstar.config.check import check
 from zstar.directions.attribute import Attribute
+from zstar.directions.choose import find_directions
 from zstar.directions.file import File
 from zstar.directions.ganspace import GANSpace
 from zstar.directions.interfacegan import InterFaceGAN, without
@@ -33,9 +35,13 @@ from zstar.spaces.w_plus import WPlus
 from zstar.spaces.z import Z
 from zstar.stats.streams import stream
 
+ROOT = Path(__file__).parents[1]
+
 
 class Planted(AbstractAnnotation):
     """Scores that are linear in the latent, but for a little noise: attribute i is coordinate i, ``both`` 0 and 1."""
+
+    names = ("first", "second", "both", "same", "unknown")
 
     def __init__(self, count: int = 600, binary: bool = False, noise: float = 0.1) -> None:
         self.count, self.binary, self.noise = count, binary, noise
@@ -48,19 +54,67 @@ class Planted(AbstractAnnotation):
         scores = scores + self.noise * torch.randn(scores.shape, generator=rng)
         same, unknown = torch.ones(self.count, 1), torch.full((self.count, 1), torch.nan)
         scores = (scores > 0).float() if self.binary else scores
-        names = ("first", "second", "both", "same", "unknown")
-        return ScoredLatents(latents, torch.cat([scores, same, unknown], dim=1), names, {"annotation": "planted"})
+        return ScoredLatents(latents, torch.cat([scores, same, unknown], dim=1), self.names, {"annotation": "planted"})
 
 
 class Given(AbstractAnnotation):
     """One attribute with these scores, of latents drawn from the prior."""
+
+    names = ("smile",)
 
     def __init__(self, *scores: float) -> None:
         self.scores = torch.tensor(scores)[:, None]
 
     def annotate(self, space: AbstractSpace) -> ScoredLatents:
         latents = space.sample(len(self.scores), torch.Generator().manual_seed(0))
-        return ScoredLatents(latents, self.scores, ("smile",), {})
+        return ScoredLatents(latents, self.scores, self.names, {})
+
+
+class Untouched(AbstractAnnotation):
+    """An annotation that nobody may ask for latents."""
+
+    names = ("season", "roof_hue")
+
+    def annotate(self, space: AbstractSpace) -> ScoredLatents:
+        raise AssertionError("names are checked first")
+
+
+@pytest.mark.parametrize(
+    ("kinds", "node", "words", "sentence"),
+    [
+        (
+            "ai",
+            {"attributes": ["seson"]},
+            {},
+            "direction.mine.attributes: there is no 'seson'; choose from season, roof",
+        ),
+        (
+            "i",
+            {"conditional": {"season": ["hue"]}},
+            {},
+            "direction.mine.conditional: there is no 'hue'; choose from sea",
+        ),
+        ("ai", {}, {"only": ["seson"]}, "only: no direction is called 'seson'; choose from season, roof_hue"),
+        ("ai", {}, {"strengths": ["seson"]}, "strengths: no direction is called 'seson'; choose from season, roof_hue"),
+    ],
+)
+def test_names_are_checked_before_anything_is_sought(
+    kinds: str, node: dict, words: dict, sentence: str, tiny: AbstractGenerator
+) -> None:
+    targets = {"a": "zstar.directions.attribute.Attribute", "i": "zstar.directions.interfacegan.InterFaceGAN"}
+    for kind in kinds:
+        nodes = {"mine": {"_target_": targets[kind], **node}}
+        with pytest.raises(ValueError, match=f"^{re.escape(sentence)}"):
+            find_directions(nodes, W(tiny, 10), {"annotation": Untouched()}, **words)
+
+
+@pytest.mark.parametrize("name", ["ganspace", "sefa", "random", "attribute", "interfacegan"])
+def test_what_is_found_is_what_was_announced(name: str, tiny: AbstractGenerator) -> None:
+    settings = {"ganspace": {"samples": 50, "components": 2}, "interfacegan": {"least": 4}}.get(name, {})
+    node = OmegaConf.to_container(OmegaConf.load(f"{ROOT}/conf/direction/{name}.yaml"))[name] | settings
+    finder = offer(node, annotation=Planted(60))
+    found = finder.find(W(tiny, 10))
+    assert found and [one for one in finder.candidates if one in found] == list(found)
 
 
 class DCGAN(nn.Module):
@@ -186,7 +240,7 @@ def test_bad_conditions_get_one_sentence(z: Z) -> None:
         InterFaceGAN(Planted(), conditional={"a": []})
     with pytest.raises(ValueError, match=r"conditional: 'both' is not in direction\.interfacegan\.attributes"):
         InterFaceGAN(Planted(), ["first"], conditional={"both": ["first"]})
-    with pytest.raises(ValueError, match=r"attributes: there is no 'grin'"):
+    with pytest.raises(ValueError, match=r"conditional: there is no 'grin'"):
         InterFaceGAN(Planted(), conditional={"both": ["grin"]}).find(z)
     with pytest.raises(ValueError, match=r"attributes: 'same' is 1 for all"):
         InterFaceGAN(Planted(), ["both"], least=50, conditional={"both": ["same"]}).find(z)

@@ -48,8 +48,8 @@ PROJECTION = [
     "space.prior_samples=100", "loss=[pixel]", "metric=[mse]", "logger=none",
 ]  # fmt: skip
 QUICK = [
-    *PROJECTION, "search.prior_samples=100", "direction=[file]", f"direction.file.path={FOUND}", "editability=[]",
-    "frames=4", "only=[warm]", "strengths=3",
+    *PROJECTION, "space@search=w", "search.prior_samples=100", "direction=[file]", f"direction.file.path={FOUND}",
+    "editability=[]", "frames=4", "only=[warm]", "strengths=3",
 ]  # fmt: skip
 FROM_SAVED = [f"inversion={SAVED}"]
 CELL = 16 * 3  # small pictures are shown at three times their size
@@ -131,6 +131,42 @@ def seen(image: Tensor) -> np.ndarray:
 def close(a: np.ndarray, b: np.ndarray) -> bool:
     """The same up to rounding, which differs between batches of different sizes."""
     return a.shape == b.shape and np.abs(a - b).max() <= 1
+
+
+def labelled(folder: Path, tiny: StyleGAN2, space: str) -> list[str]:
+    """Words for directions from labels of six images that were projected into a space."""
+    save_inversion(folder / "run", tiny, space, 6)
+    rows = "".join(f"photo-{i},{i % 2}\n" for i in range(6))
+    (folder / "labels.csv").write_text(f"id,smile\n{rows}")
+    return [
+        "direction=[attribute]", "annotation=labels", f"annotation.path={folder}/labels.csv", "only=[smile]",
+        f"annotation.inversion={folder}/run", *FROM_SAVED, "video=false",
+    ]  # fmt: skip
+
+
+def test_directions_from_labels_are_sought_where_the_labelled_latents_are(
+    composed: Callable[..., DictConfig], tiny: StyleGAN2, tmp_path: Path
+) -> None:
+    words = [*PROJECTION, *labelled(tmp_path, tiny, "w_plus"), "editability=[]", f"output={tmp_path}/edit"]
+    with pytest.raises(ValueError, match=r"which can't be brought to w; choose space@search=w_plus \(of invert.py"):
+        editjob.make_edit_job(composed("edit", *words, "space@search=w"))
+    job = editjob.make_edit_job(composed("edit", *words))
+    assert job.pipeline.directions["smile"].space == "w_plus"
+
+
+def test_a_generator_without_w_is_edited_in_its_own_space(
+    composed: Callable[..., DictConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [
+        "generator=module", "generator.network={_target_: torch.nn.Unflatten, dim: 1, unflattened_size: [3, 8, 8]}",
+        "generator.latent_shape=[192]", "generator.output_range=[-1,1]", "space=z", "loss=[pixel]", "data.count=2",
+        "metric=[mse]", "direction=[random]", "editability=[]", "steps=1", "logger=none", "data.resolution=8",
+        "projector=[mean]", f"projections={tmp_path}/invert", f"output={tmp_path}/edit",
+    ]  # fmt: skip
+    job = editjob.make_edit_job(composed("edit", *words))
+    assert {one.space for one in job.pipeline.directions.values()} == {"z"}
+    with pytest.raises(ValueError, match="^space@search: Module has no space 'w'; choose one of z"):
+        editjob.make_edit_job(composed("edit", *words, "space@search=w"))
 
 
 def test_a_run_leaves_everything_behind_and_is_not_done_twice(
@@ -405,7 +441,7 @@ def test_a_run_that_failed_is_done_again(cfg: Callable[..., DictConfig], monkeyp
 
 
 MISTAKES = [
-    (["only=[cold]"], "only: no direction is called 'cold'; these were found: warm, roof+dome, tint, deep"),
+    (["only=[cold]"], "only: no direction is called 'cold'; choose from warm, roof+dome, tint, deep"),
     (["only=[]"], "only: no direction is left and nothing is to be done; choose some, or only=null for all"),
     (["direction=[]", "only=null"], "direction: the list is empty and nothing is to be done; choose e.g. direction="),
     (["strengths=[-3,0]"], "strengths: -3 σ lies outside of the useful range of warm, -2 to 2; stay within, or set"),

@@ -258,6 +258,11 @@ def test_a_login_is_found_in_netrc(nobody: pytest.MonkeyPatch, tmp_path: Path, m
     assert choose_mode("auto") == (wanted, False)
 
 
+def test_a_project_that_wandb_refuses_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="^logger: W&B refuses this run .Invalid project name 'lab/team:x'"):
+        WandB(project="lab/team:x", mode="offline").start(Record(tmp_path, CONFIG, "train", "run"))
+
+
 def test_csv_is_read_back(tmp_path: Path) -> None:
     log_everything(CSV(), tmp_path, failure="too late")
     with (tmp_path / "log" / "metrics.csv").open() as file:

@@ -131,7 +131,8 @@ def cfg(
     save_directions(tmp_path / "found.safetensors", {"long": Linear("w", torch.ones(16), CURVED)}, tiny)
     words = [
         "generator=stylegan2", f"generator.checkpoint={tmp_path / 'tiny.safetensors'}", "data=samples", "data.count=3",
-        "logger=none", "search.prior_samples=50", "editability=[]", "frames=2", "video=false", "strengths=3",
+        "logger=none", "space@search=w", "search.prior_samples=50", "editability=[]", "frames=2", "video=false",
+        "strengths=3",
         "direction=[file]", f"direction.file.path={tmp_path / 'found.safetensors'}", f"output={tmp_path / 'edit'}",
         f"projections={tmp_path / 'invert'}",
     ]  # fmt: skip

@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 
 from zstar.metrics.distribution import squared_mmd
-from zstar.stats.comparison import holm, mean_interval, mean_intervals, sign_flip, sign_flips
+from zstar.stats.comparison import holm, least_chance, mean_interval, mean_intervals, sign_flip, sign_flips
 from zstar.stats.kernel_distance import kernel_distance
 
 SIMULATIONS, IMAGES, SEEDS = 200, 64, 3
@@ -113,9 +113,19 @@ def test_signs_are_flipped_as_scipy_permutes() -> None:
     assert sign_flips([few, many]) == [sign_flip(few), sign_flip(many)]
 
 
+def test_all_signs_count_up_to_24_pairs_and_as_many_random_ones_as_make_a_verdict_sure_beyond() -> None:
+    values = np.random.default_rng(3).normal(0.3, 1.0, 14)
+    signs = 1 - 2 * ((np.arange(2**14)[:, None] >> np.arange(14)) & 1)
+    assert sign_flip(values) == np.mean(np.abs(signs @ values) >= abs(values.sum()) - 1e-9)
+    assert sign_flip(np.array([1.0, 1.0, -1.0] * 4)) == pytest.approx(stats.binomtest(4, 12).pvalue)  # with ties
+    assert sign_flip(np.ones(24)) == 2.0**-23
+    assert sign_flip(np.ones(25)) == 1 / 100_001
+
+
 def test_the_smallest_p_value_is_what_the_signs_allow() -> None:
     assert sign_flip(np.ones(4)) == 2 / 16
-    assert sign_flip(np.full(40, 3.0), draws=999) == 1 / 1000
+    assert [sign_flip(np.ones(n)) for n in (1, 4, 24, 25)] == [least_chance(n) for n in (1, 4, 24, 25)]
+    assert sign_flip(np.full(40, 3.0), draws=999) == 1 / 1000 == least_chance(40, 999)
     assert sign_flip(np.zeros(12)) == 1.0
     assert sign_flip(np.zeros(40)) == 1.0
     assert math.isnan(sign_flip(np.zeros(0))) and math.isnan(sign_flip(np.array([1.0, math.inf])))

@@ -202,12 +202,10 @@ def test_a_failing_cell_is_recorded_and_the_others_are_done(
     write_png(tmp_path / "a" / "x.png", torch.zeros(3, 16, 16))
     assert sweep(words, monkeypatch) == 1
     said = capsys.readouterr()
-    assert "sweep: 4 cells: 1 done, 3 failed\n" in said.out
+    assert "sweep: 4 cells: 1 done, 2 not fitting, 1 failed\n" in said.out
     assert "failed: data.path=b projector=[optimization]: data.path: " in said.out
-    assert (
-        "failed: data.path=a projector=[mean]: projector.optimization.patience: 'optimization' was not ch" in said.out
-    )
-    assert said.err.count("error: ") == 3 and "Traceback" not in said.err
+    assert "does not fit: data.path=a projector=[mean]: projector.optimization.patience: 'optimization' was" in said.out
+    assert said.err.count("error: ") == 1 and said.err.count("does not fit: ") == 2 and "Traceback" not in said.err
     files = [json.loads(path.read_text()) for path in tmp_path.glob("outputs/invert/failed/*.json")]
     (built,) = [file for file in files if file["traceback"]]
     assert built["status"] == "failed" and built["reason"].startswith("data.path: ") and built["seed"] == 0
@@ -220,6 +218,19 @@ def test_a_failing_cell_is_recorded_and_the_others_are_done(
     assert sweep([*words, "projector.optimization.patience=5"], monkeypatch) == 0
     assert "sweep: 2 cells: 1 done, 1 finished before\n" in capsys.readouterr().out
     assert not (tmp_path / "outputs" / "invert" / "failed" / f"{built['config_hash']}.json").exists()
+
+
+def test_what_does_not_fit_is_no_failure(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    words = [word for word in words if word != "projector=[mean]"]
+    assert sweep([*words, "projector=[mean],[encoder]"], monkeypatch) == 0
+    said = capsys.readouterr()
+    assert "sweep: 2 cells: 1 done, 1 not fitting\ndoes not fit: projector=[encoder]: encoder: " in said.out
+    assert "error" not in said.err and "does not fit: " in said.err
+    (record,) = tmp_path.glob("outputs/invert/failed/*.json")
+    assert json.loads(record.read_text())["status"] == "unfit"
+    assert sweep([*words, "projector=[encoder]", "seed=0,1"], monkeypatch) == 1, "nothing fits: the command is wrong"
 
 
 def test_a_key_that_no_cell_has_ends_the_sweep_at_once(

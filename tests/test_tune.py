@@ -13,7 +13,7 @@ from zstar.config.check import check
 from zstar.config.schema import Invert
 from zstar.runs.lifecycle import Stopped
 from zstar.tune import study
-from zstar.tune.search_space import Choice, Range, read_space
+from zstar.tune.search_space import Choice, Range, read_space, trials_ahead
 
 optuna = pytest.importorskip("optuna", reason="searches need Optuna: pip install 'zstar[tune]'")
 tune = pytest.importorskip("zstar.tune.__main__").tune
@@ -74,8 +74,9 @@ def test_a_trial_that_was_killed_is_made_again_and_a_failing_one_is_not(
     asked: list[float] = []
     planted = {2: KeyboardInterrupt(), 4: ValueError("optimizer.lr: too much; take less")}
     monkeypatch.setattr(study, "run", fake_run(asked, planted))
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(SystemExit) as end:
         tune([space, "--trials", "4"])
+    assert end.value.code == 130
     tune([space, "--trials", "4"])
     said = capsys.readouterr()
     assert asked[1] == asked[2] and len(set(asked)) == 4 and len(asked) == 5
@@ -125,6 +126,18 @@ def test_images_that_diverge_are_no_success(space: str, monkeypatch: pytest.Monk
         ("a: [", "search: space.yaml is no YAML"),
         ("optimizer.lrr: {low: 0.1, high: 1.0}", "optimizer.lrr: 'optimizer' has no key 'lrr'; did you mean 'lr'?"),
         ("steps: {low: 0.5, high: 1.5}", "steps: invert expects int (0 or more), not 0.5"),
+        (
+            "steps: {low: 10, high: 20}\noutput: [a, b]",
+            "search: space.yaml searches output, which all trials have in",
+        ),
+        ("seed: {low: 0, high: 9}", "search: space.yaml searches seed, which all trials have in common"),
+        ("data.count: {low: 1, high: 9}", "search: space.yaml searches data.count, which"),
+        ("space: [w, ww]", "space: there is no option 'ww'; did you mean 'w'?"),
+        ("optimizer.lr: {low: 0.1, high: 1.0}\nnoise: [const, nose]", "noise: invert expects 'const' | 'none' | "),
+        (
+            "projector: [[optimization], [mean]]\nprojector.optimization.explore: {low: 0.0, high: 0.1}",
+            "projector.optimi",
+        ),
         ("space: [ww, w]", "space: there is no option 'ww'; did you mean 'w'?"),
     ],
 )
@@ -145,6 +158,8 @@ def test_wrong_search_spaces(
         (["optimiser"], "search: there is no 'optimiser'; did you mean 'optimizer'?"),
         (["lr.yaml", "--metric", "psrn"], "metric: 'psrn' is not measured; did you mean 'psnr'?"),
         (["lr.yaml", "output=x"], "output=x: the search sets this itself"),
+        (["lr.yaml", "--config-dir", "none"], "--config-dir: there is no folder none"),
+        (["lr.yaml", "--name", "a/b"], "--name: 'a/b' is not the name of one folder"),
         (["lr.yaml", "sweep=[seeds]"], "sweep=[seeds]: a search makes one trial after another and no grid"),
         (["lr.yaml", "spce=w"], "spce: the config has no key 'spce'; did you mean 'space'?"),
     ],
@@ -153,6 +168,22 @@ def test_wrong_commands(words: list[str], sentence: str, space: str, capsys: pyt
     with pytest.raises(SystemExit):
         tune(words)
     assert capsys.readouterr().err.startswith(f"error: {sentence}")
+
+
+def test_options_and_searches_of_ones_own(
+    space: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    for path, text in (("own", "lr: 0.1"), ("other", "lr: 0.3")):
+        file = Path("my conf", "optimizer", f"{path}.yaml")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"_target_: zstar.optimizers.adam.Adam\n{text}\n")
+    Path("my conf", "search").mkdir()
+    Path("my conf", "search", "mine.yaml").write_text("optimizer: [own, other]\n")
+    asked: list[float] = []
+    monkeypatch.setattr(study, "run", fake_run(asked))
+    tune(["mine", "--config-dir", "my conf", "--trials", "3", "--name", "a?b#c%20 {d}"])
+    assert {0.1, 0.3} >= set(asked) and Path("outputs/tune/a?b#c%20 {d}.db").is_file()
+    assert f'hydra.searchpath=["file://{Path.cwd()}/my conf"]' in capsys.readouterr().out
 
 
 def test_a_study_keeps_to_what_it_searches(
@@ -173,8 +204,9 @@ def test_ranges_and_choices_become_overrides(composed: Callable[..., Any]) -> No
 
 @pytest.mark.parametrize("path", sorted((ROOT / "conf" / "search").glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_search_spaces_fit_the_configuration(path: Path, composed: Callable[..., Any]) -> None:
-    values = [f"{key}={one.example()}" for key, one in read_space(path.stem).items()]
-    check(OmegaConf.create(composed("invert", *values)), Invert)
+    for values in trials_ahead(read_space(path.stem)):
+        words = [f"{key}={value}" for key, value in values.items()]
+        check(OmegaConf.create(composed("invert", *words)), Invert)
 
 
 def test_a_run_that_is_stopped_has_not_failed_and_goes_on(composed: Callable[..., Any], tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""Write a grid of cottages and a sweep of each factor as PNG files beside this script."""
+"""Write a grid of cottages and a sweep of each factor as PNG files.
+
+python experiments/cottages/figure.py --folder experiments/cottages
+"""
 
 import argparse
 from pathlib import Path
@@ -31,11 +34,12 @@ def sweep(names: list[str], steps: int, resolution: int) -> Tensor:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, default=Path(__file__).parent)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=Path("outputs/figures/cottages"))
     parser.add_argument("--scale", type=int, default=2)
     parser.add_argument("--resolution", type=int, default=64)
     arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
     images, _ = render(sample_factors(range(36), "test"), arguments.resolution)
     save(images, 9, arguments.scale, arguments.folder / "grid.png")
     pictures = sweep(list(FACTORS), 7, arguments.resolution)

@@ -1,6 +1,6 @@
 """Directions of factors, learned and found, at matched effect: prints the tables of README.md, draws leakage.png.
 
-    python experiments/directions/compare.py --images 48
+    python experiments/directions/compare.py --images 48 --figures experiments/directions
     python experiments/directions/compare.py --images 48 --effect 0.1 --methods learned random
 
 For each factor: the direction that ships (learned from the renderer's edit), the difference of means, the SVM's normal,
@@ -31,11 +31,12 @@ from zstar.editability.leakage import Leakage
 from zstar.editability.reading import match, read
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.metrics.distribution import kid, pooled
+from zstar.reports.numbers import show, with_interval
 from zstar.spaces.w import W
-from zstar.stats.bootstrap import bootstrap_interval
+from zstar.stats.comparison import mean_interval
 from zstar.stats.streams import stream
 
-HERE = Path(__file__).parent
+CONF = Path(__file__).parents[2] / "conf"
 FACTORS = {"season": "season", "time_of_day": "time_of_day", "house_x": "house_x", "roof_hue": "roof_hue"}
 FACTORS |= {"is_chapel": "chapel", "window_present": "windows"}  # factor → name of the learned direction
 METHODS = ("learned", "attribute mean", "SVM", "GANSpace", "SeFa", "random")
@@ -46,8 +47,7 @@ def spread(values: Tensor) -> str:
     kept = values[values.isfinite()].double().numpy().astype(np.float64)
     if not len(kept):
         return "–"
-    low, high = bootstrap_interval(kept)
-    return f"{kept.mean():.3f} [{low:.3f}, {high:.3f}]"
+    return with_interval(float(kept.mean()), *mean_interval(kept), 3)
 
 
 def best(candidates: dict[str, AbstractDirection], scorer: Annotator, start: Traversal, factor: str) -> str:
@@ -72,18 +72,24 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=5000, help="scored samples for means and SVMs")
     parser.add_argument("--effect", type=float, default=0.3, help="matched change, on the factor's scale from 0 to 1")
     parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=METHODS)
+    parser.add_argument("--factors", nargs="*", default=list(FACTORS), choices=FACTORS)
+    parser.add_argument("--figures", type=Path, default=Path("outputs/figures/directions"))
     count = parser.parse_args()
     generator = StyleGAN2(checkpoint="cottages64")
     space, scorer = W(generator), Annotator(count=count.samples)
-    names = list(FACTORS)
     learned = load_directions("directions64", generator)
-    means, normals = (kind(scorer, attributes=names).find(space) for kind in (Attribute, InterFaceGAN))
-    pca, closed = GANSpace(components=10).find(space), SeFa(count=10).find(space)
-    chance = Random(count=3).find(space)
+    finders = {
+        "attribute mean": lambda: Attribute(scorer, attributes=count.factors),
+        "SVM": lambda: InterFaceGAN(scorer, attributes=count.factors),
+        "GANSpace": lambda: GANSpace(components=10),
+        "SeFa": lambda: SeFa(count=10),
+        "random": lambda: Random(count=3),
+    }
+    candidates = {name: make().find(space) for name, make in finders.items() if name in count.methods}
     rng = stream("latents to move", 0)
     latents, other = space.sample(count.images, rng), space.sample(32, rng)
     alphas = torch.linspace(-1, 1, 7)
-    screen = Traversal("", next(iter(pca.values())), generator, {"latent": other}, "w", alphas)
+    screen = Traversal("", next(iter(learned.values())), generator, {"latent": other}, "w", alphas)
     local = offer(places_node() | {"effect": count.effect}, annotation=scorer)
     network = local.identity.network
     real = torch.cat(
@@ -92,13 +98,13 @@ def main() -> None:
     matrix: dict[tuple[str, str], Tensor] = {}
     columns = "factor | method | reached | R² | leakage [95 %] | outside its place [95 %] | KID"
     print(f"| {columns} |\n|{'---|' * 7}", flush=True)
-    for factor, name in FACTORS.items():
-        chosen = {"learned": [learned[name]], "attribute mean": [means[factor]], "SVM": [normals[factor]]}
-        for method, candidates in (("GANSpace", pca), ("SeFa", closed)):
-            chosen[method] = [candidates[best(candidates, scorer, screen, factor)]]
-        chosen["random"] = list(chance.values())
+    for factor in count.factors:
         for method in count.methods:
-            directions = chosen[method]
+            found_by = {FACTORS[factor]: learned[FACTORS[factor]]} if method == "learned" else candidates[method]
+            if method in ("GANSpace", "SeFa"):
+                directions = [found_by[best(found_by, scorer, screen, factor)]]
+            else:
+                directions = [found_by[factor]] if factor in found_by else list(found_by.values())
             found: dict[str, list[Tensor]] = {}
             made = []
             for direction in directions:
@@ -119,24 +125,24 @@ def main() -> None:
             )
             features = torch.cat(made)
             cells = [factor, method, f"{100 * values['leakage/reached'].mean():.0f} %"]
-            cells += [f"{values['effect/r2'].nanmean():.2f}", spread(values["leakage/mean"])]
+            cells += [show(float(values["effect/r2"].nanmean()), 2), spread(values["leakage/mean"])]
             cells.append(spread(values["locality/outside"]) if "locality/outside" in values else "–")
             cells.append(f"{kid(real, features, size=100).value:.3f}" if len(features) >= 16 else "–")
             print(f"| {' | '.join(cells)} |", flush=True)
     if {"learned", "random"} <= set(count.methods):
         print("\n| factor | leakage of the learned direction over that of random ones |\n|---|---|")
-    for factor in FACTORS if {"learned", "random"} <= set(count.methods) else ():
+    for factor in count.factors if {"learned", "random"} <= set(count.methods) else ():
         ratio = rest(matrix[factor, "learned"], scorer, factor) / rest(matrix[factor, "random"], scorer, factor)
-        print(f"| {factor} | {ratio:.2f} |")
-    if len(count.methods) == len(METHODS):
-        figure(matrix, names_of(scorer))
+        print(f"| {factor} | {show(ratio, 2)} |")
+    if len(count.methods) == len(METHODS) and len(count.factors) == len(FACTORS):
+        figure(matrix, names_of(scorer), count.figures)
 
 
 def places_node() -> dict:
     """The node of conf/editability/locality.yaml."""
     from omegaconf import OmegaConf
 
-    return OmegaConf.to_container(OmegaConf.load(HERE.parents[1] / "conf/editability/locality.yaml"))["locality"]
+    return OmegaConf.to_container(OmegaConf.load(CONF / "editability" / "locality.yaml"))["locality"]
 
 
 def names_of(scorer: Annotator) -> list[str]:
@@ -149,7 +155,7 @@ def rest(row: Tensor, scorer: Annotator, factor: str) -> float:
     return float(torch.cat([v[None] for v, n in zip(row, names_of(scorer), strict=True) if n != factor]).nanmean())
 
 
-def figure(matrix: dict[tuple[str, str], Tensor], names: list[str]) -> None:
+def figure(matrix: dict[tuple[str, str], Tensor], names: list[str], folder: Path) -> None:
     """A leakage matrix for each method."""
     _, panels = plt.subplots(len(METHODS), 1, figsize=(9, 2.1 * len(METHODS)), sharex=True)
     for axes, method in zip(panels, METHODS, strict=True):
@@ -160,7 +166,8 @@ def figure(matrix: dict[tuple[str, str], Tensor], names: list[str]) -> None:
         plt.colorbar(drawn, ax=axes, fraction=0.02)
     panels[-1].set_xticks(range(len(names)), names, rotation=90, fontsize=7)
     plt.tight_layout()
-    plt.savefig(HERE / "leakage.png", dpi=110)
+    folder.mkdir(parents=True, exist_ok=True)
+    plt.savefig(folder / "leakage.png", dpi=110)
 
 
 if __name__ == "__main__":

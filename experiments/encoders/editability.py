@@ -9,7 +9,7 @@ the factor moved by 0.3 of its range ("matched effect"): the share of images tha
 all other factors moved meanwhile. The annotator reads, so a change that it does not see does not count.
 """
 
-import sys
+import argparse
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from zstar.encoders.trained import load_encoder
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.metrics.distribution import kid, pooled
 from zstar.regularizers.spread import Spread
+from zstar.reports.numbers import show, with_interval
 from zstar.spaces.w_plus import WPlus
 from zstar.stats.streams import stream
 
@@ -46,7 +47,7 @@ class Reader:
             features.append(pooled(seen.features))
         return torch.cat(factors), torch.cat(features)
 
-    def directions(self, count: int = 2000) -> Tensor:
+    def directions(self, count: int) -> Tensor:
         """A direction of w for each edit: mean of the fifth of samples with most of it minus that with least."""
         w = self.generator.sample(count, stream("samples to find directions", 0), space="w")
         factors, _ = self.read(self.generator.lift(w, "w", "w_plus"))
@@ -76,23 +77,28 @@ def matched(reader: Reader, latents: Tensor, direction: Tensor, name: str) -> tu
 @torch.no_grad()
 def main() -> None:
     """Print a row per encoder."""
-    reader, count = Reader(), 200
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("encoders", nargs="+")
+    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--samples", type=int, default=2000, help="to find directions from")
+    given = parser.parse_args()
+    reader, count = Reader(), given.images
     images = torch.cat([batch.images for batch in Cottages(count).batches(50)])
     real = torch.cat([pooled(reader.annotator(part).features) for part in images.split(50)])
-    directions, spread = reader.directions(), Spread(reader.space)
+    directions, spread = reader.directions(given.samples), Spread(reader.space)
     columns = ["encoder", "PSNR, dB", "rows apart", "KID halfway", *(f"{name}: reached, leak" for name in EDITS)]
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
-    for path in sys.argv[1:]:
+    for path in given.encoders:
         encoder = load_encoder(path)
         latents = torch.cat([encoder(reader.space, part)[-1] for part in images.split(50)])
         made = torch.cat([reader.space.decode(part).clamp(-1, 1) for part in latents.split(50)])
         psnr = -10 * ((made - images) / 2).square().mean(dim=(1, 2, 3)).log10()
         halfway = kid(real, reader.read((latents + latents.roll(1, dims=0)) / 2)[1], size=100)
         cells = [path.split("/")[-2], f"{psnr.mean():.2f}", f"{spread(latents, {}, made).mean():.3f}"]
-        cells.append(f"{halfway.value:.4f} [{halfway.low:.4f}, {halfway.high:.4f}]")
+        cells.append(with_interval(halfway.value, halfway.low, halfway.high, 4))
         for name, direction in zip(EDITS, directions, strict=True):
             reached, leak = matched(reader, latents[:64], direction, name)
-            cells.append(f"{100 * reached:.0f} %, {leak:.4f}")
+            cells.append(f"{100 * reached:.0f} %, {show(leak, 4)}")
         print(f"| {' | '.join(cells)} |", flush=True)
 
 

@@ -1,15 +1,17 @@
 """Finished runs of run.sh → the tables and the figure of README.md.
 
-python experiments/encoders/table.py outputs/encoders cottages-w_plus cats faces
+python experiments/encoders/table.py outputs/encoders cottages-w_plus cats faces --figures experiments/encoders
 """
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 
-HERE = Path(__file__).parent
+from zstar.reports.numbers import with_interval
+
 METHODS = ("optimisation", "encoder", "hybrid")
 COLUMNS = ("method", "steps", "N", "PSNR, dB [95 %]", "perceptual [95 %]", "s/image", "evaluations")
 
@@ -28,13 +30,13 @@ def line(run: dict) -> str:
     """One row of a table."""
     summary = run["summary"]
     cells = [run["method"], str(run["steps"]), str(run["result"]["images"])]
-    cells.append("{mean:.2f} [{low:.2f}, {high:.2f}]".format(**summary["psnr"]))
-    cells.append("{mean:.4f} [{low:.4f}, {high:.4f}]".format(**summary["perceptual"]))
+    for name, places in (("psnr", 2), ("perceptual", 4)):
+        cells.append(with_interval(*(summary[name][key] for key in ("mean", "low", "high")), places))
     cells += ["{mean:.3g}".format(**summary["seconds"]), "{mean:.0f}".format(**summary["evaluations"])]
     return "| " + " | ".join(cells) + " |"
 
 
-def figure(worlds: dict[str, list[dict]]) -> None:
+def figure(worlds: dict[str, list[dict]], folder: Path) -> None:
     """PSNR over seconds per image, with intervals, a panel for each world."""
     _, panels = plt.subplots(1, len(worlds), figsize=(4.2 * len(worlds), 3.6), squeeze=False)
     for axes, (world, runs) in zip(panels[0], worlds.items(), strict=True):
@@ -44,26 +46,33 @@ def figure(worlds: dict[str, list[dict]]) -> None:
                 continue
             seconds = [summary["seconds"]["mean"] for summary in mine]
             values = [summary["psnr"] for summary in mine]
-            spans = [[v["mean"] - v["low"] for v in values], [v["high"] - v["mean"] for v in values]]
+            ends = [[v["mean"] if v[end] is None else v[end] for v in values] for end in ("low", "high")]
+            spans = np.abs(np.array(ends) - [v["mean"] for v in values])
             axes.errorbar(seconds, [v["mean"] for v in values], spans, marker="o", capsize=2, label=method)
         axes.set(xscale="log", xlabel="seconds per image", title=world)
     panels[0][0].set_ylabel("PSNR (dB)")
     panels[0][0].legend(frameon=False)
     plt.tight_layout()
-    plt.savefig(HERE / "curves.png", dpi=130)
+    folder.mkdir(parents=True, exist_ok=True)
+    plt.savefig(folder / "curves.png", dpi=130)
 
 
 def main() -> None:
     """Print a table for each world and draw them side by side."""
-    folder, names = Path(sys.argv[1]), sys.argv[2:]
-    worlds = {name: read(folder, name) for name in names}
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("worlds", nargs="+")
+    parser.add_argument("--figures", type=Path, default=Path("outputs/figures/encoders"))
+    given = parser.parse_args()
+    worlds = {name: read(given.folder, name) for name in given.worlds}
     for name, runs in worlds.items():
         hashes = {run["result"]["protocol_hash"] for run in runs}
         print(f"\n**{name}**, protocol {', '.join(sorted(hashes))}\n")
         print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
         for run in runs:
             print(line(run))
-    figure({name: runs for name, runs in worlds.items() if runs})
+    if found := {name: runs for name, runs in worlds.items() if runs}:
+        figure(found, given.figures)
 
 
 if __name__ == "__main__":

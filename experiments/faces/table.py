@@ -14,7 +14,7 @@ from zstar.checkpoints.io import load_weights, read_card
 def main() -> None:
     """Print the scores, and the cosines between the directions of one finder."""
     for finder in ("attribute", "interfacegan"):
-        path = next(Path(sys.argv[1]).glob(f"{finder}_*/directions.safetensors"))
+        path = max(Path(sys.argv[1]).glob(f"{finder}_*/directions.safetensors"), key=lambda path: path.stat().st_mtime)
         tensors, card = load_weights(path), read_card(path)["directions"]
         names = list(card)
         units = torch.stack([tensors[f"{name}/vector"].flatten() / tensors[f"{name}/vector"].norm() for name in names])

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The runs behind README.md, from the root of the project. Cells that are finished are skipped, so it can be killed and
 # called again, by several processes at once.
+# The board goes to outputs/leaderboard/<world>/benchmark, or to BOARD; METHODS=adam_w,stylegan2 takes some of the methods.
 #   experiments/leaderboard/encoders.sh && experiments/leaderboard/run.sh cottages
 #   experiments/leaderboard/run.sh round_trip budget.evaluations=50 seed=0  # and turned: what follows goes to invert.py
 #   VGG=vgg_normalised_conv3_1.pth CATS=grumpyB_204.tar DCGAN=G_iter6400.pkl CATS_ENCODER=weights.safetensors \
@@ -9,13 +10,19 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 python=${PYTHON:-.venv/bin/python}
-world=$1
+world=${1:?give a world: cottages, round_trip, turned, grumpy or celeba}
 shift
 baseline=adam_z
 case $world in
   cottages | round_trip | turned)
     baseline=stylegan2
-    words=(--config-dir experiments/leaderboard/conf) ;;
+    words=(--config-dir experiments/leaderboard/conf)
+    for name in igan e4e restyle; do
+      if [[ -z ${METHODS:-} && ! -f outputs/encoders/board/$name/weights.safetensors ]]; then
+        echo "$0: outputs/encoders/board/$name is missing; run experiments/leaderboard/encoders.sh first, or choose METHODS" >&2
+        exit 2
+      fi
+    done ;;
   grumpy)
     export PYTHONPATH=examples/grumpy${PYTHONPATH:+:$PYTHONPATH}
     words=(--config-dir examples/grumpy/conf generator.checkpoint="$DCGAN" data.path="$CATS" encoder=trained
@@ -24,8 +31,14 @@ case $world in
     export PYTHONPATH=examples/celeba_vae${PYTHONPATH:+:$PYTHONPATH}
     words=(--config-dir examples/celeba_vae/conf generator.checkpoint="$VAE" data.path="$FACES" encoder=celeba_vae
       encoder.checkpoint="$VAE" metric.perceptual.network.checkpoint="$VGG") ;;
+  *)
+    echo "$0: there is no world '$world'; choose cottages, round_trip, turned, grumpy or celeba" >&2
+    exit 2 ;;
 esac
+compared=(--baseline "$baseline")
+[[ -n ${METHODS:-} ]] && compared=()  # it may be none of them
 
 "$python" invert.py -m "${words[@]}" "method=${METHODS:-glob(*)}" protocol="$world" logger=none \
   output="outputs/leaderboard/$world" "$@" || echo "some cells failed; they are listed with the results"
-"$python" -m zstar.benchmark "outputs/leaderboard/$world" --output "experiments/leaderboard/$world" --baseline $baseline
+"$python" -m zstar.benchmark "outputs/leaderboard/$world" --output "${BOARD:-outputs/leaderboard/$world/benchmark}" \
+  ${compared[@]+"${compared[@]}"}

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from zstar.benchmark.columns import MARKS
+from zstar.reports.numbers import with_interval
 
 PLACES = {"psnr": 2, "perceptual": 4, "leakage": 4}
 
@@ -21,8 +22,8 @@ def main() -> None:
         entries = [f"`{row['method']}`", row["space"], str(row["seeds"])]
         for name in (name for name in PLACES if name in row["values"]):
             value, places = row["values"][name], PLACES[name]
-            ends = f"[{value['low']:.{places}f}, {value['high']:.{places}f}]"
-            entries.append(f"{value['mean']:.{places}f} {ends} {MARKS.get(value['verdict'], '')}".rstrip())
+            text = with_interval(value["mean"], value["low"], value["high"], places)
+            entries.append(f"{text} {MARKS.get(value['verdict'], '')}".rstrip())
         cost = [f"{row['values']['evaluations']['mean']:.0f}", f"{row['values']['seconds']['mean']:.2g}"]
         print(f"| {' | '.join([*entries, *cost])} |")
 

@@ -1,10 +1,10 @@
 """Finished projection runs → the table and the figure of README.md.
 
-python experiments/projection/table.py outputs/projection
+python experiments/projection/table.py outputs/projection --figures experiments/projection
 """
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 import yaml
 
-HERE = Path(__file__).parent
+from zstar.reports.numbers import with_interval
+
 ORDER = {"z": 0, "w": 1, "w_plus": 2, "style": 3}
 
 
@@ -36,15 +37,16 @@ def line(run: dict) -> str:
     summary, result = run["result"]["summary"], run["result"]
     psnr = run["rows"].filter(pl.col("metric") == "psnr")["value"]
     cells = [run["data"], run["optimizer"], result["space"], str(result["images"]), str(len(result["failed"]))]
-    cells.append("{mean:.2f} [{low:.2f}, {high:.2f}]".format(**summary["psnr"]))
+    ends = ("mean", "low", "high")
+    cells.append(with_interval(*(summary["psnr"][end] for end in ends), 2))
     cells += [f"{psnr.median():.2f}", f"{100 * (psnr > 30).mean():.0f} %"]
-    cells.append("{mean:.4f} [{low:.4f}, {high:.4f}]".format(**summary["perceptual"]))
+    cells.append(with_interval(*(summary["perceptual"][end] for end in ends), 4))
     cells.append("{mean:.3f}".format(**summary["ssim"]))
     cells += ["{mean:.1f}".format(**summary["seconds"]), result["protocol_hash"]]
     return "| " + " | ".join(cells) + " |"
 
 
-def figure(runs: list[dict]) -> None:
+def figure(runs: list[dict], folder: Path) -> None:
     """PSNR implied by the lowest pixel loss so far, median and 5–95 % of the images."""
     _, axes = plt.subplots(figsize=(6.4, 3.8))
     for run in runs:
@@ -58,12 +60,17 @@ def figure(runs: list[dict]) -> None:
     axes.set(xlabel="step", ylabel="best PSNR so far (dB)")
     axes.legend(frameon=False)
     plt.tight_layout()
-    plt.savefig(HERE / "curves.png", dpi=140)
+    folder.mkdir(parents=True, exist_ok=True)
+    plt.savefig(folder / "curves.png", dpi=140)
 
 
 def main() -> None:
     """Print the table and draw the figure."""
-    runs = read(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--figures", type=Path, default=Path("outputs/figures/projection"))
+    given = parser.parse_args()
+    runs = read(given.folder)
     columns = (
         "images",
         "optimizer",
@@ -81,7 +88,7 @@ def main() -> None:
     print("|" + "---|" * len(columns))
     for run in runs:
         print(line(run))
-    figure(runs)
+    figure(runs, given.figures)
 
 
 if __name__ == "__main__":

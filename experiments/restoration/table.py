@@ -1,10 +1,10 @@
 """Finished runs of the two recipes → the table and the pictures of README.md.
 
-python experiments/restoration/table.py outputs/restoration
+python experiments/restoration/table.py outputs/restoration --figures experiments/restoration
 """
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 import torch
@@ -16,10 +16,10 @@ from zstar.data.reading import read_image
 from zstar.images import grid, write_png
 from zstar.metrics.psnr import PSNR
 from zstar.operators.mask import Mask
+from zstar.reports.numbers import with_interval
 from zstar.runs.folder import safe_name
-from zstar.stats.bootstrap import bootstrap_interval
+from zstar.stats.comparison import mean_interval
 
-HERE = Path(__file__).parent
 KINDS = ("targets", "observed", "reconstructions")
 SHOWN = 8  # pictures of each run in the figure: the first ones, good or bad
 BASELINE = {"mask": "mean fill", "downscale": "bicubic up-sampling"}
@@ -34,8 +34,7 @@ def read(folder: Path) -> dict[str, Tensor]:
 def psnr(images: Tensor, targets: Tensor) -> str:
     """The mean over images in dB, with its 95 % interval."""
     values = PSNR()(images, targets)
-    low, high = bootstrap_interval(values.numpy())
-    return f"{values.mean():.2f} [{low:.2f}, {high:.2f}]"
+    return with_interval(values.mean().item(), *mean_interval(values.double().numpy()), 2)
 
 
 def rows(folder: Path, pictures: dict[str, Tensor]) -> list[str]:
@@ -63,15 +62,18 @@ def rows(folder: Path, pictures: dict[str, Tensor]) -> list[str]:
 
 def main() -> None:
     """Print the table and draw the strip."""
-    strips = []
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--figures", type=Path, default=Path("outputs/figures/restoration"))
+    given, strips = parser.parse_args(), []
     print("| recipe | method | PSNR, dB [95 %] | of the hidden part | evaluations | seconds per image | N |")
     print("|---|---|---|---|---|---|---|")
-    for path in sorted(Path(sys.argv[1]).glob("*/result.json")):
+    for path in sorted(given.folder.glob("*/result.json")):
         pictures = read(path.parent)
         print("\n".join(rows(path.parent, pictures)))
         strips += [pictures[kind][:SHOWN] for kind in KINDS]
     large = torch.cat(strips).repeat_interleave(2, dim=-2).repeat_interleave(2, dim=-1)
-    write_png(HERE / "strip.png", grid(large, SHOWN, gap=4))
+    write_png(given.figures / "strip.png", grid(large, min(SHOWN, len(strips[0])), gap=4))
 
 
 if __name__ == "__main__":

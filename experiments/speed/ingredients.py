@@ -34,7 +34,8 @@ def seconds(run: Run, steps: int) -> float:
 
 
 def contestants(images: Tensor) -> dict[str, tuple[Run, int]]:
-    """Name → what is run, and for how many images at once."""
+    """Name → what is run, and for how many images at once: one, a quarter of them, all."""
+    middle, most = max(1, len(images) // 4), len(images)
     fast, plain, forgetful = Bench(), Bench(plain=True), Bench(forgetful=True)
     found: dict[str, tuple[Run, int]] = {}
 
@@ -48,13 +49,13 @@ def contestants(images: Tensor) -> dict[str, tuple[Run, int]]:
     add("zstar's loop, noise maps, NCHW, batch 1", plain, 1, METHODS["w_published"])
     add("without noise maps and exploration, NCHW, batch 1", plain, 1)
     add("channels last, batch 1", fast, 1)
-    add("channels last, batch 8", fast, 8)
-    add("channels last, batch 32", fast, 32)
-    add("NCHW, batch 32", plain, 32)
-    add("channels last, batch 32, with noise maps and exploration", fast, 32, METHODS["w_published"])
-    add("channels last, batch 32, target features at every step", forgetful, 32)
-    add("channels last, batch 32, L-BFGS", fast, 32, METHODS["w_lbfgs"])
-    add("channels last, batch 32, in w_plus", fast, 32, METHODS["w_plus"])
+    add(f"channels last, batch {middle}", fast, middle)
+    add(f"channels last, batch {most}", fast, most)
+    add(f"NCHW, batch {most}", plain, most)
+    add(f"channels last, batch {most}, with noise maps and exploration", fast, most, METHODS["w_published"])
+    add(f"channels last, batch {most}, target features at every step", forgetful, most)
+    add(f"channels last, batch {most}, L-BFGS", fast, most, METHODS["w_lbfgs"])
+    add(f"channels last, batch {most}, in w_plus", fast, most, METHODS["w_plus"])
     return found
 
 
@@ -62,8 +63,9 @@ def main() -> None:
     """Measure and print Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--batch", type=int, default=32, help="the largest number of images at once")
     given = parser.parse_args()
-    runs = contestants(Cottages(count=32).read(range(32)).images)
+    runs = contestants(Cottages(count=given.batch).read(range(given.batch)).images)
     times: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(given.rounds + 1):
         for name, (run, batch) in runs.items():

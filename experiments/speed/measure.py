@@ -6,6 +6,7 @@ Every number comes from this one process, one thing after the other: the machine
 projection to w with one image at a time and with batches. Rates are medians over repetitions.
 """
 
+import argparse
 import platform
 import statistics
 import time
@@ -115,6 +116,9 @@ def row(batch: int, m: dict[str, float], rates: dict[str, float], first: float) 
 
 def main() -> None:
     """Measure and print Markdown; the machine's rates are taken before and after each row, whatever else it does."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
+    batches = parser.parse_args().batches
     generator = StyleGAN2(checkpoint="cottages64")
     perceptual = Perceptual(AnnotatorFeatures("annotator64"), weight=0.05)
     choices = {"pixel": {"pixel": Pixel()}, "pixel + perceptual": {"pixel": Pixel(), "perceptual": perceptual}}
@@ -125,7 +129,7 @@ def main() -> None:
         print(f"| {' | '.join(COLUMNS)} |")
         print("|" + "---|" * len(COLUMNS))
         first = 0.0
-        for batch in BATCHES:
+        for batch in batches:
             m = measure(generator, losses, batch, steps=max(6, 60 // batch))
             seen.append(machine_rates())
             first = first or m["all"]

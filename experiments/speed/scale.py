@@ -9,11 +9,14 @@ those of the clock where nothing else runs, unless something else is said.
 """
 
 import argparse
+import math
 import shutil
 import statistics
 from pathlib import Path
 
 from watching import Seen, follow
+
+from zstar.reports.numbers import show
 
 WORDS = ["projector=[encoder]", "loss=[pixel]", "metric=[psnr]", "logger=none"]
 COLUMNS = ("images", "ms per image", "first tenth", "last tenth", "joining and report, s", "peak memory, MiB")
@@ -28,14 +31,17 @@ def measure(size: int, batch: int, folder: Path, kill: bool) -> str:
     if kill:
         parts.append(follow(words, *place, stop=lambda seen: len(seen.marks) >= 0.9 * total))
     parts.append(follow(words, *place))
-    gaps = [1e3 * gap / batch for part in parts for gap in spent(part)]
+    gaps = [1e3 * gap / batch for part in parts for gap in spent(part)] or [math.nan]  # of one batch there is none
     tenth = max(1, len(gaps) // 10)
-    mean, early, late = (statistics.fmean(values) for values in (gaps, gaps[:tenth], gaps[-tenth:]))
-    joining = parts[-1].end.processor - parts[-1].marks[-1].processor
+    mean, early, late = (show(statistics.fmean(values), 2) for values in (gaps, gaps[:tenth], gaps[-tenth:]))
+    last = parts[-1].marks[-1].processor if parts[-1].marks else 0.0  # all was done before the kill
+    joining = parts[-1].end.processor - last
     memory = max(part.memory for part in parts)
-    line = f"| {size:,} | {mean:.2f} | {early:.2f} | {late:.2f} | {joining:.2f} | {memory:.0f} |"
+    line = f"| {size:,} | {mean} | {early} | {late} | {joining:.2f} | {memory:.0f} |"
     if not kill:
         return line
+    if len(parts[0].marks) >= total:
+        return f"{line}\n\nToo small to be killed on its way: all {total} batches were done."
     first, again = (part.marks[0] for part in parts)
     return (
         f"{line}\n\nKilled after {len(parts[0].marks)} of {total} batches. Started again, the first new batch was "

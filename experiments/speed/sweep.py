@@ -53,11 +53,13 @@ def measure(root: Path, title: str, cells: int, folder: Path) -> float:
 def main() -> None:
     """Measure and print Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cells", type=int, nargs="+", default=[1000])
+    parser.add_argument("--cells", type=int, nargs="+", default=[1000], help="of each sweep, 2 or more")
     parser.add_argument("--before", type=Path)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=Path("outputs/speed/sweep"))
     arguments = parser.parse_args()
+    if min(arguments.cells) < 2:
+        parser.error("--cells: what a cell costs is taken between two of them; give 2 or more")
     roots = ({"before": arguments.before.resolve()} if arguments.before else {}) | {"now": ROOT}
     print(f"| {' | '.join(COLUMNS)} |\n|" + "---|" * len(COLUMNS))
     for cells in arguments.cells:

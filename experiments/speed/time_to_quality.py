@@ -148,13 +148,16 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=STEPS, help="of the published projector")
     parser.add_argument("--methods", nargs="*", default=list(METHODS))
     parser.add_argument("--folder", type=Path, default=Path("outputs/speed"))
-    parser.add_argument("--figure", type=Path, default=Path(__file__).with_name("time_to_quality.png"))
+    parser.add_argument("--figure", type=Path, default=Path("outputs/figures/time_to_quality.png"))
     given = parser.parse_args()
+    if given.steps < 1 or given.steps % 50:
+        parser.error(f"--steps: {given.steps} is no multiple of 50, and the projector shows itself after each 50")
     found = find_quality(given.folder, given.images, given.steps, given.methods)
     times = take_times(found, given.batch, given.rounds, given.steps, given.methods)
     write_json(given.folder / f"times_{given.images}_{given.steps}.json", times)
     print(f"\n{machine()['cpu']}, {torch.get_num_threads()} thread(s), torch {torch.__version__}\n")
     print(table(found, times, given.steps))
+    given.figure.parent.mkdir(parents=True, exist_ok=True)
     draw(found, times, METHODS, given.figure)
 
 

@@ -1,10 +1,11 @@
 """A direction learned for a generator that stays fixed, beside one that was learned with its generator: JOINT.md.
 
-python experiments/steering/joint.py outputs/steering/fixed outputs/steering/joint annotator.safetensors
+python experiments/steering/joint.py outputs/steering/fixed outputs/steering/joint annotator.safetensors \\
+  --figures experiments/steering
 """
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 import torch
@@ -22,28 +23,38 @@ from zstar.stats.streams import stream
 from zstar.tasks.curves import strips
 
 HERE = Path(__file__).parent
-EDIT, IMAGES, SHOWN = "shift_x", 1000, 3
+EDIT, SHOWN = "shift_x", 3
 
 
 def main() -> None:
     """Print the tables, draw the strips."""
-    fixed, joint = (Path(folder) for folder in sys.argv[1:3])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("fixed", type=Path)
+    parser.add_argument("joint", type=Path)
+    parser.add_argument("annotator")
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--figures", type=Path, default=Path("outputs/figures/steering"))
+    given = parser.parse_args()
+    fixed, joint, count = given.fixed, given.joint, given.images
     tables(fixed, joint)
     edit = build(OmegaConf.load(HERE.parents[1] / "conf" / "edit" / f"{EDIT}.yaml")[EDIT])
-    network, _ = load_annotator(sys.argv[3])
+    network, _ = load_annotator(given.annotator)
     pairs = (
         ("cottages64", fixed / "weights.safetensors"),
         (joint / "weights.safetensors", joint / "directions.safetensors"),
     )
-    real, pictures = torch.cat([seen(network, b.images) for b in Cottages(IMAGES, "test", 64).batches(50)]), []
+    real, pictures = torch.cat([seen(network, b.images) for b in Cottages(count, "test", 64).batches(50)]), []
     for checkpoint, directions in pairs:
         generator, rng = StyleGAN2(checkpoint=str(checkpoint)), stream("samples of both", 0)
         walk = load_directions(directions, generator)[EDIT].move
-        latents = generator.sample(IMAGES, rng, space="w")  # of the same z in both
+        latents = generator.sample(count, rng, space="w")  # of the same z in both
         pictures.append(strips(edit, walk, lambda v, g=generator: g.synthesize(v, "w"), latents[:SHOWN]))
         made = torch.cat([seen(network, generator.synthesize(part, "w").clamp(-1, 1)) for part in latents.split(50)])
-        print(f"KID of {IMAGES} samples of {checkpoint}: {kid(made, real)}", flush=True)
-    save_image(torch.cat(pictures).clamp(-1, 1), HERE / "joint.png", nrow=8, normalize=True, value_range=(-1, 1))
+        print(f"KID of {count} samples of {checkpoint}: {kid(made, real)}", flush=True)
+    given.figures.mkdir(parents=True, exist_ok=True)
+    save_image(
+        torch.cat(pictures).clamp(-1, 1), given.figures / "joint.png", nrow=8, normalize=True, value_range=(-1, 1)
+    )
 
 
 def tables(*folders: Path) -> None:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The trainings behind README.md, from the root of the project: seven edits at once, six times. Each is skipped if it is
-# finished, and goes on if it was killed.
+# finished, and goes on if it was killed. The figure goes to outputs/figures/steering, or to FIGURES.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 python=${PYTHON:-.venv/bin/python}
@@ -12,4 +12,4 @@ for space in ${SPACES:-w z w_plus}; do
       output=outputs/steering name="${space}_$walk"
   done
 done
-"$python" experiments/steering/table.py outputs/steering
+"$python" experiments/steering/table.py outputs/steering --figures "${FIGURES:-outputs/figures/steering}"

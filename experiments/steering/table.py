@@ -1,10 +1,10 @@
 """Finished trainings of run.sh → the tables and the figure of README.md, and how far cottages vary by themselves.
 
-python experiments/steering/table.py outputs/steering
+python experiments/steering/table.py outputs/steering --figures experiments/steering
 """
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -13,7 +13,6 @@ import torch
 
 from zstar.data.cottages import FACTORS, sample_factors
 
-HERE = Path(__file__).parent
 SPACES, WALKS = ("z", "w", "w_plus"), ("linear", "nonlinear")
 # What of the world does what the edit does, and how the range of its factor is to be read in units of α.
 VARIES = {
@@ -45,7 +44,11 @@ def natural(edit: str) -> tuple[float, float] | None:
 
 def main() -> None:
     """Print the tables, draw the curves."""
-    folder = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--figures", type=Path, default=Path("outputs/figures/steering"))
+    given = parser.parse_args()
+    folder = given.folder
     found = {
         (space, walk): json.loads(path.read_text(encoding="utf-8"))
         for space in SPACES
@@ -69,10 +72,10 @@ def main() -> None:
         said = "–" if world is None else f"{world[0]:+.3f} … {world[1]:+.3f}"
         trained, reached = (f"{low:+.3f} … {high:+.3f}" for low, high in ((card["low"], card["high"]), reach))
         print(f"| {edit} | {card['unit']} | {trained} | {said} | {reached} |")
-    figure(found, edits)
+    figure(found, edits, given.figures)
 
 
-def figure(found: dict, edits: list[str]) -> None:
+def figure(found: dict, edits: list[str], folder: Path) -> None:
     """Achieved over requested strength with 95 % bands, a panel for each edit and space."""
     spaces = [space for space in SPACES if any(key[0] == space for key in found)]
     _, panels = plt.subplots(len(spaces), len(edits), figsize=(2.5 * len(edits), 2.4 * len(spaces)), squeeze=False)
@@ -95,7 +98,8 @@ def figure(found: dict, edits: list[str]) -> None:
             axes.tick_params(labelsize=7)
     panels[0][0].legend(frameon=False, fontsize=7)
     plt.tight_layout()
-    plt.savefig(HERE / "curves.png", dpi=110)
+    folder.mkdir(parents=True, exist_ok=True)
+    plt.savefig(folder / "curves.png", dpi=110)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The runs behind README.md, from the root of the project: held-out cottages projected into three spaces with more and
 # more steps, then the same edits on all of them. Each run is skipped if it is finished, and goes on if it was killed.
+# The figures go to outputs/figures/tradeoff, or to FIGURES.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 python=${PYTHON:-.venv/bin/python}
@@ -10,4 +11,4 @@ for space in z w w_plus; do
       batch_size=32 'metric=[psnr]' logger=none output=outputs/tradeoff name="$space-$steps"
   done
 done
-"$python" experiments/tradeoff/table.py outputs/tradeoff
+"$python" experiments/tradeoff/table.py outputs/tradeoff --figures "${FIGURES:-outputs/figures/tradeoff}"

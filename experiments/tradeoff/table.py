@@ -1,13 +1,14 @@
 """The same edits on projections of the same images: prints the table of README.md, draws tradeoff.png and strips.png.
 
-    python experiments/tradeoff/table.py outputs/tradeoff
+    python experiments/tradeoff/table.py outputs/tradeoff --figures experiments/tradeoff
 
 Each image is moved along a direction until the annotator reads the factor changed by 0.3 of its range ("matched
 effect"); what the other factors did meanwhile is the leakage, and KID compares these pictures with 500 samples of G.
 """
 
+import argparse
 import json
-import sys
+import math
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -23,10 +24,10 @@ from zstar.images import grid, write_png
 from zstar.inversion import Inversion
 from zstar.losses.networks import AnnotatorFeatures
 from zstar.metrics.distribution import kid, pooled
-from zstar.stats.bootstrap import bootstrap_interval
+from zstar.reports.numbers import show, with_interval
+from zstar.stats.comparison import mean_interval
 from zstar.stats.streams import stream
 
-HERE = Path(__file__).parent
 EDITS = {"season": "season", "time_of_day": "time_of_day", "is_chapel": "chapel"}  # factor → direction
 SPACES = ("z", "w", "w_plus")
 
@@ -34,12 +35,16 @@ SPACES = ("z", "w", "w_plus")
 def interval(values: torch.Tensor) -> tuple[float, float, float]:
     """Mean over images with its 95 % interval."""
     kept = values[values.isfinite()].double().numpy().astype(np.float64)
-    return (float(kept.mean()), *bootstrap_interval(kept))
+    return (float(kept.mean()), *mean_interval(kept)) if len(kept) else (math.nan,) * 3
 
 
 def main() -> None:
     """Measure, print, draw."""
-    folder, rows = Path(sys.argv[1]), []
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--figures", type=Path, default=Path("outputs/figures/tradeoff"))
+    given = parser.parse_args()
+    folder, rows = given.folder, []
     generator, scorer, network = (
         StyleGAN2(checkpoint="cottages64"),
         Annotator(count=2),
@@ -71,20 +76,25 @@ def main() -> None:
         after = kid(real, torch.cat(edited), size=32).value
         leak, share = interval(torch.stack(leaks).nanmean(dim=0)), torch.cat(reached).mean()
         rows.append({"space": result["space"], "steps": result["steps"], "psnr": psnr, "leak": leak, "kid": after})
-        cells = [result["space"], str(result["steps"]), "{mean:.2f} [{low:.2f}, {high:.2f}]".format(**psnr)]
-        cells += [f"{100 * share:.0f} %", "{:.4f} [{:.4f}, {:.4f}]".format(*leak), f"{after:.3f}", f"{before:.3f}"]
+        cells = [
+            result["space"],
+            str(result["steps"]),
+            with_interval(*(psnr[key] for key in ("mean", "low", "high")), 2),
+        ]
+        cells += [f"{100 * share:.0f} %", with_interval(*leak, 4), show(after, 3), show(before, 3)]
         print(f"| {' | '.join(cells)} |", flush=True)
-    figure(rows)
-    pictures(folder, generator, directions)
+    given.figures.mkdir(parents=True, exist_ok=True)
+    figure(rows, given.figures)
+    pictures(folder, generator, directions, given.figures)
 
 
-def figure(rows: list[dict]) -> None:
+def figure(rows: list[dict], figures: Path) -> None:
     """Leakage and KID over PSNR, a line per space through its budgets."""
     _, panels = plt.subplots(1, 2, figsize=(9, 3.6))
     for space in SPACES:
         mine = [row for row in rows if row["space"] == space]
         x = [row["psnr"]["mean"] for row in mine]
-        spans = [[row["leak"][0] - row["leak"][1] for row in mine], [row["leak"][2] - row["leak"][0] for row in mine]]
+        spans = np.nan_to_num([[abs(row["leak"][end] - row["leak"][0]) for row in mine] for end in (1, 2)])
         panels[0].errorbar(x, [row["leak"][0] for row in mine], spans, marker="o", capsize=2, label=space)
         panels[1].plot(x, [row["kid"] for row in mine], marker="o", label=space)
         for row, at in zip(mine, x, strict=True):
@@ -95,10 +105,10 @@ def figure(rows: list[dict]) -> None:
     panels[1].set(xlabel="PSNR (dB)", ylabel="KID of the edited images")
     panels[0].legend(frameon=False)
     plt.tight_layout()
-    plt.savefig(HERE / "tradeoff.png", dpi=120)
+    plt.savefig(figures / "tradeoff.png", dpi=120)
 
 
-def pictures(folder: Path, generator: StyleGAN2, directions: dict) -> None:
+def pictures(folder: Path, generator: StyleGAN2, directions: dict, figures: Path) -> None:
     """One image, a row per space at the largest budget, traversal through its day."""
     cells, direction = [], directions["time_of_day"]
     for space in SPACES:
@@ -106,12 +116,12 @@ def pictures(folder: Path, generator: StyleGAN2, directions: dict) -> None:
             folder.glob(f"{space}-*/result.json"), key=lambda p: json.loads(p.read_text(encoding="utf-8"))["steps"]
         )
         found = Inversion.load(path.parent / "latents.safetensors")
-        for image in (0, 1):
+        for image in range(min(2, len(found.ids))):
             alphas = torch.linspace(direction.label.low, direction.label.high, 7)
             traversal = Traversal("", direction, generator, found.select([image]).v, space, alphas, found.noise_mode)
             cells.append(traversal.images[:, 0])
     small = torch.cat(cells)
-    write_png(HERE / "strips.png", grid(small.repeat_interleave(2, 2).repeat_interleave(2, 3), 7, gap=4))
+    write_png(figures / "strips.png", grid(small.repeat_interleave(2, 2).repeat_interleave(2, 3), 7, gap=4))
 
 
 if __name__ == "__main__":

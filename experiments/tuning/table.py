@@ -32,6 +32,8 @@ def main() -> None:
     defaults = {"adam_z": 0.05, "adam_w": 0.1, "adam_w_plus": 0.01, "image2stylegan": 0.01}
     found, tests = [], []
     for method, rate in defaults.items():
+        if method not in {run.result["method"] for run in runs}:
+            continue
         mine = {run.config["optimizer"]["lr"]: run for run in runs if run.result["method"] == method}
         before, after = mine[rate], next(run for lr, run in mine.items() if lr != rate)
         cells = [f"`{method}`", f"{rate:g} → {after.config['optimizer']['lr']:.3g}"]
@@ -42,7 +44,8 @@ def main() -> None:
             places = 2 if metric == "psnr" else 4
             tests.append(sign_flip(change))
             cells += [f"{np.mean(list(old.values())):.{places}f} → {np.mean(list(new.values())):.{places}f}"]
-            cells += [f"{change.mean():+.{places}f} [{low:+.{places}f}, {high:+.{places}f}]", ""]
+            ends = "" if np.isnan(low) else f" [{low:+.{places}f}, {high:+.{places}f}]"
+            cells += [f"{change.mean():+.{places}f}{ends}", ""]
         found.append(cells)
     corrected = iter(holm(tests))
     for cells in found:

@@ -19,6 +19,7 @@ from zstar.config.check import check
 from zstar.config.composition import adapt_hydra
 from zstar.config.messages import complain, explain
 from zstar.config.paths import let_streams_replace, place, readable
+from zstar.config.reasons import Unfit
 from zstar.config.schema import Edit, Invert, Train
 from zstar.config.words import require_kept
 from zstar.runs.ending import Stopped, ending_well
@@ -53,7 +54,6 @@ def entry(primary: str, settings: type) -> Callable[[Job], Callable[[], None]]:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # without it Hydra hides the cause of an error
             os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # before torch comes, whose advice is no user's
             Cells.folder = None
-            let_streams_replace()
             sys.argv[1:] = [expand_option(readable(word)) for word in sys.argv[1:]]
             with ending_well():
                 try:
@@ -129,8 +129,10 @@ def guard_cell(job: Job, settings: type, cfg: DictConfig) -> float | None:
             which = " ".join(HydraConfig.get().overrides.task)
             defect = complain(error, str(cfg.get("output"))) is None
             reason = record_failed_cell(cfg, error)
-            print(f"error: {which}: {traceback.format_exc() if defect else reason}", file=sys.stderr)
-            end_cell("failed", reason)
+            unfit = isinstance(error, Unfit)
+            what = "does not fit" if unfit else "error"
+            print(f"{what}: {which}: {traceback.format_exc() if defect else reason}", file=sys.stderr)
+            end_cell("unfit" if unfit else "failed", reason)
         else:
             end_cell("skipped" if result and result.get("skipped") else "done")
             return objective(cfg, result)

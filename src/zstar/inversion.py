@@ -112,10 +112,11 @@ class Inversion:
         v = {name: value for name, value in tensors.items() if is_variable(name)}
         past = {name.removeprefix("history/"): value for name, value in tensors.items() if name.startswith("history/")}
         plain = {"image": None} | {name: value for name, value in tensors.items() if name not in v and "/" not in name}
-        return Inversion(
-            ids=card["ids"], space=card["space"], status=card["status"], noise_mode=card["noise_mode"],
-            v=v, history=past, **plain,
-        )  # fmt: skip
+        try:
+            said = {key: card[key] for key in ("ids", "space", "status", "noise_mode")}
+            return Inversion(**said, v=v, history=past, **plain)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{path}: its card or its latents lack something ({error}); project again") from None
 
 
 @dataclass

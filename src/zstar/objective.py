@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.config.reasons import Unfit
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.variables import Variables, named
 from zstar.losses.base import AbstractLoss, require_targets
@@ -114,9 +115,7 @@ class Problem:
             raise ValueError(f"noise: '{self.noise}' is unknown; choose const, none or optimize")
         if self.noise == "optimize" and not self.generator.noise_shapes:
             name = type(self.generator).__name__
-            raise ValueError(
-                f"noise: 'optimize' needs a generator with noise maps and {name} has none; choose noise=none"
-            )
+            raise Unfit(f"noise: 'optimize' needs a generator with noise maps and {name} has none; choose noise=none")
 
     @property
     def cost(self) -> int:
@@ -173,7 +172,7 @@ class Problem:
         return named("noise", draw)
 
     def start(self, targets: Targets, latent: Float[Tensor, "b ..."] | None = None) -> dict[str, Tensor]:
-        """v to begin with: ``latent``, or where the space begins, and what else of noise maps and classes is variable."""
+        """v to begin with: ``latent`` or where the space begins, and noise maps and classes where they are variables."""
         device, classes = targets.images.device, targets.classes
         latent = self.space.start(len(targets.ids), classes) if latent is None else latent
         found = {"latent": latent, **self.initial_noise(targets), **self.space.start_class(len(latent), classes)}

@@ -31,8 +31,8 @@ class Annotator(AbstractScorer):
     """
 
     def __init__(self, checkpoint: FilePath = "annotator64", count: int = 5000, seed: int = 0, batch: int = 64) -> None:
-        require("annotation.annotator", Within(2), count=count)
-        require("annotation.annotator", Within(1), batch=batch)
+        require("annotation", Within(2), count=count)
+        require("annotation", Within(1), batch=batch)
         self.checkpoint, self.network, self.vocabulary = checkpoint, *load_annotator(checkpoint)
         self.samples = ScoredSamples(count, seed, batch)
         areas = tuple(f"area/{name}" for name in self.vocabulary.classes)
@@ -40,7 +40,7 @@ class Annotator(AbstractScorer):
 
     def annotate(self, space: AbstractSpace) -> ScoredLatents:
         name, fix = (
-            f"annotation.annotator.checkpoint: {self.checkpoint}",
+            f"annotation.checkpoint: {self.checkpoint}",
             "choose annotation=classifier or annotation=labels",
         )
         self.network.require_images(space.generator.channels, space.generator.resolution, name, fix)

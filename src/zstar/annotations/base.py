@@ -33,7 +33,15 @@ class ScoredLatents:
 
 
 class AbstractAnnotation(ABC):
-    """A source of scored latents."""
+    """A source of scored latents.
+
+    Attributes:
+        names: Name of each attribute, known before any latent is scored.
+        home: Name of the space of its latents, where they are given; ``None`` where they can be of any.
+    """
+
+    names: tuple[str, ...]
+    home: str | None = None
 
     @abstractmethod
     def annotate(self, space: AbstractSpace) -> ScoredLatents:
@@ -41,13 +49,7 @@ class AbstractAnnotation(ABC):
 
 
 class AbstractScorer(AbstractAnnotation):
-    """An annotation that can score any image, not only those that it has latents of.
-
-    Attributes:
-        names: Name of each attribute.
-    """
-
-    names: tuple[str, ...]
+    """An annotation that can score any image, not only those that it has latents of."""
 
     @abstractmethod
     def score(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:

@@ -44,20 +44,20 @@ class Classifier(AbstractScorer):
         seed: int = 0,
         batch: int = 64,
     ) -> None:
-        require("annotation.classifier", Within(2), count=count)
-        require("annotation.classifier", Within(1), batch=batch)
+        require("annotation", Within(2), count=count)
+        require("annotation", Within(1), batch=batch)
         if not callable(network):
             kind = type(network).__name__
-            raise ValueError(f"annotation.classifier.network: a {kind} can't be called; name a torch.nn.Module")
-        self.range = require_range("annotation.classifier.input_range", input_range)
+            raise ValueError(f"annotation.network: a {kind} can't be called; name a torch.nn.Module")
+        self.range = require_range("annotation.input_range", input_range)
         if not names or len(set(names)) < len(names):
-            wrong = f"annotation.classifier.names: {list(names)}"
+            wrong = f"annotation.names: {list(names)}"
             raise ValueError(f"{wrong} names no attributes, or one twice; give one name for each score")
         if isinstance(network, nn.Module):
             network.float().eval().requires_grad_(False)
         if checkpoint is not None:
             if not isinstance(network, nn.Module):
-                wrong = f"annotation.classifier.checkpoint: {checkpoint} can't be loaded into a function"
+                wrong = f"annotation.checkpoint: {checkpoint} can't be loaded into a function"
                 raise ValueError(f"{wrong}; set it to null, or name a torch.nn.Module")
             path = io.resolve(checkpoint)
             io.load_into(network, io.load_weights(path, checkpoint_key), path)
@@ -81,13 +81,13 @@ class Classifier(AbstractScorer):
         except Exception as error:  # a network of one's own can fail in any way at images that it is not made for
             size = tuple(images.shape[1:])
             raise ValueError(
-                f"annotation.classifier.network: it does not take images [b, {size}] ({reason(error)}); choose one for "
+                f"annotation.network: it does not take images [b, {size}] ({reason(error)}); choose one for "
                 "the generator's size, or wrap it in a module that resizes"
             ) from error
         if not isinstance(scores, Tensor) or tuple(scores.shape) != (len(images), len(self.names)):
             size = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
             raise ValueError(
-                f"annotation.classifier.names: there are {len(self.names)}, and the network makes {size} of "
+                f"annotation.names: there are {len(self.names)}, and the network makes {size} of "
                 f"{len(images)} images; give one name for each score"
             )
         return scores.float()

@@ -15,7 +15,7 @@ from zstar.generators.base import AbstractGenerator
 from zstar.inversion import Inversion
 from zstar.spaces.base import AbstractSpace
 
-KEY = "annotation.labels.inversion"
+KEY = "annotation.inversion"
 
 
 class Labels(AbstractAnnotation):
@@ -36,22 +36,23 @@ class Labels(AbstractAnnotation):
 
     def __init__(self, path: FilePath, inversion: RunPath) -> None:
         self.path, self.file = path, latents_file(inversion, KEY)
-        self.names, self.attributes, self.scores = read_labels(path)
+        self.images, self.names, self.scores = read_labels(path)
+        self.home = str(space) if (space := read_card(self.file).get("space")) else None
 
     def annotate(self, space: AbstractSpace) -> ScoredLatents:
         ids, latents = read_latents(self.file, space.generator, space.name, KEY)
-        rows = match(ids, self.names)
+        rows = match(ids, self.images)
         finite = latents.flatten(1).isfinite().all(dim=1).tolist()
         kept = [place for place, row in enumerate(rows) if row is not None and finite[place]]
         if not kept:
             raise ValueError(
-                f"annotation.labels.path: no image of {self.file} has a row in {self.path}; the images are called "
-                f"e.g. {ids[0] if ids else 'nothing'}, the rows {self.names[0]}"
+                f"annotation.path: no image of {self.file} has a row in {self.path}; the images are called "
+                f"e.g. {ids[0] if ids else 'nothing'}, the rows {self.images[0]}"
             )
         scores = self.scores[[rows[place] for place in kept]]
         origin = {"annotation": "labels", "path": Path(self.path).name, "count": len(kept)}
         origin |= {"inversion": f"{self.file.parent.name}/{self.file.name}"}
-        return ScoredLatents(latents[kept], scores, self.attributes, origin)
+        return ScoredLatents(latents[kept], scores, self.names, origin)
 
 
 def latents_file(path: str | Path, key: str) -> Path:
@@ -77,7 +78,8 @@ def read_latents(
     if inversion.space not in names or names.index(inversion.space) > names.index(space):
         raise ValueError(
             f"{key}: {file} holds latents of {inversion.space}, which can't be brought to {space}; "
-            f"choose space={inversion.space}, or project again with space={space}"
+            f"choose space@search={inversion.space} (of invert.py space={inversion.space}), or project again with "
+            f"space={space}"
         )
     if tuple(latents.shape[1:]) != generator.shape(inversion.space):
         sizes = f"{tuple(latents.shape[1:])}, not {generator.shape(inversion.space)}"

@@ -12,7 +12,7 @@ from torch import Tensor
 from zstar.config.paths import place
 from zstar.config.reasons import reason
 
-KEY = "annotation.labels.path"
+KEY = "annotation.path"
 
 
 def read_labels(path: str | Path) -> tuple[list[str], tuple[str, ...], Float[Tensor, "n k"]]:

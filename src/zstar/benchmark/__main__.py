@@ -18,7 +18,8 @@ from zstar.benchmark.leaderboard import Choices, make_boards
 from zstar.benchmark.rows import Row
 from zstar.benchmark.tables import write_tables
 from zstar.benchmark.terminal import print_board
-from zstar.config.paths import let_streams_replace, place
+from zstar.config.paths import place
+from zstar.runs.ending import ending_well
 from zstar.runs.folder import safe_name
 
 EPILOG = """\
@@ -34,8 +35,12 @@ examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the leaderboards; returns the exit code, 2 (and one sentence) if there are no runs."""
-    let_streams_replace()
-    options = parse(arguments)
+    with ending_well():
+        return make(parse(arguments))
+
+
+def make(options: argparse.Namespace) -> int:
+    """Make the leaderboards of a parsed command line; returns the exit code."""
     console = Console()
     try:
         folders = [place(folder) for folder in options.folders]
@@ -77,7 +82,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--sort", help="metric to sort by, best first; default: lpips, else perceptual, else psnr")
     parser.add_argument("--level", type=_share, default=0.95, help="coverage of the intervals (default: 0.95)")
     parser.add_argument("--draws", type=_count, default=10_000, help="bootstrap samples (default: 10000)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the resampling (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the intervals; no test depends on it (default: 0)")
     parser.add_argument(
         "--wandb", action="store_true", help="send tables and figures to Weights & Biases, offline unless logged in"
     )

@@ -75,8 +75,8 @@ class Discovery:
 
     Attributes:
         runs: Finished projection runs, each once.
-        failed: Cells that failed by a mistake of the program or the machine, and folders where a run has failed.
-        unfit: Cells that were refused with a reason (a ``ValueError``): what they ask for does not fit together.
+        failed: Cells that failed, and folders where a run has failed; without those that have succeeded since.
+        unfit: Cells whose choices do not go together, or with what is installed, with the reason.
         left_out: Folders that are no finished projection, and why.
     """
 
@@ -118,7 +118,8 @@ def find_runs(folders: Sequence[str | Path]) -> Discovery:
         known.add(_add_failure(path, discovery))
     for folder in broken:
         config, last = _settings(folder), _last_line(read_text(folder / "failed.txt", "replace"))
-        if (config.get("label"), config.get("seed"), last) not in known:  # else the sweep has a record of it
+        known_by_sweep = (config.get("label"), config.get("seed"), last) in known
+        if not known_by_sweep and not any(_succeeds(run, config) for run in discovery.runs):
             discovery.failed.append({"cell": str(folder), "reason": last, "protocol": config.get("protocol")})
     return discovery
 
@@ -193,14 +194,28 @@ def _add_failure(path: Path, discovery: Discovery) -> tuple[Any, ...]:
     except (Unreadable, KeyError, AttributeError, TypeError):
         discovery.left_out.append({"cell": str(path), "reason": "no record of a failed cell"})
         return ()
-    if any(run.result["config_hash"] == record.get("config_hash") for run in discovery.runs):
-        return ()
     protocol, last = record.get("protocol"), _last_line(str(record.get("traceback") or ""))
-    if last and not last.startswith("ValueError"):
-        discovery.failed.append({"cell": overrides, "reason": reason, "protocol": protocol})
-    else:
+    if any(_succeeds(run, record) for run in discovery.runs):
+        pass
+    elif record.get("status") == "unfit":
         discovery.unfit.append({"method": label or overrides, "reason": reason, "protocol": protocol})
+    else:
+        discovery.failed.append({"cell": overrides, "reason": reason, "protocol": protocol})
     return (label, record.get("seed"), last)
+
+
+def _succeeds(run: Run, record: Mapping[str, Any]) -> bool:
+    """Whether a run has finished what a record says that failed: the same cell, or the method under the same protocol,
+    with its seed and budget, whatever else was changed to make it run."""
+    if run.result["config_hash"] == record.get("config_hash"):
+        return True
+    budgets = [{key: value for key, value in (of.get("budget") or {}).items() if value} for of in (run.config, record)]
+    return (
+        record.get("label") == run.result["method"]
+        and (record.get("seed") == run.seed or run.result.get("stochastic") is False)
+        and budgets[0] == budgets[1]
+        and record.get("protocol") == run.result.get("protocol")
+    )
 
 
 def _settings(folder: Path) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from zstar.benchmark.columns import KID, SORTING, columns, quality
 from zstar.benchmark.compare import Entry, Sampling, compare, compare_sets, pareto, worst_images
 from zstar.benchmark.discover import Discovery, Run
 from zstar.benchmark.features import Sets, network_of
+from zstar.benchmark.notes import notes
 from zstar.benchmark.rows import Row, make_rows
 from zstar.benchmark.trajectories import curve, shared_objective
 from zstar.benchmark.variants import BUDGET, written
@@ -95,9 +96,7 @@ def make_board(rows: list[Row], choices: Choices) -> dict[str, Any]:
     objective, note = shared_objective(rows)
     protocol = _protocol(rows, facts, images)
     board = {
-        "title": " – ".join(
-            filter(None, ["Projection methods", protocol["name"], (protocol["track"] or "").replace("_", " ")])
-        ),
+        "title": title(protocol),
         "protocol": protocol,
         "baseline": base.id,
         "sort": sort,
@@ -107,6 +106,7 @@ def make_board(rows: list[Row], choices: Choices) -> dict[str, Any]:
         "rows": [_entry(row, {name: values[row.id][name] for name in better}, close) for row in rows],
         "curves": {row.id: course for row in rows if (course := curve(row, objective))},
         "curves_note": note,
+        "notes": notes(values, facts, [row.id for row in rows if row.trained], choices.sampling.level),
         "pareto": {name: pareto(values, name, "seconds", better[name]) for name in close},
         "pareto_evaluations": {name: pareto(values, name, "evaluations", better[name]) for name in close},
         "images": images,
@@ -117,6 +117,17 @@ def make_board(rows: list[Row], choices: Choices) -> dict[str, Any]:
         "left_out": [],
     }
     return plain(board, lambda value: None if math.isnan(value) else value)
+
+
+def title(protocol: Mapping[str, Any]) -> str:
+    """Title of a board; that of a part of a protocol, or of images that no protocol fixes, says so."""
+    words = ["Projection methods", protocol["name"], (protocol["track"] or "").replace("_", " ")]
+    count = f"{protocol['images']} image{'' if protocol['images'] == 1 else 's'}"
+    if protocol["part_of"]:
+        words.append(f"only a part of {protocol['part_of']}: {count}")
+    elif protocol["name"] and not protocol["frozen"]:
+        words.append(f"not frozen: {count}")
+    return " – ".join(filter(None, words))
 
 
 def _entry(row: Row, values: Mapping[str, Entry], close: Sequence[str]) -> dict[str, Any]:
@@ -173,6 +184,8 @@ def _protocol(rows: Sequence[Row], facts: Sequence[Mapping[str, str]], images: S
         "hash": run.result["protocol_hash"],
         "name": protocol.get("name"),
         "track": protocol.get("track"),
+        "part_of": protocol.get("part_of"),
+        "frozen": protocol.get("data", "") is not None,
         "data": _sentence(run.config.get("data")),
         "fingerprint": protocol.get("data"),
         "generator": run.result.get("generator"),

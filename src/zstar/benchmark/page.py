@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from zstar.benchmark.columns import ARROWS, MARKS, VERDICTS
+from zstar.benchmark.columns import MARKS, VERDICTS
 from zstar.benchmark.page_table import budget, headings, level, quality_metrics, rows
 from zstar.benchmark.page_text import distinct, facts, failures, omission, storage
 from zstar.benchmark.sprites import BUDGET, COLUMNS, Atlas, pack
@@ -96,7 +96,7 @@ def render(board: Mapping[str, Any], union: Sequence[str], rule: str, atlas: Atl
         left_out=[omission(entry) for entry in board.get("left_out") or []],
         level=level(board),
         marks=[(verdict, mark, VERDICTS[verdict]) for verdict, mark in MARKS.items()],
-        directions=list(ARROWS.items()),
+        notes=board["notes"],
         plots=[(name, title, drawings[name]) for name, title in PLOTS.items() if name in drawings],
         style=read_text(source / "leaderboard.css"),
         payload=in_script(_payload(board, union, atlas)),

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zstar.benchmark.columns import MARKS, VERDICTS, quality
-from zstar.reports.numbers import ARROWS, decimals, show
+from zstar.benchmark.notes import leaders
+from zstar.reports.numbers import decimals, show
 
 
 def quality_metrics(board: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -31,7 +32,10 @@ def _either(budgets: Sequence[str]) -> str:
 
 
 def headings(board: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The columns with numbers: name, title, unit, arrow of the better direction, and an explanation."""
+    """The columns with numbers: name, title, unit, which way is better, and an explanation.
+
+    In words: beside a heading that sorts, an arrow is one of the order.
+    """
     heads = []
     for metric in board["metrics"]:
         better = metric.get("better") or ""
@@ -39,13 +43,21 @@ def headings(board: Mapping[str, Any]) -> list[dict[str, str]]:
         note += f"; measured with {metric['network']}" if metric.get("network") else ""
         unit = metric.get("unit") or ""
         unit = "" if metric["title"].lower().startswith(unit.lower()) else unit  # "seconds" needs no "s" beside it
-        heads.append({**metric, "unit": unit, "better": better, "arrow": ARROWS.get(better, ""), "note": note})
+        heads.append(
+            {
+                **metric,
+                "unit": unit,
+                "better": better,
+                "way": f"{better}\u00a0is better" if better else "",
+                "note": note,
+            }
+        )
     return heads
 
 
 def rows(board: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The rows with an entry for each metric: text, interval, mark of the comparison, and the explanation."""
-    best = {metric["name"]: _best(board, metric) for metric in board["metrics"]}
+    best = leaders(board)
     places = {metric["name"]: _places(board, metric["name"]) for metric in board["metrics"]}
     described = []
     for row in board["rows"]:
@@ -55,7 +67,7 @@ def rows(board: Mapping[str, Any]) -> list[dict[str, Any]]:
             count = places[metric["name"]]
             count = _own_places(value) if count is None else count
             entry = _entry(row, metric, value, count, level(board))
-            entries.append(entry | {"best": entry["known"] and value["mean"] == best[metric["name"]]})
+            entries.append(entry | {"best": row["id"] in best[metric["name"]]})
         described.append({**row, "budget": budget(row), "entries": entries})
     return described
 
@@ -68,14 +80,6 @@ def level(board: Mapping[str, Any]) -> str:
 def number(value: Any) -> float:
     """A number of the board; what is missing is not-a-number."""
     return math.nan if value is None else float(value)
-
-
-def _best(board: Mapping[str, Any], metric: Mapping[str, Any]) -> float | None:
-    means = [number((row["values"].get(metric["name"]) or {}).get("mean")) for row in board["rows"]]
-    known = [mean for mean in means if not math.isnan(mean)]
-    if len(set(known)) < 2 or metric.get("better") not in ("higher", "lower"):
-        return None  # nothing is the best of one, or of many alike
-    return max(known) if metric["better"] == "higher" else min(known)
 
 
 def _own_places(value: Mapping[str, Any]) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 import zstar
 from zstar.checkpoints.identity import identify
+from zstar.config.reasons import Unfit
 from zstar.runs.folder import config_hash
 
 MEASURES = ("metric", "editability", "direction", "annotation")
@@ -27,24 +28,32 @@ def protocol_hash(measured: Mapping[str, Any], operator: Any, data: str, generat
     return config_hash({**settings, "identity": [data, generator, zstar.RESULTS]})
 
 
-def require_protocol(plain: Mapping[str, Any], data: str, generator: str, stochastic: bool) -> None:
-    """Refuse a run that its protocol does not allow.
+def require_frozen(protocol: Mapping[str, Any] | None, data: str, generator: str) -> None:
+    """Refuse images or a generator that are others than the protocol, if there is one, is about.
 
     Raises:
-        ValueError: The images or the generator are others than the protocol is about, or the seed or the budget is none
-            of those that it asks for; one sentence with the key.
+        ValueError: One sentence with the key.
+    """
+    for key, fingerprint in (("data", data), ("generator", generator)) if protocol else ():
+        wanted = protocol[key]
+        if wanted is not None and wanted != fingerprint:
+            raise ValueError(
+                f"{key}: the protocol '{protocol['name']}' is about the one with the hash {wanted[:12]}…, and this one "
+                f"has {fingerprint[:12]}…; leave {key} as the protocol sets it, or write protocol.{key}=null for a "
+                "trial of which the board says that it is not frozen"
+            )
+
+
+def require_protocol(plain: Mapping[str, Any], stochastic: bool) -> None:
+    """Refuse a run that its protocol, if there is one, does not allow.
+
+    Raises:
+        ValueError: The seed or the budget is none of those that it asks for; one sentence with the key.
     """
     protocol = plain.get("protocol")
     if protocol is None:
         return
     name = protocol["name"]
-    for key, fingerprint in (("data", data), ("generator", generator)):
-        wanted = protocol[key]
-        if wanted is not None and wanted != fingerprint:
-            raise ValueError(
-                f"{key}: the protocol '{name}' is about the one with the hash {wanted[:12]}…, and this one has "
-                f"{fingerprint[:12]}…; leave {key} as the protocol sets it, or make a protocol of your own"
-            )
     if stochastic and protocol["seeds"] and plain["seed"] not in protocol["seeds"]:
         raise ValueError(f"seed: the protocol '{name}' has the seeds {listed(protocol['seeds'])}; choose one of them")
     for key in ("evaluations", "seconds"):
@@ -79,7 +88,7 @@ def require_independent_metrics(
     for key, metric in metrics.items():
         judge = metric.network
         if judge and judge in minimised:
-            raise ValueError(
+            raise Unfit(
                 f"metric.{key}: the network {judge} judges what {minimised[judge]} minimises, which the protocol "
                 f"'{name}' does not allow; give one of them another network"
             )

@@ -49,6 +49,11 @@ class Row:
         return any(bool(run.result.get("stochastic", True)) for run in self.runs)
 
     @property
+    def trained(self) -> bool:
+        """Whether an inverting network has a part in it."""
+        return any(run.result.get("encoder") for run in self.runs)
+
+    @property
     def failures(self) -> int:
         """Pairs of image and seed that were tried in vain."""
         return sum(len(failed_images(run)) for run in self.runs)

@@ -3,12 +3,12 @@
 import csv
 import io
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from zstar.benchmark.columns import KID, MARKS, VERDICTS, heading
+from zstar.benchmark.notes import leaders
 from zstar.reports.numbers import ARROWS, decimals, plain, show
 from zstar.runs.folder import write_text
 
@@ -119,6 +119,7 @@ def about(board: Board) -> list[str]:
         f"(two-sided sign-flip test, corrected by Holm over the rows of a metric, at "
         f"{100 * (1 - board['level']):g} %). What a run costs is not tested.",
         *([versions] if protocol.get("versions") else []),
+        *board["notes"],
     ]
 
 
@@ -129,17 +130,6 @@ def texts(row: Mapping[str, Any], metric: Mapping[str, str]) -> tuple[str, str, 
     low, high = (show(entry[name], places) for name in ("low", "high"))
     known = entry["low"] is not None and entry["high"] is not None and entry["low"] < entry["high"]
     return show(entry["mean"], places), f"[{low}, {high}]" if known else "", MARKS.get(entry["verdict"], "")
-
-
-def leaders(board: Board) -> dict[str, set[str]]:
-    """Metric → rows with the best mean."""
-    best_rows = {}
-    for metric in board["metrics"]:
-        means = {row["id"]: row["values"][metric["name"]]["mean"] for row in board["rows"]}
-        known = {name: mean for name, mean in means.items() if mean is not None}
-        best = (max if metric["better"] == "higher" else min)(known.values(), default=math.nan)
-        best_rows[metric["name"]] = {name for name, mean in known.items() if mean == best}
-    return best_rows
 
 
 def missing(board: Board) -> list[tuple[str, list[tuple[str, str]]]]:

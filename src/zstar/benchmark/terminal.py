@@ -9,7 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from zstar.benchmark.columns import KID
-from zstar.benchmark.tables import about, leaders, missing, texts
+from zstar.benchmark.notes import leaders
+from zstar.benchmark.tables import about, missing, texts
 from zstar.reports.numbers import ARROWS
 
 Board = Mapping[str, Any]

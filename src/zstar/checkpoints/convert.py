@@ -18,7 +18,14 @@ from zstar.checkpoints.io import (
     save_weights,
     stylegan2_within,
 )
-from zstar.config.paths import let_streams_replace, place
+from zstar.config.paths import place
+from zstar.runs.ending import ending_well
+
+
+def program() -> None:
+    """The script ``zstar-convert``."""
+    with ending_well():
+        convert()
 
 
 def convert(argv: Sequence[str] | None = None) -> None:
@@ -27,7 +34,6 @@ def convert(argv: Sequence[str] | None = None) -> None:
     Generators of StyleGAN2 come out under their official names, with their settings on the card. What a card beside the
     source says is said by the new one too.
     """
-    let_streams_replace()
     parser = argparse.ArgumentParser(prog="zstar-convert", description=convert.__doc__.splitlines()[0])
     parser.add_argument(
         "source",

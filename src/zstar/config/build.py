@@ -12,14 +12,18 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
 from zstar.config.check import Config, ConfigError, is_settled
+from zstar.config.keys import naming
 from zstar.config.signatures import resolve
 
 
-def build(cfg: Config | None, *args: Any, **objects: Any) -> Any:
+def build(cfg: Config | None, *args: Any, at: str | None = None, **objects: Any) -> Any:
     """Make what ``cfg._target_`` names; ``objects`` come from the program and win over the keys of ``cfg``.
 
     The objects are handed over as they are (never copied or merged), and lists and mappings of ``cfg`` arrive as plain
     Python. With ``_partial_: true`` the result is a factory; without a configuration it is ``None``.
+
+    Arguments:
+        at: The key of ``cfg``, so that errors about its arguments name it.
 
     Errors: ``ConfigError`` if there is no ``_target_``; what the constructor itself raises passes through.
     """
@@ -30,23 +34,24 @@ def build(cfg: Config | None, *args: Any, **objects: Any) -> Any:
     node, flags = cfg, {"_convert_": "all", "_partial_": True}
     if isinstance(cfg, dict):
         node, flags = {**cfg, **flags}, {}  # which spares Hydra a merge
-    try:
-        factory = hydra.utils.instantiate(node, **flags)
-    except InstantiationException as error:  # of a nested target: its own error says it better
-        raise error.__cause__ or error from None
-    if cfg.get("_partial_", False):
-        return functools.partial(factory, *args, **objects)
-    return factory(*args, **objects)
+    with naming(at, cfg["_target_"]):
+        try:
+            factory = hydra.utils.instantiate(node, **flags)
+        except InstantiationException as error:  # of a nested target: its own error says it better
+            raise error.__cause__ or error from None
+        if cfg.get("_partial_", False):
+            return functools.partial(factory, *args, **objects)
+        return factory(*args, **objects)
 
 
-def offer(cfg: Config, **objects: Any) -> Any:
+def offer(cfg: Config, at: str | None = None, **objects: Any) -> Any:
     """Like ``build``, handing over only those ``objects`` that the signature of the target asks for.
 
     For groups whose members need different things of the program: a folder of photos needs the generator's size, a
     procedural data set needs nothing.
     """
     parameters = inspect.signature(resolve(cfg["_target_"])).parameters
-    return build(cfg, **{name: value for name, value in objects.items() if name in parameters})
+    return build(cfg, at=at, **{name: value for name, value in objects.items() if name in parameters})
 
 
 def to_plain(cfg: Config) -> dict[str, Any]:

@@ -147,7 +147,14 @@ def _check_arguments(
         elif not key and (inner := _dataclass(hint)) and isinstance(arguments[argument], Mapping):
             yield from _check_arguments(path, inner, argument, arguments[argument])
         elif not fits(arguments[argument], hint):
-            yield f"{path}: {name} expects {show(hint)}, not {arguments[argument]!r}"
+            value = arguments[argument]
+            yield f"{path}: {name} expects {show(hint)}, not {value!r}{_as_text(path, value, hint)}"
+
+
+def _as_text(path: str, value: Any, hint: Any) -> str:
+    """The advice where a number stands that would do as text."""
+    number = isinstance(value, int | float) and fits(str(value), hint)
+    return f"""; quote it to make it text: '{path}="{value}"'""" if number else ""
 
 
 def _dataclass(hint: Any) -> type | None:

@@ -18,8 +18,10 @@ from hydra.core.default_element import InputDefault, ResultDefault
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
 KEPT = 1000  # of each kind, some ten kilobytes each
 
@@ -39,7 +41,10 @@ def read_once(self: ConfigRepository, config_path: str) -> ConfigResult | None:
     if (key := stamp(self, config_path)) is None:
         return _read(self, config_path)
     if key not in _files:
-        keep(_files, key, _read(self, config_path))
+        try:
+            keep(_files, key, _read(self, config_path))
+        except (YAMLError, UnicodeDecodeError) as error:
+            raise HydraException(f"{config_path}: this file of options is no YAML in UTF-8 ({error})") from None
     return pickle.loads(_files[key])
 
 

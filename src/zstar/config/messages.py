@@ -1,17 +1,19 @@
 """Error messages for a command line and the files that it names: one sentence with the fix."""
 
 import errno
+import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
 from omegaconf import ListConfig, OmegaConf
 
 from zstar.config.check import MULTI_SELECT
 from zstar.config.paths import place
-from zstar.config.signatures import nearest
+from zstar.config.signatures import UnknownTarget, nearest, resolve
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -78,6 +80,15 @@ def _options(group: str) -> list[str]:
     return sorted(name.stem for name in names if name.suffix == ".yaml")
 
 
+def _arguments(parent: Any) -> Collection[str]:
+    """What the target of a node takes; nothing for a node without one."""
+    target = parent.get("_target_") if parent is not None and hasattr(parent, "get") else None
+    try:
+        return inspect.signature(resolve(target)).parameters if target else ()
+    except (UnknownTarget, ValueError):
+        return ()
+
+
 def _unknown_key(key: str, error: ConfigCompositionException) -> str:
     """Walk down the part of the config that is there, and say where the key leaves it."""
     parent = getattr(error.__cause__, "parent_node", None)
@@ -91,4 +102,6 @@ def _unknown_key(key: str, error: ConfigCompositionException) -> str:
         choice = ",".join([*present, missing])
         return f"{key}: '{missing}' was not chosen; add it: {path}=[{choice}], or drop the value"
     where = f"'{path}'" if path else "the config"
+    if path and missing in _arguments(parent):
+        return f"{key}: {where} takes it and does not name it; add it with a plus: +{key}=…"
     return f"{key}: {where} has no key '{missing}'; {nearest(missing, present)}"

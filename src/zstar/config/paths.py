@@ -46,8 +46,16 @@ def _is_text(word: str) -> bool:
 
 
 def read_text(path: str | Path, errors: str = "strict") -> str:
-    """The text of a file in UTF-8, with or without a byte order mark."""
-    return place(path).read_text(encoding="utf-8-sig", errors=errors)
+    """The text of a file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        ValueError: It is no such text; one sentence with the file.
+    """
+    try:
+        return place(path).read_text(encoding="utf-8-sig", errors=errors)
+    except UnicodeDecodeError as error:
+        why = f"{error.reason} at byte {error.start}"
+        raise ValueError(f"{path}: this is no text in UTF-8 ({why}); save it so") from None
 
 
 def utf8_name(path: Path) -> str:

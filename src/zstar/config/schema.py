@@ -29,6 +29,7 @@ class Protocol:
         data, generator: The fingerprints that they have to have; null takes any.
         seeds: The seeds that a method with random numbers has to be run with.
         evaluations, seconds: The budgets; an empty list leaves them open.
+        part_of: The name of the protocol of whose images these are a part.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Protocol:
     seeds: list[int]
     evaluations: list[int]
     seconds: list[float]
+    part_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,6 @@ class Train:
 class Edit(Invert):
     """``conf/edit.yaml``: what ``conf/invert.yaml`` has, and what is done with the latents."""
 
-    search: Annotated[Node, "w"]
     projections: str
     strengths: int | list[float] | Mapping[str, Any]
     beyond: bool
@@ -129,6 +130,7 @@ class Edit(Invert):
     frames: Annotated[int, Within(2)]
     video: bool
     measured: Annotated[int, Within(1)]
+    search: Node | None = None
     only: list[str] | None = None
     rows: list[int] | Mapping[str, Any] | None = None
     inversion: str | None = None

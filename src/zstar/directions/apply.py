@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.config.reasons import Unfit
 from zstar.directions.achieved import in_achieved, requested
 from zstar.directions.base import AbstractDirection, Label
 from zstar.generators.base import AbstractGenerator
@@ -44,7 +45,7 @@ def require_way(generator: AbstractGenerator, space: str, target: str) -> None:
     order = list(generator.spaces)
     generator.shape(target)
     if (target, space) != ("w", "w_plus") and order.index(target) < order.index(space):
-        raise ValueError(
+        raise Unfit(
             f"direction: it moves latents of {target}, and these images were projected into {space}, which leads no "
             f"way back; project them with space={target}, or choose a direction of {space}"
         )

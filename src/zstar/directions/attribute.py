@@ -48,11 +48,12 @@ class Attribute(AbstractFinder):
         require(KEY, Within(0, 0.5, above=True), share=share)
         self.annotation, self.share, self.seed = annotation, share, seed
         self.attributes = None if attributes is None else list(attributes)
+        self.candidates = choose(annotation.names, self.attributes, KEY)
 
     def find(self, space: AbstractSpace) -> dict[str, Linear]:
         annotated = self.annotation.annotate(space)
         groups = {}
-        for name in choose(annotated, self.attributes, KEY):
+        for name in self.candidates:
             try:
                 groups[name] = exemplars(annotated, name, self.share, KEY)
             except ValueError:

@@ -76,7 +76,13 @@ class AbstractDirection(ABC):
 
 
 class AbstractFinder(ABC):
-    """A way of finding directions in a generator that is given. Its settings come from conf/direction/<name>.yaml."""
+    """A way of finding directions in a generator that is given. Its settings come from conf/direction/<name>.yaml.
+
+    Attributes:
+        candidates: Names of which :meth:`find` gives some or all, where they are known before anything is sought.
+    """
+
+    candidates: Sequence[str] | None = None
 
     @abstractmethod
     def find(self, space: AbstractSpace) -> dict[str, AbstractDirection]:

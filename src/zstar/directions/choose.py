@@ -1,10 +1,11 @@
 """Directions from a configuration."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from zstar.config.build import build, offer
+from zstar.config.keys import naming
 from zstar.config.signatures import resolve
 from zstar.directions.base import AbstractDirection
 from zstar.spaces.base import AbstractSpace
@@ -16,7 +17,7 @@ def make_annotation(plain: Mapping[str, Any]) -> dict[str, Any]:
     users = [name for name, node in chosen.items() if asks(node)]
     if users and plain.get("annotation") is None:
         raise ValueError(f"annotation: nothing is chosen and {users[0]} needs it; choose e.g. annotation=annotator")
-    return {"annotation": build(plain["annotation"])} if users else {}
+    return {"annotation": build(plain["annotation"], at="annotation")} if users else {}
 
 
 def asks(node: Mapping[str, Any]) -> bool:
@@ -25,7 +26,11 @@ def asks(node: Mapping[str, Any]) -> bool:
 
 
 def find_directions(
-    nodes: Mapping[str, Any], space: AbstractSpace, objects: Mapping[str, Any], only: Sequence[str] | None = None
+    nodes: Mapping[str, Any],
+    space: AbstractSpace,
+    objects: Mapping[str, Any],
+    only: Sequence[str] | None = None,
+    strengths: Iterable[str] = (),
 ) -> dict[str, AbstractDirection]:
     """The directions of the chosen finders by name, after the finder's name where several have one of the same name.
 
@@ -34,16 +39,28 @@ def find_directions(
         space: Where directions are sought that have no space of their own.
         objects: Objects that finders may ask for by name, as :func:`make_annotation` gives it.
         only: Names of those to keep; all by default.
+        strengths: Names of those that get strengths of their own.
+
+    Raises:
+        ValueError: A direction is named that is not there; before any is sought, where the finders know what they find.
     """
-    every = [
-        (finder, name, direction)
-        for finder, node in nodes.items()
-        for name, direction in offer(node, **objects).find(space).items()
-    ]
+    finders = {name: offer(node, at=f"direction.{name}", **objects) for name, node in nodes.items()}
+    if all(finder.candidates is not None for finder in finders.values()):
+        coming = [(name, one) for name, finder in finders.items() for one in finder.candidates or ()]
+        names = dict.fromkeys(one for _, one in coming)
+        for key, chosen in (("only", only or ()), ("strengths", strengths)):
+            require_names(key, chosen, {*names, *(f"{name}-{one}" for name, one in coming)}, names)
+    every = []
+    for finder, seeker in finders.items():
+        with naming(f"direction.{finder}", nodes[finder]["_target_"]):
+            every += [(finder, name, direction) for name, direction in seeker.find(space).items()]
     names = [name for _, name, _ in every]
     directions = {f"{f}-{name}" if names.count(name) > 1 else name: direction for f, name, direction in every}
-    if only is None:
-        return directions
-    if unknown := [name for name in only if name not in directions]:
-        raise ValueError(f"only: no direction is called '{unknown[0]}'; these were found: {', '.join(directions)}")
-    return {name: directions[name] for name in only}
+    require_names("only", only or (), directions, directions)
+    return directions if only is None else {name: directions[name] for name in only}
+
+
+def require_names(key: str, names: Iterable[str], known: Collection[str], shown: Iterable[str]) -> None:
+    """Refuse names of directions that are not among the ``known`` ones, and name those that are to be ``shown``."""
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"{key}: no direction is called '{unknown[0]}'; choose from {', '.join(shown)}")

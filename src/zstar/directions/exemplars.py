@@ -1,5 +1,6 @@
 """Exemplars of an attribute: latents with it, and latents without."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -74,15 +75,16 @@ def exemplars(annotated: ScoredLatents, name: str, share: float, key: str, least
     return Exemplars(high, low, middle)
 
 
-def choose(annotated: ScoredLatents, attributes: list[str] | None, key: str) -> list[str]:
-    """The chosen attributes, by default all; an empty list, or a name that is not there, is an error."""
+def choose(names: Sequence[str], attributes: list[str] | None, key: str) -> list[str]:
+    """The chosen ones of the ``names`` of attributes, by default all; an empty list, or a name that is not there, is an
+    error."""
     if attributes is None:
-        return list(annotated.names)
+        return list(names)
     if not attributes:
         raise ValueError(f"{key}.attributes: the list is empty; name attributes, or set it to null for all")
     for name in attributes:
-        if name not in annotated.names:
-            choice = ", ".join(annotated.names)
+        if name not in names:
+            choice = ", ".join(names)
             raise ValueError(f"{key}.attributes: there is no '{name}'; choose from {choice}")
     return list(attributes)
 

@@ -21,6 +21,7 @@ class File(AbstractFinder):
 
     def __init__(self, path: FilePath, names: Sequence[str] | None = None) -> None:
         self.path, self.names = path, None if names is None else list(names)
+        self.candidates = self.names
 
     def find(self, space: AbstractSpace) -> dict[str, AbstractDirection]:
         directions = load_directions(self.path, space.generator)

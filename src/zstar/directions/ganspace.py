@@ -52,6 +52,7 @@ class GANSpace(AbstractFinder):
         self.components, self.layer, self.seed = components, layer, seed
         self.samples = samples or (10_000 if layer else 100_000)
         self.rows = None if rows is None else list(rows)
+        self.candidates = [f"ganspace_{index}" for index in range(components)]
 
     def find(self, space: AbstractSpace) -> dict[str, Linear]:
         source = self._source(space)

@@ -68,12 +68,15 @@ class InterFaceGAN(AbstractFinder):
                 raise ValueError(f"{value} is no list of other attributes; name those that are not to change with it")
             if self.attributes is not None and name not in self.attributes:
                 raise ValueError(f"{KEY}.conditional: '{name}' is not in {KEY}.attributes; add it there, or drop it")
+        self.candidates = choose(annotation.names, self.attributes, KEY)
+        self.needed = {name for names in self.conditional.items() for name in (names[0], *names[1])}
+        if unknown := sorted(self.needed.difference(annotation.names)):
+            raise ValueError(
+                f"{KEY}.conditional: there is no '{unknown[0]}'; choose from {', '.join(annotation.names)}"
+            )
 
     def find(self, space: AbstractSpace) -> dict[str, Linear]:
-        annotated = self.annotation.annotate(space)
-        needed = {name for names in self.conditional.items() for name in (names[0], *names[1])}
-        names = choose(annotated, self.attributes, KEY)
-        choose(annotated, sorted(needed) or None, KEY)
+        annotated, names, needed = self.annotation.annotate(space), self.candidates, self.needed
         normals, scores = {}, {}
         for name in [*names, *sorted(needed.difference(names))]:
             try:

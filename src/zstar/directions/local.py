@@ -69,6 +69,12 @@ class Local(AbstractFinder):
         self.regions = None if regions is None else {str(region): str(region).split("+") for region in regions}
         if self.regions == {}:
             raise ValueError(f"{KEY}.regions: the list is empty; name regions, or set it to null for all")
+        names = None if annotator else [str(number) for number in range(clusters)]
+        for name in (name for parts in (self.regions or {}).values() for name in parts):
+            if names is not None and name not in names:
+                raise ValueError(f"{KEY}.regions: there is no '{name}'; choose from {', '.join(names)}")
+        found = names if self.regions is None else self.regions
+        self.candidates = None if found is None else [f"local_{name}" for name in found]
         self.annotator, self.layer, self.clusters = annotator, layer, clusters
         self.budget, self.least, self.samples, self.seed = budget, least, samples, seed
         self.reference_seed, self.inversion, self.reference = reference_seed, inversion, reference

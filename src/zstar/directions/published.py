@@ -40,7 +40,7 @@ class Published(AbstractFinder):
         names: Sequence[str] | None = None,
     ) -> None:
         self.path, self.format, self.space = path, format, space
-        self.names = None if names is None else list(names)
+        self.names = self.candidates = None if names is None else list(names)
 
     def find(self, space: AbstractSpace) -> dict[str, Linear]:
         published, generator = read_published(self.path), space.generator

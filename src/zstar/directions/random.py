@@ -29,6 +29,7 @@ class Random(AbstractFinder):
         if kind not in ("prior", "isotropic"):
             raise ValueError(f"direction.random.kind: '{kind}' is unknown; choose prior or isotropic")
         self.count, self.kind, self.seed = count, kind, seed
+        self.candidates = [f"random_{index}" for index in range(count)]
 
     def find(self, space: AbstractSpace) -> dict[str, Linear]:
         rng = stream("random directions", self.seed)

@@ -43,6 +43,7 @@ class SeFa(AbstractFinder):
         require(KEY, Within(1), count=count)
         self.count, self.normalize = count, normalize
         self.layers = None if layers is None else list(layers)
+        self.candidates = [f"sefa_{index}" for index in range(count)]
 
     def find(self, space: AbstractSpace) -> dict[str, Linear]:
         generator, rows = space.generator, None

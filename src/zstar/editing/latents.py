@@ -50,7 +50,7 @@ def draws_samples(node: Mapping[str, Any]) -> bool:
 def known(node: Mapping[str, Any], generator: AbstractGenerator) -> Inversion:
     """The latents that samples of the generator were drawn as, in place of a projection."""
     settings = {key: value for key, value in take_companions(node)[0].items() if key != CLASSES}
-    data = offer(settings, generator=generator)
+    data = offer(settings, at="data", generator=generator)
     latents, nothing = data.latents(), torch.zeros(len(data))
     return Inversion(
         ids=[data.name(index) for index in range(len(data))], space=data.space, v={"latent": latents}, image=None,
@@ -82,4 +82,4 @@ def load_inversion(path: Path, generator: AbstractGenerator) -> tuple[Inversion,
     if not kept:
         raise ValueError(f"inversion: all images in {path} diverged; project them again with a lower optimizer.lr")
     left_out = [name for i, name in enumerate(inversion.ids) if i not in set(kept)]
-    return inversion.select(kept, next(generator.parameters()).device), left_out
+    return inversion.select(kept, next(generator.parameters(), inversion.latent).device), left_out

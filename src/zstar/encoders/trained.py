@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from zstar.checkpoints import cards, io
 from zstar.checkpoints.networks import load_network
 from zstar.config.constraints import FilePath, Within, require
+from zstar.config.reasons import Unfit
 from zstar.encoders.base import AbstractEncoder, EncoderSpec
 from zstar.encoders.module import Module
 from zstar.spaces.base import AbstractSpace
@@ -53,9 +54,7 @@ class TrainedEncoder:
         passes = passes or network.passes
         if passes > 1 and not network.iterative:
             kind = type(network).__name__
-            raise ValueError(
-                f"projector.encoder.passes: {kind} finds in {passes} passes what it finds in 1; set it to 1"
-            )
+            raise Unfit(f"projector.encoder.passes: {kind} finds in {passes} passes what it finds in 1; set it to 1")
         latent, latents = network.mean.to(images.device).expand(len(images), *network.shape), []
         for _ in range(passes):
             image = generator.synthesize(latent, self.space) if network.iterative else None
@@ -97,7 +96,7 @@ class TrainedEncoder:
         """This network; an error that says why, where it can't serve ``space``."""
         if reason := self.incompatibility(space):
             train = f"python train.py task=encoder space={space.name}"
-            raise ValueError(
+            raise Unfit(
                 f"encoder: {reason}; train one for this generator with {train}, or choose projector=[mean,optimization]"
             )
         return self
@@ -177,7 +176,7 @@ def own_encoder(
     generator = space.generator
     if latents not in generator.spaces:
         choice = ", ".join(generator.spaces)
-        raise ValueError(f"encoder.latents: the generator has no space '{latents}'; choose one of {choice}")
+        raise Unfit(f"encoder.latents: the generator has no space '{latents}'; choose one of {choice}")
     shape = generator.shape(latents)
     spec = EncoderSpec(generator.resolution, generator.channels, shape, torch.zeros(shape), 1.0)
     encoder = Module(spec, network, checkpoint, checkpoint_key, input_range, output)

@@ -16,6 +16,7 @@ from torch.func import functional_call
 
 from zstar.checkpoints import io
 from zstar.checkpoints.identity import source
+from zstar.config.reasons import Unfit
 from zstar.config.signatures import nearest
 from zstar.generators.variables import Variables, part
 
@@ -170,9 +171,7 @@ class AbstractGenerator(nn.Module, ABC):
     def shape(self, space: str) -> tuple[int, ...]:
         """Shape of one latent of ``space``; asking for a space that G lacks names the ones that it has."""
         if space not in self.spaces:
-            raise ValueError(
-                f"space: {type(self).__name__} has no space '{space}'; choose one of {', '.join(self.spaces)}"
-            )
+            raise Unfit(f"space: {type(self).__name__} has no space '{space}'; choose one of {', '.join(self.spaces)}")
         return tuple(self.spaces[space])
 
     @staticmethod

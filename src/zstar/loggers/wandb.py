@@ -62,6 +62,11 @@ class WandB(AbstractLogger):
                 raise ValueError(f"logger.mode: W&B can't go online ({reason}); choose logger.mode=offline") from error
             note = "offline (could not go online; WANDB_MODE=offline saves the wait)"
             self.run = _open("offline", folder, common)
+        except wandb.errors.UsageError as error:  # names with letters that it has no use for, and the like
+            reason = str(error).splitlines()[0]
+            raise ValueError(
+                f"logger: W&B refuses this run ({reason}); change logger.project or logger.entity"
+            ) from error
         self.run.define_metric("step", hidden=True)
         self.run.define_metric("*", step_metric="step")  # W&B drops what comes with an older step of its own axis
         if mode != "disabled" and not wandb.setup().settings.silent:

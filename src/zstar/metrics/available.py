@@ -16,7 +16,7 @@ def make_metrics(nodes: Mapping[str, Any], device: torch.device) -> tuple[Metric
     metrics, skipped = {}, {}
     for name, node in nodes.items():
         try:
-            metric = build(node)
+            metric = build(node, at=f"metric.{name}")
         except (FileNotFoundError, ImportError) as error:
             skipped[name] = str(error)
             continue

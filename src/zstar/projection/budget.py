@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from zstar.config.reasons import Unfit
 from zstar.projectors.base import AbstractProjector
 
 HALVINGS = 40
@@ -42,7 +43,7 @@ def shorten(chain: list[AbstractProjector], evaluations: int) -> list[AbstractPr
     share = largest(lambda share: [projector.scaled(share) for projector in chain], evaluations)
     least = sum(projector.scaled(2.0**-HALVINGS).cost for projector in chain)
     if least > evaluations:
-        raise ValueError(
+        raise Unfit(
             f"budget.evaluations: {evaluations} is too little for this method, whose shortest form takes {least} for "
             "an image; raise it, or choose another method"
         )

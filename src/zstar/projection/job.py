@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import zstar
-from zstar.benchmark.protocol import MEASURES, protocol_hash, require_independent_metrics, require_protocol
+from zstar.benchmark.protocol import (
+    MEASURES,
+    protocol_hash,
+    require_frozen,
+    require_independent_metrics,
+    require_protocol,
+)
 from zstar.checkpoints.identity import identify
 from zstar.config.build import offer, to_plain
 from zstar.config.check import CLASSES, check
@@ -80,10 +86,12 @@ def make_job(cfg: Mapping[str, Any], generator: AbstractGenerator | None = None)
     check(cfg, Invert)
     plain, _ = take_shard(to_plain(cfg))
     pipeline = Pipeline(plain, "images are projected into noise", generator)
-    data = make_data(plain, pipeline)
-    notices = list(notes(pipeline))
+    data, companions = make_data(plain, pipeline)
     hashes = {"data": data.fingerprint(), "generator": pipeline.generator.fingerprint()}
-    require_allowed(pipeline, hashes)
+    require_frozen(plain.get("protocol"), **hashes)  # before anything else is built
+    pipeline.problem.require_targets({"image", *companions}, MAPS & companions)
+    notices = list(notes(pipeline))
+    require_allowed(pipeline)
     if pipeline.editability:
         pipeline.require_ways(pipeline.space.name)
     depends, measured = latent_identity(pipeline, hashes), measure_identity(pipeline)
@@ -94,15 +102,12 @@ def make_job(cfg: Mapping[str, Any], generator: AbstractGenerator | None = None)
     )  # fmt: skip
 
 
-def make_data(plain: dict[str, Any], pipeline: Pipeline) -> AbstractData:
-    """The images with their companions and classes; an error where a loss or an operator looks at something that they
-    lack."""
+def make_data(plain: dict[str, Any], pipeline: Pipeline) -> tuple[AbstractData, set[str]]:
+    """The images with their companions and classes, and the names of the companions."""
     plain["data"], companions = take_companions(plain["data"])
     table = plain["data"].pop(CLASSES, None)
-    data = offer(plain["data"], generator=pipeline.generator)
-    data = with_classes(data, table, pipeline)
-    pipeline.problem.require_targets({"image", *companions}, MAPS & companions.keys())
-    return Companions(data, companions) if companions else data
+    data = with_classes(offer(plain["data"], at="data", generator=pipeline.generator), table, pipeline)
+    return Companions(data, companions) if companions else data, set(companions)
 
 
 def with_classes(data: AbstractData, table: str | None, pipeline: Pipeline) -> AbstractData:
@@ -126,10 +131,10 @@ def notes(pipeline: Pipeline) -> Iterator[str]:
         yield "seed: this method draws no random numbers, so its result is that of seed=0"
 
 
-def require_allowed(pipeline: Pipeline, hashes: Mapping[str, str]) -> None:
+def require_allowed(pipeline: Pipeline) -> None:
     """Refuse what the protocol, if there is one, does not allow."""
     plain = pipeline.plain
-    require_protocol(plain, hashes["data"], hashes["generator"], pipeline.stochastic)
+    require_protocol(plain, pipeline.stochastic)
     if plain.get("protocol"):
         training = {} if pipeline.encoder is None else pipeline.encoder.training
         require_independent_metrics(pipeline.measures[0], pipeline.nodes("loss"), training, plain["protocol"]["name"])

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from zstar.config.build import build, offer
+from zstar.config.reasons import Unfit
 from zstar.config.signatures import resolve
 from zstar.directions.apply import require_way
 from zstar.directions.base import AbstractDirection
@@ -20,6 +21,7 @@ from zstar.projection.budget import fit
 from zstar.projection.device import pick_device
 from zstar.projectors.base import AbstractProjector
 from zstar.spaces.base import AbstractSpace
+from zstar.spaces.named import named_space
 
 
 class Pipeline:
@@ -37,13 +39,13 @@ class Pipeline:
     def __init__(self, plain: Mapping[str, Any], consequence: str, generator: AbstractGenerator | None = None) -> None:
         self.plain = plain
         self.device = pick_device(plain["device"])
-        self.generator = build(plain["generator"]).to(self.device) if generator is None else generator
+        self.generator = build(plain["generator"], at="generator").to(self.device) if generator is None else generator
         self.generator.require_trained(consequence)
 
     @cached_property
     def space(self) -> AbstractSpace:
         """Latent space that images are projected into."""
-        return build(self.plain["space"], generator=self.generator)
+        return build(self.plain["space"], at="space", generator=self.generator)
 
     @cached_property
     def problem(self) -> Problem:
@@ -51,19 +53,25 @@ class Pipeline:
         nodes = self.nodes("regularizer")
         return Problem(
             space=self.space,
-            losses={name: build(node).to(self.device) for name, node in self.nodes("loss").items()},
-            regularizers={n: offer(node, space=self.space, **self.network_for(n, node)) for n, node in nodes.items()},
-            optimizer=build(self.plain["optimizer"]),
+            losses={n: build(node, at=f"loss.{n}").to(self.device) for n, node in self.nodes("loss").items()},
+            regularizers={
+                name: offer(node, at=f"regularizer.{name}", space=self.space, **self.network_for(name, node))
+                for name, node in nodes.items()
+            },
+            optimizer=build(self.plain["optimizer"], at="optimizer"),
             seed=self.plain["seed"],
             noise=self.plain["noise"],
-            operators={name: build(node) for name, node in self.nodes("operator").items()},
+            operators={n: build(node, at=f"operator.{n}") for n, node in self.nodes("operator").items()},
         )
 
     @cached_property
     def projectors(self) -> list[AbstractProjector]:
         """x → z, within the budget."""
         nodes = self.nodes("projector")
-        chain = [offer(node, problem=self.problem, **self.network_for(name, node)) for name, node in nodes.items()]
+        chain = [
+            offer(node, at=f"projector.{name}", problem=self.problem, **self.network_for(name, node))
+            for name, node in nodes.items()
+        ]
         return fit(chain, **self.plain["budget"])
 
     @cached_property
@@ -72,7 +80,7 @@ class Pipeline:
         nodes = [*self.nodes("projector").values(), *self.nodes("regularizer").values()]
         if self.plain.get("encoder") is None or not any(map(takes_encoder, nodes)):
             return None
-        encoder = offer(self.plain["encoder"], space=self.space)
+        encoder = offer(self.plain["encoder"], at="encoder", space=self.space)
         if encoder is not None and not isinstance(encoder, TrainedEncoder):
             raise ValueError(
                 "encoder: this is a network without weights, for train.py task=encoder; choose encoder=shipped, or "
@@ -95,17 +103,33 @@ class Pipeline:
     @cached_property
     def editability(self) -> dict[str, AbstractEditability]:
         """Measures of the directions."""
-        return {name: offer(node, **self.annotation) for name, node in self.nodes("editability").items()}
+        nodes = self.nodes("editability")
+        return {name: offer(node, at=f"editability.{name}", **self.annotation) for name, node in nodes.items()}
 
     @cached_property
     def directions(self) -> dict[str, AbstractDirection]:
-        """z → z′: directions by name, sought in the space ``search`` where there is one, else in :attr:`space`."""
+        """z → z′: directions by name."""
         nodes = self.nodes("direction")
         if not nodes:
             return {}
-        search = build(self.plain["search"], generator=self.generator) if self.plain.get("search") else self.space
-        found = find_directions(nodes, search, self.annotation, self.plain.get("only"))
+        only, strengths = (self.plain.get(key) for key in ("only", "strengths"))
+        named = strengths if isinstance(strengths, dict) else ()
+        found = find_directions(nodes, self.search, self.annotation, only, named)
         return keep_to_rows(found, self.plain.get("rows"), self.generator)
+
+    @cached_property
+    def search(self) -> AbstractSpace:
+        """Space where directions are sought that have none of their own."""
+        if "search" not in self.plain:
+            return self.space
+        if node := self.plain["search"]:
+            try:
+                return build(node, at="search", generator=self.generator)
+            except Unfit as error:
+                raise Unfit(str(error).replace("space:", "space@search:", 1)) from None
+        home = next((one.home for one in self.annotation.values()), None)
+        name = home or ("w" if "w" in self.generator.spaces else self.space.name)
+        return self.space if name == self.space.name else named_space(self.generator, name)
 
     def build(self, *parts: str) -> "Pipeline":
         """Build some parts now, so that their mistakes are found before any work begins."""
@@ -133,7 +157,7 @@ class Pipeline:
         if parameter is None:
             return {}
         if self.encoder is None and parameter.default is parameter.empty:
-            raise ValueError(
+            raise Unfit(
                 f"encoder: {name} needs one, and none is chosen or none ships for this generator and space; train one "
                 "(train.py task=encoder) and set encoder=trained encoder.checkpoint=<file>, or choose others, such as "
                 "projector=[mean,optimization]"

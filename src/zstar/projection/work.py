@@ -17,6 +17,7 @@ from zstar.projection.log import Running, log_result
 from zstar.projection.measure import bytes_per_image, find_classes, unmeasured, write_features
 from zstar.projection.progress import Display
 from zstar.projectors.base import AbstractDescent
+from zstar.reports.numbers import decimals, with_interval
 from zstar.reports.projection import write_report
 from zstar.reports.terminal import print_table
 from zstar.runs.folder import command, commit, machine, record_result, versions, write_text
@@ -64,7 +65,8 @@ def carry_out(
     log_result(logger, rows, finals, result, folder, size)
     print_table(table)
     for name, number in sets.items():
-        print(f"{name}: {number.value:.4g} [{number.low:.4g}, {number.high:.4g}], of {len(ids)} images together")
+        ends = number.value, number.low, number.high
+        print(f"{name}: {with_interval(*ends, decimals(*ends))}, of {len(ids)} images together")
     for name, reason in [*missing.items(), *failures.items()]:
         print(f"left out: {name}: {reason}")
     write_report(folder, result)
@@ -104,6 +106,7 @@ def describe(
         "metrics": {n: {"unit": m.unit, "better": m.better, "network": m.network} for n, m in metrics.items()},
         "skipped_metrics": missing,
         "generator": job.pipeline.generator.fingerprint(),
+        "encoder": None if job.pipeline.encoder is None else job.pipeline.encoder.fingerprint(),
         **commit(),
         "versions": versions(),
         "machine": machine(),

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from zstar.config.constraints import POSITIVE, Within, require
+from zstar.config.reasons import Unfit
 from zstar.generators.variables import Variables
 from zstar.inversion import Callback, Inversion, Step, clock, conclude
 from zstar.objective import Objective, Problem, Terms
@@ -44,7 +45,7 @@ def package() -> ModuleType:
     try:
         import cma
     except ImportError as error:
-        raise ValueError(
+        raise Unfit(
             "projector: cma and basin_cma need the package cma; install zstar[cma] or choose "
             "projector=[best_of,optimization]"
         ) from error

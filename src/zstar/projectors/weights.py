@@ -6,6 +6,7 @@ from dataclasses import replace
 import torch
 
 from zstar.config.constraints import POSITIVE, Within, require
+from zstar.config.reasons import Unfit
 from zstar.generators.variables import named
 from zstar.inversion import Callback, Inversion
 from zstar.objective import Group, Objective, Problem
@@ -42,7 +43,7 @@ class Weights(AbstractDescent):
         require("projector.weights", POSITIVE, lr=lr, latent_lr=1.0 if latent_lr is None else latent_lr)
         if next(problem.generator.parameters(), None) is None:
             name = type(problem.generator).__name__
-            raise ValueError(f"projector.weights: {name} has no weights to fit; remove weights from projector")
+            raise Unfit(f"projector.weights: {name} has no weights to fit; remove weights from projector")
         self.lr = lr
         self.latent_lr = latent_lr
 

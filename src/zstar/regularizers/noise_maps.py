@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from zstar.config.reasons import Unfit
 from zstar.generators.variables import Variables, part
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.spaces.base import AbstractSpace
@@ -26,7 +27,7 @@ class NoiseMaps(AbstractRegularizer):
 
     def __init__(self, space: AbstractSpace, weight: float = 1e5) -> None:
         if not space.generator.noise_shapes:
-            raise ValueError(
+            raise Unfit(
                 f"regularizer.noise_maps: {type(space.generator).__name__} has no noise maps; "
                 "remove noise_maps from regularizer"
             )
@@ -35,7 +36,7 @@ class NoiseMaps(AbstractRegularizer):
     def __call__(self, v: Variables, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
         noise = part(v, "noise")
         if not noise:
-            raise ValueError(
+            raise Unfit(
                 "regularizer.noise_maps: no noise maps are optimised; "
                 "set noise=optimize or remove noise_maps from regularizer"
             )

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from zstar.config.reasons import Unfit
 from zstar.generators.variables import Variables
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.spaces.base import AbstractSpace
@@ -31,7 +32,7 @@ class PNorm(AbstractRegularizer):
 
     def __init__(self, space: AbstractSpace, weight: float = 1.0) -> None:
         if space.name not in ("w", "w_plus"):
-            raise ValueError(
+            raise Unfit(
                 f"regularizer.p_norm: it knows w and w_plus, not space={space.name}; choose regularizer=[latent_norm]"
             )
         super().__init__(space, weight)

@@ -29,6 +29,12 @@ def show(value: float | None, places: int) -> str:
     return f"{value:,.{places}f}" if math.isfinite(value) else "∞" if value > 0 else "−∞"
 
 
+def with_interval(mean: float | None, low: float | None, high: float | None, places: int) -> str:
+    """``27.20 [26.73, 27.66]``; the mean alone where too few images have an interval."""
+    known = not any(end is None or math.isnan(end) for end in (low, high))
+    return show(mean, places) + (f" [{show(low, places)}, {show(high, places)}]" if known else "")
+
+
 def duration(seconds: float | None) -> str:
     """Seconds in words: ``42 s``, ``3 min 20 s``, ``2 h 5 min``."""
     if seconds is None or not math.isfinite(seconds):

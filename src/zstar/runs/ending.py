@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zstar.config.messages import complain
+from zstar.config.paths import let_streams_replace
 
 SIGNAL = 128  # a shell's exit code for a program that a signal has ended is this and the signal's number
 
@@ -61,8 +62,9 @@ def handling(numbers: tuple[int, ...], handler: Callable[[int, Any], None]) -> I
 
 @contextmanager
 def ending_well() -> Iterator[None]:
-    """Let a program end in one sentence and with the usual exit code when it is interrupted or asked to end, and work
-    on where nobody reads its output any more, as behind ``| head``."""
+    """The door of all programs: end in one sentence and with the usual exit code when interrupted or asked to end, and
+    work on where nobody reads the output any more, as behind ``| head``, or where its encoding lacks a letter."""
+    let_streams_replace()
     streams = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (Steady(stream) for stream in streams)
     try:

@@ -60,7 +60,7 @@ def run_in(
         clear_partial(folder)
         if lost := damaged(folder):
             print(f"{folder}: {', '.join(lost)} is missing or damaged, so this run is done again")
-        logger: Logger = build(plain["logger"])
+        logger: Logger = build(plain["logger"], at="logger")
         failure = None
         try:
             logger.start(make_record(folder, plain, job, name, {"config_hash": key, **hashes}))

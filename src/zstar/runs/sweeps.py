@@ -19,10 +19,11 @@ from omegaconf import DictConfig, OmegaConf
 from zstar.config.build import to_plain
 from zstar.config.composition import IMPOSSIBLE
 from zstar.config.paths import place, read_text
+from zstar.config.reasons import Unfit
 from zstar.runs.ending import failure_reason
 from zstar.runs.folder import UNHASHED, config_hash, write_json
 
-Outcome = Literal["done", "skipped", "left", "undone", "failed"]
+Outcome = Literal["done", "skipped", "left", "undone", "unfit", "failed"]
 FAILURES = "failed"  # the folder beside the runs
 LONGEST = 100  # letters of the name of a sweep, before its hash
 SWEEP = "sweep.json"  # the words of the command line that began a sweep, beside the outcomes of its cells
@@ -31,8 +32,10 @@ WORDS = {
     "skipped": "finished before",
     "left": "left to other processes",
     "undone": "ended early and can go on",
+    "unfit": "not fitting",
     "failed": "failed",
 }
+NAMED = {"left": "left", "undone": "undone", "unfit": "does not fit", "failed": "failed"}  # cells that are named
 
 
 class Cells(Callback):
@@ -81,9 +84,9 @@ def _says_what(word: str) -> bool:
 
 
 def require_possible(cfg: Mapping[str, Any]) -> None:
-    """Errors: ``ValueError`` if the overrides of a cell don't fit one another."""
+    """Errors: ``Unfit`` if the overrides of a cell don't fit one another."""
     if reason := cfg.get(IMPOSSIBLE):
-        raise ValueError(reason)
+        raise Unfit(reason)
 
 
 def end_cell(outcome: Outcome, reason: str | None = None) -> None:
@@ -104,18 +107,19 @@ def failure_file(cfg: DictConfig) -> Path:
 
 
 def record_failed_cell(cfg: DictConfig, error: Exception) -> str:
-    """Keep what failed, with its traceback; returns the reason in one line."""
+    """Keep what failed, with its traceback, or does not fit; returns the reason in one line."""
     reason = failure_reason(error, str(cfg.get("output")))
     path = failure_file(cfg)
-    protocol = cfg.get("protocol")
+    protocol, budget = (plain_or_none(cfg.get(name)) for name in ("protocol", "budget"))
     record = {
-        "status": "failed",
+        "status": "unfit" if isinstance(error, Unfit) else "failed",
         "label": cfg.get("label"),
         "overrides": list(HydraConfig.get().overrides.task),
         "reason": reason,
         "traceback": None if IMPOSSIBLE in cfg else "".join(traceback.format_exception(error)),
         "seed": cfg.get("seed"),
-        "protocol": OmegaConf.to_container(protocol) if OmegaConf.is_config(protocol) else protocol,
+        "protocol": protocol,
+        "budget": budget,
         "config_hash": path.stem,
     }
     with suppress(OSError):  # where nothing can be written, that is the reason, and the summary says it
@@ -123,8 +127,14 @@ def record_failed_cell(cfg: DictConfig, error: Exception) -> str:
     return reason
 
 
+def plain_or_none(node: Any) -> Any:
+    """A part of a configuration as plain containers."""
+    return OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
+
+
 def sum_up(folder: Path) -> bool:
-    """Print how the cells of a sweep ended, with the reason of each failure; returns whether none failed."""
+    """Print how the cells of a sweep ended, with the reason of each failure; returns whether it was a success: none has
+    failed, and not all are ones that do not fit."""
     cells = [json.loads(read_text(path)) for path in sorted(folder.glob("[0-9]*.json"))]
     if not cells:
         print(f"sweep: no cell has said how it ended; {folder} has to be the same folder for all machines")
@@ -133,9 +143,9 @@ def sum_up(folder: Path) -> bool:
     counts = [f"{ends.count(outcome)} {words}" for outcome, words in WORDS.items() if outcome in ends]
     print(f"sweep: {len(cells)} {'cell' if len(cells) == 1 else 'cells'}: {', '.join(counts)}")
     for cell, words in zip(cells, distinct([cell["overrides"] for cell in cells]), strict=True):
-        if cell["outcome"] in ("failed", "left", "undone"):
-            print(f"{cell['outcome']}: {words}" + (f": {cell['reason']}" if cell["reason"] else ""))
-    return "failed" not in ends
+        if cell["outcome"] in NAMED:
+            print(f"{NAMED[cell['outcome']]}: {words}" + (f": {cell['reason']}" if cell["reason"] else ""))
+    return "failed" not in ends and set(ends) != {"unfit"}
 
 
 def distinct(overrides: Sequence[Sequence[str]]) -> Iterator[str]:

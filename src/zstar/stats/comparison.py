@@ -15,6 +15,8 @@ from zstar.stats.bootstrap import bootstrap_interval, quantiles
 from zstar.stats.streams import numpy_stream
 
 FEWEST = 6  # values that an interval needs: of fewer, no resampling covers as often as it says
+EXACT = 24  # pairs up to which all signs are tried
+SIGNS = 100_000  # random signs for more
 CHUNK = 2**21  # numbers held at once, so that memory does not grow with the number of images
 
 
@@ -95,21 +97,21 @@ def _resamples(n: int, draws: int, seed: int) -> Iterator[Float[np.ndarray, "b n
         yield np.bincount(picked.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
 
 
-def sign_flip(differences: Float[np.ndarray, " n"], draws: int = 10_000, seed: int = 0) -> float:
+def sign_flip(differences: Float[np.ndarray, " n"], draws: int = SIGNS) -> float:
     """Two-sided p-value of a mean difference of pairs: how often random signs give a mean that is as far from zero.
 
     If the two of a pair came from one and the same method, either sign of their difference would be as likely. That is
-    all that the test needs: no distribution, no number of images that is large enough. All ``2ⁿ`` signs are tried where
-    they are not more than ``draws``; else as many random ones, with the observed one among them. Not-a-number where
-    there is no pair, or a difference is infinite.
+    all that the test needs: no distribution, no number of images that is large enough. All ``2ⁿ`` signs count for up to
+    ``EXACT`` pairs; for more, ``draws`` random ones, the same in every call, with the observed one among them, so that
+    no answer depends on a seed. Not-a-number where there is no pair, or a difference is infinite.
 
     References:
         Ernst, *Permutation Methods: A Basis for Exact Inference*, 2004, https://doi.org/10.1214/088342304000000396
     """
-    return sign_flips([differences], draws, seed)[0]
+    return sign_flips([differences], draws)[0]
 
 
-def sign_flips(samples: Sequence[Float[np.ndarray, " _"]], draws: int = 10_000, seed: int = 0) -> list[float]:
+def sign_flips(samples: Sequence[Float[np.ndarray, " _"]], draws: int = SIGNS) -> list[float]:
     """:func:`sign_flip` of many samples at once: those of a size share the signs, which are what takes time."""
     chances = [math.nan] * len(samples)
     fine = [i for i, values in enumerate(samples) if len(values) and np.isfinite(values).all()]
@@ -117,19 +119,43 @@ def sign_flips(samples: Sequence[Float[np.ndarray, " _"]], draws: int = 10_000, 
         places = [i for i in fine if len(samples[i]) == n]
         columns = np.stack([samples[i] for i in places], axis=1).astype(np.float64)
         observed = np.abs(columns.sum(axis=0)) - 1e-12 * np.abs(columns).sum(axis=0)  # a tie stays one when rounded
-        extreme = sum((np.abs(signs @ columns) >= observed).sum(axis=0) for signs in _signs(n, draws, seed))
-        whole = 2**n <= draws
-        for i, count in zip(places, np.atleast_1d(extreme).tolist(), strict=True):
-            chances[i] = count / 2**n if whole else (count + 1) / (draws + 1)
+        if n <= EXACT:
+            found = [_share(values, least) for values, least in zip(columns.T, observed.tolist(), strict=True)]
+        else:
+            extreme = sum((np.abs(signs @ columns) >= observed).sum(axis=0) for signs in _signs(n, draws))
+            found = ((np.atleast_1d(extreme) + 1) / (draws + 1)).tolist()
+        for i, chance in zip(places, found, strict=True):
+            chances[i] = chance
     return chances
 
 
-def _signs(n: int, draws: int, seed: int) -> Iterator[Float[np.ndarray, "b n"]]:
-    """All signs of ``n`` pairs, where they are not more than ``draws``, else random ones, in chunks."""
-    if 2**n <= draws:
-        yield 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
-        return
-    rng, chunk = numpy_stream("signs", seed), max(1, CHUNK // n)
+def least_chance(n: int, draws: int = SIGNS) -> float:
+    """The smallest value that :func:`sign_flip` can have of ``n`` pairs: that of differences with one sign."""
+    return min(1.0, 2.0 ** (1 - n)) if n <= EXACT else 1 / (draws + 1)
+
+
+def _share(values: Float[np.ndarray, " n"], least: float) -> float:
+    """The share of all signs whose sum is at least ``least`` away from zero, from the sums of two halves of the values,
+    of which one is sorted: the square root of the work."""
+    if least <= 0:
+        return 1.0
+    one, other = (_sums(half) for half in np.array_split(values, 2))
+    other.sort()
+    beyond = len(other) * len(one) - int(np.searchsorted(other, least - one).sum())
+    return 2 * beyond / 2 ** len(values)  # as many below as above
+
+
+def _sums(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " m"]:
+    """The sums of the values with all signs."""
+    sums = np.zeros(1)
+    for value in values:
+        sums = np.concatenate([sums - value, sums + value])
+    return sums
+
+
+def _signs(n: int, draws: int) -> Iterator[Float[np.ndarray, "b n"]]:
+    """Random signs of ``n`` pairs, in chunks."""
+    rng, chunk = numpy_stream("signs", 0), max(1, CHUNK // n)
     for first in range(0, draws, chunk):
         yield rng.integers(2, size=(min(chunk, draws - first), n), dtype=np.int8) * 2.0 - 1.0
 

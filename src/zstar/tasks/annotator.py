@@ -74,10 +74,10 @@ class AnnotatorTask(AbstractTask):
         """The task that a composed configuration describes, with the classes and factors of the cottages."""
         vocabulary = cottage_vocabulary()
         sizes = {"classes": len(vocabulary.classes), "factors": len(vocabulary.factors)}
-        annotator = build({**cfg.annotator, "_partial_": False}, **sizes)
+        annotator = build({**cfg.annotator, "_partial_": False}, at="annotator", **sizes)
         annotator.to(memory_format=torch.channels_last)
         objects = {"annotator": annotator, "vocabulary": vocabulary, "network": to_plain(cfg.annotator)}
-        return build(cfg.task, **objects, seed=cfg.seed)
+        return build(cfg.task, at="task", **objects, seed=cfg.seed)
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""

@@ -66,9 +66,9 @@ class DirectionTask(AbstractTask):
     @classmethod
     def compose(cls, cfg: DictConfig) -> "DirectionTask":
         """The task that a composed configuration describes."""
-        generator = build(cfg.generator)
+        generator = build(cfg.generator, at="generator")
         generator.require_trained("there is nothing to steer")
-        return build(cfg.task, imitation=Imitation.compose(cfg, generator), seed=cfg.seed)
+        return build(cfg.task, at="task", imitation=Imitation.compose(cfg, generator), seed=cfg.seed)
 
     def on_fit_start(self) -> None:
         """Lightning's hook: what is no submodule follows the task to its device."""

@@ -116,7 +116,7 @@ class EncoderTask(AbstractTask):
     @classmethod
     def compose(cls, cfg: DictConfig) -> "EncoderTask":
         """The task that a composed configuration describes."""
-        return build(cfg.task, **make_parts(cfg), seed=cfg.seed)
+        return build(cfg.task, at="task", **make_parts(cfg), seed=cfg.seed)
 
     def on_fit_start(self) -> None:
         """Lightning's hook: what is no submodule follows the task to its device."""

@@ -26,14 +26,14 @@ def make_parts(cfg: DictConfig) -> dict[str, Any]:
     Raises:
         ValueError: The generator is untrained, or an encoder, a regularizer or a metric is none for a training.
     """
-    generator = build(cfg.generator)
+    generator = build(cfg.generator, at="generator")
     generator.require_trained("there is nothing to invert")
-    space = build(cfg.space, generator=generator)
+    space = build(cfg.space, at="space", generator=generator)
     metrics = make_metrics(cfg.get("metric") or {}, torch.device("cpu"))[0]
     if sets := [name for name, metric in metrics.items() if isinstance(metric, AbstractSetMetric)]:
         raise ValueError(f"metric.{sets[0]}: it is a number of a set, and a training reports means; leave it out")
     encoder = make_network(cfg.encoder, space)  # first: what else is built draws random numbers too
-    losses = {name: build(node) for name, node in (cfg.get("loss") or {}).items()}
+    losses = {name: build(node, at=f"loss.{name}") for name, node in (cfg.get("loss") or {}).items()}
     require_targets(losses, {"image"}, (), "a training of encoders has")
     return {
         "space": space,
@@ -42,7 +42,10 @@ def make_parts(cfg: DictConfig) -> dict[str, Any]:
         "regularizers": make_regularizers(cfg.get("regularizer") or {}, space),
         "metrics": metrics,
         "network": to_plain(cfg.encoder),
-        "adversaries": {name: offer(cfg.adversary[name], space=space) for name in sorted(cfg.get("adversary") or {})},
+        "adversaries": {
+            name: offer(cfg.adversary[name], at=f"adversary.{name}", space=space)
+            for name in sorted(cfg.get("adversary") or {})
+        },
     }
 
 
@@ -53,7 +56,7 @@ def make_network(node: Config, space: AbstractSpace) -> AbstractEncoder:
             f"encoder: this one is finished and there is nothing to train; {FIX}, or give the node of a class of your "
             "own _partial_: true"
         )
-    network = build({**node, "_partial_": False}, spec=EncoderSpec.of(space))
+    network = build({**node, "_partial_": False}, at="encoder", spec=EncoderSpec.of(space))
     if not isinstance(network, AbstractEncoder):
         raise ValueError(f"encoder: a {type(network).__name__} is no network to be trained; {FIX}")
     return network
@@ -71,4 +74,4 @@ def make_regularizers(nodes: Mapping[str, Any], space: AbstractSpace) -> dict[st
             raise ValueError(
                 f"regularizer: {name} penalises noise maps and an encoder gives none; it is for invert.py, remove it"
             )
-    return {name: offer(node, space=space) for name, node in nodes.items()}
+    return {name: offer(node, at=f"regularizer.{name}", space=space) for name, node in nodes.items()}

@@ -113,7 +113,7 @@ def _watched(
         for notice in note(folder, identity, config_hash(plain)):
             print(notice)
     state = read_checkpoint(folder / "checkpoint.pt", key) if first else {}
-    logger: AbstractLogger = build(cfg.logger) if first else NoLogger()
+    logger: AbstractLogger = build(cfg.logger, at="logger") if first else NoLogger()
 
     def report(message: str, trace: str) -> None:
         record_failure(folder, trace)
@@ -150,7 +150,7 @@ def _fit(
     first = is_first()
     seed_global("initial weights", cfg.seed)  # initial weights; everything after them draws from its own generators
     task = kind.compose(cfg)
-    data, validation = offer(cfg.data, **task.objects).split(cfg.validation.count if cfg.validation else 0)
+    data, validation = offer(cfg.data, at="data", **task.objects).split(cfg.validation.count if cfg.validation else 0)
     restore(task, state, folder / "checkpoint.pt")
     if first and not state and cfg.start is not None:
         state = {"seconds": begin(task, cfg.start)}

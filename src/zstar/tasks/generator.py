@@ -110,7 +110,7 @@ class GeneratorTask(AbstractTask):
     @classmethod
     def compose(cls, cfg: DictConfig) -> "GeneratorTask":
         """The task that a composed configuration describes."""
-        return build(cfg.task, **make_parts(cfg), seed=cfg.seed)
+        return build(cfg.task, at="task", **make_parts(cfg), seed=cfg.seed)
 
     def on_fit_start(self) -> None:
         """Lightning's hook: what is no submodule follows the task to its device."""

@@ -25,10 +25,10 @@ def make_parts(cfg: DictConfig) -> dict[str, Any]:
             f"discriminator: {kind.__name__} judges {kind.inputs} and a generator makes images; choose "
             "discriminator=stylegan2 or projected"
         )
-    generator = build(cfg.generator)
+    generator = build(cfg.generator, at="generator")
     if not isinstance(generator, StyleGAN2):
         name = type(generator).__name__
         raise ValueError(f"generator: this task trains a StyleGAN2, not a {name}; choose generator=stylegan2")
     sizes = {"resolution": generator.resolution, "channels": generator.channels}
-    parts = {"generator": generator, "discriminator": offer(cfg.discriminator, **sizes)}
+    parts = {"generator": generator, "discriminator": offer(cfg.discriminator, at="discriminator", **sizes)}
     return parts | ({"steering": Steering.compose(cfg, generator)} if cfg.task.get("steering") else {})

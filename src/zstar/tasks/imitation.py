@@ -54,14 +54,14 @@ class Imitation:
                 raise ValueError(
                     f"{group}: the list is empty and there is nothing to learn from; choose {group}=[{example}]"
                 )
-        space, edits = build(cfg.space, generator=generator), {}
+        space, edits = build(cfg.space, at="space", generator=generator), {}
         for name, node in cfg.edit.items():
             try:
-                edits[name] = offer(node, generator=generator)
+                edits[name] = offer(node, at=f"edit.{name}", generator=generator)
             except ValueError as error:  # an edit knows its class, of which there can be several files
                 raise ValueError(re.sub(r"^edit\.\w+\.", f"edit.{name}.", str(error))) from error
-        walks = {name: build(cfg.walk, space=space, edit=edit) for name, edit in edits.items()}
-        losses = {name: build(node) for name, node in cfg.loss.items()}
+        walks = {name: build(cfg.walk, at="walk", space=space, edit=edit) for name, edit in edits.items()}
+        losses = {name: build(node, at=f"loss.{name}") for name, node in cfg.loss.items()}
         require_targets(losses, {"image"}, {"mask"}, "a training of directions has")
         return cls(space, edits, walks, losses, {"walk": to_plain(cfg.walk), "edit": to_plain(cfg.edit)})
 

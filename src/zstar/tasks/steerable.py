@@ -81,7 +81,7 @@ class Steering(nn.Module):
     def compose(cls, cfg: DictConfig, generator: AbstractGenerator) -> "Steering":
         """The steering that ``task.steering`` of a configuration and its groups describe, for a generator."""
         imitation = Imitation.compose(cfg, generator)
-        return build({**cfg.task.steering, "_partial_": False}, imitation=imitation, seed=cfg.seed)
+        return build({**cfg.task.steering, "_partial_": False}, at="task.steering", imitation=imitation, seed=cfg.seed)
 
     def show(self, images: Float[Tensor, "b c h w"], rng: torch.Generator, step: int) -> SteeringBatch:
         """Real images, of which some are edited, and as many fakes with gradient to G and to the walks."""

@@ -20,10 +20,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from zstar.config.constraints import FolderName
 from zstar.config.messages import explain
-from zstar.config.paths import let_streams_replace, place, readable
+from zstar.config.paths import place, readable
+from zstar.runs.ending import ending_well
 from zstar.runs.folder import write_text
-from zstar.tune.search_space import read_space
+from zstar.tune.search_space import quoted, read_space
 from zstar.tune.study import Study
 
 SHOWN = 10  # trials in the table
@@ -89,22 +91,46 @@ def tune(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--metric", default="psnr", help="metric whose mean over the images is optimised")
     parser.add_argument("--name", help="name of the study; default: that of the search")
     parser.add_argument("--seed", type=int, default=0, help="seed of the sampler")
-    let_streams_replace()
+    parser.add_argument("--config-dir", "-cd", help="a folder of options and searches of your own, as for invert.py")
     words = sys.argv[1:] if arguments is None else arguments
     options = parser.parse_intermixed_args([readable(word) for word in words])
+    with ending_well():
+        search(options)
+
+
+def search(options: argparse.Namespace) -> None:
+    """Make the trials of a parsed command line; bad input ends in one sentence."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    folder = place("outputs/tune", options.name or Path(options.search).stem)
     try:
+        own = own_folder(options.config_dir)
+        name = options.name or Path(options.search).stem
+        if name not in FolderName():
+            raise ValueError(f"--name: '{name}' is not {FolderName()}; choose another")
         if taken := [word for word in options.overrides if word.startswith(("experiment=", "output=", "name="))]:
             raise ValueError(f"{taken[0]}: the search sets this itself; leave it out, or write its settings one by one")
         if grids := [word for word in options.overrides if word.startswith("sweep=")]:
             raise ValueError(f"{grids[0]}: a search makes one trial after another and no grid; leave it out")
-        study = Study(folder, read_space(options.search), options.overrides, options.metric, options.seed)
+        given = [*([search_path(own)] if own else []), *options.overrides]
+        study = Study(place("outputs/tune", name), read_space(options.search, own), given, options.metric, options.seed)
         study.run(options.trials)
-        conclude(study, options.overrides)
+        conclude(study, given)
     except (ValueError, HydraException) as error:
         print(f"error: {explain(error, options.overrides) or error}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def own_folder(path: str | None) -> Path | None:
+    """The folder of ``--config-dir``; an error where there is none."""
+    if path is None:
+        return None
+    if not (folder := place(path).absolute()).is_dir():
+        raise ValueError(f"--config-dir: there is no folder {path}; give one with files such as optimizer/mine.yaml")
+    return folder
+
+
+def search_path(folder: Path) -> str:
+    """The word by which Hydra looks in a further folder."""
+    return f"hydra.searchpath=[{quoted(f'file://{folder}')}]"
 
 
 if __name__ == "__main__":

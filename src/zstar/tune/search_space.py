@@ -1,6 +1,7 @@
 """Search spaces: keys with ranges and choices, from a YAML file."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -12,6 +13,10 @@ import yaml
 from zstar.config.paths import place, read_text
 from zstar.config.signatures import nearest
 
+ALIKE = (  # keys that say where a trial goes, what it is measured on and which random numbers it has
+    "output", "name", "label", "tags", "logger", "experiment", "sweep", "hydra", "data", "metric", "protocol", "seed",
+    "device", "direction", "editability", "annotation",
+)  # fmt: skip
 FIELDS = ("low", "high", "log", "step")
 
 
@@ -35,9 +40,9 @@ class Range:
             return str(trial.suggest_int(key, self.low, self.high, step=int(self.step or 1), log=self.log))
         return repr(float(trial.suggest_float(key, self.low, self.high, step=self.step, log=self.log)))
 
-    def example(self) -> str:
-        """One of the values, to try the key with."""
-        return str(self.low)
+    def examples(self) -> list[str]:
+        """Values to try the key with: both ends."""
+        return [str(self.low), str(self.high)]
 
 
 @dataclass(frozen=True)
@@ -50,27 +55,39 @@ class Choice:
         """A value for the command line, chosen by a trial of Optuna."""
         return trial.suggest_categorical(key, self.options)
 
-    def example(self) -> str:
-        """One of the values, to try the key with."""
-        return self.options[0]
+    def examples(self) -> list[str]:
+        """Values to try the key with: all of them."""
+        return list(self.options)
 
 
 Space = dict[str, Range | Choice]
 
 
-def read_space(name: str) -> Space:
-    """The search space in the file ``name``, or in the one of that name that ships in ``conf/search``.
+def trials_ahead(space: Space) -> list[dict[str, str]]:
+    """Settings to try before the search: the first example of each key, then each other one beside those."""
+    first = {key: one.examples()[0] for key, one in space.items()}
+    return [first, *({**first, key: value} for key, one in space.items() for value in one.examples()[1:])]
+
+
+def read_space(name: str, own: Path | None = None) -> Space:
+    """The search space in the file ``name``, or in the one of that name in ``own/search``, or that ships in
+    ``conf/search``.
 
     The file maps keys of the configuration to ranges, ``{low: 0.003, high: 0.3, log: true}`` or
     ``{low: 10, high: 200}``, and to lists of choices, ``[w, w_plus]``, of which a choice may be a list itself.
 
     Raises:
-        ValueError: There is no such file, or its content is no search space.
+        ValueError: There is no such file, its content is no search space, or it searches what makes trials alike: where
+            they go, what they are measured on, and their seed.
     """
     folder = files("zstar.conf").joinpath("search")
-    path = place(name) if Path(name).suffix in (".yaml", ".yml") else folder.joinpath(f"{name}.yaml")
-    if not path.is_file():
-        names = [Path(str(entry)).stem for entry in folder.iterdir()]
+    places = [folder] if own is None else [own / "search", folder]
+    paths = (
+        [place(name)] if Path(name).suffix in (".yaml", ".yml") else [one.joinpath(f"{name}.yaml") for one in places]
+    )
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
+        names = [Path(str(entry)).stem for one in places if one.is_dir() for entry in one.iterdir()]
         raise ValueError(f"search: there is no '{name}'; {nearest(name, names)}, or give the path of a .yaml file")
     try:
         content = yaml.safe_load(read_text(path))
@@ -78,6 +95,11 @@ def read_space(name: str) -> Space:
         raise ValueError(f"search: {path} is no YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, Mapping) or not content:
         raise ValueError(f"search: {path} names no key; write lines such as 'optimizer.lr: {{low: 0.003, high: 0.3}}'")
+    if alike := [str(key) for key in content if re.split(r"[.@]", str(key))[0] in ALIKE]:
+        raise ValueError(
+            f"search: {path} searches {alike[0]}, which all trials have in common; leave it out, and give it on the "
+            "command line where it may be chosen"
+        )
     return {str(key): _read(f"search: {key}", node) for key, node in content.items()}
 
 
@@ -102,6 +124,12 @@ def _read(key: str, node: Any) -> Range | Choice:
     if step is not None and not 0 < step <= high - low:
         raise ValueError(f"{key}: step={step} does not fit between low={low} and high={high}; choose a smaller one")
     return Range(low, high, log, step)
+
+
+def quoted(text: str) -> str:
+    """Text as it stands on a command line of Hydra, whatever it says."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def in_words(value: Any) -> str:

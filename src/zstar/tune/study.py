@@ -4,6 +4,7 @@ A study is a file. The next process that opens it goes on with it, several proce
 process was killed is made again. A trial that is worse than the median of the others after as many images is pruned.
 """
 
+import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from zstar.projection.run import run
 from zstar.runs.ending import Stopped
 from zstar.runs.locks import LeftToAnother, hold
 from zstar.stats.streams import stream_seed
-from zstar.tune.search_space import Space
+from zstar.tune.search_space import Space, quoted, trials_ahead
 
 
 class Study:
@@ -44,19 +45,21 @@ class Study:
     def __init__(self, folder: Path, space: Space, base: Sequence[str], metric: str, seed: int = 0) -> None:
         self.folder, self.space, self.metric, self.seed = folder, space, metric, seed
         self.base = [*base]
-        cfg = self.compose({key: one.example() for key, one in space.items()})
+        ahead = trials_ahead(space)
+        cfg = self.compose(ahead[0])
         keys = {word.partition("=")[0] for word in base}
         if "split" in cfg.data and "data.split" not in keys:
             self.base.append("data.split=validation")
         elif "split" not in cfg.data and not keys & {"data.first", "data.count"}:
             print("note: what is searched on should not be what is reported; hold images out by data.first, data.count")
-        self.base += [f"output={folder}", *(["logger=none"] if "logger" not in keys else [])]
-        check(self.compose({key: one.example() for key, one in space.items()}), Invert)
+        self.base += [f"output={quoted(str(folder))}", *(["logger=none"] if "logger" not in keys else [])]
+        for values in ahead:
+            check(self.compose(values), Invert)
         self.worker = f"{uuid4().hex}.lock"
         with hold(folder / ".lock", wait=True):
             self.optuna_study = optuna.create_study(
                 study_name=folder.name,
-                storage=f"sqlite:///{folder}.db",
+                storage=storage(Path(f"{folder}.db")),
                 direction=direction(cfg.get("metric") or {}, metric),
                 load_if_exists=True,
                 pruner=optuna.pruners.MedianPruner(),
@@ -145,6 +148,11 @@ class Study:
         else:
             trial.set_user_attr("folder", result["folder"])
             self.optuna_study.tell(trial, result["summary"][self.metric]["mean"])
+
+
+def storage(file: Path) -> optuna.storages.RDBStorage:
+    """The database in a file, of whose name no character means anything, as it would in a URL."""
+    return optuna.storages.RDBStorage("sqlite://", engine_kwargs={"creator": lambda: sqlite3.connect(file)})
 
 
 def direction(metrics: Mapping[str, Any], name: str) -> str:

@@ -161,3 +161,17 @@ for (const control of all("#tools input, #tools select")) control.addEventListen
 document.getElementById("tools").addEventListener("submit", (event) => event.preventDefault());
 document.getElementById("changes")?.addEventListener("input", (event) => table.classList.toggle("changes", event.target.checked));
 for (const node of all("#tools, .hint")) node.hidden = false;
+
+// What is cut off at the right is said, and a button goes there.
+const frame = find(".frame");
+const view = find(".board", frame);
+const more = document.getElementById("more");
+function tellMore() {
+  const rest = view.scrollWidth - view.clientWidth - view.scrollLeft > 1;
+  frame.classList.toggle("more", rest);
+  more.hidden = !rest;
+}
+more.addEventListener("click", () => view.scrollBy({ left: (view.clientWidth - find("tbody th", table).offsetWidth) * 0.9 }));
+view.addEventListener("scroll", tellMore, { passive: true });
+new ResizeObserver(tellMore).observe(view);
+new ResizeObserver(tellMore).observe(table);

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import to_rgb
@@ -54,13 +55,19 @@ def stacked(count: int, height: float) -> tuple[Figure, list[Axes]]:
     return figure, list(figure.subplots(count, 1, squeeze=False).ravel())
 
 
-def add_title(figure: Figure, board: Board, text: str) -> None:
-    """Write protocol, numbers of images and seeds, and an explanation above a figure."""
+def add_title(figure: Figure, board: Board, text: str, marks: Mapping[str, Artist] | None = None) -> None:
+    """Write protocol, numbers of images and seeds, an explanation, and what ``marks`` stand for, above a figure."""
     protocol = board["protocol"]
     name = " ".join(filter(None, [protocol["name"] or "protocol", protocol["track"], protocol["hash"]]))
     counts = f"{protocol['images']} images, {protocol['seeds']} seed(s), {100 * board['level']:g} % intervals"
     room = int(14.8 * figure.get_figwidth())  # letters in a line
     lines = [line for part in (name, counts, text) for line in textwrap.wrap(part, room)]
+    if marks:
+        beneath = 1 - (0.06 + len(lines) * 0.15) / figure.get_figheight()  # a line is 0.15 inches high
+        looks = {"ncols": len(marks), "frameon": False, "fontsize": 9, "columnspacing": 1.2, "handlelength": 1.5}
+        place = {"loc": "upper left", "bbox_to_anchor": (0.0, beneath), "borderpad": 0, "borderaxespad": 0.2}
+        figure.legend(marks.values(), marks.keys(), **looks, **place).set_in_layout(False)
+        lines.append("")
     figure.suptitle("\n".join(lines), fontsize=9, ha="left", x=0.01)
 
 

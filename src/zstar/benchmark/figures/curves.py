@@ -1,11 +1,14 @@
 """Curves: losses over evaluations or seconds."""
 
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from zstar.benchmark.figures.canvas import (
     COST_LABELS,
     DPI,
     FAINT,
+    INK,
     WIDTH,
     Board,
     add_title,
@@ -17,6 +20,11 @@ from zstar.benchmark.figures.canvas import (
 )
 
 COLUMNS = 2
+MARKS = {
+    "median": Line2D([], [], color=INK, lw=1.6),
+    "middle half of the images": Patch(color=INK, alpha=0.25, lw=0),
+    "other methods": Line2D([], [], color=FAINT, lw=0.8),
+}
 
 
 def curves_figure(board: Board, cost: str) -> Figure | None:
@@ -48,7 +56,7 @@ def curves_figure(board: Board, cost: str) -> Figure | None:
     scale_costs(grid[0], [x for name in chosen.values() for x in board["curves"][name][cost][1:]])
     figure.supxlabel(COST_LABELS[cost], fontsize=9.5)
     figure.supylabel(next(iter(board["curves"].values()))["metric"], fontsize=9.5)
-    add_title(figure, board, f"Median and middle half of the images. {board['curves_note']}")
+    add_title(figure, board, board["curves_note"], MARKS)
     return figure
 
 

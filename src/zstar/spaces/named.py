@@ -1,0 +1,17 @@
+"""Spaces by their names."""
+
+from zstar.generators.base import AbstractGenerator
+from zstar.spaces.base import AbstractSpace
+from zstar.spaces.pixels import Pixels
+from zstar.spaces.style import Style
+from zstar.spaces.w import W
+from zstar.spaces.w_plus import WPlus
+from zstar.spaces.z import Z
+
+SPACES = {kind.name: kind for kind in (Z, W, WPlus, Style, Pixels)}
+
+
+def named_space(generator: AbstractGenerator, name: str) -> AbstractSpace:
+    """The space of that name, with its usual settings."""
+    generator.shape(name)  # says which there are
+    return SPACES[name](generator)

@@ -1,0 +1,108 @@
+"""Every script of a study starts at its smallest size, and writes nothing beside what is published."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+STUDIES = ROOT / "experiments"
+HELPERS = {"contestants.py", "curves.py", "projector_as_published.py", "watching.py"}  # of other scripts
+TINY = "protocol.data=null data.count=3 batch_size=3 seed=0 budget.evaluations=50"
+STEERED = (
+    "task.batch=2 task.steps=1 callbacks.scores_every=0 callbacks.samples_every=0 logger=none output=outputs/steering"
+)
+CASES = {  # script → the commands of a small run, in the folder of the project, and the figures that it leaves
+    "cottages/figure.py": (["python {} --resolution 16"], ["cottages/grid.png", "cottages/sweeps.png"]),
+    "cottages/speed.py": (["python {} --seconds 0.01 --threads 1"], []),
+    "directions/compare.py": (["python {} --images 2 --samples 20 --factors season --methods learned random"], []),
+    "encoders/run.sh": (["STEPS=1 COUNT=2 {} cottages"], ["encoders/curves.png"]),
+    "encoders/table.py": ([], []),
+    "encoders/small.sh": (["STEPS=12 BATCH=2 COUNT=3 SAMPLES=50 {}"], ["encoders/curves.png"]),
+    "encoders/editability.py": ([], []),
+    "encoders/speed.py": (["python {} --batch 2 --steps 5 --repeats 1 --encoders igan"], []),
+    "faces/run.sh": (["LABELLED=200 STEPS=1 FACES=$CELEBA/faces LABELS=$CELEBA/labels.txt VAE=$CELEBA/vae.pth {}"], []),
+    "faces/table.py": ([], []),
+    "leaderboard/run.sh": (
+        [f"METHODS=adam_w,psp {{}} cottages {TINY}", "! {} cottages 2> said; grep -q encoders.sh said", "! {} mars"],
+        [],
+    ),
+    "leaderboard/encoders.sh": (["STEPS=12 BATCH=2 COUNT=3 {}"], []),
+    "leaderboard/table.py": ([f"METHODS=adam_w experiments/leaderboard/run.sh cottages {TINY}",
+                              "python {} outputs/leaderboard/cottages/benchmark/leaderboard.json 50"], []),
+    "leaderboard/same.py": (["mkdir -p outputs/none && python {} outputs/none outputs/none"], []),
+    "projection/run.sh": (["{} data.count=2 steps=2"], ["projection/curves.png"]),
+    "projection/table.py": ([], []),
+    "restoration/run.sh": (["{} data.count=2 steps=2"], ["restoration/strip.png"]),
+    "restoration/table.py": ([], []),
+    "steering/run.sh": (["STEPS=1 SPACES=w WALKS=linear {}"], ["steering/curves.png"]),
+    "steering/table.py": ([], []),
+    "steering/joint.py": (
+        [f"python train.py task=direction 'edit=[shift_x]' name=fixed {STEERED}",
+         f"python train.py task=steerable 'edit=[shift_x]' name=joint {STEERED}",
+         "python {} outputs/steering/fixed outputs/steering/joint annotator64 --images 4"],
+        ["steering/joint.png"],
+    ),
+    "tradeoff/run.sh": (["STEPS=1 COUNT=2 {}"], ["tradeoff/tradeoff.png", "tradeoff/strips.png"]),
+    "tradeoff/table.py": ([], []),
+    "tuning/run.sh": (["METHODS=adam_w TRIALS=1 PROTOCOL=cottages_small {} batch_size=8"], []),
+    "tuning/table.py": ([], []),
+    "speed/ingredients.py": (["python {} --rounds 1 --batch 2"], []),
+    "speed/measure.py": (["python {} --batches 1"], []),
+    "speed/scale.py": (["python {} --sizes 1 3 --batch 1"], []),
+    "speed/startup.py": (["python {} --before . --repeats 1"], []),
+    "speed/sweep.py": (["python {} --cells 2", "! python {} --cells 1"], []),
+    "speed/time_to_quality.py": (
+        ["python {} --images 1 --batch 1 --rounds 1 --steps 50 --methods w_plus", "! python {} --steps 7"],
+        ["time_to_quality.png"],
+    ),
+}  # fmt: skip
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """File → hash of its content."""
+    files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_every_script_has_a_smallest_size() -> None:
+    scripts = {path for kind in ("py", "sh") for path in STUDIES.glob(f"*/*.{kind}") if path.name not in HELPERS}
+    assert {str(path.relative_to(STUDIES)) for path in scripts} == set(CASES)
+
+
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("*/*.sh")), ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_script_of_the_shell_can_be_parsed_and_keeps_what_is_given(path: Path) -> None:
+    assert subprocess.run(["bash", "-n", path], capture_output=True).returncode == 0
+    text = path.read_text()
+    assert "PYTHONPATH=" not in text.replace("{PYTHONPATH:+:$PYTHONPATH}", "").replace(
+        "PYTHONPATH=examples/grumpy$", "").replace("PYTHONPATH=examples/celeba_vae$", "")  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", [name for name, (commands, _) in CASES.items() if commands])
+def test_a_script_starts_at_its_smallest_size(script: str, tmp_path: Path, shared: Path) -> None:
+    commands, figures = CASES[script]
+    for name in ("experiments", "examples", "conf"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for name in ("invert.py", "train.py", "edit.py"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    before = contents(tmp_path / "experiments")
+    assets = {"faces": "celeba-5k/images_89x109.tar", "labels.txt": "celeba-5k/list_attr_celeba.txt",
+              "vae.pth": "celeba-vae-64/celeba_vae64_z32.pth"}  # fmt: skip
+    (tmp_path / "celeba").mkdir()
+    for name, asset in assets.items():
+        (tmp_path / "celeba" / (name if name != "faces" else "faces.tar")).symlink_to(shared / "assets" / asset)
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PYTHON": sys.executable, "MPLBACKEND": "Agg"}
+    environment |= {"CELEBA": str(tmp_path / "celeba"), "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
+    for command in commands:
+        words = command.format(f"experiments/{script}").replace("/faces LABELS", "/faces.tar LABELS")
+        done = subprocess.run(["bash", "-c", words], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"{words}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        assert "Traceback" not in done.stderr and not {"nan", "[nan"} & set(done.stdout.replace(",", " ").split())
+    assert all((tmp_path / "outputs" / "figures" / name).is_file() for name in figures)
+    assert contents(tmp_path / "experiments") == before, "what is published stays as it is"
