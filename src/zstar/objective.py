@@ -174,10 +174,8 @@ class Problem:
         """v to begin with: ``latent`` or where the space begins, and the noise maps and classes that are free."""
         device, classes = targets.images.device, targets.classes
         latent = self.space.start(len(targets.ids), classes) if latent is None else latent
-        return {
-            "latent": latent.to(device), **self.initial_noise(targets),
-            **({"class": self.space.start_class(len(latent), classes).to(device)} if self.space.needs_class else {}),
-        }  # fmt: skip
+        found = {"latent": latent, **self.initial_noise(targets), **self.space.start_class(len(latent), classes)}
+        return {name: value.to(device) for name, value in found.items()}
 
     def groups(self, v: Variables) -> list[Group]:
         """Default groups: the latent within its space, and noise maps that stay noise where there are any."""

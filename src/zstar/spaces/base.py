@@ -60,9 +60,12 @@ class AbstractSpace(ABC):
                 found.append(self._origin())
         return self.constrain(torch.stack(found)[places])
 
-    def start_class(self, n: int, classes: Float[Tensor, "n k"] | None = None) -> Float[Tensor, "n k"]:
-        """Class of each image to begin with, as shares of together 1: its own where it is known, else all alike."""
-        return (self.generator.any_class if classes is None else classes).expand(n, -1).clone()
+    def start_class(self, n: int, classes: Float[Tensor, "n k"] | None = None) -> dict[str, Float[Tensor, "n k"]]:
+        """Variable ``class`` to begin with, where there is one: shares that are together 1, those of the class of each
+        image where it is known, else all alike."""
+        if not self.needs_class:
+            return {}
+        return {"class": (self.generator.any_class if classes is None else classes).expand(n, -1).clone()}
 
     def decode(self, latent: Float[Tensor, "b ..."], noise: Noise = "const") -> Float[Tensor, "b c h w"]:
         """G(v): images in [−1, 1], not clamped."""
