@@ -96,10 +96,7 @@ def read_space(name: str, own: Path | None = None) -> Space:
     if not isinstance(content, Mapping) or not content:
         raise ValueError(f"search: {path} names no key; write lines such as 'optimizer.lr: {{low: 0.003, high: 0.3}}'")
     if alike := [str(key) for key in content if re.split(r"[.@]", str(key))[0] in ALIKE]:
-        raise ValueError(
-            f"search: {path} searches {alike[0]}, which all trials have in common; leave it out, and give it on the "
-            "command line where it may be chosen"
-        )
+        raise ValueError(f"search: {path} searches {alike[0]}, which all trials have in common; leave it out")
     return {str(key): _read(f"search: {key}", node) for key, node in content.items()}
 
 
