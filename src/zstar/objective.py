@@ -172,7 +172,7 @@ class Problem:
         return named("noise", draw)
 
     def start(self, targets: Targets, latent: Float[Tensor, "b ..."] | None = None) -> dict[str, Tensor]:
-        """v to begin with: ``latent`` or where the space begins, and noise maps and classes where they are variables."""
+        """v to begin with: ``latent`` or where the space begins, and noise maps and classes where they are variable."""
         device, classes = targets.images.device, targets.classes
         latent = self.space.start(len(targets.ids), classes) if latent is None else latent
         found = {"latent": latent, **self.initial_noise(targets), **self.space.start_class(len(latent), classes)}
