@@ -198,7 +198,7 @@ def test_classes_go_from_the_projection_to_the_edit_and_its_page(
     save_directions(tmp_path / "found.safetensors", {"warm": Linear("w", torch.ones(8), Label(low=0, high=1))}, network)
     edits = [*words[:3], f"inversion={folder}", "direction=[file]", "editability=[]", "frames=2", "logger=none"]
     edits += [f"direction.file.path={tmp_path / 'found.safetensors'}", "strengths=[0.0,1.0]", "video=false"]
-    result = edit(composed("edit", *edits, f"output={tmp_path / 'edit'}"))
+    result = edit(composed("edit", *edits, "space@search=w", "search.prior_samples=50", f"output={tmp_path / 'edit'}"))
     moved = load_weights(Path(result["folder"]) / "edited" / "warm.safetensors")["latent"]
     with network.conditioned(KINDS):
         lifted = network.lift(saved.latent, "z", "w")

@@ -94,7 +94,7 @@ def main() -> None:
         made = torch.cat([reader.space.decode(part).clamp(-1, 1) for part in latents.split(50)])
         psnr = -10 * ((made - images) / 2).square().mean(dim=(1, 2, 3)).log10()
         halfway = kid(real, reader.read((latents + latents.roll(1, dims=0)) / 2)[1], size=100)
-        cells = [path.split("/")[-2], f"{psnr.mean():.2f}", f"{spread(latents, {}, made).mean():.3f}"]
+        cells = [path.split("/")[-2], f"{psnr.mean():.2f}", f"{spread({'latent': latents}, made).mean():.3f}"]
         cells.append(with_interval(halfway.value, halfway.low, halfway.high, 4))
         for name, direction in zip(EDITS, directions, strict=True):
             reached, leak = matched(reader, latents[:64], direction, name)

@@ -114,8 +114,7 @@ class Problem:
         if self.noise not in ("const", "none", "optimize"):
             raise ValueError(f"noise: '{self.noise}' is unknown; choose const, none or optimize")
         if self.noise == "optimize" and not self.generator.noise_shapes:
-            name = type(self.generator).__name__
-            raise Unfit(f"noise: 'optimize' needs a generator with noise maps and {name} has none; choose noise=none")
+            raise Unfit(f"noise: 'optimize' needs noise maps and {type(self.generator).__name__} has none; choose none")
 
     @property
     def cost(self) -> int:
@@ -172,7 +171,7 @@ class Problem:
         return named("noise", draw)
 
     def start(self, targets: Targets, latent: Float[Tensor, "b ..."] | None = None) -> dict[str, Tensor]:
-        """v to begin with: ``latent`` or where the space begins, and noise maps and classes where they are variable."""
+        """v to begin with: ``latent`` or where the space begins, and the noise maps and classes that are free."""
         device, classes = targets.images.device, targets.classes
         latent = self.space.start(len(targets.ids), classes) if latent is None else latent
         found = {"latent": latent, **self.initial_noise(targets), **self.space.start_class(len(latent), classes)}
