@@ -10,10 +10,8 @@ import pytest
 import torch
 from omegaconf import DictConfig
 from PIL import Image
-from torch import Tensor
 
 from zstar.checkpoints.io import load_weights, read_card
-from zstar.data.reading import read_image
 from zstar.data.samples import Samples
 from zstar.directions.achieved import reach, requested, rising
 from zstar.directions.apply import apply, choose_strengths
@@ -137,10 +135,6 @@ def cfg(
         f"projections={tmp_path / 'invert'}",
     ]  # fmt: skip
     return lambda *more: composed("edit", *words, *more)
-
-
-def pictures(folder: Path) -> Tensor:
-    return read_image(folder, 64, 3)
 
 
 def test_samples_are_edited_as_they_were_drawn(cfg: Callable[..., DictConfig], tmp_path: Path, tiny: StyleGAN2) -> None:

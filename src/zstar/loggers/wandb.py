@@ -16,6 +16,7 @@ from zstar.loggers.login import Mode, choose_mode
 from zstar.runs.folder import write_text
 from zstar.runs.record import Record
 
+PATIENCE = 300  # seconds that W&B's own process has to begin, which takes one: machines can be busy
 VARIABLES = {"dir": "WANDB_DIR", "job_type": "WANDB_JOB_TYPE", "name": "WANDB_NAME", "group": "WANDB_RUN_GROUP"}
 """What a user may say instead, by the argument of W&B that would win over it."""
 
@@ -124,10 +125,11 @@ def _open(mode: str, folder: Path, common: Mapping[str, Any]) -> Any:
     import wandb
 
     quiet = {"console": "off", "quiet": True, "show_info": False, "silent": mode == "offline", "symlink": False}
-    still = {"init_timeout": 30, "x_disable_stats": mode != "online"}
+    still = {"init_timeout": 30 if mode == "online" else PATIENCE, "x_disable_stats": mode != "online"}
     memory = folder / "wandb" / "run-id.txt"  # so that a killed job goes on with its run
     resumed = {"id": read_text(memory)} if memory.is_file() and not os.environ.get("WANDB_RUN_ID") else {}
     resumed |= {"resume": "allow"} if resumed and mode == "online" else {}
+    wandb.setup(settings=wandb.Settings(x_service_wait=PATIENCE))
     settings = wandb.Settings(**quiet, **still)
     run = wandb.init(mode=mode, reinit="create_new", settings=settings, **common, **resumed)
     if mode != "disabled":
