@@ -44,7 +44,7 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
     "projection/table.py": ([], []),
     "restoration/run.sh": (["{} data.count=2 steps=2"], ["restoration/strip.png"]),
     "restoration/table.py": ([], []),
-    "steering/run.sh": (["STEPS=1 SPACES=w WALKS=linear {}"], ["steering/curves.png"]),
+    "steering/run.sh": (["STEPS=1 COUNT=2 SPACES=w WALKS=linear {}"], ["steering/curves.png"]),
     "steering/table.py": ([], []),
     "steering/joint.py": (
         [f"python train.py task=direction 'edit=[shift_x]' name=fixed {STEERED}",
@@ -102,7 +102,7 @@ def test_a_script_starts_at_its_smallest_size(script: str, tmp_path: Path, share
     (tmp_path / "celeba").mkdir()
     for name, asset in assets.items():
         (tmp_path / "celeba" / (name if name != "faces" else "faces.tar")).symlink_to(shared / "assets" / asset)
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PYTHON": sys.executable, "MPLBACKEND": "Agg"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PYTHON": sys.executable, "MPLBACKEND": "Agg", "TRAINER": "default"}
     environment |= {"CELEBA": str(tmp_path / "celeba"), "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
     for command in commands:
         words = command.format(f"experiments/{script}").replace("/faces LABELS", "/faces.tar LABELS")

@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 python=${PYTHON:-.venv/bin/python}
 steps=${STEPS:-1200}
-common=(task=encoder trainer=bf16 'loss=[pixel]' task.samples=0 task.batch="${BATCH:-16}" validation.count="${COUNT:-100}" logger=none
+common=(task=encoder trainer="${TRAINER:-bf16}" 'loss=[pixel]' task.samples=0 task.batch="${BATCH:-16}" validation.count="${COUNT:-100}" logger=none
   callbacks.samples_every=500 callbacks.snapshot_every=0 callbacks.scores_every=0 output=outputs/encoders/small)
 size=(encoder.width=16 encoder.width_max=96 encoder.pyramid=48)
 

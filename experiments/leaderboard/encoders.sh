@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 python=${PYTHON:-.venv/bin/python}
-common=(task=encoder trainer=bf16 logger=none validation.count="${COUNT:-100}" task.batch="${BATCH:-16}"
+common=(task=encoder trainer="${TRAINER:-bf16}" logger=none validation.count="${COUNT:-100}" task.batch="${BATCH:-16}"
   callbacks.snapshot_every=0 callbacks.scores_every=0 output=outputs/encoders/board)
 
 "$python" train.py "${common[@]}" name=igan encoder=igan space=z 'loss=[pixel]' task.steps="${STEPS:-1500}" task.samples=0.5 \
