@@ -11,14 +11,15 @@ export MALLOC_TRIM_THRESHOLD_ ?= 17179869184
 
 # Sources stay compiled, also where Python is told not to keep that: each worker, and each program that a test starts,
 # would compile all of them anew.
-test test-slow: export PYTHONDONTWRITEBYTECODE :=
+test test-slow test-studies: export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test test-slow lint format clean
+.PHONY: help demo test test-slow test-studies lint format clean
 
 help:
 	@echo "make demo       project a few images with the defaults of invert.py; prints where the report is"
 	@echo "make test       the tests, in minutes, without network or GPU"
 	@echo "make test-slow  the tests that take longer or install the package anew"
+	@echo "make test-studies  every script of experiments/ at its smallest size, and the commands of the README, made small"
 	@echo "make lint       style, formatting and types, as .pre-commit-config.yaml checks them"
 	@echo "make format     repair what can be repaired of that"
 	@echo "make clean      remove caches and builds; keeps .venv and outputs/"
@@ -31,6 +32,10 @@ test: $(READY)
 
 test-slow: $(READY) $(RAY)
 	$(BIN)/python -m pytest -m slow
+
+test-studies: $(READY)
+	$(BIN)/python -m pytest -m study
+	$(BIN)/python experiments/readme.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

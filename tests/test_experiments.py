@@ -87,7 +87,7 @@ def test_a_script_of_the_shell_can_be_parsed_and_keeps_what_is_given(path: Path)
         "PYTHONPATH=examples/grumpy$", "").replace("PYTHONPATH=examples/celeba_vae$", "")  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @pytest.mark.parametrize("script", [name for name, (commands, _) in CASES.items() if commands])
 def test_a_script_starts_at_its_smallest_size(script: str, tmp_path: Path, shared: Path) -> None:
     commands, figures = CASES[script]
