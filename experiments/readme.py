@@ -10,7 +10,6 @@ for those of a reader: rendered cottages are the photos, the shipped generator i
 """
 
 import argparse
-import json
 import re
 import shlex
 import shutil
@@ -26,6 +25,8 @@ from torchvision.utils import save_image
 from zstar.checkpoints.io import card_path, load_weights, shipped
 from zstar.data.cottages import Cottages
 from zstar.generators.stylegan2 import StyleGAN2
+from zstar.runs.folder import write_json, write_text
+from zstar.stats.streams import seed_global, stream
 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = ("invert.py", "edit.py", "train.py")
@@ -83,13 +84,13 @@ def prepare(folder: Path) -> None:
     for name in ("network", "ffhq"):
         torch.save(load_weights(weights), folder / f"{name}.pkl")
         shutil.copy(card_path(weights), folder / f"{name}.json")
-    torch.manual_seed(0)
+    seed_global("weights of a conditional generator", 0)
     conditional = StyleGAN2(resolution=64, z_dim=32, w_dim=32, c_dim=3, label=0, num_mapping_layers=2, channel_max=16)
     torch.save(dict(conditional.state_dict()), folder / "conditional.pkl")
     rows = [f"{place:03d},{place % 3}" for place in range(len(images.images))]
-    (folder / "classes.csv").write_text("\n".join(["image,class", *rows]) + "\n")
-    (folder / "conditional.json").write_text(json.dumps({"kind": "generator", "settings": conditional.settings}))
-    np.save(folder / "smile_boundary.npy", np.random.default_rng(0).normal(size=(1, 128)).astype(np.float32))
+    write_text(folder / "classes.csv", "\n".join(["image,class", *rows]) + "\n")
+    write_json(folder / "conditional.json", {"kind": "generator", "settings": conditional.settings})
+    np.save(folder / "smile_boundary.npy", torch.randn(1, 128, generator=stream("a boundary", 0)).numpy())
     sys.path.insert(0, str(ROOT / "examples" / "grumpy"))
     from grumpy_dcgan import Generator
 

@@ -20,6 +20,7 @@ import zstar.benchmark.__main__ as benchmark
 from zstar import cli
 from zstar.annotations.tables import read_labels
 from zstar.checkpoints.convert import convert
+from zstar.checkpoints.convert import program as program_of_convert
 from zstar.checkpoints.io import load_weights, read_card, resolve, save_weights
 from zstar.config.paths import place
 from zstar.data.entries import list_entries
@@ -151,9 +152,10 @@ def test_no_terminal_breaks_what_is_printed(
     }
     for name, stream in streams.items():
         monkeypatch.setattr(sys, name, stream)
-    monkeypatch.setattr(sys, "argv", [f"{program}.py", "steps"])  # whose error says "write steps=…"
+    words = ["…", "…"] if program == "convert" else ["steps"]  # whose error says "write steps=…"
+    monkeypatch.setattr(sys, "argv", [f"{program}.py", *words])
     others = {"benchmark": lambda: sys.exit(benchmark.main([str(tmp_path / "…")]))}
-    others |= {"tune": lambda: tune(["…", "steps"]), "convert": lambda: convert(["…", "…"])}
+    others |= {"tune": lambda: tune(["…", "steps"]), "convert": program_of_convert}
     with pytest.raises(SystemExit) as caught:
         others.get(program, getattr(cli, program, None))()
     for stream in streams.values():

@@ -178,11 +178,11 @@ def test_editability_is_measured_of_each_image(composed: Any, tmp_path: Path) ->
     assert values.n_unique() == 3 and 0 < values.min() and values.max() < 0.2
 
 
-def test_runs_are_grouped_by_protocol_and_tagged_with_it_and_their_method(
+def test_runs_are_tagged_with_their_method_and_protocol(
     composed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     records: list[Record] = []
     monkeypatch.setattr(NoLogger, "start", lambda self, record: records.append(record))
     result = run(composed("invert", *WORDS, "label=mine", "tags=[paper]", f"output={tmp_path}"))
     protocol = result["protocol_hash"]
-    assert records[0].group == protocol and records[0].tags == ["paper", "mine", protocol]
+    assert records[0].tags == ["paper", "mine", protocol]

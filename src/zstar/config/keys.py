@@ -27,7 +27,9 @@ def rename(sentence: str, key: str, arguments: Any) -> str:
     """The sentence with its first key, from the first of ``arguments`` in it on, put below ``key``."""
     found = KEY.match(sentence)
     parts = found[0].split(".") if found else []
-    place = next((place for place in range(1, len(parts)) if parts[place] in arguments), None)
-    if found is None or place is None:
+    places = [place for place in range(1, len(parts)) if parts[place] in arguments]
+    if found is None or not places:
         return sentence
+    depth = key.count(".") + 1  # of the usual key too: a class may be called as one of its arguments is
+    place = next((place for place in places if place >= depth), places[0])
     return re.sub(rf"(?<![\w.]){re.escape(found[0])}(?!\w)", ".".join([key, *parts[place:]]), sentence)

@@ -95,7 +95,9 @@ def _unpack(entry: dict[str, Any], tensors: dict[str, Tensor], generator: Abstra
     for key, value in known.items():
         if not fits(value, hints[key]):
             raise ValueError(f"{key} is {repr(value)[:40]}, which is of another type")
-    if not all({"alpha", "achieved"} <= row.keys() and all(map(math.isfinite, row.values())) for row in known["curve"]):
+    if not all(
+        {"alpha", "achieved"} <= row.keys() and math.isfinite(row["alpha"] + row["achieved"]) for row in known["curve"]
+    ):
         raise ValueError("its curve has a row without numbers for alpha and achieved")
     shape = generator.shape(entry["space"])
     direction = kind.unpack(entry["space"], Label(**known), tensors, entry["settings"])

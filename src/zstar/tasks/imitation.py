@@ -1,6 +1,5 @@
 """Edits of images with a walk for each: the part that all trainings of directions share."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,10 +55,7 @@ class Imitation:
                 )
         space, edits = build(cfg.space, at="space", generator=generator), {}
         for name, node in cfg.edit.items():
-            try:
-                edits[name] = offer(node, at=f"edit.{name}", generator=generator)
-            except ValueError as error:  # an edit knows its class, of which there can be several files
-                raise ValueError(re.sub(r"^edit\.\w+\.", f"edit.{name}.", str(error))) from error
+            edits[name] = offer(node, at=f"edit.{name}", generator=generator)
         walks = {name: build(cfg.walk, at="walk", space=space, edit=edit) for name, edit in edits.items()}
         losses = {name: build(node, at=f"loss.{name}") for name, node in cfg.loss.items()}
         require_targets(losses, {"image"}, {"mask"}, "a training of directions has")
