@@ -102,7 +102,12 @@ def test_a_script_starts_at_its_smallest_size(script: str, tmp_path: Path, share
     (tmp_path / "celeba").mkdir()
     for name, asset in assets.items():
         (tmp_path / "celeba" / (name if name != "faces" else "faces.tar")).symlink_to(shared / "assets" / asset)
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PYTHON": sys.executable, "MPLBACKEND": "Agg", "TRAINER": "default"}
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT / "src"),
+        "PYTHON": sys.executable,
+        "MPLBACKEND": "Agg",
+        "TRAINER": "default",
+    }
     environment |= {"CELEBA": str(tmp_path / "celeba"), "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}"}
     for command in commands:
         words = command.format(f"experiments/{script}").replace("/faces LABELS", "/faces.tar LABELS")
