@@ -759,7 +759,7 @@ def test_a_summary_run_goes_to_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyP
     plant(tmp_path, "b", {"psnr": [22.0]}, losses={IDS[0]: [3.0, 2.0, 1.0]})
     assert benchmark.main([str(tmp_path), "--wandb", "--draws", "200"]) == 0
     names = [name for name, _ in calls]
-    assert names[0] == "start" and names[-1] == "finish" and calls[-1][1] == {"failed": False}
+    assert names[0] == "start" and names[-1] == "finish" and calls[-1][1] == (None,)
     (start,) = calls[0][1]
     assert start.job == "benchmark" and "p" * 12 in start.tags and start.group == "p" * 12
     (table,) = [args for name, args in calls if name == "table"]
