@@ -6,25 +6,17 @@ from typing import Any
 
 import pytest
 import torch
+from bent import bent
 from torch import Tensor
 
 from zstar.directions.apply import apply, choose_strengths, require_way, slerp
 from zstar.directions.base import Label
 from zstar.directions.linear import Linear
-from zstar.directions.nonlinear import Nonlinear, Step
 from zstar.generators.stylegan2 import StyleGAN2
 
 
 def line(tiny: StyleGAN2, space: str, seed: int = 0) -> Linear:
     return Linear(space, torch.randn(tiny.shape(space), generator=torch.Generator().manual_seed(seed)))
-
-
-def curve(tiny: StyleGAN2, space: str) -> Nonlinear:
-    size = math.prod(tiny.shape(space))
-    steps = [Step(size, 8, torch.zeros(size), 1.0, torch.ones(size), False) for _ in range(2)]
-    for step in steps:
-        torch.nn.init.normal_(step.leave.weight, std=0.1)
-    return Nonlinear(space, *(step.requires_grad_(False) for step in steps), (0.5, 0.25))
 
 
 def draw(tiny: StyleGAN2, space: str, n: int = 3) -> Tensor:
@@ -33,7 +25,7 @@ def draw(tiny: StyleGAN2, space: str, n: int = 3) -> Tensor:
 
 
 @pytest.mark.parametrize("space", ["z", "w", "w_plus", "style"])
-@pytest.mark.parametrize("kind", [line, curve])
+@pytest.mark.parametrize("kind", [line, bent])
 def test_in_its_own_space_a_direction_just_moves(tiny: StyleGAN2, kind: Any, space: str) -> None:
     direction, latent, alpha = kind(tiny, space), draw(tiny, space), torch.tensor([0.7, 0.0, -1.2])
     moved, place = apply(tiny, latent, space, [(direction, alpha)])
@@ -41,7 +33,7 @@ def test_in_its_own_space_a_direction_just_moves(tiny: StyleGAN2, kind: Any, spa
     assert torch.equal(moved[1], latent[1])
 
 
-@pytest.mark.parametrize("kind", [line, curve])
+@pytest.mark.parametrize("kind", [line, bent])
 def test_a_direction_of_w_moves_each_row_of_w_plus(tiny: StyleGAN2, kind: Any) -> None:
     direction, latent, alpha = kind(tiny, "w"), draw(tiny, "w_plus"), torch.tensor([0.7, 0.0, -1.2])
     moved, place = apply(tiny, latent, "w_plus", [(direction, alpha)])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from bent import bent
 from omegaconf import DictConfig
 from PIL import Image
 
@@ -18,7 +19,6 @@ from zstar.directions.apply import apply, choose_strengths
 from zstar.directions.base import AbstractDirection, Label
 from zstar.directions.library import load_directions, save_directions
 from zstar.directions.linear import Linear
-from zstar.directions.nonlinear import Nonlinear, Step
 from zstar.directions.published import Published
 from zstar.directions.rows import keep_to_rows
 from zstar.editing.run import run
@@ -32,14 +32,6 @@ CURVED = Label("longer", "octaves", -1.0, 1.0, curve=ROWS)
 
 def straight(tiny: StyleGAN2, space: str) -> Linear:
     return Linear(space, torch.randn(tiny.shape(space)), CURVED)
-
-
-def bent(tiny: StyleGAN2, space: str) -> Nonlinear:
-    size = math.prod(tiny.shape(space))
-    steps = [Step(size, 8, torch.zeros(size), 1.0, torch.ones(size), False) for _ in range(2)]
-    for step in steps:
-        torch.nn.init.normal_(step.leave.weight, std=0.1)
-    return Nonlinear(space, *(step.requires_grad_(False) for step in steps), (0.5, 0.25))
 
 
 @pytest.mark.parametrize("space", ["w", "w_plus"])

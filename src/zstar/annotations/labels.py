@@ -10,9 +10,9 @@ from zstar.annotations.base import AbstractAnnotation, ScoredLatents
 from zstar.annotations.tables import match, read_labels
 from zstar.checkpoints.io import read_card
 from zstar.config.constraints import FilePath, RunPath
-from zstar.config.paths import place
 from zstar.generators.base import AbstractGenerator
 from zstar.inversion import Inversion
+from zstar.runs.latents import latents_file
 from zstar.spaces.base import AbstractSpace
 
 KEY = "annotation.inversion"
@@ -53,15 +53,6 @@ class Labels(AbstractAnnotation):
         origin = {"annotation": "labels", "path": Path(self.path).name, "count": len(kept)}
         origin |= {"inversion": f"{self.file.parent.name}/{self.file.name}"}
         return ScoredLatents(latents[kept], scores, self.names, origin)
-
-
-def latents_file(path: str | Path, key: str) -> Path:
-    """The saved inversion that ``path`` is, or that is in the run folder ``path``."""
-    file = place(path)
-    file = file / "latents.safetensors" if file.is_dir() else file
-    if not file.is_file():
-        raise ValueError(f"{key}: there is no {file}; give the folder of a run of invert.py")
-    return file
 
 
 def read_latents(

@@ -6,13 +6,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from zstar.annotations.labels import latents_file, read_latents
+from zstar.annotations.labels import read_latents
 from zstar.config.constraints import FilePath, RunPath, Within, require
 from zstar.directions.base import AbstractFinder, Label
 from zstar.directions.catalogue import Regions, catalogue
 from zstar.directions.regions import KEY, by_class, by_cluster
 from zstar.directions.towards import Towards
 from zstar.generators.stylegan2 import StyleGAN2
+from zstar.runs.latents import latents_file
 from zstar.spaces.base import AbstractSpace
 from zstar.stats.streams import stream
 

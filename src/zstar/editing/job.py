@@ -19,11 +19,12 @@ from zstar.data.reading import read_image
 from zstar.directions.apply import apply, choose_strengths
 from zstar.directions.base import AbstractDirection
 from zstar.directions.rows import require_rows
-from zstar.editing.latents import draws_samples, find_saved, known, load_inversion, project
+from zstar.editing.latents import draws_samples, known, load_inversion, project
 from zstar.editing.layouts import Combination, Sheet, choose_pairs, make_sheets
 from zstar.inversion import Inversion
 from zstar.projection.pipeline import Pipeline
 from zstar.runs.folder import config_hash, safe_name
+from zstar.runs.latents import latents_file
 
 # What changes what is written.
 SETTINGS = ("combine", "interpolation", "mixing", "frames", "video", "editability", "measured")
@@ -90,7 +91,8 @@ def make_edit_job(cfg: Mapping[str, Any]) -> EditJob:
     if not plain.get("direction") and not aside:
         raise ValueError("direction: the list is empty and nothing is to be done; choose e.g. direction=[shipped]")
     pipeline = Pipeline(plain, "there is nothing to edit").build("editability")
-    generator, source = pipeline.generator, find_saved(plain["inversion"])
+    generator, saved = pipeline.generator, plain["inversion"]
+    source = None if saved is None else latents_file(saved, "inversion")
     inversion, left_out = (None, []) if source is None else load_inversion(source, generator)
     if source is None and draws_samples(plain["data"]):
         inversion = known(plain["data"], generator)

@@ -10,7 +10,6 @@ import torch
 from zstar.checkpoints.io import read_card, save_weights
 from zstar.config.build import offer
 from zstar.config.check import CLASSES
-from zstar.config.paths import place
 from zstar.config.schema import Invert
 from zstar.config.signatures import resolve
 from zstar.data.companions import take_companions
@@ -18,17 +17,6 @@ from zstar.data.samples import Samples
 from zstar.generators.base import AbstractGenerator
 from zstar.inversion import Inversion
 from zstar.projection import run as projection
-
-
-def find_saved(inversion: str | None) -> Path | None:
-    """The file of latents that ``inversion`` names, by itself or by its folder."""
-    if inversion is None:
-        return None
-    path = place(inversion)
-    path = path / "latents.safetensors" if path.is_dir() else path
-    if not path.is_file():
-        raise ValueError(f"inversion: there is no {path}; give the folder of a finished run of invert.py")
-    return path
 
 
 def project(plain: Mapping[str, Any], generator: AbstractGenerator) -> Path:

@@ -28,10 +28,7 @@ class STLPIPS(AbstractMetric):
 
     def __init__(self, net: Literal["alex", "vgg"] = "alex", checkpoint: FilePath | None = None) -> None:
         self.network = f"stlpips_{net}"
-        try:
-            self.distance = Distance(net=net, checkpoint=checkpoint)
-        except ValueError as error:
-            raise ValueError(str(error).replace("loss.stlpips", "metric.stlpips")) from None
+        self.distance = Distance(net=net, checkpoint=checkpoint)
 
     def __call__(self, image: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
         return self.distance.to(image.device)(image.clamp(-1, 1), target.clamp(-1, 1))
