@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from zstar.generators.base import AbstractGenerator
-from zstar.generators.stylegan2 import StyleGAN2
+from zstar.generators.checkpointing import checkpoint_blocks
+from zstar.generators.pixels import Pixels
 from zstar.losses.pixel import Pixel
 from zstar.losses.targets import Targets
 from zstar.objective import Objective, Problem
@@ -74,10 +75,6 @@ def test_a_run_in_slices_is_the_run(optimizer: Any, tiny: AbstractGenerator) -> 
     assert whole.v.keys() == sliced.v.keys() and whole.evaluations.tolist() == sliced.evaluations.tolist()
     torch.testing.assert_close(sliced.loss, whole.loss, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(sliced.image, whole.image, rtol=1e-3, atol=1e-3)
-
-
-class Small(StyleGAN2):
-    """A StyleGAN2 in a memory for so many images at once."""
 
 
 def limit(
@@ -153,3 +150,45 @@ def test_candidates_take_the_memory_of_a_batch(
     }[kind]
     found = project(problem, [make()], targets())
     assert found.status == ["done"] * COUNT and max(tried) <= 16
+
+
+def saved_for_backward(work: Callable[[], Any]) -> int:
+    """Bytes that autograd keeps between the two passes, and what ``work`` made."""
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        work()
+    return sum(kept.values())
+
+
+@pytest.mark.parametrize("free", ["latent", "weights", "features"])
+def test_checkpointing_changes_the_memory_alone(free: str, tiny: AbstractGenerator) -> None:
+    """Gradients of the latent, of each image's own weights and of its feature maps are those without it."""
+    plain, again = copy.deepcopy(tiny), copy.deepcopy(tiny)
+    checkpoint_blocks(again)
+    v = {"latent": plain.sample(2, torch.Generator().manual_seed(0), space="w_plus")}
+    if free == "weights":
+        theta = dict(plain.named_parameters())["synthesis.b16.conv0.weight"]
+        v["weights/synthesis.b16.conv0.weight"] = 0.01 * torch.randn(2, *theta.shape)
+    if free == "features":
+        with plain.reading("b8") as seen:
+            plain.render(v, "w_plus")
+        v["features/b8"] = torch.zeros_like(seen["b8"])
+    found, kept = [], []
+    for generator in (plain, again):
+        leaves = {name: value.clone().requires_grad_() for name, value in v.items()}
+        made: list[Tensor] = []
+        kept.append(saved_for_backward(lambda g=generator, w=leaves, m=made: m.append(g.render(w, "w_plus"))))
+        found.append([made[0], *torch.autograd.grad(made[0].square().sum(), list(leaves.values()))])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-5, atol=1e-6)
+    assert kept[1] < kept[0] * (0.9 if free == "features" else 0.5), kept
+
+
+def test_a_generator_without_blocks_is_one_sentence() -> None:
+    with pytest.raises(ValueError, match=r"^checkpointing: Pixels has no blocks"):
+        checkpoint_blocks(Pixels(16))

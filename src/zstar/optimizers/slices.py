@@ -59,7 +59,7 @@ class Slices:
         if size == 1:
             raise ValueError(
                 f"micro_batch: not even one image fits into memory ({reason.splitlines()[0]}); compare smaller "
-                "pictures (loss.lpips.size=256), set generator.checkpointing=true, choose fewer losses, or device=cpu"
+                "pictures (loss.lpips.size=256), set checkpointing=true, choose fewer losses, or device=cpu"
             )
         self.size = size // 2
         gc.collect()

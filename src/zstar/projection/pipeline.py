@@ -15,6 +15,7 @@ from zstar.directions.rows import keep_to_rows
 from zstar.editability.base import AbstractEditability
 from zstar.encoders.trained import TrainedEncoder
 from zstar.generators.base import AbstractGenerator
+from zstar.generators.checkpointing import checkpoint_blocks
 from zstar.metrics.available import Metrics, make_metrics
 from zstar.objective import Problem
 from zstar.projection.budget import fit
@@ -41,6 +42,8 @@ class Pipeline:
         self.device = pick_device(plain["device"])
         self.generator = build(plain["generator"], at="generator").to(self.device) if generator is None else generator
         self.generator.require_trained(consequence)
+        if plain["checkpointing"] and generator is None:
+            checkpoint_blocks(self.generator)
 
     @cached_property
     def space(self) -> AbstractSpace:
