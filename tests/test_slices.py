@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from zstar.operators.mask import Mask
 from zstar.optimizers.adam import Adam
 from zstar.optimizers.base import value_and_gradient
 from zstar.optimizers.lbfgs import LBFGS
+from zstar.projection.job import make_job
 from zstar.projectors.base import project
 from zstar.projectors.basin_cma import BasinCMA
 from zstar.projectors.best_of import BestOf
@@ -75,6 +77,45 @@ def test_a_run_in_slices_is_the_run(optimizer: Any, tiny: AbstractGenerator) -> 
     assert whole.v.keys() == sliced.v.keys() and whole.evaluations.tolist() == sliced.evaluations.tolist()
     torch.testing.assert_close(sliced.loss, whole.loss, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(sliced.image, whole.image, rtol=1e-3, atol=1e-3)
+
+
+class Tape:
+    """Stands for CUDA graphs: replaying does the recorded work again on the recorded places."""
+
+    def __init__(self) -> None:
+        self.recorded = self.replayed = 0
+
+    def __call__(self, work: Callable[[], None]) -> Callable[[], None]:
+        self.recorded += 1
+        work()
+
+        def replay() -> None:
+            self.replayed += 1
+            work()
+
+        return replay
+
+
+@pytest.mark.parametrize("optimizer", [Adam(lr=0.05), LBFGS()], ids=["adam", "lbfgs"])
+@pytest.mark.parametrize("size", [None, 2])
+def test_a_recorded_run_is_the_run(
+    size: int | None, optimizer: Any, tiny: AbstractGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Recorded once for each slice and replayed in each step, on inputs in places that stay."""
+    tape = Tape()
+    monkeypatch.setattr("zstar.optimizers.graphs.record_cuda", tape)
+    plain = problem_of(tiny, size, optimizer)
+    graph = replace(plain, compile="graph")
+    runs = [project(problem, [Mean(problem), Optimization(problem, steps=4)], targets()) for problem in (plain, graph)]
+    torch.testing.assert_close(runs[1].loss, runs[0].loss, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(runs[1].history["total"], runs[0].history["total"], rtol=1e-5, atol=1e-6)
+    slices = 1 if size is None else 3
+    assert (tape.recorded, tape.replayed) == (slices, 4 * slices)
+
+
+def test_a_graph_needs_a_gpu(composed: Callable[..., Any]) -> None:
+    with pytest.raises(ValueError, match=r"^compile: graph records the kernels of a GPU and this run is on cpu"):
+        make_job(composed("invert", "compile=graph", "device=cpu", "logger=none"))
 
 
 def limit(

@@ -56,6 +56,7 @@ class Invert:
     batch_size: Annotated[int, Within(1)]
     micro_batch: Annotated[int, Within(1)] | None
     checkpointing: bool
+    compile: Literal["graph", "inductor"] | None
     noise: Literal["const", "none", "optimize"]
     device: str
     name: Name | None
