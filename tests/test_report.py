@@ -41,7 +41,7 @@ def result(count: int, **more: object) -> dict:
         "skipped_metrics": {"lpips": "no backbone & no network"},
         **commit(),
         "versions": versions(),
-        "machine": machine(),
+        "machine": machine(torch.device("cpu")),
         **more,
     }
 
@@ -96,7 +96,7 @@ def test_the_page_says_what_was_done_and_how_well(run: Folder) -> None:
         "1 min 15 s of projection",
         "ba9876543210",
         "0123456789ab",
-        machine()["cpu"],
+        machine(torch.device("cpu"))["cpu"],
         f"torch {versions()['torch']}",
         "lpips (no backbone &amp; no network)",
         "broken.jpg truncated",

@@ -222,7 +222,7 @@ class Objective:
         with torch.no_grad():
             for name, loss in problem.losses.items():
                 goal = problem.degrade(targets.named[loss.target], targets.named)
-                self.features[name] = loss.features(goal)
+                self.features[name] = loss.look(goal)
                 if loss.looks_around and loss.weights(targets.named) is not None:
                     self.goals[name] = goal
             self.targets = problem.observe(targets)
@@ -243,6 +243,6 @@ class Objective:
         for name, loss in self.problem.losses.items():
             weights, goal = loss.weights(targets), self.goals.get(name)
             seen = degraded if goal is None else loss.seen(degraded, goal, weights)
-            terms[name] = loss.weight * loss.compare(loss.features(seen), self.features[name], weights)
+            terms[name] = loss.weight * loss.compare(loss.look(seen), self.features[name], weights)
         terms |= {name: reg.weight * reg(v, image) for name, reg in self.problem.regularizers.items()}
         return Terms(torch.stack(list(terms.values())).sum(dim=0), terms, image)

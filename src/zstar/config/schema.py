@@ -56,6 +56,7 @@ class Invert:
     batch_size: Annotated[int, Within(1)]
     noise: Literal["const", "none", "optimize"]
     device: str
+    precision: Literal["exact", "tf32", "bf16"]
     name: Name | None
     tags: list[str]
     output: str

@@ -107,7 +107,7 @@ class BestOf(AbstractProjector):
             if goal is not None:  # filled from the target where the mask is 0: another picture for each image
                 pictures = degraded if own else degraded.repeat_interleave(b, dim=0)
                 pictures = loss.seen(pictures, goal.repeat(len(draws), 1, 1, 1), weights)
-            made = loss.features(pictures)
+            made = loss.look(pictures)
             made = made if apart else [f.repeat_interleave(b, dim=0) for f in made]
             wanted = [f.repeat(len(draws), *[1] * (f.dim() - 1)) for f in objective.features[name]]
             total += loss.weight * loss.compare(made, wanted, weights).view(len(draws), b)
