@@ -54,7 +54,9 @@ def cell(composed: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch) -
     return enter
 
 
-@pytest.mark.parametrize(("count", "number", "device"), [(2, 0, "cuda:0"), (2, 3, "cuda:1"), (1, 3, "cuda"), (0, 3, "cpu")])
+@pytest.mark.parametrize(
+    ("count", "number", "device"), [(2, 0, "cuda:0"), (2, 3, "cuda:1"), (1, 3, "cuda"), (0, 3, "cpu")]
+)
 def test_the_cells_of_a_sweep_take_the_gpus_in_turn(
     count: int, number: int, device: str, gpus: Callable[..., None], cell: Callable[..., None]
 ) -> None:
