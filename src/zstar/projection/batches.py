@@ -10,7 +10,7 @@ from zstar.config.check import COMPANIONS
 from zstar.data.base import Batch
 from zstar.images import write_png
 from zstar.inversion import Inversion
-from zstar.objective import Targets
+from zstar.losses.targets import Targets
 from zstar.projection.batch_store import Parts, labelled, long_rows, start_rows
 from zstar.projection.earlier import EDITABILITY, Earlier
 from zstar.projection.job import Job
