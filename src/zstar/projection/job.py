@@ -37,7 +37,7 @@ ON_CPU = {
     "bf16": "precision: on a CPU without instructions for bfloat16 it takes many times as long as precision=exact",
 }
 READ = ("data", "generator")  # which have a fingerprint of what they have read
-USUAL = {"target": "image", "mask": "mask"}  # what a loss looks at if nothing else is chosen
+USUAL = {"target": "image", "mask": "mask", "size": None}  # what a loss looks at if nothing else is chosen
 
 
 @dataclass(frozen=True)
