@@ -244,8 +244,6 @@ class AbstractGenerator(nn.Module, ABC):
         """
         weights, code = io.fingerprint(self), source(self)
         traits = {**self.traits, **({"source": code} if code else {})}
-        return (
-            hashlib.sha256(f"{weights} {json.dumps(traits, sort_keys=True)}".encode()).hexdigest()
-            if traits
-            else weights
-        )
+        if not traits:
+            return weights
+        return hashlib.sha256(f"{weights} {json.dumps(traits, sort_keys=True)}".encode()).hexdigest()
