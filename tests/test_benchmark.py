@@ -575,6 +575,39 @@ def test_a_board_of_several_versions_says_so(tmp_path: Path) -> None:
         assert "0.1.0, 0.2.0" in text, name
 
 
+def test_a_board_of_several_precisions_says_so(tmp_path: Path) -> None:
+    plant(tmp_path, "a", {"psnr": [20.0, 21.0]})
+    plant(tmp_path, "b", {"psnr": [20.0, 21.0]}, result={"precision": "exact"})
+    assert not [note for note in board_of(tmp_path)["notes"] if "Precision" in note]
+    plant(tmp_path, "c", {"psnr": [20.0, 21.0]}, result={"precision": "bf16"})
+    plant(tmp_path, "a", {"psnr": [20.0, 21.0]}, result={"precision": "tf32"})
+    board = board_of(tmp_path)
+    assert set(ids_of(board)) == {"a@precision=exact", "a@precision=tf32", "b", "c"}
+    (note,) = [note for note in board["notes"] if note.startswith("Precision")]
+    assert "bf16 of c; exact of a@precision=exact, b; tf32 of a@precision=tf32." in note
+    assert benchmark.main([str(tmp_path), "--baseline", "b", "--draws", "200", "--output", str(tmp_path / "out")]) == 0
+    for name in ("leaderboard.md", "leaderboard.tex", "index.html"):
+        assert "bf16 of c" in (tmp_path / "out" / name).read_text(), name
+
+
+def test_a_board_whose_rows_are_all_in_one_other_precision_says_so(tmp_path: Path) -> None:
+    for method in ("a", "b"):
+        plant(tmp_path, method, {"psnr": [20.0, 21.0]}, result={"precision": "tf32"})
+    assert [note for note in board_of(tmp_path)["notes"] if note.startswith("Precision: tf32 of all rows.")]
+
+
+def test_seeds_on_several_gpus_are_one_row_and_machines_are_named(tmp_path: Path) -> None:
+    for seed, device in enumerate(("auto", "cuda:0", "cuda:1")):
+        told = {"device": "cuda", "machine": {"cpu": "Xeon", "gpu": "H200"}}
+        plant(tmp_path, "a", {"psnr": [20.0, 21.0]}, seed=seed, device=device, result=told)
+    assert [row["seeds"] for row in board_of(tmp_path)["rows"]] == [3]
+    assert not [note for note in board_of(tmp_path)["notes"] if "machines" in note]
+    plant(tmp_path, "b", {"psnr": [20.0, 21.0]}, device="cpu", result={"machine": {"cpu": "EPYC", "gpu": None}})
+    board = board_of(tmp_path)
+    assert set(ids_of(board)) == {"a", "b"}
+    assert [note for note in board["notes"] if note.endswith("can't be compared: EPYC of b; H200 of a.")]
+
+
 # Tables
 
 

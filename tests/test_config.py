@@ -252,6 +252,8 @@ def test_to_plain_names_the_missing_key() -> None:
         ("invert", f"seed={10**22}", f"seed: invert expects int (0 to 9223372036854775807), not {10**22}"),
         ("train", "seed=-1", "seed: train expects int (0 to 9223372036854775807), not -1"),
         ("invert", "device=null", "device: invert expects str, not None"),
+        ("invert", "precision=fp16", "precision: invert expects 'exact' | 'tf32' | 'bf16', not 'fp16'"),
+        ("edit", "precision=null", "precision: edit expects 'exact' | 'tf32' | 'bf16', not None"),
         ("invert", "noise=random", "noise: invert expects 'const' | 'none' | 'optimize', not 'random'"),
         ("invert", "noise=null", "noise: invert expects 'const' | 'none' | 'optimize', not None"),
         ("invert", "output=null", "output: invert expects str, not None"),

@@ -41,7 +41,7 @@ def result(count: int, **more: object) -> dict:
         "skipped_metrics": {"lpips": "no backbone & no network"},
         **commit(),
         "versions": versions(),
-        "machine": machine(),
+        "machine": machine(torch.device("cpu")),
         **more,
     }
 
@@ -86,7 +86,7 @@ def test_the_page_needs_nothing_else(run: Folder) -> None:
 
 
 def test_the_page_says_what_was_done_and_how_well(run: Folder) -> None:
-    page = write_report(run(24, failed={"broken.jpg": "truncated", "gone.png": "empty"})).read_text()
+    page = write_report(run(24, failed={"broken.jpg": "truncated", "gone.png": "empty"}, precision="bf16")).read_text()
     words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.split("</style>")[1]))
     for wanted in (
         "26 images projected into w_plus",
@@ -96,8 +96,9 @@ def test_the_page_says_what_was_done_and_how_well(run: Folder) -> None:
         "1 min 15 s of projection",
         "ba9876543210",
         "0123456789ab",
-        machine()["cpu"],
+        machine(torch.device("cpu"))["cpu"],
         f"torch {versions()['torch']}",
+        "precision bf16",
         "lpips (no backbone &amp; no network)",
         "broken.jpg truncated",
         "evaluations: 41 for every image",

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from zstar.runs import folder as runs
 
@@ -126,7 +127,7 @@ def test_safe_names_stay_in_their_folder_and_apart() -> None:
 
 
 def test_provenance_is_plain_and_says_the_commit_in_a_checkout() -> None:
-    record = {"commit": runs.commit(), "versions": runs.versions(), "machine": runs.machine()}
+    record = {"commit": runs.commit(), "versions": runs.versions(), "machine": runs.machine(torch.device("cpu"))}
     assert json.loads(json.dumps(record)) == record
     assert record["versions"]["zstar"] == record["commit"]["version"]
     assert {"python", "torch", "numpy"} <= set(record["versions"])

@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader
 from zstar.config.build import build
 from zstar.data.stream import Stream
 from zstar.encoders.trained import TrainedEncoder
+from zstar.projection.device import pick_device
 from zstar.runs.folder import machine
 from zstar.stats.streams import seed_global
 from zstar.tasks.callbacks import WaitingTime
@@ -143,7 +144,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=10, help="of each part")
     parser.add_argument("--encoders", nargs="*", default=list(SPACES))
     arguments = parser.parse_args()
-    here = machine()
+    here = machine(pick_device("auto"))
     print(f"{here['gpu'] or here['cpu']} ({platform.machine()}), {here['threads']} threads, torch {torch.__version__},")
     print(f"batches of {arguments.batch}\n")
     print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")

@@ -72,7 +72,7 @@ def main() -> None:
             took = seconds(run, max(2, 12 // batch)) / batch
             if turn:  # the first round warms up
                 times[name].append(took)
-    print(f"\n{machine()['cpu']}, {torch.get_num_threads()} thread(s), torch {torch.__version__}\n")
+    print(f"\n{machine(torch.device('cpu'))['cpu']}, {torch.get_num_threads()} thread(s), torch {torch.__version__}\n")
     print("| what is run | ms per image-step | of the published loop's |\n|---|---|---|")
     base = times[next(iter(times))]
     for name, values in times.items():

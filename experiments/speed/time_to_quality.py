@@ -155,7 +155,7 @@ def main() -> None:
     found = find_quality(given.folder, given.images, given.steps, given.methods)
     times = take_times(found, given.batch, given.rounds, given.steps, given.methods)
     write_json(given.folder / f"times_{given.images}_{given.steps}.json", times)
-    print(f"\n{machine()['cpu']}, {torch.get_num_threads()} thread(s), torch {torch.__version__}\n")
+    print(f"\n{machine(torch.device('cpu'))['cpu']}, {torch.get_num_threads()} thread(s), torch {torch.__version__}\n")
     print(table(found, times, given.steps))
     given.figure.parent.mkdir(parents=True, exist_ok=True)
     draw(found, times, METHODS, given.figure)

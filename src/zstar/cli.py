@@ -24,6 +24,7 @@ from zstar.config.schema import Edit, Invert, Train
 from zstar.config.words import require_kept
 from zstar.runs.ending import Stopped, ending_well
 from zstar.runs.locks import LeftToAnother
+from zstar.runs.precision import fix_workspace
 from zstar.runs.sweeps import (
     FAILURES,
     Cells,
@@ -35,6 +36,7 @@ from zstar.runs.sweeps import (
 )
 
 adapt_hydra()  # also in the processes of a launcher, which import this module with the job
+fix_workspace()  # likewise, and before torch comes
 
 
 Job = Callable[[DictConfig], Mapping[str, Any] | None]

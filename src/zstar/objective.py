@@ -200,12 +200,12 @@ class Objective:
     def _keep_features(self, name: str, loss: AbstractLoss) -> None:
         goal = self.goals[name]
         if self.slices.size is not None:
-            one = loss.features(goal[:1])
+            one = loss.look(goal[:1])
             if sum(f.numel() * f.element_size() for f in one) * len(goal) > KEPT:
                 return
 
         def features(_rows: slice, v: Variables) -> dict[str, Tensor]:
-            return {str(place): feature for place, feature in enumerate(loss.features(v["goal"]))}
+            return {str(place): feature for place, feature in enumerate(loss.look(v["goal"]))}
 
         self.features[name] = list(self.slices.run(features, {"goal": goal}).values())
 
@@ -214,7 +214,7 @@ class Objective:
         if name in self.features:
             return [feature[rows] for feature in self.features[name]]
         with torch.no_grad():
-            return self.problem.losses[name].features(self.goals[name][rows])
+            return self.problem.losses[name].look(self.goals[name][rows])
 
     def repeated(self, times: int) -> "Objective":
         """The equation for ``times`` candidates of each image, one after the other; no feature is computed again."""
@@ -239,7 +239,7 @@ class Objective:
         for name, loss in self.problem.losses.items():
             weights = loss.weights(targets)
             seen = loss.seen(degraded, self.goals[name][rows], weights)
-            terms[name] = loss.weight * loss.compare(loss.features(seen), self.wanted(name, rows), weights)
+            terms[name] = loss.weight * loss.compare(loss.look(seen), self.wanted(name, rows), weights)
         terms |= {name: reg.weight * reg(v, image) for name, reg in self.problem.regularizers.items()}
         total = torch.stack(list(terms.values())).sum(dim=0)
         return {"total": total, "image": image, **{f"term/{name}": value for name, value in terms.items()}}

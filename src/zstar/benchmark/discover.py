@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 import yaml
 
+from zstar.benchmark.arithmetic import arithmetic
 from zstar.config.paths import read_text
 from zstar.runs.folder import UNHASHED, config_hash, safe_name
 from zstar.runs.results import FAILED, RESULTS_SCHEMA, scan_rows
@@ -50,8 +51,10 @@ class Run:
 
     @property
     def method_config(self) -> dict[str, Any]:
-        """The config without the seed, what only chooses where results go, and what the protocol hash stands for."""
-        return {key: value for key, value in self.config.items() if key not in UNHASHED | MEASURED | {"seed"}}
+        """The config without the seed, what only chooses where results go, and what the protocol hash stands for; with
+        the device and the precision as they were."""
+        kept = {key: value for key, value in self.config.items() if key not in UNHASHED | MEASURED | {"seed"}}
+        return {**kept, **arithmetic(self.result)}
 
     @property
     def picture_of(self) -> dict[str, Path]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from zstar.benchmark.arithmetic import differences
 from zstar.benchmark.columns import KID, SORTING, columns, quality
 from zstar.benchmark.compare import Entry, Sampling, compare, compare_sets, pareto, worst_images
 from zstar.benchmark.discover import Discovery, Run
@@ -106,7 +107,10 @@ def make_board(rows: list[Row], choices: Choices) -> dict[str, Any]:
         "rows": [_entry(row, {name: values[row.id][name] for name in better}, close) for row in rows],
         "curves": {row.id: course for row in rows if (course := curve(row, objective))},
         "curves_note": note,
-        "notes": notes(values, facts, [row.id for row in rows if row.trained], choices.sampling.level),
+        "notes": [
+            *notes(values, facts, [row.id for row in rows if row.trained], choices.sampling.level),
+            *differences({row.id: [run.result for run in row.runs] for row in rows}),
+        ],
         "pareto": {name: pareto(values, name, "seconds", better[name]) for name in close},
         "pareto_evaluations": {name: pareto(values, name, "evaluations", better[name]) for name in close},
         "images": images,

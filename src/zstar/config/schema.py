@@ -59,6 +59,7 @@ class Invert:
     compile: Literal["graph", "inductor"] | None
     noise: Literal["const", "none", "optimize"]
     device: str
+    precision: Literal["exact", "tf32", "bf16"]
     name: Name | None
     tags: list[str]
     output: str

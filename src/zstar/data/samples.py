@@ -9,6 +9,7 @@ from torch import Tensor
 
 from zstar.data.base import AbstractData, Batch
 from zstar.generators.base import AbstractGenerator
+from zstar.runs.precision import exactly
 from zstar.stats.streams import stream
 
 CHUNK = 8
@@ -63,6 +64,7 @@ class Samples(AbstractData):
         )
         return Batch([self.name(index) for index in indices], images, extras={"latent": latents})
 
+    @exactly()
     @torch.no_grad()
     def latents(self) -> Float[Tensor, "n ..."]:
         """The latents of all images, without the images, on the generator's device."""
@@ -83,6 +85,7 @@ class Samples(AbstractData):
             return self, None
         return self, Samples(self.generator, count, self.seed, self.truncation, self.space, HELD_OUT)
 
+    @exactly()  # a target is the same for runs of all precisions
     @torch.no_grad()
     def _chunk(self, chunk: int) -> tuple[Float[Tensor, "b ..."], Float[Tensor, "b c h w"]]:
         latents = torch.cat([self._latent(index) for index in range(chunk * CHUNK, (chunk + 1) * CHUNK)])

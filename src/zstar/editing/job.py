@@ -125,7 +125,7 @@ def identity(
     }
     latents = [pipeline.generator.fingerprint(), inversion.pack()[1], digest(inversion)]
     contents = {"strengths": strengths, "pairs": pairs, "directions": directions, "latents": latents}
-    return config_hash({**settings, **contents, "results": zstar.RESULTS, "device": pipeline.device.type})
+    return config_hash({**settings, **contents, "results": zstar.RESULTS, **pipeline.arithmetic})
 
 
 def digest(thing: AbstractDirection | Inversion) -> str:

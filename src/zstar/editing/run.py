@@ -9,6 +9,7 @@ from zstar.editing.job import make_edit_job
 from zstar.loggers.base import AbstractLogger
 from zstar.runs.folder import safe_name
 from zstar.runs.lifecycle import run_in
+from zstar.runs.precision import computing
 
 
 def run(cfg: Mapping[str, Any]) -> dict[str, Any]:
@@ -17,7 +18,8 @@ def run(cfg: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         The content of ``result.json``, with the run's folder under ``folder``.
     """
-    job, plain = make_edit_job(cfg), to_plain(cfg)
+    with computing("exact"):  # directions are found alike for pictures of all precisions
+        job, plain = make_edit_job(cfg), to_plain(cfg)
     name = plain["name"] or "_".join(job.pipeline.directions)[:60] or plain["interpolation"] or "mixing"
     folder = place(plain["output"], f"{safe_name(name)}_{job.key}")
 
@@ -27,4 +29,5 @@ def run(cfg: Mapping[str, Any]) -> dict[str, Any]:
         return carry_out(job, folder, plain, logger)
 
     hashes = {"generator": job.pipeline.generator.fingerprint()}
-    return run_in(folder, job.key, plain, "edit", name, work, hashes)
+    with computing(plain["precision"]):
+        return run_in(folder, job.key, plain, "edit", name, work, hashes)

@@ -23,6 +23,7 @@ from zstar.reports.editing import write_edit_report
 from zstar.reports.numbers import show
 from zstar.reports.progress import Progress
 from zstar.runs.folder import command, commit, machine, record_result, versions, write_text
+from zstar.runs.precision import exactly
 from zstar.runs.results import write_rows
 from zstar.stats.comparison import mean_interval
 
@@ -83,6 +84,7 @@ def parts(job: EditJob) -> int:
     return 2 * len(job.sheets) + len(job.pairs) + bool(job.mixing) + measures
 
 
+@exactly()
 def measure(
     job: EditJob, count: int, done: Callable[[str], None] = lambda part: None
 ) -> tuple[pl.DataFrame, list[str]]:
@@ -118,6 +120,7 @@ def describe(job: EditJob, plain: dict[str, Any], rows: pl.DataFrame, paths: lis
         scores.setdefault(str(direction), {})[str(metric)] = found
     return {
         "config_hash": job.key,
+        **job.pipeline.arithmetic,
         "command": command(),
         "inversion": "the generator's own samples" if job.source is None else str(job.source),
         "space": job.inversion.space,
@@ -131,7 +134,7 @@ def describe(job: EditJob, plain: dict[str, Any], rows: pl.DataFrame, paths: lis
         "generator": job.pipeline.generator.fingerprint(),
         **commit(),
         "versions": versions(),
-        "machine": machine(),
+        "machine": machine(job.pipeline.device),
     }
 
 

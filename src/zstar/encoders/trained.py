@@ -16,6 +16,7 @@ from zstar.config.constraints import FilePath, Within, require
 from zstar.config.reasons import Unfit
 from zstar.encoders.base import AbstractEncoder, EncoderSpec
 from zstar.encoders.module import Module
+from zstar.runs.precision import networks, single
 from zstar.spaces.base import AbstractSpace
 
 MOST_ROWS = 1024  # of a latent; a file that asks for more would keep the machine busy with building heads
@@ -58,7 +59,9 @@ class TrainedEncoder:
         latent, latents = network.mean.to(images.device).expand(len(images), *network.shape), []
         for _ in range(passes):
             image = generator.synthesize(latent, self.space) if network.iterative else None
-            latent = self.close(network(images, latent, image))
+            with networks(images.device.type):
+                found = network(images, latent, image)
+            latent = self.close(single(found))
             latents.append(latent)
         if (self.space, space.name) == NEAREST:
             latents = [latent.mean(dim=1) for latent in latents]

@@ -19,6 +19,7 @@ from zstar.checkpoints.identity import source
 from zstar.config.reasons import Unfit
 from zstar.config.signatures import nearest
 from zstar.generators.variables import Variables, part
+from zstar.runs.precision import networks, single
 
 Noise = str | dict[str, Tensor]
 COLOURS = "wrap the network in one whose forward returns such images, e.g. without alpha, and use generator=module"
@@ -105,8 +106,9 @@ class AbstractGenerator(nn.Module, ABC):
         if weights and not self.batched_weights and len(latent) > 1:
             return torch.cat([self._one(i, latent, space, noise, weights, features) for i in range(len(latent))])
         own = self._changed(weights)
-        with self.editing({layer: partial(torch.add, other=change) for layer, change in features.items()}):
-            return functional_call(self, own, (latent, space, noise)) if own else self(latent, space, noise)
+        changed = self.editing({layer: partial(torch.add, other=change) for layer, change in features.items()})
+        with changed, networks(latent.device.type):
+            return single(functional_call(self, own, (latent, space, noise)) if own else self(latent, space, noise))
 
     def _changed(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The parameters of each image, with their batch in front where the layers take one."""
@@ -242,8 +244,6 @@ class AbstractGenerator(nn.Module, ABC):
         """
         weights, code = io.fingerprint(self), source(self)
         traits = {**self.traits, **({"source": code} if code else {})}
-        return (
-            hashlib.sha256(f"{weights} {json.dumps(traits, sort_keys=True)}".encode()).hexdigest()
-            if traits
-            else weights
-        )
+        if not traits:
+            return weights
+        return hashlib.sha256(f"{weights} {json.dumps(traits, sort_keys=True)}".encode()).hexdigest()

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from zstar.config.check import COMPANIONS
 from zstar.config.constraints import Within
+from zstar.runs.precision import networks, single
 
 
 class AbstractLoss(nn.Module, ABC):
@@ -56,7 +57,12 @@ class AbstractLoss(nn.Module, ABC):
         weights: Float[Tensor, "b 1 h w"] | None = None,
     ) -> Float[Tensor, " b"]:
         """Distance per image between ``image`` and ``target``, unweighted by λ."""
-        return self.compare(self.features(self.seen(image, target, weights)), self.features(target), weights)
+        return self.compare(self.look(self.seen(image, target, weights)), self.look(target), weights)
+
+    def look(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:
+        """The features, by a network that computes as the run does, for a comparison in float32."""
+        with networks(image.device.type):
+            return [single(feature) for feature in self.features(image)]
 
     def seen(
         self,

@@ -18,7 +18,8 @@ class AbstractOptimizer(ABC):
 
     Attributes:
         lr: Step size of variables that have none of their own; its meaning belongs to the optimizer.
-        stochastic: Whether the objective may change from step to step, as it does under exploration noise.
+        stochastic: Whether the objective may change from step to step, as it does under exploration noise, or
+            is rounded as coarsely as in bfloat16.
         recovers: Whether it goes on from a trial whose value is not finite; if not, the image ends there.
     """
 

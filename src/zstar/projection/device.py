@@ -2,11 +2,16 @@
 
 import torch
 
+from zstar.runs.sweeps import turn_among
+
 
 def pick_device(name: str) -> torch.device:
-    """``auto`` is the first GPU where there is one, else the CPU."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+    """``auto`` is the first GPU where there is one, of several the one whose turn it is in a sweep, else the CPU."""
+    if name == "auto" and torch.cuda.is_available():
+        turn = turn_among(torch.cuda.device_count())
+        name = "cuda" if turn is None else f"cuda:{turn}"
+    elif name == "auto":
+        name = "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:

@@ -32,6 +32,10 @@ MEAN = (
     "encoder: none ships for this generator in {space}, so the projection starts at the prior's mean; "
     "train one with python train.py task=encoder space={space}"
 )
+ON_CPU = {
+    "tf32": "precision: TF32 is a format of GPUs; on a CPU the result is that of precision=exact",
+    "bf16": "precision: on a CPU without instructions for bfloat16 it takes many times as long as precision=exact",
+}
 READ = ("data", "generator")  # which have a fingerprint of what they have read
 USUAL = {"target": "image", "mask": "mask", "size": None}  # what a loss looks at if nothing else is chosen
 
@@ -129,6 +133,8 @@ def notes(pipeline: Pipeline) -> Iterator[str]:
         yield MEAN.format(space=pipeline.space.name)
     if pipeline.plain["seed"] and not pipeline.stochastic:
         yield "seed: this method draws no random numbers, so its result is that of seed=0"
+    if pipeline.device.type == "cpu" and (notice := ON_CPU.get(pipeline.plain["precision"])):
+        yield notice
 
 
 def require_allowed(pipeline: Pipeline) -> None:
@@ -172,7 +178,7 @@ def latent_identity(pipeline: Pipeline, hashes: Mapping[str, str]) -> dict[str, 
     }
     read = {name: {**identify(plain[name], contents=False), "content": hashes[name]} for name in READ}
     network = None if encoder is None else {**identify(plain["encoder"]), "content": encoder.fingerprint()}
-    fixed = {"results": zstar.RESULTS, "seed": used_seed(pipeline), "device": pipeline.device.type, "encoder": network}
+    fixed = {"results": zstar.RESULTS, "seed": used_seed(pipeline), "encoder": network, **pipeline.arithmetic}
     return {**identify(settings), **read, **fixed}
 
 

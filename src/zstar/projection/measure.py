@@ -17,10 +17,12 @@ from zstar.inversion import Inversion
 from zstar.metrics.base import AbstractMetric, AbstractSetMetric
 from zstar.metrics.distribution import Estimate
 from zstar.runs.folder import safe_name
+from zstar.runs.precision import exactly
 
 CHUNK = 64
 
 
+@exactly()
 def measure(
     metrics: Mapping[str, AbstractMetric | AbstractSetMetric], images: Tensor, targets: Tensor
 ) -> dict[str, list[float]]:
@@ -36,6 +38,7 @@ def measure(
     return values
 
 
+@exactly()
 def measure_edits(
     editability: Mapping[str, AbstractEditability],
     directions: Mapping[str, AbstractDirection],
@@ -70,6 +73,7 @@ def unmeasured(metrics: Mapping[str, AbstractMetric | AbstractSetMetric], measur
     }
 
 
+@exactly()
 def write_features(
     metrics: Mapping[str, AbstractMetric | AbstractSetMetric],
     folder: Path,

@@ -49,6 +49,11 @@ class Pipeline:
         if plain["compile"] == "inductor" and generator is None:
             self.generator.compile()
 
+    @property
+    def arithmetic(self) -> dict[str, str]:
+        """Kind of device and precision, on which all numbers depend; on which of several GPUs it is does not matter."""
+        return {"device": self.device.type, "precision": self.plain["precision"]}
+
     @cached_property
     def space(self) -> AbstractSpace:
         """Latent space that images are projected into."""
@@ -57,7 +62,12 @@ class Pipeline:
     @cached_property
     def problem(self) -> Problem:
         """The equation without its targets."""
-        nodes = self.nodes("regularizer")
+        nodes, optimizer = self.nodes("regularizer"), build(self.plain["optimizer"], at="optimizer")
+        if self.plain["precision"] == "bf16" and not optimizer.stochastic:
+            raise Unfit(
+                f"precision: {type(optimizer).__name__} compares values too close for bf16 to tell them apart; choose "
+                "precision=exact or tf32, or optimizer=adam"
+            )
         return Problem(
             space=self.space,
             losses=self.losses,
@@ -65,7 +75,7 @@ class Pipeline:
                 name: offer(node, at=f"regularizer.{name}", space=self.space, **self.network_for(name, node))
                 for name, node in nodes.items()
             },
-            optimizer=build(self.plain["optimizer"], at="optimizer"),
+            optimizer=optimizer,
             seed=self.plain["seed"],
             noise=self.plain["noise"],
             operators={n: build(node, at=f"operator.{n}") for n, node in self.nodes("operator").items()},

@@ -12,11 +12,12 @@ from zstar.generators.base import AbstractGenerator
 from zstar.loggers.base import AbstractLogger
 from zstar.projection.earlier import find_earlier
 from zstar.projection.job import Job, make_job
-from zstar.projection.shards import take_shard
+from zstar.projection.shards import Shard, take_shard
 from zstar.runs.folder import config_hash, finished
 from zstar.runs.index import note
 from zstar.runs.lifecycle import run_in
 from zstar.runs.locks import LeftToAnother
+from zstar.runs.precision import computing
 
 Watch = Callable[[Any], None]  # of a ``polars.DataFrame``
 
@@ -43,7 +44,14 @@ def run(
         LeftToAnother: Another process is doing this run, or some of this shard of it.
     """
     plain, shard = take_shard(to_plain(cfg))
-    job = make_job(plain, generator)
+    with computing("exact"):  # what comes before the projection is the same for all precisions
+        job = make_job(plain, generator)
+    with computing(plain["precision"]):
+        return _run(job, plain, shard, wait, watch)
+
+
+def _run(job: Job, plain: dict[str, Any], shard: Shard, wait: bool, watch: Watch | None) -> dict[str, Any]:
+    """Carry out a job, or what of it is left."""
     plain["seed"] = job.labels.seed
     plain["tags"] = [*plain["tags"], job.labels.method, job.labels.protocol_hash]
     name = plain["name"] or f"{job.labels.space}_{job.labels.method}_seed{job.labels.seed}"

@@ -86,6 +86,7 @@ def describe(
     seconds = finals.filter(pl.col("metric") == "seconds")["value"]
     return {
         "config_hash": job.key,
+        **job.pipeline.arithmetic,
         "latents": job.latents,
         "measures": {name: key for name, key in job.measures.items() if name not in missing},
         "protocol_hash": job.labels.protocol_hash,
@@ -109,5 +110,5 @@ def describe(
         "encoder": None if job.pipeline.encoder is None else job.pipeline.encoder.fingerprint(),
         **commit(),
         "versions": versions(),
-        "machine": machine(),
+        "machine": machine(job.pipeline.device),
     }

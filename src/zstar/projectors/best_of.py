@@ -110,8 +110,8 @@ class BestOf(AbstractProjector):
                 weights = loss.weights(named)
                 seen = loss.seen(own, every(objective.goals[name][row], count), weights)
                 if seen is degraded and name not in shared:
-                    shared[name] = loss.features(seen)
-                made = shared[name] if seen is degraded else loss.features(seen)
+                    shared[name] = loss.look(seen)
+                made = shared[name] if seen is degraded else loss.look(seen)
                 wanted = [every(feature, count) for feature in objective.wanted(name, row)]
                 total = total + loss.weight * loss.compare(made, wanted, weights)
             for regularizer in problem.regularizers.values():

@@ -90,9 +90,17 @@ def safe_name(identifier: str) -> str:
 
 
 def config_hash(plain: Mapping[str, Any]) -> str:
-    """Twelve hex digits for all that can change a result; neither ``UNHASHED`` keys, nor order, nor 1 for 1.0 do."""
+    """Twelve hex digits for all that can change a result; neither ``UNHASHED`` keys, nor order, nor 1 for 1.0, nor the
+    number of a GPU do."""
     kept = {key: _canonical(value, key in ORDERED) for key, value in plain.items() if key not in UNHASHED}
+    if isinstance(device := kept.get("device"), str):
+        kept["device"] = without_number(device)
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def without_number(device: str) -> str:
+    """``cuda:1`` → ``cuda``, as which of several GPUs it is changes no result."""
+    return device.partition(":")[0]
 
 
 def _canonical(value: Any, ordered: bool = False) -> Any:
@@ -179,12 +187,12 @@ def versions() -> dict[str, str]:
     return found
 
 
-def machine() -> dict[str, Any]:
-    """Processor, its cores and threads used, system, and the GPU where torch sees one."""
+def machine(device: Any) -> dict[str, Any]:
+    """Processor, its cores and threads used, system, and the GPU where ``device``, a ``torch.device``, is one."""
     import torch  # takes seconds, and those who read runs can do without
 
     info = Path("/proc/cpuinfo")
     names = re.findall(r"model name\s*: (.+)", read_text(info, "replace")) if info.is_file() else []
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     found = {"cpu": names[0] if names else platform.machine(), "cores": os.cpu_count(), "gpu": gpu}
     return {**found, "threads": torch.get_num_threads(), "system": platform.system()}

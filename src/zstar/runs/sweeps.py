@@ -63,6 +63,14 @@ def sweep_name() -> str | None:
     return f"{grids[:LONGEST]} {config_hash({'words': sorted(words)})}".strip()
 
 
+def turn_among(count: int) -> int | None:
+    """Which of ``count`` things of a kind, such as GPUs, is for this process's job: the cells of a sweep take one after
+    the other. ``None`` for a job of no sweep, and where there is no choice."""
+    if count < 2 or not HydraConfig.initialized() or HydraConfig.get().mode is not RunMode.MULTIRUN:
+        return None
+    return HydraConfig.get().job.num % count
+
+
 def own_words() -> list[str]:
     """Of the words of this process's job those that say what it computes; of a cell of a sweep, those that it does not
     share with all others. None for a job that no command line began."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from zstar.config.constraints import Within, require
 from zstar.generators.base import AbstractGenerator, Noise
+from zstar.runs.precision import exactly
 from zstar.spaces.typical import typical
 from zstar.stats.streams import chunks, stream
 
@@ -104,6 +105,7 @@ class AbstractSpace(ABC):
         mean, spread = self._once("moments", self._estimate)
         return mean.clone(), spread
 
+    @exactly()  # or a run would take what one of another precision has estimated
     def _once(self, what: str, estimate: Callable[[], Any]) -> Any:
         """An estimate, made once per process: each cell of a sweep has a generator object of its own."""
         probe = self.sample(2, stream("probe of a prior", 0))  # tells apart what no weights do, such as classes

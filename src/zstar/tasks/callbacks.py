@@ -12,6 +12,7 @@ import torch
 from zstar.data.base import AbstractData
 from zstar.reports import progress
 from zstar.runs.folder import write_atomic
+from zstar.runs.precision import exactly
 from zstar.tasks.base import AbstractTask
 
 
@@ -139,7 +140,8 @@ class Scores(pl.Callback):
     def score(self, task: AbstractTask) -> None:
         """Evaluate, unless it is done for this step."""
         if self.data and self.scored != task.done:
-            self.final, self.scored = task.evaluate(self.data), task.done
+            with exactly():  # whatever the trainer computes with
+                self.final, self.scored = task.evaluate(self.data), task.done
 
     def on_train_batch_end(self, trainer: pl.Trainer, task: AbstractTask, *_: Any) -> None:
         """Evaluate and log."""

@@ -51,6 +51,6 @@ class Exporter:
             "images": self.task.done * self.task.batch,
             "seconds": round(self.seconds()),
             "date": datetime.now(timezone.utc).date().isoformat(),
-            "machine": machine(),
+            "machine": machine(self.task.trainer.strategy.root_device),
             "versions": versions() | commit(),
         }

@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from pytorch_lightning.utilities import rank_zero_only
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from zstar.config.build import build
+from zstar.runs.sweeps import turn_among
 from zstar.tasks.base import AbstractTask
 
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK", "NODE_RANK", "GROUP_RANK")  # of launchers
@@ -29,7 +31,7 @@ def make_trainer(node: Mapping[str, Any], **objects: Any) -> pl.Trainer:
         ValueError: It can't be made, or the environment says that this is one of several processes and it is not.
     """
     try:
-        trainer: pl.Trainer = build(node, **objects)
+        trainer: pl.Trainer = build({**node, **one_gpu(node)}, **objects)
     except Exception as error:  # Lightning's own class, and whatever its plugins raise
         raise ValueError(f"trainer: {' '.join(str(error).split()) or type(error).__name__}") from error
     if trainer.world_size == 1 and not is_first():
@@ -39,6 +41,13 @@ def make_trainer(node: Mapping[str, Any], **objects: Any) -> pl.Trainer:
             f"unset {name}, or set trainer.devices to the number of processes"
         )
     return trainer
+
+
+def one_gpu(node: Mapping[str, Any]) -> dict[str, list[int]]:
+    """The GPU whose turn it is, as an argument of a trainer that takes one of several in a sweep; else none."""
+    takes_one = node.get("devices") in (1, "1") and node.get("accelerator", "auto") in ("auto", "gpu", "cuda")
+    turn = turn_among(torch.cuda.device_count()) if takes_one and torch.cuda.is_available() else None
+    return {} if turn is None else {"devices": [turn]}
 
 
 def check_processes(trainer: pl.Trainer, task: AbstractTask, synchronised: bool) -> None:

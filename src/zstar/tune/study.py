@@ -23,6 +23,7 @@ from zstar.config.signatures import nearest, resolve
 from zstar.metrics.base import AbstractMetric
 from zstar.projection.run import run
 from zstar.runs.ending import Stopped
+from zstar.runs.folder import without_number
 from zstar.runs.locks import LeftToAnother, hold
 from zstar.stats.streams import stream_seed
 from zstar.tune.search_space import Space, quoted, trials_ahead
@@ -71,7 +72,8 @@ class Study:
 
     def describe(self) -> str:
         """Metric, keys and overrides, which all trials of a study have in common."""
-        return f"{self.metric} by {', '.join(sorted(self.space))} with {' '.join(sorted(self.base))}"
+        words = [without_number(word) if word.startswith("device=") else word for word in self.base]
+        return f"{self.metric} by {', '.join(sorted(self.space))} with {' '.join(sorted(words))}"
 
     def compose(self, values: Mapping[str, str]) -> Any:
         """The configuration of a trial."""
