@@ -34,6 +34,7 @@ class Samples(AbstractData):
     """
 
     block = CHUNK
+    computes = True
 
     def __init__(
         self,

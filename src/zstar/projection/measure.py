@@ -4,21 +4,21 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
+from jaxtyping import Float, UInt8
 from safetensors import safe_open
 from torch import Tensor
 
 from zstar.checkpoints.io import save_weights
-from zstar.data.reading import read_image
 from zstar.directions.base import AbstractDirection
 from zstar.editability.base import AbstractEditability, Traversal
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.variables import is_variable
+from zstar.images import to_float
 from zstar.inversion import Inversion
 from zstar.metrics.base import AbstractMetric, AbstractSetMetric
 from zstar.metrics.distribution import Estimate
-from zstar.runs.folder import safe_name
 
-CHUNK = 64
+COMPARED = ("targets", "reconstructions")  # the sets that a metric of sets compares
 
 
 def measure(
@@ -70,27 +70,37 @@ def unmeasured(metrics: Mapping[str, AbstractMetric | AbstractSetMetric], measur
     }
 
 
+def extract_features(
+    metrics: Mapping[str, AbstractMetric | AbstractSetMetric], pictures: Mapping[str, UInt8[Tensor, "b h w c"]]
+) -> dict[str, Float[Tensor, "b d"]]:
+    """Vectors of a batch of ``pictures``, as they are in the run's folder, for each metric of sets: under
+    ``<metric>/<kind>``, on the CPU."""
+    return {
+        f"{name}/{kind}": metric.features(to_float(pictures[kind])).cpu()
+        for name, metric in metrics.items()
+        if isinstance(metric, AbstractSetMetric)
+        for kind in COMPARED
+    }
+
+
 def write_features(
     metrics: Mapping[str, AbstractMetric | AbstractSetMetric],
-    folder: Path,
+    features: Mapping[str, Float[Tensor, "n d"]],
     ids: list[str],
-    size: tuple[int, int],
-    device: torch.device,
+    folder: Path,
 ) -> dict[str, Estimate]:
-    """Write ``features.safetensors`` from the pictures in a run's folder, if a metric needs them; give its numbers.
+    """Write ``features.safetensors``, if there is a metric of sets; returns its number, and those of others.
 
     The file holds ``targets`` and ``reconstructions``, ``[n, d]`` each, and its card the names of the images and of the
     network.
+
+    Arguments:
+        features: Those of all images, named as :func:`extract_features` does.
     """
     chosen = {name: metric for name, metric in metrics.items() if isinstance(metric, AbstractSetMetric)}
     numbers = {}
-    for name, metric in chosen.items():
-        vectors = {}
-        for kind in ("targets", "reconstructions"):
-            parts = [ids[first : first + CHUNK] for first in range(0, len(ids), CHUNK)]
-            paths = ([folder / kind / f"{safe_name(image)}.png" for image in part] for part in parts)
-            stacks = (torch.stack([read_image(path, *size) for path in part]).to(device) for part in paths)
-            vectors[kind] = torch.cat([metric.features(stack).cpu() for stack in stacks])
+    for name, metric in chosen.items() if ids else ():
+        vectors = {kind: features[f"{name}/{kind}"] for kind in COMPARED}
         card = {"kind": "features", "ids": ids, "network": metric.network, "metric": name}
         save_weights(folder / "features.safetensors", vectors, card)
         number = metric(vectors["reconstructions"], vectors["targets"])
