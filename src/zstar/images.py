@@ -4,6 +4,7 @@ Inside, an image is float32 ``[b, c, h, w]`` in [−1, 1]. Everything else is tu
 """
 
 import math
+import zlib
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -58,10 +59,10 @@ def write_png(path: str | Path, image: Float[Tensor, "c h w"]) -> None:
 def write_pixels(path: str | Path, pixels: UInt8[Tensor, "h w c"]) -> None:
     """Write pixels on the CPU, grey with 1 channel or RGB with 3, as a PNG, atomically.
 
-    At the lowest level of compression, which takes a third of the time and a fifth more bytes.
+    Only runs of bytes are compressed, at the lowest level: a photo takes a fifth of the time and hardly more bytes.
     """
     buffer = BytesIO()  # else Pillow would not say why a disk takes no more
-    _as_pil(pixels).save(buffer, format="PNG", compress_level=1)
+    _as_pil(pixels).save(buffer, format="PNG", compress_level=1, compress_type=zlib.Z_RLE)
     write_atomic(path, lambda file: file.write_bytes(buffer.getbuffer()))
 
 

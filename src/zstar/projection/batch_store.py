@@ -32,7 +32,7 @@ class Part:
         rows: Its results.
         failed: Name → reason of the images without a result.
         tensors, card: Of the latents; without names if none of the images could be read.
-        features: Vectors that numbers of all images together are made of, by name.
+        features: Vectors ``[2, b, d]`` of targets and reconstructions, by the name of the metric of sets.
     """
 
     rows: pl.DataFrame
@@ -85,10 +85,10 @@ class Parts:
         return {name: why for i in range(count) for name, why in read_card(self._path(i))["failed"].items()}
 
     def features(self, count: int) -> dict[str, Tensor]:
-        """The vectors of all images of the first ``count`` batches, by name."""
+        """The vectors ``[2, n, d]`` of all images of the first ``count`` batches, by name."""
         files = [self._path(i).with_suffix(FEATURES) for i in range(count) if read_card(self._path(i))["ids"]]
         parts = [load_file(file) for file in files if file.is_file()]
-        return {name: torch.cat([part[name] for part in parts]) for name in (parts[0] if parts else ())}
+        return {name: torch.cat([part[name] for part in parts], dim=1) for name in (parts[0] if parts else ())}
 
     def merge_rows(self, count: int, path: Path, labels: Labels) -> None:
         """Stream the rows of the first ``count`` batches into one file, with a row for each image that failed."""

@@ -45,12 +45,13 @@ def project_batch(job: Job, index: int, batch: Batch, folder: Path, display: Dis
         values = measure(metrics, inversion.image, targets.images)
         if pipeline.editability:
             values |= measure_edits(pipeline.editability, pipeline.directions, pipeline.generator, inversion)
-        rows = [long_rows(job.labels, inversion, values)]
-        if start is not None:
-            images["starts"] = start.image
-            rows.append(start_rows(job.labels, start, measure(metrics, start.image, targets.images)))
+        start_values = {} if start is None else measure(metrics, start.image, targets.images)
+        images |= {} if start is None else {"starts": start.image}
         pictures = {kind: to_uint8(some) for kind, some in images.items()}
         features = extract_features(metrics, pictures)
+    rows = [long_rows(job.labels, inversion, values)]
+    if start is not None:
+        rows.append(start_rows(job.labels, start, start_values))
     with display.on("writing"):
         for kind, pixels in pictures.items():
             for name, picture in zip(batch.ids, pixels.cpu(), strict=True):

@@ -72,20 +72,19 @@ def unmeasured(metrics: Mapping[str, AbstractMetric | AbstractSetMetric], measur
 
 def extract_features(
     metrics: Mapping[str, AbstractMetric | AbstractSetMetric], pictures: Mapping[str, UInt8[Tensor, "b h w c"]]
-) -> dict[str, Float[Tensor, "b d"]]:
-    """Vectors of a batch of ``pictures``, as they are in the run's folder, for each metric of sets: under
-    ``<metric>/<kind>``, on the CPU."""
+) -> dict[str, Float[Tensor, "2 b d"]]:
+    """Vectors of a batch of ``pictures``, as they are in the run's folder, by the name of each metric of sets: those of
+    the targets and of the reconstructions, on the CPU."""
     return {
-        f"{name}/{kind}": metric.features(to_float(pictures[kind])).cpu()
+        name: torch.stack([metric.features(to_float(pictures[kind])) for kind in COMPARED]).cpu()
         for name, metric in metrics.items()
         if isinstance(metric, AbstractSetMetric)
-        for kind in COMPARED
     }
 
 
 def write_features(
     metrics: Mapping[str, AbstractMetric | AbstractSetMetric],
-    features: Mapping[str, Float[Tensor, "n d"]],
+    features: Mapping[str, Float[Tensor, "2 n d"]],
     ids: list[str],
     folder: Path,
 ) -> dict[str, Estimate]:
@@ -95,12 +94,12 @@ def write_features(
     network.
 
     Arguments:
-        features: Those of all images, named as :func:`extract_features` does.
+        features: Those of all images, as :func:`extract_features` gives them.
     """
     chosen = {name: metric for name, metric in metrics.items() if isinstance(metric, AbstractSetMetric)}
     numbers = {}
     for name, metric in chosen.items() if ids else ():
-        vectors = {kind: features[f"{name}/{kind}"] for kind in COMPARED}
+        vectors = dict(zip(COMPARED, features[name], strict=True))
         card = {"kind": "features", "ids": ids, "network": metric.network, "metric": name}
         save_weights(folder / "features.safetensors", vectors, card)
         number = metric(vectors["reconstructions"], vectors["targets"])

@@ -7,7 +7,7 @@ from types import TracebackType
 
 from zstar.runs.threads import threads
 
-THREADS = threads(2, 8)  # encoding a picture leaves the interpreter to the others
+THREADS = threads(2, 16)  # encoding a picture leaves the interpreter to the others
 
 
 class Writers:
