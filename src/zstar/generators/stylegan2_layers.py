@@ -73,7 +73,7 @@ def own(
     On a CPU, groups take up to one and a half times as long as an image after the other, and their gradients are wrong
     (torch 2.15) where a batch of one lies in memory as channels_last.
     """
-    return grouped(convolution, x, weights) if x.is_cuda else one_by_one(convolution, x, weights)
+    return (one_by_one if x.device.type == "cpu" else grouped)(convolution, x, weights)
 
 
 def one_by_one(convolution: Callable[..., Tensor], x: Tensor, weights: Tensor) -> Tensor:
@@ -155,7 +155,7 @@ class StyledConv(nn.Module):
         strength = self.noise_strength
         wanted = strength.requires_grad or (isinstance(mode, Tensor) and mode.requires_grad)
         # Reading the strength would make a GPU wait, and there the addition costs nothing.
-        if not wanted and not strength.is_cuda and strength.dim() == 0 and strength.item() == 0:
+        if not wanted and strength.device.type == "cpu" and strength.dim() == 0 and strength.item() == 0:
             return None
         if isinstance(mode, Tensor):
             return mode

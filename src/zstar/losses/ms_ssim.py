@@ -1,5 +1,7 @@
 """Multi-scale structural similarity."""
 
+from functools import cache, lru_cache
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -40,10 +42,10 @@ class MSSSIM(AbstractLoss):
         self, features: list[Tensor], target: list[Tensor], weights: Float[Tensor, "b 1 h w"] | None = None
     ) -> Float[Tensor, " b"]:
         x, y = torch.broadcast_tensors(features[0], target[0])
-        betas = x.new_tensor(BETAS[: scales(*x.shape[-2:])])
+        betas = exponents(scales(*x.shape[-2:]))
         mask = _mask(x, weights)
         logarithm = x.new_zeros(len(x))
-        for scale, beta in enumerate(betas / betas.sum()):
+        for scale, beta in enumerate(betas):
             last = scale == len(betas) - 1
             logarithm = logarithm + beta * _log(_difference(x, y, mask, luminance=last))
             if not last:
@@ -62,6 +64,13 @@ def scales(height: int, width: int) -> int:
     return count
 
 
+@cache
+def exponents(count: int) -> list[float]:
+    """The published exponents of the first scales, divided by their sum."""
+    betas = torch.tensor(BETAS[:count])
+    return (betas / betas.sum()).tolist()
+
+
 def _mask(x: Tensor, weights: Tensor | None) -> Tensor:
     if weights is None:
         return x.new_ones(len(x), 1, *x.shape[-2:])
@@ -77,15 +86,17 @@ def _half(x: Tensor, mask: Tensor) -> Tensor:
 def _window(x: Tensor) -> Tensor:
     """Local Gaussian means of every channel, where the whole window is inside."""
     height, width = x.shape[-2:]
-    return _gaussians(height, x) @ x @ _gaussians(width, x).T
+    return _gaussians(height, x.device, x.dtype) @ x @ _gaussians(width, x.device, x.dtype).T
 
 
-def _gaussians(size: int, like: Tensor) -> Tensor:
+@lru_cache(maxsize=32)
+def _gaussians(size: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """The window at each of its places, one per row: as a matrix product it is ten times as fast as a convolution."""
-    places = torch.arange(size, device=like.device, dtype=like.dtype)
-    distance = places - places[: size - TAPS + 1, None] - TAPS // 2
-    rows = torch.exp(-distance.square() / (2 * SIGMA**2)) * (distance.abs() <= TAPS // 2)
-    return rows / rows.sum(dim=1, keepdim=True)
+    with torch.inference_mode(False):  # as it is kept, and may be wanted for a gradient next
+        places = torch.arange(size, device=device, dtype=dtype)
+        distance = places - places[: size - TAPS + 1, None] - TAPS // 2
+        rows = torch.exp(-distance.square() / (2 * SIGMA**2)) * (distance.abs() <= TAPS // 2)
+        return rows / rows.sum(dim=1, keepdim=True)
 
 
 def _difference(x: Tensor, y: Tensor, mask: Tensor, luminance: bool) -> Tensor:

@@ -60,7 +60,8 @@ def kid(
             for _ in range(subsets)
         ]
     )
-    low, high = values.quantile(torch.tensor([0.025, 0.975])).tolist()
+    values = values.cpu()
+    low, high = values.quantile(values.new_tensor([0.025, 0.975])).tolist()
     return Estimate(values.mean().item(), low, high)
 
 

@@ -14,6 +14,8 @@ from zstar.optimizers.schedule import noise_scale
 from zstar.projectors.base import AbstractDescent
 from zstar.spaces.simplex import to_simplex
 
+AHEAD, AHEAD_NUMBERS = 32, 2**24  # steps whose noise is drawn at once, as each copy makes a GPU wait for the host
+
 
 class Optimization(AbstractDescent):
     """z* = argmin L(G(z), x) by gradient descent from where the chain stands, or from the prior mean.
@@ -85,8 +87,15 @@ class Optimization(AbstractDescent):
         codes = shape[0] if len(shape) == 2 else 1  # w_plus is a code for each layer
         strength = self.explore * self.problem.space.spread * math.sqrt(math.prod(shape) / codes)
 
+        ahead, drawn = max(1, min(AHEAD, AHEAD_NUMBERS // latent.numel())), []
+
         def draw(fraction: float) -> dict[str, Tensor]:
-            unit = torch.stack([torch.randn(latent.shape[1:], generator=rng) for rng in rngs])
-            return {"latent": unit.to(latent.device) * (strength * noise_scale(fraction, self.explore_until))}
+            scale = strength * noise_scale(fraction, self.explore_until)
+            if scale == 0:
+                return {}
+            if not drawn:
+                steps = [[torch.randn(latent.shape[1:], generator=rng) for rng in rngs] for _ in range(ahead)]
+                drawn.extend(torch.stack([torch.stack(step) for step in steps]).to(latent.device))
+            return {"latent": drawn.pop(0) * scale}
 
         return draw
