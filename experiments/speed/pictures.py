@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("--roots", type=Path, nargs="+", default=[Path()])
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--metrics", default="[mse,psnr,ssim,kid]")
+    parser.add_argument("--metrics", default="[mse,psnr,ssim]")
     parser.add_argument("--folder", type=Path, default=Path("outputs/speed/pictures"))
     parser.add_argument("--inside", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
