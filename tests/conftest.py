@@ -15,6 +15,7 @@ THREADS = max(1, min(2, cores // workers))  # of each worker, and of the program
 os.environ |= {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "HYDRA_FULL_ERROR": "1", "CUDA_VISIBLE_DEVICES": ""}
 os.environ["OMP_NUM_THREADS"] = str(THREADS)
 
+import fake_device  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 from hydra import compose, initialize_config_dir  # noqa: E402
@@ -25,6 +26,7 @@ from zstar.config.composition import adapt_hydra  # noqa: E402
 ROOT = Path(__file__).parents[1]
 torch.set_num_threads(THREADS)
 os.fsync = lambda file: None  # no test pulls the plug, and a disk takes ten milliseconds for each file of each run
+fake_device.register()  # before the first gradient
 adapt_hydra()  # else composing configurations takes longer than many a test
 
 

@@ -6,7 +6,7 @@
             ...
         assert not seen.waits and not seen.copies
 
-A tensor of this device keeps its numbers in a tensor of the CPU, so results are those of the CPU bit for bit. What a real
+A tensor of this device keeps its numbers in a tensor of the CPU, so results are those of the CPU bit for bit. What a
 second device refuses is refused: operations on tensors of different devices, random numbers of a generator that lives
 elsewhere, NumPy's view of a tensor. What costs time there is counted, each with the line of the package that asked for
 it: launches of kernels, waits of the host for a number, and copies from the host.
@@ -44,11 +44,17 @@ class Backend(backend_registration._DummyBackendModule):
     def get_amp_supported_dtype(self) -> list[torch.dtype]:
         return [torch.bfloat16]
 
+    def _is_in_bad_fork(self) -> bool:
+        return False
+
+    def manual_seed_all(self, seed: int) -> None:
+        """Its random numbers without a generator are those of the CPU."""
+
 
 class Generator(torch.Generator):
     """Random numbers of the host or of the pretended device, which are those that a host with its seed draws."""
 
-    there: "dict[int, Generator]" = {}  # by what torch knows them by, as it hands on another object for the same numbers
+    there: "dict[int, Generator]" = {}  # by what torch knows them by, as it hands on other objects for them
 
     def __new__(cls, device: Any = "cpu") -> "Generator":
         made = super().__new__(cls)
@@ -71,9 +77,9 @@ def available() -> bool:
 
 
 def register() -> None:
-    """Tell torch, once in a process, that there is such a device."""
+    """Tell torch, once in a process, that there is such a device; autograd counts the devices when it is first used."""
     global kernels
-    if kernels is None:
+    if kernels is None and available():
         backend_registration._setup_privateuseone_for_python_backend(NAME, backend_module=Backend())
         kernels = torch.library.Library("aten", "IMPL")  # of ``torch.tensor(…, device=…)``, which no mode sees
         kernels.impl("empty_strided", empty_strided, "PrivateUse1")

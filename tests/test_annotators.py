@@ -75,7 +75,7 @@ def test_shipped_annotator_reads_cottages() -> None:
     said = network(batch.images)
     right = said.logits.argmax(dim=1) == batch.extras["masks"].argmax(dim=1)
     assert right.float().mean() > 0.97
-    read, flags = vocabulary.read(said.factors), vocabulary.flag
+    read, flags = vocabulary.read(said.factors), vocabulary.flag.value
     known = vocabulary.known(batch.extras["factors"]).bool() & flags
     assert ((read > 0.5) == (batch.extras["factors"] > 0.5))[known].float().mean() > 0.98
     time = list(FACTORS).index("time_of_day")

@@ -16,7 +16,8 @@ from zstar.encoders.restyle import ReStyle
 from zstar.encoders.trained import TrainedEncoder
 from zstar.inversion import minimize
 from zstar.losses.pixel import Pixel
-from zstar.objective import Objective, Problem, Targets
+from zstar.losses.targets import Targets
+from zstar.objective import Objective, Problem
 from zstar.optimizers.adam import Adam
 from zstar.optimizers.lbfgs import LBFGS
 from zstar.projection.budget import fit, iterates
@@ -169,7 +170,7 @@ def test_the_loop_ends_when_its_time_is_over(
     optimizer: Any, problem: Problem, targets: Targets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = iter(float(second) for second in range(10_000))
-    monkeypatch.setattr("zstar.inversion.clock", lambda device: next(now))
+    monkeypatch.setattr("zstar.inversion.clock", lambda device, wait=True: next(now))
     timed = Problem(problem.space, problem.losses, {}, optimizer)
     objective = Objective(timed, targets)
     fractions: list[float] = []

@@ -4,7 +4,8 @@ import torch
 
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.losses.pixel import Pixel
-from zstar.objective import Problem, Targets
+from zstar.losses.targets import Targets
+from zstar.objective import Problem
 from zstar.optimizers.adam import Adam
 from zstar.projectors.base import project, project_with_start
 from zstar.projectors.best_of import BestOf

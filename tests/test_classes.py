@@ -20,7 +20,8 @@ from zstar.generators.stylegan2 import StyleGAN2
 from zstar.images import write_png
 from zstar.inversion import Inversion
 from zstar.losses.pixel import Pixel
-from zstar.objective import Problem, Targets
+from zstar.losses.targets import Targets
+from zstar.objective import Problem
 from zstar.optimizers.adam import Adam
 from zstar.projection.run import run
 from zstar.projectors.base import project

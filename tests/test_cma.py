@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from zstar.callbacks import Step
 from zstar.generators.pixels import Pixels as Identity
 from zstar.generators.stylegan2 import StyleGAN2
-from zstar.inversion import Step
 from zstar.losses.base import AbstractLoss
 from zstar.losses.pixel import Pixel
-from zstar.objective import Problem, Targets
+from zstar.losses.targets import Targets
+from zstar.objective import Problem
 from zstar.optimizers.adam import Adam
 from zstar.projectors.base import AbstractProjector, project
 from zstar.projectors.basin_cma import BasinCMA

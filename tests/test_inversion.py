@@ -15,7 +15,8 @@ from zstar.generators.stylegan2 import StyleGAN2
 from zstar.generators.variables import part
 from zstar.inversion import Inversion, minimize
 from zstar.losses.pixel import Pixel
-from zstar.objective import Objective, Problem, Targets
+from zstar.losses.targets import Targets
+from zstar.objective import Objective, Problem
 from zstar.optimizers.adam import Adam
 from zstar.optimizers.base import AbstractOptimizer
 from zstar.optimizers.lbfgs import LBFGS

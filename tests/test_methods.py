@@ -15,7 +15,7 @@ from zstar.config.build import build
 from zstar.data.cottages import Cottages
 from zstar.encoders.base import EncoderSpec
 from zstar.generators.stylegan2 import StyleGAN2
-from zstar.objective import Targets
+from zstar.losses.targets import Targets
 from zstar.projection.job import make_job
 from zstar.projectors.base import project
 from zstar.spaces.base import AbstractSpace

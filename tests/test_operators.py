@@ -17,7 +17,8 @@ from zstar.generators.pixels import Pixels as PixelGenerator
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.losses.base import AbstractLoss, spatial_mean
 from zstar.losses.pixel import Pixel
-from zstar.objective import Objective, Problem, Targets
+from zstar.losses.targets import Targets
+from zstar.objective import Objective, Problem
 from zstar.operators.base import AbstractOperator
 from zstar.operators.chain import degrade, observe
 from zstar.operators.downscale import Downscale

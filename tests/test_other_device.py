@@ -10,31 +10,38 @@ import pytest
 import torch
 import yaml
 from fake_device import FakeDevice, Seen
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from zstar.callbacks import BestSoFar, EarlyStop
 from zstar.config.build import build, offer
+from zstar.config.signatures import resolve
+from zstar.data.base import AbstractData
 from zstar.data.cottages import Cottages
+from zstar.data.samples import Samples
 from zstar.directions.random import Random
 from zstar.editability.base import Traversal
 from zstar.encoders.trained import TrainedEncoder
 from zstar.generators.base import AbstractGenerator
-from zstar.inversion import minimize
+from zstar.inversion import Inversion, minimize
 from zstar.losses.pixel import Pixel
+from zstar.losses.targets import Targets
 from zstar.metrics.base import AbstractSetMetric
-from zstar.objective import Objective, Problem, Targets
+from zstar.objective import Objective, Problem
 from zstar.optimizers.adam import Adam
 from zstar.optimizers.base import AbstractOptimizer
 from zstar.optimizers.lbfgs import LBFGS
+from zstar.projectors.base import project
 from zstar.projectors.optimization import Optimization
 from zstar.spaces.w import W
 from zstar.spaces.w_plus import WPlus
+from zstar.spaces.z import Z
 
 pytestmark = pytest.mark.skipif(not fake_device.available(), reason="needs a torch that can pretend a device")
 
 CONF = Path(__file__).parents[1] / "conf"
 SIZE = 16
-FILES = {"identity", "moco", "squeezenet11", "vgg19"}  # losses whose networks are no part of the project
+FILES = {"identity", "moco", "squeezenet11", "vgg19", "lpips_vgg"}  # whose networks are no part of the project, or big
 
 
 def names(group: str) -> list[str]:
@@ -155,3 +162,196 @@ def test_exploration_draws_ahead(device: FakeDevice, there: AbstractGenerator) -
     problem = Problem(W(there, prior_samples=50), {"pixel": Pixel()}, {}, Adam(lr=0.01))
     objective = Objective(problem, targets(device))
     require_no_stop(per_step(device, lambda steps: Optimization(problem, steps, explore=0.05)(objective)))
+
+
+def scaled(images: Tensor, alpha: Tensor) -> Tensor:
+    """An edit of one's own."""
+    return images * alpha[:, None, None, None]
+
+
+@pytest.mark.parametrize("name", names("edit"))
+def test_an_edit_copies_nothing_to_the_device(name: str, device: FakeDevice) -> None:
+    own = {"_target_": "test_other_device.scaled", "_partial_": True}
+    settings = {"factor": {"factor": "season"}, "function": {"function": own}}.get(name, {})
+    edit = build(node("edit", name) | settings)
+    images = targets(device, 64).images
+    alpha = torch.full((2,), edit.high / 2).to(device.name)
+    edit(images, alpha)  # what is copied once and kept
+    with device.watching() as seen:
+        edited, valid = edit(images, alpha)
+    assert edited.device == valid.device == images.device
+    copies = {place for place in seen.copies if not place.startswith("edits/lightness")}  # those are kornia's
+    assert not copies
+
+
+@pytest.mark.parametrize("name", names("metric"))
+def test_a_metric_is_measured_there(name: str, device: FakeDevice) -> None:
+    if name == "lpips":
+        pytest.skip("its backbone is no part of the project; that of stlpips stands for it")
+    metric = build(node("metric", name))
+    images = targets(device, 64).images
+    with device.watching():
+        if isinstance(metric, AbstractSetMetric):
+            vectors = metric.features(images)
+            assert vectors.device == images.device
+            metric(vectors.cpu(), vectors.cpu())
+        else:
+            values = metric(images, images * 0.9)
+            assert values is None or values.device == images.device
+
+
+SHORT = {
+    "mean": {}, "random": {}, "encoder": {}, "encoder_or_mean": {}, "best_of": {"candidates": 5, "chunk": 2},
+    "optimization": {"steps": 2, "explore": 0.05, "patience": 1}, "weights": {"steps": 2, "latent_lr": 0.01},
+    "cma": {"generations": 2, "population": 5}, "basin_cma": {"generations": 2, "population": 4, "steps": 1},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", names("projector"))
+def test_a_projector_finds_there_what_it_finds_here(
+    name: str,
+    device: FakeDevice,
+    tiny: AbstractGenerator,
+    there: AbstractGenerator,
+    guess: Callable[..., TrainedEncoder],
+) -> None:
+    found: list[Inversion] = []
+    for generator, place in ((tiny, "cpu"), (there, device.name)):
+        space = W(generator, prior_samples=20)
+        encoder = guess(space)
+        encoder.network.to(place)
+        problem = Problem(space, {"pixel": Pixel()}, {}, Adam(lr=0.01), noise="optimize")
+        projector = offer(node("projector", name) | SHORT[name], problem=problem, encoder=encoder)
+        named = {key: value.to(place) for key, value in targets(device).named.items()}
+        found.append(project(problem, [projector], Targets(named, ["a", "b"])))
+    here, away = found
+    assert away.status == here.status and {value.device.type for value in away.v.values()} == {fake_device.NAME}
+    torch.testing.assert_close(away.loss.cpu(), here.loss, rtol=1e-3, atol=1e-4)
+    assert away.select([1]).loss.cpu() == away.loss[1].cpu()
+
+
+def test_candidates_of_many_images_take_as_many_waits_as_those_of_few(
+    device: FakeDevice, there: AbstractGenerator
+) -> None:
+    """A search asks its strategies on the host: once for a generation, not once for an image."""
+    from zstar.projectors.cma import CMA
+
+    problem, waits = Problem(Z(there), {"pixel": Pixel()}, {}, Adam()), []
+    for count in (1, 2, 6):  # the first finds what is kept
+        images = torch.zeros(count, 3, SIZE, SIZE).to(device.name)
+        projector = CMA(problem, generations=2, population=4, chunk=2)
+        with device.watching() as seen:
+            project(problem, [projector], Targets({"image": images}, [f"{i}" for i in range(count)]))
+        waits.append(seen.waits.total())
+    assert waits[1] == waits[2]
+
+
+FINDERS = {
+    "attribute": {"attributes": ["season"]}, "interfacegan": {"attributes": ["season"], "least": 10},
+    "ganspace": {"components": 2, "samples": 100}, "sefa": {"count": 2}, "random": {"count": 2},
+    "local": {"regions": ["roof"], "samples": 8},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FINDERS)
+def test_directions_are_found_and_applied_there(name: str, device: FakeDevice, shipped: AbstractGenerator) -> None:
+    annotation = build(OmegaConf.load(CONF / "annotation" / "annotator.yaml"), count=80)
+    found = offer(node("direction", name) | FINDERS[name], annotation=annotation).find(W(shipped, prior_samples=50))
+    assert found
+    for direction in found.values():
+        latent = shipped.sample(2, torch.Generator().manual_seed(0), space=direction.space)
+        alpha = torch.ones(2).to(device.name)
+        direction.move(latent, alpha)
+        with device.watching() as seen:
+            assert direction.move(latent, alpha).device == latent.device
+        assert not seen.copies, dict(seen.copies)
+
+
+@pytest.fixture
+def shipped(device: FakeDevice) -> AbstractGenerator:
+    """The generator of the cottages on the device."""
+    return build(OmegaConf.load(CONF / "generator" / "cottages.yaml")).to(device.name)
+
+
+@pytest.mark.parametrize("name", names("editability"))
+def test_editability_is_measured_there(name: str, device: FakeDevice, shipped: AbstractGenerator) -> None:
+    annotation = build(OmegaConf.load(CONF / "annotation" / "annotator.yaml"), count=50)
+    settings = {"realism": {"samples": 8}, "cycle": {"samples": 50}, "smoothness": {"steps": 2}}.get(name, {})
+    factor = {"factor": "roof_hue" if name == "locality" else "season"} if "factor" in node("editability", name) else {}
+    measure = offer(node("editability", name) | settings | factor, annotation=annotation)
+    (direction,) = Random(1).find(W(shipped, prior_samples=50)).values()
+    latent = shipped.sample(8, torch.Generator().manual_seed(0), space="w")
+    alphas = torch.tensor([-1.0, 0.0, 1.0]).to(device.name)
+    measured = measure(Traversal("season", direction, shipped, {"latent": latent}, "w", alphas))
+    assert measured
+    if name == "cycle":
+        with device.watching() as seen:
+            measure(Traversal("season", direction, shipped, {"latent": latent}, "w", alphas))
+        assert seen.waits.total() < 20, "the encoder is looked for again"
+
+
+TRAININGS = {
+    "annotator": ["annotator.widths=[8,8,16]", "data.resolution=16"],
+    "direction": ["edit=[brightness,hue]", "space=w", "loss=[pixel]"],
+    "encoder": [
+        "space=w_plus", "encoder=psp", "encoder.pyramid=8", "encoder.width=8", "encoder.width_max=8", "loss=[pixel]",
+        "regularizer=[delta_norm]", "adversary=[latent,image]", "task.samples=0.5", "task.flip=0.5", "metric=[mse]",
+    ],
+    "generator": [
+        "task.path_weight=1", "task.path_every=1", "task.style_mixing=0.5", "discriminator=stylegan2",
+        "discriminator.channel_max=8", "discriminator.r1_every=1", "task.scorer=annotator64",
+    ],
+    "steerable": [
+        "edit=[shift_x,brightness]", "task.head_start=0", "loss=[pixel]", "discriminator=stylegan2",
+        "discriminator.channel_max=8",
+    ],
+}  # fmt: skip
+SIDE = {"generator": 32}
+
+
+def of_task(name: str, composed: Callable[..., DictConfig], folder: Path, store: Callable[..., None]) -> Any:
+    """A training on the least of everything, without a trainer."""
+    words = [f"task={name}", "logger=none", "task.batch=4", "task.steps=4", *TRAININGS[name]]
+    if name in ("direction", "encoder"):
+        store(folder / "tiny.safetensors")
+        words += ["generator=stylegan2", f"generator.checkpoint={folder}/tiny.safetensors", "space.prior_samples=20"]
+    elif name != "annotator":
+        words += ["generator=stylegan2", f"generator.resolution={SIDE.get(name, 16)}", "generator.z_dim=8",
+                  "generator.w_dim=8", "generator.channel_max=8"]  # fmt: skip
+    if name == "steerable":
+        words += ["space.prior_samples=20"]
+    return composed("train", *words)
+
+
+@pytest.mark.parametrize("name", names("task"))
+def test_a_training_neither_waits_nor_copies_in_a_step(
+    name: str,
+    device: FakeDevice,
+    composed: Callable[..., DictConfig],
+    tmp_path: Path,
+    store_generator: Callable[..., None],
+) -> None:
+    cfg = of_task(name, composed, tmp_path, store_generator)
+    task = resolve(cfg.task._target_).compose(cfg)
+    task.manual_backward = lambda loss: loss.backward()
+    side = SIDE.get(name, 16)
+    data: AbstractData = (
+        Samples(task.space.generator, 8, space=task.space.name) if name == "direction" else Cottages(8, "train", side)
+    )
+    batch = data.read(range(4))
+    task.to(device.name)
+    if hasattr(task, "on_fit_start"):
+        task.on_fit_start()
+    there = {"images": batch.images} | {key: value for key, value in batch.extras.items() if torch.is_tensor(value)}
+    there = {key: value.to(device.name) for key, value in there.items()}
+    task.update(there)
+    task.done += 1
+    with device.watching() as seen:
+        logs = task.update(there)
+        task.done += 1
+    assert all(value.device.type == fake_device.NAME for value in logs.values())
+    require_no_stop(seen)
+    assert task.evaluate(data) or name == "steerable"
+    tensors, _ = task.export()
+    assert tensors
+    task.pictures(data)

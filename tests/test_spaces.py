@@ -12,7 +12,8 @@ from zstar.encoders.base import EncoderSpec
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.losses.pixel import Pixel
-from zstar.objective import Problem, Targets
+from zstar.losses.targets import Targets
+from zstar.objective import Problem
 from zstar.optimizers.adam import Adam
 from zstar.projectors.base import project
 from zstar.stats.streams import stream

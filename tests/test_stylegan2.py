@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from zstar.checkpoints.io import save_weights
 from zstar.generators.stylegan2 import CHAIN, StyleGAN2
 from zstar.losses.pixel import Pixel
-from zstar.objective import Problem, Targets
+from zstar.losses.targets import Targets
+from zstar.objective import Problem
 from zstar.optimizers.adam import Adam
 from zstar.projectors.base import project
 from zstar.projectors.best_of import BestOf

@@ -10,7 +10,7 @@ from jaxtyping import Float, TypeCheckError
 from torch import Tensor
 
 from zstar.generators.stylegan2_layers import linear
-from zstar.objective import Targets
+from zstar.losses.targets import Targets
 
 Pair = tuple[Float[Tensor, "b 2"], int]
 

@@ -24,7 +24,8 @@ from zstar.generators.variables import choose_all, named, part
 from zstar.images import to_uint8
 from zstar.inversion import Inversion, minimize
 from zstar.losses.pixel import Pixel
-from zstar.objective import Group, Objective, Problem, Targets
+from zstar.losses.targets import Targets
+from zstar.objective import Group, Objective, Problem
 from zstar.optimizers.adam import Adam
 from zstar.optimizers.lbfgs import LBFGS
 from zstar.projection.run import run as invert

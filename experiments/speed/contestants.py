@@ -7,16 +7,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from zstar.callbacks import Callback
 from zstar.encoders.trained import find_encoder
 from zstar.generators.stylegan2 import StyleGAN2
-from zstar.inversion import Callback, Inversion
+from zstar.inversion import Inversion
 from zstar.losses.base import AbstractLoss
 from zstar.losses.networks import AnnotatorFeatures
 from zstar.losses.perceptual import Perceptual
 from zstar.losses.pixel import Pixel
+from zstar.losses.targets import Targets
 from zstar.metrics.perceptual import Perceptual as Judge
 from zstar.metrics.psnr import PSNR
-from zstar.objective import Problem, Targets
+from zstar.objective import Problem
 from zstar.optimizers.adam import Adam
 from zstar.optimizers.base import AbstractOptimizer
 from zstar.optimizers.lbfgs import LBFGS

@@ -22,7 +22,8 @@ from zstar.inversion import minimize
 from zstar.losses.networks import AnnotatorFeatures
 from zstar.losses.perceptual import Perceptual
 from zstar.losses.pixel import Pixel
-from zstar.objective import Objective, Problem, Targets
+from zstar.losses.targets import Targets
+from zstar.objective import Objective, Problem
 from zstar.optimizers.adam import Adam
 from zstar.spaces.w import W
 

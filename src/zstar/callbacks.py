@@ -1,12 +1,36 @@
 """Callbacks of the loop: best so far, early stop, progress."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
 from zstar.generators.variables import choose_all
-from zstar.inversion import Step
+from zstar.objective import Terms
+
+
+@dataclass
+class Step:
+    """State of the loop after a step, for callbacks to read and change.
+
+    Attributes:
+        index: Steps done before this one, from 0.
+        steps: Steps asked for.
+        terms: The terms at v before the step.
+        v: v before the step, as evaluated but without exploration noise.
+        active: ``[b]``, which images are still being optimised; a callback may switch images off in place.
+    """
+
+    index: int
+    steps: int
+    terms: Terms
+    v: dict[str, Tensor]
+    active: Bool[Tensor, " b"]
+
+
+Callback = Callable[[Step], None]
 
 
 class BestSoFar:

@@ -3,13 +3,15 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
+from zstar.callbacks import Callback, Step
 from zstar.checkpoints.io import load_weights, read_card, save_weights
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.variables import Variables, choose, is_variable
@@ -78,16 +80,21 @@ class Inversion:
 
     def select(self, rows: Sequence[int], device: torch.device | None = None) -> "Inversion":
         """Some of the images, in the order of ``rows``, with their v on ``device``."""
-        rows = list(rows)
+        rows, index = list(rows), torch.tensor(list(rows), dtype=torch.long)
+        places = {place: index.to(place) for place in (index.device, self.latent.device)}
+
+        def chosen(value: Tensor) -> Tensor:
+            return value.index_select(0, places[value.device])
+
         numbers = {name: getattr(self, name) for name in ("loss", "evaluations", "seconds")}
         return replace(
             self,
             ids=[self.ids[row] for row in rows],
             status=[self.status[row] for row in rows],
-            v={name: value[rows].to(device or value.device) for name, value in self.v.items()},
-            image=None if self.image is None else self.image[rows],
-            history={name: values[rows] for name, values in self.history.items()},
-            **{name: value[rows] for name, value in numbers.items()},
+            v={name: chosen(value).to(device or value.device) for name, value in self.v.items()},
+            image=None if self.image is None else chosen(self.image),
+            history={name: chosen(values) for name, values in self.history.items()},
+            **{name: chosen(value) for name, value in numbers.items()},
         )
 
     def pack(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -119,28 +126,6 @@ class Inversion:
             raise ValueError(f"{path}: its card or its latents lack something ({error}); project again") from None
 
 
-@dataclass
-class Step:
-    """State of the loop after a step, for callbacks to read and change.
-
-    Attributes:
-        index: Steps done before this one, from 0.
-        steps: Steps asked for.
-        terms: The terms at v before the step.
-        v: v before the step, as evaluated but without exploration noise.
-        active: ``[b]``, which images are still being optimised; a callback may switch images off in place.
-    """
-
-    index: int
-    steps: int
-    terms: Terms
-    v: dict[str, Tensor]
-    active: Bool[Tensor, " b"]
-
-
-Callback = Callable[[Step], None]
-
-
 def minimize(
     objective: Objective,
     v: Variables,
@@ -160,8 +145,9 @@ def minimize(
         explore: Fraction done → exploration noise by name of the variable that it is added to for that step's
             evaluation.
         callbacks: Called once per step with a :class:`Step`.
-        seconds: Wall-clock time per image, after which the loop ends if its steps are not done before. The fraction of
-            the run is that of the steps or that of the time, whichever is larger, so that schedules come to their end.
+        seconds: Wall-clock time per image, after which the loop ends if its steps are not done before; a GPU may be
+            steps behind the clock, ten at the most. The fraction of the run is that of the steps or that of the time,
+            whichever is larger, so that schedules come to their end.
 
     Returns:
         The inversion at the point that the optimizer ends at, with the history of every term.
@@ -181,7 +167,7 @@ def minimize(
     for index in range(steps):
         fraction = index / steps
         if seconds is not None and index:  # a first step there is in any case
-            fraction = max(fraction, (clock(device) - began) / allowed)
+            fraction = max(fraction, (clock(device, wait=False) - began) / allowed)
         if fraction >= 1:
             break
         before = {name: value.clone() for name, value in free.items()}
@@ -194,7 +180,8 @@ def minimize(
             first.append(terms.detach())  # the first evaluation of a step is at the variables as they came in
             return terms.total
 
-        _, spent = problem.optimizer.step(free, state, evaluate, fraction)
+        step = partial(problem.optimizer.step, free, state, evaluate, fraction)
+        _, spent = objective.slices.retried(count, step)
         for group in groups:
             group.constrain_(free)
         evaluations += spent * active * problem.cost
@@ -243,8 +230,8 @@ def conclude(
     )
 
 
-def clock(device: torch.device) -> float:
-    """Seconds of wall-clock time, after all work queued on ``device`` is done."""
-    if device.type == "cuda":
+def clock(device: torch.device, wait: bool = True) -> float:
+    """Seconds of wall-clock time, after all work queued on ``device`` is done if it is to be waited for."""
+    if wait and device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()

@@ -13,56 +13,17 @@ from zstar.config.reasons import Unfit
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.variables import Variables, named
 from zstar.losses.base import AbstractLoss, require_targets
+from zstar.losses.targets import Targets
 from zstar.operators.base import AbstractOperator
 from zstar.operators.chain import degrade, observe
 from zstar.optimizers.base import AbstractOptimizer
+from zstar.optimizers.slices import Slices
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.regularizers.noise_maps import unit_noise
 from zstar.spaces.base import AbstractSpace
 from zstar.stats.streams import stream
 
-
-@dataclass(frozen=True)
-class Targets:
-    """Named targets: the images to project, and what else the losses and the operators look at.
-
-    Attributes:
-        named: Name → one row per image: ``image`` ``[b, c, h, w]`` in [−1, 1] in any case; others, such as ``style``,
-            likewise; maps that weigh or hide pixels, such as ``mask``, are ``[b, 1, h, w]`` in [0, 1].
-        ids: Stable name of each image; its random numbers depend on it and on the seed, never on the batch.
-        classes: Class of each image ``[b, k]``, as shares that are together 1; ``None`` where they are not known.
-
-    Raises:
-        ValueError: There is no ``image``, or a target has not as many rows as there are names.
-    """
-
-    named: Mapping[str, Float[Tensor, "b _ _ _"]]
-    ids: list[str]
-    classes: Float[Tensor, "b k"] | None = None
-
-    def __post_init__(self) -> None:
-        if "image" not in self.named:
-            raise ValueError(f"targets: there is no 'image' among {', '.join(sorted(self.named)) or 'none'}; give one")
-        for name, value in self.named.items():
-            if len(value) != len(self.ids):
-                raise ValueError(f"targets: {len(value)} of '{name}' for {len(self.ids)} images; give one for each")
-
-    @property
-    def images(self) -> Float[Tensor, "b c h w"]:
-        """The target ``image``."""
-        return self.named["image"]
-
-    @property
-    def maps(self) -> set[str]:
-        """The targets that can weigh pixels: of one channel, and in [0, 1]."""
-        single = {name: value for name, value in self.named.items() if name != "image" and value.shape[1] == 1}
-        return {name for name, value in single.items() if 0 <= value.min().item() and value.max().item() <= 1}
-
-    def repeated(self, times: int) -> "Targets":
-        """Each image so many times, one after the other."""
-        rows = {name: value.repeat_interleave(times, dim=0) for name, value in self.named.items()}
-        classes = None if self.classes is None else self.classes.repeat_interleave(times, dim=0)
-        return Targets(rows, [name for name in self.ids for _ in range(times)], classes)
+KEPT = 4 << 30  # bytes of features of a loss's targets, where a batch is evaluated in slices
 
 
 @dataclass(frozen=True)
@@ -98,6 +59,7 @@ class Problem:
         seed: Seed of everything random in a projection.
         noise: Noise maps of the generator: ``"const"`` (as stored), ``"none"``, or ``"optimize"`` (part of v).
         operators: Name → D, one after the other between G(v) and the losses.
+        micro_batch: Images that are evaluated at once; ``None`` for all of a batch, until memory runs out.
     """
 
     space: AbstractSpace
@@ -107,6 +69,7 @@ class Problem:
     seed: int = 0
     noise: Literal["const", "none", "optimize"] = "const"
     operators: dict[str, AbstractOperator] = field(default_factory=dict)
+    micro_batch: int | None = None
 
     def __post_init__(self) -> None:
         if not self.losses:
@@ -204,10 +167,13 @@ class Terms:
 class Objective:
     """The equation bound to its targets, whose features are computed once.
 
+    It is evaluated in slices of ``problem.micro_batch`` images, and in smaller ones where memory runs out. Where there
+    are slices, features of the targets that take more than ``KEPT`` bytes are computed for each of them, and not kept.
+
     Attributes:
         targets: What of the targets may be seen: in the place of the image its observation, where there are operators.
-        features: Those of D(target) for each loss.
-        goals: D(target) itself, for the losses that take pixels from it where their mask is 0.
+        goals: D(target) for each loss.
+        slices: How many images are evaluated at once.
 
     Arguments:
         problem: The equation without its targets.
@@ -215,17 +181,36 @@ class Objective:
     """
 
     def __init__(self, problem: Problem, targets: Targets) -> None:
-        self.problem = problem
+        self.problem, self.slices = problem, Slices(problem.micro_batch)
         problem.require_targets(targets.named, targets.maps)
         self.features: dict[str, list[Tensor]] = {}
-        self.goals: dict[str, Tensor] = {}
         with torch.no_grad():
-            for name, loss in problem.losses.items():
-                goal = problem.degrade(targets.named[loss.target], targets.named)
-                self.features[name] = loss.features(goal)
-                if loss.looks_around and loss.weights(targets.named) is not None:
-                    self.goals[name] = goal
+            self.goals = {
+                name: problem.degrade(targets.named[loss.target], targets.named)
+                for name, loss in problem.losses.items()
+            }
             self.targets = problem.observe(targets)
+            for name, loss in problem.losses.items():
+                self._keep_features(name, loss)
+
+    def _keep_features(self, name: str, loss: AbstractLoss) -> None:
+        goal = self.goals[name]
+        if self.slices.size is not None:
+            one = loss.features(goal[:1])
+            if sum(f.numel() * f.element_size() for f in one) * len(goal) > KEPT:
+                return
+
+        def features(_rows: slice, v: Variables) -> dict[str, Tensor]:
+            return {str(place): feature for place, feature in enumerate(loss.features(v["goal"]))}
+
+        self.features[name] = list(self.slices.run(features, {"goal": goal}).values())
+
+    def wanted(self, name: str, rows: slice) -> list[Tensor]:
+        """Features of D(target) of some of the images, for the loss ``name``."""
+        if name in self.features:
+            return [feature[rows] for feature in self.features[name]]
+        with torch.no_grad():
+            return self.problem.losses[name].features(self.goals[name][rows])
 
     def repeated(self, times: int) -> "Objective":
         """The equation for ``times`` candidates of each image, one after the other; no feature is computed again."""
@@ -236,13 +221,19 @@ class Objective:
         return many
 
     def __call__(self, v: Variables) -> Terms:
-        """Evaluate every term at v; differentiable."""
-        image, targets = self.problem.render(v), self.targets.named
-        degraded = self.problem.degrade(image, targets)
-        terms = {}
+        """Evaluate every term at v; ``total`` is differentiable."""
+        found = self.slices.run(self._evaluate, v)
+        total, image = found.pop("total"), found.pop("image")
+        return Terms(total, {name.removeprefix("term/"): value for name, value in found.items()}, image)
+
+    def _evaluate(self, rows: slice, v: Variables) -> dict[str, Tensor]:
+        targets = {name: value[rows] for name, value in self.targets.named.items()}
+        image = self.problem.render(v)
+        degraded, terms = self.problem.degrade(image, targets), {}
         for name, loss in self.problem.losses.items():
-            weights, goal = loss.weights(targets), self.goals.get(name)
-            seen = degraded if goal is None else loss.seen(degraded, goal, weights)
-            terms[name] = loss.weight * loss.compare(loss.features(seen), self.features[name], weights)
+            weights = loss.weights(targets)
+            seen = loss.seen(degraded, self.goals[name][rows], weights)
+            terms[name] = loss.weight * loss.compare(loss.features(seen), self.wanted(name, rows), weights)
         terms |= {name: reg.weight * reg(v, image) for name, reg in self.problem.regularizers.items()}
-        return Terms(torch.stack(list(terms.values())).sum(dim=0), terms, image)
+        total = torch.stack(list(terms.values())).sum(dim=0)
+        return {"total": total, "image": image, **{f"term/{name}": value for name, value in terms.items()}}

@@ -9,6 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from zstar.stats.constants import Constant
+
 
 @dataclass(frozen=True)
 class Meaning:
@@ -39,19 +41,19 @@ class Vocabulary:
     def __init__(self, classes: Sequence[str], factors: Sequence[Meaning]) -> None:
         self.classes, self.factors = tuple(classes), tuple(factors)
         names = [factor.name for factor in factors]
-        self.low = torch.tensor([float(factor.low) for factor in factors])
-        self.high = torch.tensor([float(factor.high) for factor in factors])
-        self.flag = torch.tensor([factor.flag for factor in factors])
+        self.low = Constant(torch.tensor([float(factor.low) for factor in factors]))
+        self.high = Constant(torch.tensor([float(factor.high) for factor in factors]))
+        self.flag = Constant(torch.tensor([factor.flag for factor in factors]))
         self.needs = [[(names.index(n.lstrip("!")), not n.startswith("!")) for n in f.needs] for f in factors]
 
     def scale(self, factors: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
         """Factors in their units → [0, 1]; flags stay 0 or 1."""
-        low, high, flag = (limit.to(factors.device) for limit in (self.low, self.high, self.flag))
+        low, high, flag = (limit.on(factors.device) for limit in (self.low, self.high, self.flag))
         return torch.where(flag, factors, (factors - low) / (high - low))
 
     def read(self, outputs: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
         """Network outputs → factors in their units; flags become probabilities."""
-        low, high, flag = (limit.to(outputs.device) for limit in (self.low, self.high, self.flag))
+        low, high, flag = (limit.on(outputs.device) for limit in (self.low, self.high, self.flag))
         return torch.where(flag, outputs.sigmoid(), low + outputs * (high - low))
 
     def known(self, factors: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
@@ -69,7 +71,7 @@ class Vocabulary:
         """Cross entropy of the flags plus squared error of the known values in [0, 1], meaned over the factors."""
         target = self.scale(factors)
         entropy = F.binary_cross_entropy_with_logits(outputs, target.clamp(0, 1), reduction="none")
-        error = torch.where(self.flag.to(outputs.device), entropy, (outputs - target).square())
+        error = torch.where(self.flag.on(outputs.device), entropy, (outputs - target).square())
         return (error * self.known(factors)).mean(dim=1)
 
     def card(self) -> dict[str, Any]:

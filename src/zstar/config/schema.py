@@ -54,6 +54,7 @@ class Invert:
     seed: Seed
     steps: Annotated[int, Within(0)]
     batch_size: Annotated[int, Within(1)]
+    micro_batch: Annotated[int, Within(1)] | None
     noise: Literal["const", "none", "optimize"]
     device: str
     name: Name | None

@@ -1,7 +1,11 @@
 """The colours of the cottage world under its light, in sRGB from 0 to 1."""
 
+from functools import cache
+
 import torch
 from torch import Tensor
+
+from zstar.stats.constants import Constant
 
 RGB = tuple[float, float, float]
 
@@ -42,7 +46,7 @@ class Palette:
         return self._top * (1 - t).square() + self._middle * (2 * t * (1 - t)) + self._bottom * t.square()
 
     def _rgb(self, colour: RGB) -> Tensor:
-        return torch.tensor(colour, dtype=self._time.dtype, device=self._time.device).view(1, 3, 1, 1)
+        return constant(colour).on(self._time.device, self._time.dtype)
 
     def _hours(self, noon: RGB, golden: RGB, dusk: RGB) -> Tensor:
         return self._blend(self._time, noon, golden, dusk)
@@ -51,3 +55,9 @@ class Palette:
         """From one colour over a second, reached at 0.5, to a third."""
         early, late = (1 - 2 * amount).clamp(0, 1), (2 * amount - 1).clamp(0, 1)
         return self._rgb(first) * early + self._rgb(middle) * (1 - early - late) + self._rgb(last) * late
+
+
+@cache
+def constant(colour: RGB) -> Constant:
+    """A colour, ``[1, 3, 1, 1]``, on each device that has drawn with it."""
+    return Constant(torch.tensor(colour, dtype=torch.float64).view(1, 3, 1, 1))

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from zstar.directions.base import AbstractDirection, Label
 from zstar.spaces.base import AbstractSpace
+from zstar.stats.constants import Constant
 from zstar.stats.streams import stream
 
 
@@ -21,11 +22,16 @@ class Linear(AbstractDirection):
     """
 
     def __init__(self, space: str, vector: Float[Tensor, "..."], label: Label | None = None) -> None:
-        self.space, self.vector, self.label = space, vector, label or Label()
+        self.space, self.label, self._vector = space, label or Label(), Constant(vector)
+
+    @property
+    def vector(self) -> Float[Tensor, "..."]:
+        """w."""
+        return self._vector.value
 
     def move(self, latent: Float[Tensor, "b ..."], alpha: Float[Tensor, " b"]) -> Float[Tensor, "b ..."]:
         steps = alpha.to(latent).view(-1, *[1] * (latent.dim() - 1))
-        return torch.where(steps == 0, latent, latent + steps * self.vector.to(latent))
+        return torch.where(steps == 0, latent, latent + steps * self._vector.like(latent))
 
     def pack(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return {"vector": self.vector}, {}

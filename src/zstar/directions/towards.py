@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.directions.base import AbstractDirection, Label
+from zstar.stats.constants import Constant
 
 
 class Towards(AbstractDirection):
@@ -26,11 +27,12 @@ class Towards(AbstractDirection):
             sizes = f"{tuple(mask.shape)} for a reference of {tuple(reference.shape)}"
             raise ValueError(f"mask: is {sizes}; it has one number in [0, 1] for each coordinate of the reference")
         self.space, self.reference, self.mask = space, reference, mask
+        self._reference, self._mask = Constant(reference), Constant(mask)
         self.label = label or Label(unit="of the way", low=0.0, high=1.0)
 
     def move(self, latent: Float[Tensor, "b ..."], alpha: Float[Tensor, " b"]) -> Float[Tensor, "b ..."]:
         steps = alpha.to(latent).view(-1, *[1] * (latent.dim() - 1))
-        way = self.mask.to(latent) * (self.reference.to(latent) - latent)
+        way = self._mask.like(latent) * (self._reference.like(latent) - latent)
         return torch.where(steps == 0, latent, latent + steps * way)
 
     def pack(self) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -112,6 +112,6 @@ class StyleGAN2(AbstractLogistic):
                 inputs = images.detach().requires_grad_(True)
                 (slope,) = torch.autograd.grad(self(inputs)[0].sum(), inputs, create_graph=True)
                 return slope.square().sum(dim=(1, 2, 3))
-            noise = torch.randn(images.shape, generator=rng).to(images.device)
+            noise = torch.randn(images.shape, generator=rng, device=rng.device)
             change = self(images + self.r1_sigma * noise)[0] - self(images)[0]
             return (change / self.r1_sigma).square()[:, 0]

@@ -6,7 +6,9 @@ from torch import Tensor
 
 from zstar.directions.apply import apply
 from zstar.editability.base import AbstractEditability, Traversal
-from zstar.encoders.trained import find_encoder
+from zstar.encoders.trained import TrainedEncoder, find_encoder
+from zstar.generators.base import AbstractGenerator
+from zstar.spaces.base import AbstractSpace
 from zstar.spaces.w_plus import WPlus
 
 
@@ -26,14 +28,14 @@ class Cycle(AbstractEditability):
 
     def __init__(self, samples: int = 2000) -> None:
         self.samples = samples
+        self._known: tuple[tuple[int, str], tuple[AbstractSpace, TrainedEncoder | None]] | None = None
 
     @torch.no_grad()
     def __call__(self, traversal: Traversal) -> dict[str, Float[Tensor, " n"]]:
         generator = traversal.generator
         if "w_plus" not in generator.spaces or traversal.direction.space not in ("w", "w_plus"):
             return {}
-        space = WPlus(generator, self.samples)
-        encoder = find_encoder(space)
+        space, encoder = self.inverse(generator)
         if encoder is None:
             return {}
         encoder.network.to(traversal.latent.device)
@@ -50,3 +52,11 @@ class Cycle(AbstractEditability):
             error = ((back - start) / max(space.spread, 1e-12)).square().flatten(1).mean(dim=1).sqrt()
             found[f"cycle/{name}"] = error
         return found
+
+    def inverse(self, generator: AbstractGenerator) -> tuple[AbstractSpace, TrainedEncoder | None]:
+        """w_plus of a generator and the encoder for it, found once for all directions and batches."""
+        key = id(generator), generator.fingerprint()
+        if self._known is None or self._known[0] != key:
+            space = WPlus(generator, self.samples)
+            self._known = key, (space, find_encoder(space))
+        return self._known[1]

@@ -72,4 +72,4 @@ class AbstractEdit(ABC):
 
     def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, " n"]:
         """``n`` strengths, uniform over the range."""
-        return self.low + (self.high - self.low) * torch.rand(n, generator=rng)
+        return self.low + (self.high - self.low) * torch.rand(n, generator=rng, device=rng.device)

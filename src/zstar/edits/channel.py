@@ -2,10 +2,12 @@
 
 from typing import Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from zstar.edits.paint import AbstractPaint, need_colour
+from zstar.stats.constants import Constant
 
 CHANNELS = ("red", "green", "blue")
 
@@ -29,8 +31,8 @@ class Channel(AbstractPaint):
         if channel not in CHANNELS:
             raise ValueError(f"edit.channel.channel: there is no '{channel}'; choose one of {', '.join(CHANNELS)}")
         self.channel = channel
+        self._chosen = Constant(torch.tensor([float(name == channel) for name in CHANNELS]).view(1, 3, 1, 1))
 
     def paint(self, images: Float[Tensor, "b c h w"], alpha: Float[Tensor, "b 1 1 1"]) -> Float[Tensor, "b c h w"]:
         need_colour(self.channel, images)
-        chosen = images.new_tensor([name == self.channel for name in CHANNELS]).view(1, 3, 1, 1)
-        return images + alpha * chosen
+        return images + alpha * self._chosen.like(images)

@@ -85,7 +85,7 @@ def _widen(weights: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
 def read_factors(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
     """The factors of images of cottages as the shipped annotator reads them, within their ranges; flags are 0 or 1."""
     read, vocabulary = _read(images), _annotator()[1]
-    low, high, flag = (limit.to(read.device) for limit in (vocabulary.low, vocabulary.high, vocabulary.flag))
+    low, high, flag = (limit.on(read.device) for limit in (vocabulary.low, vocabulary.high, vocabulary.flag))
     return torch.where(flag, read.round(), read).clamp(low, high)
 
 

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from zstar.edits.paint import AbstractPaint, need_colour
 from zstar.images import LUMA
+from zstar.stats.constants import Constant
 
 
 class Hue(AbstractPaint):
@@ -27,7 +28,7 @@ class Hue(AbstractPaint):
 
     def paint(self, images: Float[Tensor, "b c h w"], alpha: Float[Tensor, "b 1 1 1"]) -> Float[Tensor, "b c h w"]:
         need_colour("hue", images)
-        grey, along, across = (part.to(images) for part in _PARTS)
+        grey, along, across = (part.like(images) for part in _PARTS)
         angle = alpha.view(-1, 1, 1).deg2rad()
         return torch.einsum("bij,bjhw->bihw", grey + angle.cos() * along + angle.sin() * across, images)
 
@@ -43,4 +44,4 @@ def _turn() -> tuple[Tensor, Tensor, Tensor]:
     return tuple(to_yuv.inverse() @ part @ to_yuv for part in (keep, same, quarter))
 
 
-_PARTS = _turn()
+_PARTS = [Constant(part) for part in _turn()]

@@ -1,10 +1,14 @@
 """Saturation."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from zstar.edits.paint import AbstractPaint, need_colour
 from zstar.images import LUMA
+from zstar.stats.constants import Constant
+
+_LUMA = Constant(torch.tensor(LUMA).view(1, 3, 1, 1))
 
 
 class Saturation(AbstractPaint):
@@ -25,5 +29,5 @@ class Saturation(AbstractPaint):
 
     def paint(self, images: Float[Tensor, "b c h w"], alpha: Float[Tensor, "b 1 1 1"]) -> Float[Tensor, "b c h w"]:
         need_colour("saturation", images)
-        grey = (images * images.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+        grey = (images * _LUMA.like(images)).sum(dim=1, keepdim=True)
         return grey + 2**alpha * (images - grey)

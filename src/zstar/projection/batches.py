@@ -11,7 +11,7 @@ from zstar.config.check import COMPANIONS
 from zstar.data.base import Batch
 from zstar.images import to_uint8, write_pixels
 from zstar.inversion import Inversion
-from zstar.objective import Targets
+from zstar.losses.targets import Targets
 from zstar.projection.batch_store import Part, labelled, long_rows, start_rows
 from zstar.projection.earlier import EDITABILITY, Earlier
 from zstar.projection.job import Job

@@ -62,6 +62,7 @@ class Pipeline:
             seed=self.plain["seed"],
             noise=self.plain["noise"],
             operators={n: build(node, at=f"operator.{n}") for n, node in self.nodes("operator").items()},
+            micro_batch=self.plain["micro_batch"],
         )
 
     @cached_property

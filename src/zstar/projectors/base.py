@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from zstar.callbacks import BestSoFar
+from zstar.callbacks import BestSoFar, Callback
 from zstar.generators.variables import Variables, choose, choose_all
-from zstar.inversion import Callback, Inversion, clock, conclude, minimize
-from zstar.objective import Group, Objective, Problem, Targets
+from zstar.inversion import Inversion, clock, conclude, minimize
+from zstar.losses.targets import Targets
+from zstar.objective import Group, Objective, Problem
 
 
 class AbstractProjector(ABC):

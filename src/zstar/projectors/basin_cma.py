@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import torch
 
-from zstar.callbacks import BestSoFar
+from zstar.callbacks import BestSoFar, Callback
 from zstar.config.constraints import Within, require
 from zstar.generators.variables import Variables, choose_all
-from zstar.inversion import Callback, Inversion, minimize
+from zstar.inversion import Inversion, minimize
 from zstar.objective import Objective, Problem
 from zstar.projectors.base import AbstractProjector
 from zstar.projectors.evolution import Search, evolve, population

@@ -7,9 +7,10 @@ from copy import copy
 import torch
 from torch import Tensor
 
+from zstar.callbacks import Callback
 from zstar.config.constraints import Within, require
 from zstar.generators.variables import Variables
-from zstar.inversion import Callback, Inversion, clock
+from zstar.inversion import Inversion, clock
 from zstar.objective import Objective, Problem
 from zstar.projectors.base import AbstractProjector, better
 from zstar.stats.streams import stream
@@ -92,30 +93,32 @@ class BestOf(AbstractProjector):
         return draws, kinds, torch.cat(values).nan_to_num(torch.inf, torch.inf, torch.inf)
 
     def _compare(self, objective: Objective, draws: Tensor, noise: list[Variables]) -> Tensor:
-        problem, b = self.problem, len(objective.targets.ids)
+        """Value of each draw for each image, in the memory of one image's comparison with all of the draws."""
+        problem, count = self.problem, len(draws)
         # Draws are compared under fixed noise: maps that are to be optimised do not exist for a mere candidate.
         images = problem.space.decode(draws, "none" if problem.noise == "none" else "const")
         reads = {name for operator in problem.operators.values() for name in operator.reads}
         maps = reads | {loss.mask for loss in problem.losses.values()}
-        named = {n: value.repeat(len(draws), 1, 1, 1) for n, value in objective.targets.named.items() if n in maps}
-        own = bool(reads)  # D is another for each image
-        degraded = problem.degrade(images.repeat_interleave(b, dim=0), named) if own else problem.degrade(images, {})
-        total = torch.zeros(len(draws), b, device=draws.device)
-        for name, loss in problem.losses.items():
-            goal, weights = objective.goals.get(name), loss.weights(named)
-            apart, pictures = own or goal is not None, degraded
-            if goal is not None:  # filled from the target where the mask is 0: another picture for each image
-                pictures = degraded if own else degraded.repeat_interleave(b, dim=0)
-                pictures = loss.seen(pictures, goal.repeat(len(draws), 1, 1, 1), weights)
-            made = loss.features(pictures)
-            made = made if apart else [f.repeat_interleave(b, dim=0) for f in made]
-            wanted = [f.repeat(len(draws), *[1] * (f.dim() - 1)) for f in objective.features[name]]
-            total += loss.weight * loss.compare(made, wanted, weights).view(len(draws), b)
-        for regularizer in problem.regularizers.values():
-            rows = [{name: own.expand(len(draws), -1, -1, -1) for name, own in image.items()} for image in noise]
-            prices = [regularizer({"latent": draws, **row}, images) for row in rows]
-            total += regularizer.weight * torch.stack(prices, dim=1)
-        return total
+        degraded = None if reads else problem.degrade(images, {})  # D is another for each image where it reads targets
+        shared: dict[str, list[Tensor]] = {}
+        columns = []
+        for i in range(len(objective.targets.ids)):
+            row = slice(i, i + 1)
+            named = {n: every(value[row], count) for n, value in objective.targets.named.items() if n in maps}
+            own, total = problem.degrade(images, named) if degraded is None else degraded, 0.0
+            for name, loss in problem.losses.items():
+                weights = loss.weights(named)
+                seen = loss.seen(own, every(objective.goals[name][row], count), weights)
+                if seen is degraded and name not in shared:
+                    shared[name] = loss.features(seen)
+                made = shared[name] if seen is degraded else loss.features(seen)
+                wanted = [every(feature, count) for feature in objective.wanted(name, row)]
+                total = total + loss.weight * loss.compare(made, wanted, weights)
+            for regularizer in problem.regularizers.values():
+                own_noise = {name: every(value, count) for name, value in noise[i % len(noise)].items()}
+                total = total + regularizer.weight * regularizer({"latent": draws, **own_noise}, images)
+            columns.append(total)
+        return torch.stack(columns, dim=1)
 
     def _maps(self, objective: Objective) -> list[Variables]:
         """The noise maps that each image begins with, which regularizers may look at; one of none for all images where
@@ -123,3 +126,8 @@ class BestOf(AbstractProjector):
         maps = self.problem.initial_noise(objective.targets)
         count = len(objective.targets.ids) if maps else 1
         return [{name: value[row : row + 1] for name, value in maps.items()} for row in range(count)]
+
+
+def every(value: Tensor, count: int) -> Tensor:
+    """One row as if it were ``count`` of them, without a copy."""
+    return value.expand(count, *[-1] * (value.dim() - 1))

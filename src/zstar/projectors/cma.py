@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import torch
 
+from zstar.callbacks import Callback
 from zstar.generators.variables import Variables
-from zstar.inversion import Callback, Inversion, clock, conclude
+from zstar.inversion import Inversion, clock, conclude
 from zstar.objective import Objective, Problem
 from zstar.projectors.base import AbstractProjector
 from zstar.projectors.evolution import Search, evolve, population

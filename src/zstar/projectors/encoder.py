@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import torch
 
+from zstar.callbacks import Callback
 from zstar.config.constraints import Within, require
 from zstar.encoders.trained import TrainedEncoder
-from zstar.inversion import Callback, Inversion, clock
+from zstar.inversion import Inversion, clock
 from zstar.objective import Objective, Problem
 from zstar.projectors.base import AbstractProjector, better
 

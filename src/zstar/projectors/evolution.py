@@ -7,17 +7,19 @@ from types import ModuleType
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
+from zstar.callbacks import Callback, Step
 from zstar.config.constraints import POSITIVE, Within, require
 from zstar.config.reasons import Unfit
 from zstar.generators.variables import Variables
-from zstar.inversion import Callback, Inversion, Step, clock, conclude
+from zstar.inversion import Inversion, clock, conclude
 from zstar.objective import Objective, Problem, Terms
 from zstar.projectors.base import winners
 
 Evaluate = Callable[[Objective, Variables], Inversion]
+BATCH = 16  # candidates of all images together that are in memory at once, or one of each image
 WORST = torch.finfo(torch.float32).max  # stands for values that are not finite, which can't be ranked
 
 
@@ -75,29 +77,29 @@ class Strategies:
         ]
         self.candidates: list[list[np.ndarray]] = [[] for _ in self.engines]
 
-    def ask(self, active: Bool[Tensor, " b"]) -> Float[Tensor, "b k ..."]:
+    def ask(self, active: Sequence[bool]) -> Float[Tensor, "b k ..."]:
         """The next candidates of each image; of one that has stopped, its last ones."""
-        for index, on in enumerate(active.tolist()):
+        for index, on in enumerate(active):
             if on:
                 self.candidates[index] = self.engines[index].ask()
         white = torch.from_numpy(np.array(self.candidates)).to(self.like)
         return self.mean + self.spread * white.view(*white.shape[:2], *self.like.shape[1:])
 
-    def tell(self, active: Bool[Tensor, " b"], values: Float[Tensor, "b k"]) -> None:
+    def tell(self, active: Sequence[bool], values: Float[Tensor, "b k"]) -> None:
         """Report the losses of the candidates of the images that go on."""
         for index, row in enumerate(values.double().nan_to_num(WORST, WORST).tolist()):
             if active[index]:
                 self.engines[index].tell(self.candidates[index], row)
 
-    def inject(self, active: Bool[Tensor, " b"], latent: Float[Tensor, "b ..."]) -> None:
+    def inject(self, active: Sequence[bool], latent: Float[Tensor, "b ..."]) -> None:
         """Make ``latent`` one of the next candidates of its image, drawn nearer if it is farther than they are."""
         for index, white in enumerate(self._whiten(latent)):
             if active[index]:
                 self.engines[index].inject([white])
 
-    def finished(self) -> Bool[Tensor, " b"]:
+    def finished(self) -> list[bool]:
         """Which searches have ended by themselves: collapsed to a point, or flat."""
-        return torch.tensor([bool(engine.stop()) for engine in self.engines], device=self.like.device)
+        return [bool(engine.stop()) for engine in self.engines]
 
     def _whiten(self, latent: Tensor) -> list[np.ndarray]:
         return list(((latent - self.mean) / self.spread).flatten(1).double().cpu().numpy())
@@ -143,9 +145,10 @@ def evolve(
     for index in range(search.generations):
         history.append({"total": best.loss.where(active, torch.nan), **unknown})
         step = Step(index, search.generations, Terms(best.loss, {}, best.image), best.v, active)
-        population = strategies.ask(active)
+        going = active.tolist()
+        population = strategies.ask(going)
         values, lead = [], None
-        for part in population.split(search.chunk or population.shape[1], dim=1):
+        for part in population.split(search.chunk or max(1, BATCH // b), dim=1):
             count = part.shape[1]
             copies = {name: value.repeat_interleave(count, dim=0) for name, value in v.items() if name != "latent"}
             candidates = {"latent": problem.space.constrain(part.flatten(0, 1)), **copies}
@@ -154,15 +157,16 @@ def evolve(
             evaluations = evaluations + found.evaluations.view(b, count).sum(dim=1) * active
             first = leading(found, ids)
             lead = first if lead is None else replace(lead, **winners(first, lead))
-        strategies.tell(active, torch.cat(values, dim=1))
+        strategies.tell(going, torch.cat(values, dim=1))
         if inject:
-            strategies.inject(active & lead.loss.isfinite(), lead.latent)
+            strategies.inject((active & lead.loss.isfinite()).tolist(), lead.latent)
         lead = replace(lead, loss=lead.loss.where(active, torch.inf))  # an image that has stopped keeps its v
         best = replace(best, **winners(lead, best))
         for callback in callbacks:
             callback(step)
-        active &= ~strategies.finished()
-        if not active.any() or (seconds is not None and clock(device) - began >= seconds * b):
+        ended = strategies.finished()
+        active &= ~torch.tensor(ended, device=device)
+        if all(ended) or not active.any() or (seconds is not None and clock(device) - began >= seconds * b):
             break
     status = ["done" if on else "stopped" for on in active.tolist()]
     return conclude(objective, best.v, history, evaluations, status, began).after(inversion)

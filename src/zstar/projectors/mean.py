@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from zstar.inversion import Callback, Inversion, clock
+from zstar.callbacks import Callback
+from zstar.inversion import Inversion, clock
 from zstar.objective import Objective
 from zstar.projectors.base import AbstractProjector, better
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from zstar.callbacks import EarlyStop
+from zstar.callbacks import Callback, EarlyStop
 from zstar.config.constraints import POSITIVE, Within, require
-from zstar.inversion import Callback, Inversion
+from zstar.inversion import Inversion
 from zstar.objective import Group, Objective, Problem
 from zstar.optimizers.schedule import noise_scale
 from zstar.projectors.base import AbstractDescent

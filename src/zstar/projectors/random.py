@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
-from zstar.inversion import Callback, Inversion, clock
+from zstar.callbacks import Callback
+from zstar.inversion import Inversion, clock
 from zstar.objective import Objective
 from zstar.projectors.base import AbstractProjector, better
 

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import torch
 
+from zstar.callbacks import Callback
 from zstar.config.constraints import POSITIVE, Within, require
 from zstar.config.reasons import Unfit
 from zstar.generators.variables import named
-from zstar.inversion import Callback, Inversion
+from zstar.inversion import Inversion
 from zstar.objective import Group, Objective, Problem
 from zstar.projectors.base import AbstractDescent
 

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 STRIDE = 0x9E3779B1  # odd, so that its multiples visit each 32-bit number once
 
 
-def stream(purpose: str, seed: int, *names: object, index: int = 0) -> "torch.Generator":
+def stream(
+    purpose: str, seed: int, *names: object, index: int = 0, device: "torch.device | None" = None
+) -> "torch.Generator":
     """The random numbers of one purpose: the same ones for the same arguments, and for no other.
 
     The state comes from a hash of the words, never from the seed itself: with ``seed=0`` everywhere, numbers drawn for
@@ -23,10 +25,12 @@ def stream(purpose: str, seed: int, *names: object, index: int = 0) -> "torch.Ge
         names: What else tells the stream from others of the purpose, such as the name of an image.
         index: Number of an epoch, a step or a sample. torch's generator on the CPU takes in 32 bits alone, but no two
             indices below 2³² of the same words share theirs.
+        device: Where numbers are drawn, the CPU if not given: a training draws on its GPU, which then waits for none.
+            Numbers of another kind of device are others; whatever a result is compared by draws on the CPU.
     """
     import torch
 
-    return torch.Generator().manual_seed((stream_seed(purpose, seed, *names) + index * STRIDE) % 2**32)
+    return torch.Generator(device or "cpu").manual_seed((stream_seed(purpose, seed, *names) + index * STRIDE) % 2**32)
 
 
 def numpy_stream(purpose: str, seed: int) -> np.random.Generator:

@@ -121,7 +121,7 @@ class LatentAdversary(AbstractAdversary):
     ) -> Float[Tensor, "b width"]:
         """One row of each latent."""
         codes = latent.reshape(len(latent), -1, self.pool.kept.shape[1])
-        chosen = torch.randint(codes.shape[1], (share.count,), generator=rng)[share.rows].to(codes.device)
+        chosen = torch.randint(codes.shape[1], (share.count,), generator=rng, device=rng.device)[share.rows]
         return codes[torch.arange(len(codes), device=codes.device), chosen]
 
     def real(self, images: Float[Tensor, "b c h w"], rng: torch.Generator, share: Share) -> Float[Tensor, "b width"]:
@@ -188,7 +188,7 @@ def train_adversaries(
     """One step of each adversary, as :meth:`AbstractAdversary.learn` describes it; its losses, to be logged."""
     logs = {}
     for name, adversary in adversaries.items():
-        rng = stream("adversary", task.seed, name, index=task.done)
+        rng = stream("adversary", task.seed, name, index=task.done, device=images.device)
         loss = adversary.learn(latent, image, images, task.done, rng, task.share)
         adversary.adam.zero_grad(set_to_none=True)
         task.manual_backward(loss)

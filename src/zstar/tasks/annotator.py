@@ -19,8 +19,8 @@ from zstar.tasks.base import AbstractTask
 
 def roughen(images: Float[Tensor, "b c h w"], rng: torch.Generator, strength: float) -> Float[Tensor, "b c h w"]:
     """Noise, blur and brightness, each of another amount in each image: the faults of generated images."""
-    amount = torch.rand(4, len(images), 1, 1, 1, generator=rng).to(images.device)
-    noise = torch.randn(images.shape, generator=rng).to(images.device)
+    amount = torch.rand(4, len(images), 1, 1, 1, generator=rng, device=rng.device)
+    noise = torch.randn(images.shape, generator=rng, device=rng.device)
     soft = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
     mixed = torch.lerp(images, soft, amount[0].square())
     shifted = mixed * (1 + 0.2 * strength * (amount[1] - 0.5)) + 0.2 * strength * (amount[2] - 0.5)

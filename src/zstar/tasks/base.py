@@ -104,7 +104,7 @@ class AbstractTask(pl.LightningModule, ABC):
     @property
     def rng(self) -> torch.Generator:
         """The random numbers of this step that no other process needs; each process has its own."""
-        return stream("training step", self.seed, self._place[0], index=self.done)
+        return stream("training step", self.seed, self._place[0], index=self.done, device=self.device)
 
     @property
     def _place(self) -> tuple[int, int]:

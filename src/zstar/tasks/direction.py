@@ -86,8 +86,8 @@ class DirectionTask(AbstractTask):
         logs = {}
         for name, edit in self.edits.items():
             walk = self.walks[name]
-            alpha = walk.draw(self.batch, stream("strengths", self.seed, name, index=self.done))[self.rows]
-            alpha = alpha.to(latent.device, non_blocking=True)
+            rng = stream("strengths", self.seed, name, index=self.done, device=latent.device)
+            alpha = walk.draw(self.batch, rng)[self.rows]
             with torch.no_grad():
                 target, mask = edit(before, alpha)
                 goals = {key: loss.features(target) for key, loss in self.losses.items()}

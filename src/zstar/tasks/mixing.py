@@ -43,7 +43,8 @@ class Mix:
 
     def __call__(self, batch: dict[str, Tensor], step: int, rows: slice) -> Mixture:
         """The images of one process, which are ``rows`` of the batch of all."""
-        real, latents, rng = batch["images"], batch.get("latent"), stream("mixture", self.seed, index=step)
+        real, latents = batch["images"], batch.get("latent")
+        rng = stream("mixture", self.seed, index=step, device=real.device)
         self.space.generator.require_size(real)
         if self.flip and latents is not None:
             raise ValueError(
@@ -51,7 +52,7 @@ class Mix:
                 "those of the mirrored ones; set it to 0"
             )
         if self.flip:
-            mirrored = (torch.rand(self.batch, 1, 1, 1, generator=rng) < self.flip)[rows]
+            mirrored = (torch.rand(self.batch, 1, 1, 1, generator=rng, device=rng.device) < self.flip)[rows]
             real = torch.where(mirrored.to(real.device, non_blocking=True), real.flip(3), real)
         known = real.new_full((len(real),), float(latents is not None))
         if not self.drawn:

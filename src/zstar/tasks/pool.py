@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from zstar.generators.variables import choose
+
 
 @dataclass(frozen=True)
 class Share:
@@ -54,10 +56,11 @@ class Pool(nn.Module):
         if filled < size:
             self.kept[filled : filled + count] = fakes[: size - filled].to(self.kept)
             return fakes
-        slots = torch.randperm(size, generator=rng)[:count]
-        swapped = (torch.rand(len(slots), generator=rng) < 0.5).nonzero()[:, 0]
-        slots, swapped = slots[swapped].to(fakes.device), swapped.to(fakes.device)
-        out = fakes.clone()
-        out[swapped] = self.kept[slots].to(fakes)
-        self.kept[slots] = fakes[swapped].to(self.kept)
+        slots = torch.randperm(size, generator=rng, device=rng.device)[:count]
+        swapped = torch.rand(len(slots), generator=rng, device=rng.device) < 0.5
+        slots, swapped = slots.to(fakes.device), swapped.to(fakes.device)
+        out, old = fakes.clone(), self.kept[slots]
+        # Chosen and not gathered, as nobody but the GPU knows how many are swapped.
+        out[: len(slots)] = choose(swapped, old.to(fakes), fakes[: len(slots)])
+        self.kept[slots] = choose(swapped, fakes[: len(slots)].to(old), old)
         return out

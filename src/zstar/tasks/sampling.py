@@ -14,13 +14,13 @@ def latents(generator: StyleGAN2, n: int, rng: torch.Generator, mixing: float = 
     """
     device = generator.w_avg.device
     with torch.autocast(device.type, enabled=False):
-        z = torch.randn(2, n, *generator.shape("z"), generator=rng).to(device)
+        z = torch.randn(2, n, *generator.shape("z"), generator=rng, device=rng.device).to(device)
         latent = generator.lift(z[0], "z", "w_plus")
         if not mixing:
             return latent
-        layers = torch.arange(latent.shape[1])
-        crossed = torch.rand(n, 1, generator=rng) < mixing
-        cut = torch.randint(1, latent.shape[1], (n, 1), generator=rng)
+        layers = torch.arange(latent.shape[1], device=rng.device)
+        crossed = torch.rand(n, 1, generator=rng, device=rng.device) < mixing
+        cut = torch.randint(1, latent.shape[1], (n, 1), generator=rng, device=rng.device)
         swap = (crossed & (layers >= cut)).to(device)
         return torch.where(swap[:, :, None], generator.lift(z[1], "z", "w_plus"), latent)
 
@@ -28,7 +28,7 @@ def latents(generator: StyleGAN2, n: int, rng: torch.Generator, mixing: float = 
 def draw(generator: StyleGAN2, n: int, rng: torch.Generator, mixing: float = 0.0) -> Float[Tensor, "n c h w"]:
     """Images with gradient to G, from latents and noise of their own."""
     device, shapes = generator.w_avg.device, generator.noise_shapes.items()
-    noise = {name: torch.randn(n, 1, *shape, generator=rng).to(device) for name, shape in shapes}
+    noise = {name: torch.randn(n, 1, *shape, generator=rng, device=rng.device).to(device) for name, shape in shapes}
     return generator.synthesize(latents(generator, n, rng, mixing), "w_plus", noise)
 
 
@@ -37,7 +37,8 @@ def path_lengths(generator: StyleGAN2, n: int, rng: torch.Generator) -> Float[Te
     latent = latents(generator, n, rng)
     with torch.autocast(latent.device.type, enabled=False):
         images = generator.synthesize(latent, "w_plus", "const")
-        direction = torch.randn(images.shape, generator=rng).to(latent.device) / images[0, 0].numel() ** 0.5
+        noise = torch.randn(images.shape, generator=rng, device=rng.device).to(images.device)
+        direction = noise / images[0, 0].numel() ** 0.5
         (slope,) = torch.autograd.grad((images * direction).sum(), latent, create_graph=True)
         return slope.square().sum(dim=2).mean(dim=1).sqrt()
 

@@ -89,7 +89,7 @@ class Steering(nn.Module):
         with torch.autocast(device.type, enabled=False):
             latent = self.space.sample(len(images), rng)
         shapes = generator.noise_shapes.items()
-        noise = {name: torch.randn(len(images), 1, *shape, generator=rng).to(device) for name, shape in shapes}
+        noise = {name: torch.randn(len(images), 1, *shape, generator=rng, device=rng.device) for name, shape in shapes}
         with torch.no_grad():
             before = self.decode(latent[:count], {name: value[:count] for name, value in noise.items()}).clamp(-1, 1)
         turns, moved = [], latent

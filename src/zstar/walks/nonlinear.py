@@ -55,7 +55,7 @@ class NonlinearWalk(AbstractWalk):
         """Whole numbers of steps, uniform over the range."""
         low = -self.count if self.edit.low else 0
         high = self.count if self.edit.high else 0
-        taken = torch.randint(low, high + 1, (n,), generator=rng).float()
+        taken = torch.randint(low, high + 1, (n,), generator=rng, device=rng.device).float()
         return torch.where(taken > 0, taken * self.epsilon[0], taken * self.epsilon[1])
 
     def forward(self, latent: Float[Tensor, "b ..."], alpha: Float[Tensor, " b"]) -> Float[Tensor, "b ..."]:

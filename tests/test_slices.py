@@ -1,0 +1,155 @@
+"""A batch in slices is the batch: values, gradients, whole runs; memory that runs out halves them."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from zstar.generators.base import AbstractGenerator
+from zstar.generators.stylegan2 import StyleGAN2
+from zstar.losses.pixel import Pixel
+from zstar.losses.targets import Targets
+from zstar.objective import Objective, Problem
+from zstar.operators.mask import Mask
+from zstar.optimizers.adam import Adam
+from zstar.optimizers.base import value_and_gradient
+from zstar.optimizers.lbfgs import LBFGS
+from zstar.projectors.base import project
+from zstar.projectors.basin_cma import BasinCMA
+from zstar.projectors.best_of import BestOf
+from zstar.projectors.mean import Mean
+from zstar.projectors.optimization import Optimization
+from zstar.projectors.weights import Weights
+from zstar.regularizers.latent_norm import LatentNorm
+from zstar.spaces.w_plus import WPlus
+
+COUNT = 5
+
+
+def targets() -> Targets:
+    rng = torch.Generator().manual_seed(0)
+    mask = (torch.rand(COUNT, 1, 16, 16, generator=rng) > 0.3).float()
+    images = torch.rand(COUNT, 3, 16, 16, generator=rng) * 2 - 1
+    return Targets({"image": images, "mask": mask}, [f"image-{i}" for i in range(COUNT)])
+
+
+def problem_of(generator: AbstractGenerator, micro_batch: int | None = None, optimizer: Any = None) -> Problem:
+    space = WPlus(generator, prior_samples=50)
+    return Problem(
+        space, {"pixel": Pixel()}, {"latent_norm": LatentNorm(space, 0.01)}, optimizer or Adam(lr=0.05),
+        noise="optimize", operators={"mask": Mask()}, micro_batch=micro_batch,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [1, 3, COUNT])
+def test_values_and_gradients_are_those_of_the_whole(size: int, tiny: AbstractGenerator) -> None:
+    found = []
+    for micro_batch in (None, size):
+        problem = problem_of(tiny, micro_batch)
+        objective = Objective(problem, targets())
+        v = problem.start(objective.targets)
+        v = {name: value + 0.1 for name, value in v.items()}
+        values, slopes = value_and_gradient(lambda point, objective=objective: objective(point).total, v)
+        with torch.no_grad():
+            terms = objective(v)
+        found.append([values, *slopes.values(), terms.total, terms.image, *terms.terms.values()])
+    for whole, sliced in zip(*found, strict=True):
+        torch.testing.assert_close(sliced, whole, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", [Adam(lr=0.05), LBFGS()], ids=["adam", "lbfgs"])
+def test_a_run_in_slices_is_the_run(optimizer: Any, tiny: AbstractGenerator) -> None:
+    def chain(problem: Problem) -> list:
+        last = [Weights(problem, steps=2)] if isinstance(optimizer, Adam) else []
+        return [Mean(problem), BestOf(problem, candidates=4, chunk=2), Optimization(problem, steps=4), *last]
+
+    runs = []
+    for micro_batch in (None, 2):
+        problem = problem_of(tiny, micro_batch, optimizer)
+        runs.append(project(problem, chain(problem), targets()))
+    whole, sliced = runs
+    assert whole.v.keys() == sliced.v.keys() and whole.evaluations.tolist() == sliced.evaluations.tolist()
+    torch.testing.assert_close(sliced.loss, whole.loss, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(sliced.image, whole.image, rtol=1e-3, atol=1e-3)
+
+
+class Small(StyleGAN2):
+    """A StyleGAN2 in a memory for so many images at once."""
+
+
+def limit(
+    generator: AbstractGenerator, most: int, monkeypatch: pytest.MonkeyPatch, backward: bool = False
+) -> list[int]:
+    """Let memory run out where more than ``most`` images are made at once; returns the sizes that were tried."""
+    synthesize, tried = generator.synthesize, []
+
+    class Heavy(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, images: Tensor) -> Tensor:
+            return images.clone()
+
+        @staticmethod
+        def backward(ctx: Any, grad: Tensor) -> Tensor:
+            if len(grad) > most:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore words")
+            return grad
+
+    def limited(latent: Tensor, *rest: Any) -> Tensor:
+        tried.append(len(latent))
+        if len(latent) > most and not backward:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore words")
+        images = synthesize(latent, *rest)
+        return Heavy.apply(images) if backward else images
+
+    monkeypatch.setattr(generator, "synthesize", limited)
+    return tried
+
+
+@pytest.mark.parametrize("backward", [False, True], ids=["forward", "backward"])
+def test_memory_that_runs_out_is_halved_and_nothing_is_lost(
+    backward: bool, tiny: AbstractGenerator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    generator = copy.deepcopy(tiny)
+    problem = problem_of(generator)
+    whole = project(problem, [Mean(problem), Optimization(problem, steps=3)], targets())
+    limit(generator, 2, monkeypatch, backward)
+    found = project(problem, [Mean(problem), Optimization(problem, steps=3)], targets())
+    torch.testing.assert_close(found.loss, whole.loss, rtol=1e-4, atol=1e-5)
+    assert found.evaluations.tolist() == whole.evaluations.tolist()
+    assert found.history["total"].shape == whole.history["total"].shape
+    said = capsys.readouterr().out
+    assert said.count("going on with 2") == 1 and "5 images at once" in said
+
+
+def test_an_image_that_does_not_fit_is_one_sentence(tiny: AbstractGenerator, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = copy.deepcopy(tiny)
+    problem = problem_of(generator)
+    limit(generator, 0, monkeypatch)
+    with pytest.raises(ValueError, match=r"^micro_batch: not even one image fits.*2\.00 GiB.*device=cpu$"):
+        project(problem, [Mean(problem), Optimization(problem, steps=3)], targets())
+
+
+def test_another_error_is_none_of_memory(tiny: AbstractGenerator, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator, problem = tiny, problem_of(tiny)
+    monkeypatch.setattr(generator, "synthesize", lambda *_: (_ for _ in ()).throw(RuntimeError("shapes differ")))
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        project(problem, [Mean(problem)], targets())
+
+
+@pytest.mark.parametrize("kind", ["best_of", "cma"])
+def test_candidates_take_the_memory_of_a_batch(
+    kind: str, tiny: AbstractGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many candidates there are, no more images are in memory at once than optimisation has."""
+    generator = copy.deepcopy(tiny)
+    problem = problem_of(generator)
+    tried = limit(generator, 16, monkeypatch)
+    make: Callable[[], Any] = {
+        "best_of": lambda: BestOf(problem, candidates=40),
+        "cma": lambda: BasinCMA(problem, generations=1, steps=1, population=40),
+    }[kind]
+    found = project(problem, [make()], targets())
+    assert found.status == ["done"] * COUNT and max(tried) <= 16
