@@ -47,6 +47,12 @@ class Backend(backend_registration._DummyBackendModule):
     def _is_in_bad_fork(self) -> bool:
         return False
 
+    def get_rng_state(self, device: Any = None) -> Tensor:
+        return torch.empty(0)
+
+    def set_rng_state(self, state: Tensor, device: Any = None) -> None:
+        pass
+
     def manual_seed_all(self, seed: int) -> None:
         """Its random numbers without a generator are those of the CPU."""
 

@@ -216,10 +216,12 @@ def test_noise_maps_penalises_pictures_not_noise() -> None:
     # one level by hand: neighbours to the right and below, around the edge
     maps = noise["n0"]
     by_hand = sum((maps[0, 0] * torch.roll(maps[0, 0], 1, d)).mean().square() for d in (0, 1))
-    torch.testing.assert_close(correlation(maps)[0], by_hand)
+    torch.testing.assert_close(correlation([maps])[0], by_hand)
     pooled = F.avg_pool2d(noise["n1"], 2)
     fine = sum((noise["n1"] * noise["n1"].roll(1, d)).mean(dim=(1, 2, 3)).square() for d in (2, 3))
-    torch.testing.assert_close(correlation(noise["n1"]), fine + correlation(pooled))
+    torch.testing.assert_close(correlation([noise["n1"]]), fine + correlation([pooled]))
+    together = correlation([maps, noise["n1"], maps])  # maps of one size, and one that becomes as small
+    torch.testing.assert_close(together, 2 * correlation([maps]) + correlation([noise["n1"]]))
 
 
 def test_noise_is_brought_to_unit_size_by_image_and_map() -> None:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ import torch
 from torch import Tensor
 
 from zstar.generators.base import AbstractGenerator
-from zstar.generators.stylegan2 import StyleGAN2
+from zstar.generators.checkpointing import checkpoint_blocks
+from zstar.generators.pixels import Pixels
 from zstar.losses.pixel import Pixel
 from zstar.losses.targets import Targets
 from zstar.objective import Objective, Problem
@@ -17,6 +19,7 @@ from zstar.operators.mask import Mask
 from zstar.optimizers.adam import Adam
 from zstar.optimizers.base import value_and_gradient
 from zstar.optimizers.lbfgs import LBFGS
+from zstar.projection.job import make_job
 from zstar.projectors.base import project
 from zstar.projectors.basin_cma import BasinCMA
 from zstar.projectors.best_of import BestOf
@@ -76,8 +79,43 @@ def test_a_run_in_slices_is_the_run(optimizer: Any, tiny: AbstractGenerator) -> 
     torch.testing.assert_close(sliced.image, whole.image, rtol=1e-3, atol=1e-3)
 
 
-class Small(StyleGAN2):
-    """A StyleGAN2 in a memory for so many images at once."""
+class Tape:
+    """Stands for CUDA graphs: replaying does the recorded work again on the recorded places."""
+
+    def __init__(self) -> None:
+        self.recorded = self.replayed = 0
+
+    def __call__(self, work: Callable[[], None]) -> Callable[[], None]:
+        self.recorded += 1
+        work()
+
+        def replay() -> None:
+            self.replayed += 1
+            work()
+
+        return replay
+
+
+@pytest.mark.parametrize("optimizer", [Adam(lr=0.05), LBFGS()], ids=["adam", "lbfgs"])
+@pytest.mark.parametrize("size", [None, 2])
+def test_a_recorded_run_is_the_run(
+    size: int | None, optimizer: Any, tiny: AbstractGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Recorded once for each slice and replayed in each step, on inputs in places that stay."""
+    tape = Tape()
+    monkeypatch.setattr("zstar.optimizers.graphs.record_cuda", tape)
+    plain = problem_of(tiny, size, optimizer)
+    graph = replace(plain, compile="graph")
+    runs = [project(problem, [Mean(problem), Optimization(problem, steps=4)], targets()) for problem in (plain, graph)]
+    torch.testing.assert_close(runs[1].loss, runs[0].loss, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(runs[1].history["total"], runs[0].history["total"], rtol=1e-5, atol=1e-6)
+    slices = 1 if size is None else 3
+    assert (tape.recorded, tape.replayed) == (slices, 4 * slices)
+
+
+def test_a_graph_needs_a_gpu(composed: Callable[..., Any]) -> None:
+    with pytest.raises(ValueError, match=r"^compile: graph records the kernels of a GPU and this run is on cpu"):
+        make_job(composed("invert", "compile=graph", "device=cpu", "logger=none"))
 
 
 def limit(
@@ -153,3 +191,45 @@ def test_candidates_take_the_memory_of_a_batch(
     }[kind]
     found = project(problem, [make()], targets())
     assert found.status == ["done"] * COUNT and max(tried) <= 16
+
+
+def saved_for_backward(work: Callable[[], Any]) -> int:
+    """Bytes that autograd keeps between the two passes, and what ``work`` made."""
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        work()
+    return sum(kept.values())
+
+
+@pytest.mark.parametrize("free", ["latent", "weights", "features"])
+def test_checkpointing_changes_the_memory_alone(free: str, tiny: AbstractGenerator) -> None:
+    """Gradients of the latent, of each image's own weights and of its feature maps are those without it."""
+    plain, again = copy.deepcopy(tiny), copy.deepcopy(tiny)
+    checkpoint_blocks(again)
+    v = {"latent": plain.sample(2, torch.Generator().manual_seed(0), space="w_plus")}
+    if free == "weights":
+        theta = dict(plain.named_parameters())["synthesis.b16.conv0.weight"]
+        v["weights/synthesis.b16.conv0.weight"] = 0.01 * torch.randn(2, *theta.shape)
+    if free == "features":
+        with plain.reading("b8") as seen:
+            plain.render(v, "w_plus")
+        v["features/b8"] = torch.zeros_like(seen["b8"])
+    found, kept = [], []
+    for generator in (plain, again):
+        leaves = {name: value.clone().requires_grad_() for name, value in v.items()}
+        made: list[Tensor] = []
+        kept.append(saved_for_backward(lambda g=generator, w=leaves, m=made: m.append(g.render(w, "w_plus"))))
+        found.append([made[0], *torch.autograd.grad(made[0].square().sum(), list(leaves.values()))])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-5, atol=1e-6)
+    assert kept[1] < kept[0] * (0.9 if free == "features" else 0.5), kept
+
+
+def test_a_generator_without_blocks_is_one_sentence() -> None:
+    with pytest.raises(ValueError, match=r"^checkpointing: Pixels has no blocks"):
+        checkpoint_blocks(Pixels(16))

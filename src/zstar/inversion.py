@@ -14,7 +14,7 @@ from torch import Tensor
 from zstar.callbacks import Callback, Step
 from zstar.checkpoints.io import load_weights, read_card, save_weights
 from zstar.generators.base import AbstractGenerator
-from zstar.generators.variables import Variables, choose, is_variable
+from zstar.generators.variables import Variables, is_variable
 from zstar.objective import Group, Objective, Terms
 
 
@@ -170,7 +170,7 @@ def minimize(
             fraction = max(fraction, (clock(device, wait=False) - began) / allowed)
         if fraction >= 1:
             break
-        before = {name: value.clone() for name, value in free.items()}
+        before = dict(zip(free, torch._foreach_mul(list(free.values()), 1), strict=True))  # copies, in one kernel
         shifts = explore(fraction) if explore else {}
         first: list[Terms] = []
 
@@ -193,7 +193,7 @@ def minimize(
             callback(Step(index, steps, first[0], {**fixed, **before}, active))
         for name, value in free.items():
             # An image that has stopped keeps its v, whatever the optimizer did to the rest of the batch.
-            value.copy_(choose(active, value, before[name]))
+            torch.where(active.view(-1, *[1] * (value.dim() - 1)), value, before[name], out=value)
         if index % 10 == 9 and not active.any():  # every tenth step only: reading the flag waits for the device
             break
     if history:

@@ -17,6 +17,7 @@ from zstar.losses.targets import Targets
 from zstar.operators.base import AbstractOperator
 from zstar.operators.chain import degrade, observe
 from zstar.optimizers.base import AbstractOptimizer
+from zstar.optimizers.graphs import Graphs
 from zstar.optimizers.slices import Slices
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.regularizers.noise_maps import unit_noise
@@ -60,6 +61,7 @@ class Problem:
         noise: Noise maps of the generator: ``"const"`` (as stored), ``"none"``, or ``"optimize"`` (part of v).
         operators: Name → D, one after the other between G(v) and the losses.
         micro_batch: Images that are evaluated at once; ``None`` for all of a batch, until memory runs out.
+        compile: ``"graph"`` records the kernels of an evaluation and launches them together, on a GPU.
     """
 
     space: AbstractSpace
@@ -70,6 +72,7 @@ class Problem:
     noise: Literal["const", "none", "optimize"] = "const"
     operators: dict[str, AbstractOperator] = field(default_factory=dict)
     micro_batch: int | None = None
+    compile: Literal["graph", "inductor"] | None = None
 
     def __post_init__(self) -> None:
         if not self.losses:
@@ -181,7 +184,8 @@ class Objective:
     """
 
     def __init__(self, problem: Problem, targets: Targets) -> None:
-        self.problem, self.slices = problem, Slices(problem.micro_batch)
+        self.problem = problem
+        self.slices = Slices(problem.micro_batch, Graphs() if problem.compile == "graph" else None)
         problem.require_targets(targets.named, targets.maps)
         self.features: dict[str, list[Tensor]] = {}
         with torch.no_grad():
@@ -214,6 +218,8 @@ class Objective:
 
     def repeated(self, times: int) -> "Objective":
         """The equation for ``times`` candidates of each image, one after the other; no feature is computed again."""
+        if times == 1:
+            return self
         many = copy(self)
         many.targets = self.targets.repeated(times)
         many.features = {name: [f.repeat_interleave(times, dim=0) for f in fs] for name, fs in self.features.items()}

@@ -55,6 +55,8 @@ class Invert:
     steps: Annotated[int, Within(0)]
     batch_size: Annotated[int, Within(1)]
     micro_batch: Annotated[int, Within(1)] | None
+    checkpointing: bool
+    compile: Literal["graph", "inductor"] | None
     noise: Literal["const", "none", "optimize"]
     device: str
     name: Name | None

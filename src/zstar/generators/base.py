@@ -42,6 +42,7 @@ class AbstractGenerator(nn.Module, ABC):
         trained: False where the weights are random as yet: such a generator can be trained, and nothing else.
         batched_weights: Whether the layers take parameters with a batch in front of their shape, an image's own each.
         classes: Number of classes of which each image has its own; 0 where G has none, or they are chosen for all.
+        blocks: The modules, one behind the other, that make most of what a backward pass needs; empty if unknown.
         traits: Settings beside the weights that its images depend on, where they are not the usual ones; plain values.
     """
 
@@ -55,6 +56,7 @@ class AbstractGenerator(nn.Module, ABC):
     trained: bool = True
     classes: int = 0
     batched_weights: ClassVar[bool] = False
+    blocks: Sequence[nn.Module] = ()
     traits: Mapping[str, Any] = MappingProxyType({})
     condition: Tensor | None = None  # within ``conditioned``
 

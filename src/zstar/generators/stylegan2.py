@@ -112,6 +112,7 @@ class StyleGAN2(AbstractGenerator):
         self.num_ws = self.synthesis.num_ws
         self.style_sizes = self.synthesis.style_sizes
         self.layers = self.synthesis.names
+        self.blocks = [self.synthesis.get_submodule(name) for name in self.layers]
         self.classes = c_dim if label == "own" else 0
         self.prior = None if label == "all" else "normal"
         self.spaces = {

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from zstar.generators.folding import folded
 from zstar.generators.stylegan2_functions import SLOPE, Activate, MixPixels, Smooth
 
 SQRT2 = math.sqrt(2)  # the official gain behind a leaky ReLU; it commutes, so it is folded into what comes before
@@ -43,7 +44,9 @@ class EqualLinear(nn.Module):
         self.activate = activate
 
     def forward(self, x: Float[Tensor, "b inputs"]) -> Float[Tensor, "b outputs"]:
-        y = linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
+        weight = folded(self, "weight", lambda weight: weight * self.weight_gain, self.weight)
+        bias = folded(self, "bias", lambda bias: bias * self.bias_gain, self.bias)
+        y = linear(x, weight, bias)
         return F.leaky_relu(y, SLOPE) * SQRT2 if self.activate else y
 
 
@@ -136,17 +139,21 @@ class StyledConv(nn.Module):
     def forward(
         self, x: Float[Tensor, "b i h w"], style: Float[Tensor, "b i"], noise: Tensor | None, gain: float = 1.0
     ) -> Float[Tensor, "b o h2 w2"]:
-        energy = self.weight.square().sum(dim=(-2, -1))
+        gain = gain * SQRT2
+        energy = folded(self, "energy", lambda weight: weight.square().sum(dim=(-2, -1)), self.weight)
+        bias = folded(self, f"bias {gain}", lambda bias: bias * gain, self.bias)
         demodulation = (linear(style.square(), energy) + 1e-8).rsqrt()
         x = x * style[:, :, None, None]
         if self.up:
             x = upsampling_convolution(x, self.weight, self.resample_filter)
         else:
             x = convolve(x, self.weight)
-        gain = gain * SQRT2
-        noise = None if noise is None else noise * (per_image(self.noise_strength) * gain)
-        x = Activate.apply(x, demodulation * gain, self.bias * gain, noise)
+        noise = None if noise is None else noise * self._strength(gain)
+        x = Activate.apply(x, demodulation * gain, bias, noise)
         return clamp(x, None if self.conv_clamp is None else self.conv_clamp * gain / SQRT2)
+
+    def _strength(self, gain: float) -> Tensor:
+        return folded(self, f"strength {gain}", lambda strength: per_image(strength) * gain, self.noise_strength)
 
     def noise(self, mode: str | Tensor, batch: int) -> Tensor | None:
         """The noise map of this layer, or None where it adds nothing."""
@@ -191,4 +198,8 @@ class SkipConv(nn.Module):
         self.register_buffer("resample_filter", fir.clone())
 
     def forward(self, x: Float[Tensor, "b i h w"], gain: float) -> Float[Tensor, "b o h2 w2"]:
-        return upsample(convolve(x, self.weight * (self.weight_gain * gain)), self.resample_filter)
+        scale = self.weight_gain * gain
+        return upsample(
+            convolve(x, folded(self, f"weight {scale}", lambda weight: weight * scale, self.weight)),
+            self.resample_filter,
+        )

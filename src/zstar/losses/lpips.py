@@ -36,6 +36,8 @@ class LPIPS(AbstractCalibrated):
         pnet_rand: Use a random backbone (the same one every time) instead of trained weights. Such a distance is *not*
             LPIPS; it lets everything around it run where the weights can't be had.
         target, mask: As for :class:`zstar.losses.base.AbstractLoss`.
+        size: Images whose shorter side has more pixels are shrunk to so many (mean over areas) before they are
+            compared; StyleGAN2's projector takes 256, with a sixteenth of the work at 1024. ``None`` for never.
     """
 
     def __init__(
@@ -46,8 +48,9 @@ class LPIPS(AbstractCalibrated):
         pnet_rand: bool = False,
         target: str = "image",
         mask: str | None = "mask",
+        size: int | None = None,
     ) -> None:
-        super().__init__(weight, target, mask)
+        super().__init__(weight, target, mask, size)
         if net not in BACKBONES:
             raise ValueError(f"loss.lpips.net: there is no net '{net}'; choose one of {', '.join(BACKBONES)}")
         if pnet_rand and backbone is not None:

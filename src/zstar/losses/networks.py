@@ -32,6 +32,16 @@ def at_least(image: Float[Tensor, "b c h w"], side: int = SMALLEST) -> Float[Ten
     return F.interpolate(image, size=size, mode="bilinear", align_corners=False)
 
 
+def at_most(image: Float[Tensor, "b c h w"], side: int | None) -> Float[Tensor, "b c hh ww"]:
+    """Shrink images (mean over areas) until their shorter side has ``side`` pixels; smaller ones pass, and all do where
+    ``side`` is ``None``."""
+    short = min(image.shape[-2:])
+    if side is None or short <= side:
+        return image
+    size = [round(length * side / short) for length in image.shape[-2:]]
+    return F.interpolate(image, size=size, mode="area")
+
+
 def unit_length(features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     """The channels of each pixel as a vector of length 1.
 

@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from zstar.config.constraints import Within, require
 from zstar.losses.base import AbstractLoss, spatial_mean
-from zstar.losses.networks import unit_length
+from zstar.losses.networks import at_most, unit_length
 
 
 class Perceptual(AbstractLoss):
@@ -26,6 +27,8 @@ class Perceptual(AbstractLoss):
             maps of the list if not given.
         weight: λ, the factor of this loss in the objective.
         target, mask: As for :class:`zstar.losses.base.AbstractLoss`.
+        size: Images whose shorter side has more pixels are shrunk to so many (mean over areas) before they are
+            compared; ``None`` for never.
     """
 
     looks_around = True
@@ -37,8 +40,11 @@ class Perceptual(AbstractLoss):
         weight: float = 1.0,
         target: str = "image",
         mask: str | None = "mask",
+        size: int | None = None,
     ) -> None:
         super().__init__(weight, target, mask)
+        require("loss.perceptual", Within(1), size=1 if size is None else size)
+        self.size = size
         self.network = network.float().eval().requires_grad_(False)
         self.layers = None if layers is None else list(layers)
         if self.layers is not None and not self.layers:
@@ -66,6 +72,7 @@ class Perceptual(AbstractLoss):
         return torch.stack(distances).mean(dim=0)
 
     def _maps(self, image: Tensor) -> list[Tensor]:
+        image = at_most(image, self.size)
         if self.named:
             return self._outputs(image)
         output = self.network(image)

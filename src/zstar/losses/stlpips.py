@@ -29,6 +29,8 @@ class STLPIPS(AbstractCalibrated):
         checkpoint: Path of the package's state dict of that net; the one in the installed package if not given.
         weight: λ, the factor of this loss in the objective.
         target, mask: As for :class:`zstar.losses.base.AbstractLoss`.
+        size: Images whose shorter side has more pixels are shrunk to so many (mean over areas) before they are
+            compared; StyleGAN2's projector takes 256, with a sixteenth of the work at 1024. ``None`` for never.
 
     Raises:
         ImportError: No path is given and the package is not installed.
@@ -42,8 +44,9 @@ class STLPIPS(AbstractCalibrated):
         weight: float = 1.0,
         target: str = "image",
         mask: str | None = "mask",
+        size: int | None = None,
     ) -> None:
-        super().__init__(weight, target, mask)
+        super().__init__(weight, target, mask, size)
         key, wanted = "loss.stlpips.checkpoint", f"stlpips-pytorch's {net}_shift_tolerant.pth"
         state = read_state(checkpoint or _installed(net), key, wanted)
         self.net = nn.ModuleList(_alex() if net == "alex" else _vgg())

@@ -70,12 +70,16 @@ class Adam(AbstractOptimizer):
         beta1, beta2 = self.betas
         share = ramp(fraction, self.ramp_up, self.ramp_down)
         correction = (1 - beta2**state.steps) ** 0.5
-        for name, variable in variables.items():
-            gradient, first, second = gradients[name], state.first[name], state.second[name]
-            size = state.rates[name] * share / (1 - beta1**state.steps)
-            first.lerp_(gradient, 1 - beta1)
-            second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-            variable.addcdiv_(first, second.sqrt().div_(correction).add_(1e-8), value=-size)
+        # All variables in one kernel each: noise maps are many, and small.
+        first, second, slopes = ([of[name] for name in variables] for of in (state.first, state.second, gradients))
+        sizes = [-state.rates[name] * share / (1 - beta1**state.steps) for name in variables]
+        torch._foreach_lerp_(first, slopes, 1 - beta1)
+        torch._foreach_mul_(second, beta2)
+        torch._foreach_addcmul_(second, slopes, slopes, value=1 - beta2)
+        scale = torch._foreach_sqrt(second)
+        torch._foreach_div_(scale, correction)
+        torch._foreach_add_(scale, 1e-8)
+        torch._foreach_addcdiv_(list(variables.values()), first, scale, sizes)
         return values, torch.ones_like(values, dtype=torch.long)
 
     def finish(self, variables: dict[str, Tensor], state: Moments) -> None:

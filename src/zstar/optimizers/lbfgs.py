@@ -143,18 +143,19 @@ class LBFGS(AbstractOptimizer):
     def _direction(self, state: LBFGSState) -> Tensor:
         """−H·gradient by the two-loop recursion; along the gradient, with length 1, where there is no history."""
         images = torch.arange(len(state.point), device=state.point.device)
+        # Looked up one after the other, as each image's ring has its own head: all at once would be another ring.
         places = [(state.head - age) % self.history for age in range(1, self.history + 1)]
-        pairs = [(state.moves[p, images], state.turns[p, images], state.inverse[p, images]) for p in places]
         row, shares = state.gradient.clone(), []
-        for move, turn, inverse in pairs:
-            share = inverse * _dot(move, row)
-            row -= share[:, None] * turn
+        for place in places:
+            share = state.inverse[place, images] * _dot(state.moves[place, images], row)
+            row -= share[:, None] * state.turns[place, images]
             shares.append(share)
-        _, turn, inverse = pairs[0]
+        turn, inverse = state.turns[places[0], images], state.inverse[places[0], images]
         length = 1 / (inverse * _dot(turn, turn))
         row *= torch.where(inverse > 0, length, 1 / _dot(row, row).sqrt().clamp_min(1e-30))[:, None]
-        for (move, turn, inverse), share in zip(reversed(pairs), reversed(shares), strict=True):
-            row += (share - inverse * _dot(turn, row))[:, None] * move
+        for place, share in zip(reversed(places), reversed(shares), strict=True):
+            slope = state.inverse[place, images] * _dot(state.turns[place, images], row)
+            row += (share - slope)[:, None] * state.moves[place, images]
         return -row
 
 

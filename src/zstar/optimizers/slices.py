@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from zstar.config.constraints import Within, require
+from zstar.optimizers.graphs import Function, Graphs, Outputs, with_slopes
 
 T = TypeVar("T")
-Outputs = dict[str, Tensor]
-Function = Callable[[slice, Mapping[str, Tensor]], Outputs]
 
 
 class Slices:
@@ -22,11 +21,12 @@ class Slices:
 
     Arguments:
         size: Images at once; ``None`` for all of them, until memory runs out.
+        graphs: What records evaluations with a gradient and replays them, if anything.
     """
 
-    def __init__(self, size: int | None = None) -> None:
+    def __init__(self, size: int | None = None, graphs: Graphs | None = None) -> None:
         require("micro_batch", Within(1), size=1 if size is None else size)
-        self.size = size
+        self.size, self.graphs = size, graphs
 
     def run(self, function: Function, v: Mapping[str, Tensor]) -> Outputs:
         """``function`` of all rows of ``v``.
@@ -59,9 +59,11 @@ class Slices:
         if size == 1:
             raise ValueError(
                 f"micro_batch: not even one image fits into memory ({reason.splitlines()[0]}); compare smaller "
-                "pictures (loss.lpips.size=256), set generator.checkpointing=true, choose fewer losses, or device=cpu"
+                "pictures (loss.lpips.size=256), set checkpointing=true, choose fewer losses, or device=cpu"
             )
         self.size = size // 2
+        if self.graphs is not None:
+            self.graphs.recorded.clear()
         gc.collect()
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
@@ -73,13 +75,14 @@ class Slices:
         return (slice(first, min(first + size, count)) for first in range(0, count, size))
 
     def _run(self, function: Function, v: Mapping[str, Tensor], count: int) -> Outputs:
-        if self.size is None or self.size >= count:
-            return function(slice(0, count), v)
         free = [name for name, value in v.items() if value.requires_grad] if torch.is_grad_enabled() else []
+        if (self.size is None or self.size >= count) and not (free and self.graphs):
+            return function(slice(0, count), v)
         if not free:
             return joined([function(rows, {n: value[rows] for n, value in v.items()}) for rows in self.of(count)])
         names: list[str] = []
-        found = Sliced.apply(list(self.of(count)), function, v, free, names, *(v[name] for name in free))
+        slices, evaluate = list(self.of(count)), self.graphs or with_slopes
+        found = Sliced.apply(slices, function, evaluate, v, free, names, *(v[name] for name in free))
         return dict(zip(names, found, strict=True))
 
 
@@ -91,6 +94,7 @@ class Sliced(torch.autograd.Function):
         ctx: Any,
         slices: list[slice],
         function: Function,
+        evaluate: Callable[[Function, slice, Mapping[str, Tensor], list[str]], tuple[Outputs, list[Tensor]]],
         v: Mapping[str, Tensor],
         free: list[str],
         names: list[str],
@@ -98,12 +102,9 @@ class Sliced(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         parts, slopes = [], []
         for rows in slices:
-            part = {name: value[rows].detach() for name, value in v.items()}
-            own = [part[name].requires_grad_() for name in free]
-            with torch.enable_grad():
-                made = function(rows, part)
-                slopes.append(torch.autograd.grad(made["total"].sum(), own, materialize_grads=True))
-            parts.append({name: value.detach() for name, value in made.items()})
+            made, slope = evaluate(function, rows, {name: value[rows] for name, value in v.items()}, free)
+            parts.append(made)
+            slopes.append(slope)
         outputs = joined(parts)
         names.extend(outputs)
         ctx.save_for_backward(*(torch.cat(slope) for slope in zip(*slopes, strict=True)))
@@ -116,7 +117,7 @@ class Sliced(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         factor = grads[ctx.place]
         scaled = (slope * factor.view(-1, *[1] * (slope.dim() - 1)) for slope in ctx.saved_tensors)
-        return None, None, None, None, None, *scaled
+        return None, None, None, None, None, None, *scaled
 
 
 def joined(parts: list[Outputs]) -> Outputs:

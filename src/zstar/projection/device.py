@@ -18,3 +18,11 @@ def pick_device(name: str) -> torch.device:
             f"device: '{name}' was asked for and torch sees {torch.cuda.device_count()} GPUs; choose device=cpu or auto"
         )
     return device
+
+
+def require_compilable(way: str | None, device: torch.device) -> None:
+    """Refuse a CUDA graph on another device."""
+    if way == "graph" and device.type != "cuda":
+        raise ValueError(
+            f"compile: graph records the kernels of a GPU and this run is on {device}; set compile=null, or device=cuda"
+        )

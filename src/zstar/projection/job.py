@@ -33,7 +33,7 @@ MEAN = (
     "train one with python train.py task=encoder space={space}"
 )
 READ = ("data", "generator")  # which have a fingerprint of what they have read
-USUAL = {"target": "image", "mask": "mask"}  # what a loss looks at if nothing else is chosen
+USUAL = {"target": "image", "mask": "mask", "size": None}  # what a loss looks at if nothing else is chosen
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,12 @@ from zstar.directions.rows import keep_to_rows
 from zstar.editability.base import AbstractEditability
 from zstar.encoders.trained import TrainedEncoder
 from zstar.generators.base import AbstractGenerator
+from zstar.generators.checkpointing import checkpoint_blocks
+from zstar.losses.base import AbstractLoss
 from zstar.metrics.available import Metrics, make_metrics
 from zstar.objective import Problem
 from zstar.projection.budget import fit
-from zstar.projection.device import pick_device
+from zstar.projection.device import pick_device, require_compilable
 from zstar.projectors.base import AbstractProjector
 from zstar.spaces.base import AbstractSpace
 from zstar.spaces.named import named_space
@@ -41,6 +43,11 @@ class Pipeline:
         self.device = pick_device(plain["device"])
         self.generator = build(plain["generator"], at="generator").to(self.device) if generator is None else generator
         self.generator.require_trained(consequence)
+        require_compilable(plain["compile"], self.device)
+        if plain["checkpointing"] and generator is None:
+            checkpoint_blocks(self.generator)
+        if plain["compile"] == "inductor" and generator is None:
+            self.generator.compile()
 
     @cached_property
     def space(self) -> AbstractSpace:
@@ -53,7 +60,7 @@ class Pipeline:
         nodes = self.nodes("regularizer")
         return Problem(
             space=self.space,
-            losses={n: build(node, at=f"loss.{n}").to(self.device) for n, node in self.nodes("loss").items()},
+            losses=self.losses,
             regularizers={
                 name: offer(node, at=f"regularizer.{name}", space=self.space, **self.network_for(name, node))
                 for name, node in nodes.items()
@@ -63,7 +70,17 @@ class Pipeline:
             noise=self.plain["noise"],
             operators={n: build(node, at=f"operator.{n}") for n, node in self.nodes("operator").items()},
             micro_batch=self.plain["micro_batch"],
+            compile=self.plain["compile"],
         )
+
+    @cached_property
+    def losses(self) -> dict[str, AbstractLoss]:
+        """What G(v) is compared with the targets by."""
+        losses = {n: build(node, at=f"loss.{n}").to(self.device) for n, node in self.nodes("loss").items()}
+        if self.plain["compile"] == "inductor":
+            for network in (part for loss in losses.values() for part in loss.children()):
+                network.compile()
+        return losses
 
     @cached_property
     def projectors(self) -> list[AbstractProjector]:

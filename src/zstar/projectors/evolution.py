@@ -141,7 +141,7 @@ def evolve(
     best = conclude(objective, v, [], torch.zeros(b, dtype=torch.long, device=device), ["done"] * b, began)
     evaluations, active = best.evaluations, torch.ones(b, dtype=torch.bool, device=device)
     unknown = {name: torch.full_like(best.loss, torch.nan) for name in best.history if name != "total"}
-    strategies, history = Strategies(problem, ids, v["latent"], search), []
+    strategies, history, many = Strategies(problem, ids, v["latent"], search), [], {}
     for index in range(search.generations):
         history.append({"total": best.loss.where(active, torch.nan), **unknown})
         step = Step(index, search.generations, Terms(best.loss, {}, best.image), best.v, active)
@@ -152,7 +152,9 @@ def evolve(
             count = part.shape[1]
             copies = {name: value.repeat_interleave(count, dim=0) for name, value in v.items() if name != "latent"}
             candidates = {"latent": problem.space.constrain(part.flatten(0, 1)), **copies}
-            found = evaluate(objective.repeated(count), candidates)
+            if count not in many:
+                many[count] = objective.repeated(count)
+            found = evaluate(many[count], candidates)
             values.append(found.loss.view(b, count))
             evaluations = evaluations + found.evaluations.view(b, count).sum(dim=1) * active
             first = leading(found, ids)

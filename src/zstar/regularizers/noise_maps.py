@@ -1,5 +1,8 @@
 """Optimised noise maps that stay noise."""
 
+import math
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -40,18 +43,28 @@ class NoiseMaps(AbstractRegularizer):
                 "regularizer.noise_maps: no noise maps are optimised; "
                 "set noise=optimize or remove noise_maps from regularizer"
             )
-        return torch.stack([correlation(maps) for maps in noise.values()]).sum(dim=0)
+        return correlation(list(noise.values()))
 
 
-def correlation(maps: Float[Tensor, "b 1 h w"]) -> Float[Tensor, " b"]:
-    """Squared mean product of each pixel with its right and its lower neighbour, summed over the pyramid, per image."""
-    total = maps.new_zeros(len(maps))
-    while True:
-        for direction in (2, 3):
-            total = total + (maps * maps.roll(1, dims=direction)).mean(dim=(1, 2, 3)).square()
-        if min(maps.shape[-2:]) <= COARSEST:
-            return total
-        maps = F.avg_pool2d(maps, 2)
+def correlation(maps: Sequence[Float[Tensor, "b 1 _ _"]]) -> Float[Tensor, " b"]:
+    """Squared mean product of each pixel with its right and its lower neighbour, summed over maps and their pyramids.
+
+    What is of one size, a map or a level of a larger one, is handled together.
+    """
+    levels: dict[tuple[int, ...], list[Tensor]] = {}
+    for one in maps:
+        levels.setdefault(tuple(one.shape[-2:]), []).append(one)
+    total = maps[0].new_zeros(len(maps[0]))
+    while levels:
+        size = max(levels, key=math.prod)
+        level = torch.stack(levels.pop(size))  # [maps, b, 1, h, w]
+        for direction in (3, 4):
+            products = (level * level.roll(1, dims=direction)).mean(dim=(2, 3, 4))
+            total = total + products.square().sum(dim=0)
+        if min(size) > COARSEST:
+            half = F.avg_pool2d(level.flatten(0, 1), 2).unflatten(0, level.shape[:2])
+            levels.setdefault(tuple(half.shape[-2:]), []).extend(half)
+    return total
 
 
 def unit_noise(maps: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:

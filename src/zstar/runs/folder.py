@@ -21,7 +21,9 @@ from typing import Any
 import zstar
 from zstar.config.paths import place, read_text
 
-UNHASHED = frozenset({"logger", "hydra", "output", "name", "tags", "group", "micro_batch"})  # where, not what
+UNHASHED = frozenset(  # these choose where results go and what is in memory at once, not what they are
+    {"logger", "hydra", "output", "name", "tags", "group", "micro_batch", "checkpointing"}
+)
 ORDERED = frozenset({"projector", "operator"})  # the order of these entries is the order in which they are carried out
 ABANDONED = 3600.0  # seconds after which a half-written file of another machine is nobody's
 PACKAGES = ("torch", "torchvision", "numpy", "pytorch-lightning", "hydra-core", "lpips", "wandb")
