@@ -58,6 +58,7 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
     "tuning/table.py": ([], []),
     "speed/ingredients.py": (["python {} --rounds 1 --batch 2"], []),
     "speed/measure.py": (["python {} --batches 1"], []),
+    "speed/pictures.py": (["python {} --count 3 --size 32 --metrics [psnr]"], []),
     "speed/scale.py": (["python {} --sizes 1 3 --batch 1"], []),
     "speed/startup.py": (["python {} --before . --repeats 1"], []),
     "speed/sweep.py": (["python {} --cells 2", "! python {} --cells 1"], []),

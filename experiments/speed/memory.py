@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=2 python experiments/speed/memory.py
 
 StyleGAN2 of its published sizes with random weights, w_plus, pixel loss and LPIPS's VGG-16 (random weights too: neither
-time nor memory depends on them). Each row is a process of its own: one step to begin with, then one that is timed. Memory
-is the most that the process held beside what it held when all was built.
+time nor memory depends on them). Each row is a process of its own: one step to begin with, then one that is timed.
+Memory is the most that the process held beside what it held when all was built.
 """
 
 import argparse

@@ -4,7 +4,9 @@ Inside, an image is float32 ``[b, c, h, w]`` in [−1, 1]. Everything else is tu
 """
 
 import math
+import zlib
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -51,13 +53,27 @@ def require_range(key: str, values: Sequence[float]) -> tuple[float, float]:
 
 def write_png(path: str | Path, image: Float[Tensor, "c h w"]) -> None:
     """Write an image in [−1, 1] with 1 or 3 channels as an 8-bit PNG, atomically."""
-    write_atomic(path, lambda file: to_pil(image).save(file, format="PNG"))
+    write_pixels(path, to_uint8(image[None])[0].cpu())
+
+
+def write_pixels(path: str | Path, pixels: UInt8[Tensor, "h w c"]) -> None:
+    """Write pixels on the CPU, grey with 1 channel or RGB with 3, as a PNG, atomically.
+
+    Only runs of bytes are compressed, at the lowest level: a photo takes a fifth of the time and hardly more bytes.
+    """
+    buffer = BytesIO()  # else Pillow would not say why a disk takes no more
+    _as_pil(pixels).save(buffer, format="PNG", compress_level=1, compress_type=zlib.Z_RLE)
+    write_atomic(path, lambda file: file.write_bytes(buffer.getbuffer()))
 
 
 def to_pil(image: Float[Tensor, "c h w"]) -> Image.Image:
     """An image in [−1, 1] as one of Pillow: grey with 1 channel, RGB with 3."""
-    pixels = to_uint8(image[None])[0].cpu().numpy()
-    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    return _as_pil(to_uint8(image[None])[0].cpu())
+
+
+def _as_pil(pixels: UInt8[Tensor, "h w c"]) -> Image.Image:
+    array = pixels.numpy()
+    return Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
 
 
 def enlarge(images: Float[Tensor, "*b c h w"], limit: int = 192) -> Float[Tensor, "*b c H W"]:

@@ -34,10 +34,13 @@ class AbstractData(ABC):
 
     Attributes:
         block: So many neighbours are as cheap to read together as one of them; shuffling keeps them together.
+        computes: Whether a network draws the images, on its device: then there is nothing to be gained by reading them
+            while other networks compute.
         fit: How files become square (:data:`zstar.data.reading.Fit`), if there are any: their companions do so too.
     """
 
     block: int = 1
+    computes: bool = False
     fit: Literal["crop", "pad", "resize"] = "crop"
 
     @abstractmethod

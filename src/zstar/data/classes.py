@@ -31,7 +31,8 @@ class Classified(AbstractData):
     """
 
     def __init__(self, data: AbstractData, path: str, count: int) -> None:
-        self.data, self.path, self.count, self.block, self.fit = data, path, count, data.block, data.fit
+        self.data, self.path, self.count = data, path, count
+        self.block, self.fit, self.computes = data.block, data.fit, data.computes
         self.rows = read_classes(place(path), count)
         stems = [stem(name) for name in self.rows]
         self.stems = {stem(name): kind for name, kind in self.rows.items() if stems.count(stem(name)) == 1}

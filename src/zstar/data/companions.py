@@ -14,7 +14,7 @@ from zstar.config.check import COMPANIONS
 from zstar.config.paths import place
 from zstar.data.base import AbstractData, Batch
 from zstar.data.decoding import BadImage
-from zstar.data.entries import READERS, Entry, is_image, list_entries, stem
+from zstar.data.entries import READERS, Entry, digests, is_image, list_entries, stem
 from zstar.data.reading import read_picture
 from zstar.images import to_unit
 
@@ -40,7 +40,7 @@ class Companions(AbstractData):
     """
 
     def __init__(self, data: AbstractData, paths: Mapping[str, str]) -> None:
-        self.data, self.block, self.fit = data, data.block, data.fit
+        self.data, self.block, self.fit, self.computes = data, data.block, data.fit, data.computes
         self.shared: dict[str, Entry] = {}
         self.files: dict[str, dict[str, list[Entry]]] = {}
         for name, path in sorted(paths.items()):
@@ -79,9 +79,8 @@ class Companions(AbstractData):
             digest.update(f"{name}\0".encode() + entry.digest())
         for name, files in self.files.items():
             digest.update(f"{name}\0".encode())
-            for entries in files.values():
-                for entry in entries:
-                    digest.update(entry.digest())
+            for part in digests(entry for entries in files.values() for entry in entries):
+                digest.update(part)
         return digest.hexdigest()
 
     def split(self, count: int) -> tuple[AbstractData, AbstractData | None]:

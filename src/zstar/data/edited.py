@@ -32,7 +32,8 @@ class Edited(AbstractData):
         least, most = getattr(edit, "limits", (-math.inf, math.inf))
         if not least <= alpha <= most:
             raise ValueError(f"data.alpha: {alpha} is beyond what the edit can do; keep it within {least} to {most}")
-        self.data, self.edit, self.alpha, self.block, self.fit = data, edit, float(alpha), data.block, data.fit
+        self.data, self.edit, self.alpha = data, edit, float(alpha)
+        self.block, self.fit, self.computes = data.block, data.fit, data.computes
 
     def __len__(self) -> int:
         return len(self.data)

@@ -11,7 +11,7 @@ from torch import Tensor
 from zstar.config.constraints import FilePath
 from zstar.data.base import AbstractData, Batch
 from zstar.data.decoding import SUFFIXES, BadImage
-from zstar.data.entries import READERS, Entry, list_entries
+from zstar.data.entries import READERS, Entry, digests, list_entries
 from zstar.data.reading import Fit, read_picture
 from zstar.data.subset import hold_out
 from zstar.generators.base import AbstractGenerator
@@ -87,8 +87,8 @@ class Folder(AbstractData):
     def fingerprint(self) -> str:
         """SHA-256 of ids, files and how they are brought to size; a folder and its tar have the same one."""
         digest = hashlib.sha256(f"{self.resolution} {self.channels} {self.fit}".encode())
-        for entry in self.entries:
-            digest.update(entry.digest())
+        for part in digests(self.entries):
+            digest.update(part)
         return digest.hexdigest()
 
     def split(self, count: int) -> tuple[AbstractData, AbstractData | None]:

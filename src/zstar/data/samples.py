@@ -35,6 +35,7 @@ class Samples(AbstractData):
     """
 
     block = CHUNK
+    computes = True
 
     def __init__(
         self,

@@ -19,6 +19,7 @@ class Subset(AbstractData):
 
     def __init__(self, data: AbstractData, indices: Sequence[int]) -> None:
         self.data, self.indices, self.block, self.fit = data, list(indices), 1, data.fit
+        self.computes = data.computes
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -13,9 +13,10 @@ from zstar.editing.job import EditJob
 from zstar.editing.layouts import Combination, Sheet
 from zstar.editing.pictures import heading, strengths
 from zstar.editing.video import there_and_back, write_gif, write_mp4
-from zstar.images import enlarge, grid, shrink, write_png
+from zstar.images import enlarge, grid, shrink, to_uint8, write_pixels
 from zstar.reports.captions import SMALLEST, labelled, letters, titled
 from zstar.runs.folder import safe_name
+from zstar.runs.writers import Writers
 
 SHOWN, COLUMNS = 8, 4  # images in a moving picture
 SMALL, WIDE = 128, 1024  # pixels of an image as far as which it is enlarged, and of a whole picture at the most
@@ -65,7 +66,7 @@ def film(path: Path, frames: Sequence[Tensor], video: bool) -> None:
 
 
 @torch.no_grad()
-def interpolate(job: EditJob, pair: tuple[int, int], folder: Path, plain: dict[str, Any]) -> str:
+def interpolate(job: EditJob, pair: tuple[int, int], folder: Path, plain: dict[str, Any], writers: Writers) -> str:
     """Write a strip and a moving picture of the interpolation between a pair of images; returns their name."""
     kind, (a, b), ids = plain["interpolation"], pair, job.inversion.ids
     v, space = dict(job.inversion.v), job.inversion.space
@@ -83,7 +84,8 @@ def interpolate(job: EditJob, pair: tuple[int, int], folder: Path, plain: dict[s
     nine = [round(i * (len(made) - 1) / 8) for i in range(9)]
     cells = enlarge(torch.cat([made[i] for i in nine]))
     labels = [f"{shares[i]:.2g}" for i in nine]
-    write_png(folder / "interpolations" / f"{name}.png", labelled(cells, labels, 9, title))
+    strip = to_uint8(labelled(cells, labels, 9, title)[None])[0]
+    writers.write(write_pixels, folder / "interpolations" / f"{name}.png", strip)
     frames = [fit(frame, 1, plain["video"])[0] for frame in made]
     size = letters(frames[0].shape[-1])
     film(

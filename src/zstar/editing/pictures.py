@@ -1,6 +1,7 @@
 """Pictures of an editing run: strips with captions, and the edited latents that they show."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.checkpoints.io import save_weights
+from zstar.data.entries import READERS
 from zstar.editing.job import EditJob
 from zstar.editing.layouts import Combination, Sheet
-from zstar.images import enlarge, write_png
+from zstar.images import enlarge, to_uint8, write_pixels
 from zstar.reports.captions import labelled
 from zstar.reports.editing import STRIPS, preview
 from zstar.runs.folder import safe_name
+from zstar.runs.writers import Writers
 
 LOGGED = 3  # images in the picture that loggers get
 BATCH = 32
@@ -38,8 +41,8 @@ class Strip:
     columns: int
 
 
-def draw(job: EditJob, sheet: Sheet, folder: Path) -> tuple[Tensor, list[dict[str, Any]]]:
-    """Write a strip for each image, and the latents of all combinations.
+def draw(job: EditJob, sheet: Sheet, folder: Path, writers: Writers) -> tuple[Tensor, list[dict[str, Any]]]:
+    """Have a strip written for each image, and write the latents of all combinations.
 
     Returns:
         A picture of the first images for loggers, and the strips of more of them for the page.
@@ -53,7 +56,8 @@ def draw(job: EditJob, sheet: Sheet, folder: Path) -> tuple[Tensor, list[dict[st
         space = moved[0][1]
         for strip in strips(job, sheet, part):
             path = folder / "strips" / safe_name(sheet.name) / f"{safe_name(strip.id)}.png"
-            write_png(path, labelled(enlarge(strip.cells), strip.labels, strip.columns, title))
+            picture = labelled(enlarge(strip.cells), strip.labels, strip.columns, title)
+            writers.write(write_pixels, path, to_uint8(picture[None])[0])
             shown += [strip] if len(shown) < STRIPS else []
     card = {"kind": "edited latents", "ids": ids, "space": space, "generator": job.pipeline.generator.fingerprint()}
     card["combinations"] = [[list(step) for step in combination] for combination in sheet.combinations]
@@ -74,8 +78,10 @@ def strips(job: EditJob, sheet: Sheet, part: slice) -> list[Strip]:
     if not any(all(alpha == 0 for _, alpha in combination) for combination in sheet.combinations):
         still = job.render(part, ()).cpu()
     found = []
-    for row, name in enumerate(job.inversion.ids[part]):
-        front = {"target": job.target(name), "reconstruction": None if still is None else still[row]}
+    with ThreadPoolExecutor(READERS) as pool:
+        targets = pool.map(job.target, job.inversion.ids[part])
+    for row, (name, target) in enumerate(zip(job.inversion.ids[part], targets, strict=True)):
+        front = {"target": target, "reconstruction": None if still is None else still[row]}
         front = {label: picture for label, picture in front.items() if picture is not None}
         found.append(beside(name, front, made[row], labels, sheet.columns))
     return found

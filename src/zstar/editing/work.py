@@ -25,8 +25,10 @@ from zstar.reports.progress import Progress
 from zstar.runs.folder import command, commit, machine, record_result, versions, write_text
 from zstar.runs.precision import exactly
 from zstar.runs.results import write_rows
+from zstar.runs.writers import Writers
 from zstar.stats.comparison import mean_interval
 
+WAITING = 8  # strips, for a thread to write them
 SCHEMA = {"direction": pl.String, "image": pl.String, "metric": pl.String, "value": pl.Float64}
 
 
@@ -42,19 +44,19 @@ def carry_out(job: EditJob, folder: Path, plain: dict[str, Any], logger: Abstrac
     if job.source is None:
         save_inversion(folder / "latents.safetensors", job.inversion, job.pipeline.generator)
     shown, paths, mixed = {}, [], None
-    with Progress(parts(job), "parts", "editing") as progress:
+    with Progress(parts(job), "parts", "editing") as progress, Writers(WAITING) as writers:
 
         def done(part: str) -> None:
             progress.update(progress.done + 1, part, mark=True)
 
         for sheet in job.sheets:
-            picture, shown[sheet.name] = draw(job, sheet, folder)
+            picture, shown[sheet.name] = draw(job, sheet, folder, writers)
             logger.images(sheet.name, picture, 0)
             done(f"{sheet.name}: strips")
             animate(job, sheet, folder, plain["frames"], plain["video"])
             done(f"{sheet.name}: film")
         for pair in job.pairs:
-            paths.append(interpolate(job, pair, folder, plain))
+            paths.append(interpolate(job, pair, folder, plain, writers))
             done(paths[-1])
         if job.mixing:
             mixed = mix(job, folder)

@@ -11,6 +11,9 @@ from zstar.images import write_png
 from zstar.loggers.base import AbstractLogger, Entry
 from zstar.runs.folder import safe_name, write_atomic, write_json
 from zstar.runs.record import Record
+from zstar.runs.writers import Writers
+
+WAITING = 64  # pictures of a table, for a thread to write them
 
 
 class CSV(AbstractLogger):
@@ -49,7 +52,8 @@ class CSV(AbstractLogger):
     def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Entry]]) -> None:
         """Write a CSV whose entries with pictures hold the path of a PNG beside it."""
         folder = self._open
-        with (folder / f"{safe_name(name)}.csv").open("w", newline="", encoding="utf-8") as file:
+        path = folder / f"{safe_name(name)}.csv"
+        with path.open("w", newline="", encoding="utf-8") as file, Writers(WAITING) as writers:
             writer = csv.writer(file)
             writer.writerow(columns)
             for index, row in enumerate(rows):
@@ -57,7 +61,7 @@ class CSV(AbstractLogger):
                 for column, entry in enumerate(row):
                     if isinstance(entry, Tensor):
                         entries[column] = f"{safe_name(name)}/{index:05d}-{safe_name(columns[column])}.png"
-                        write_png(folder / entries[column], entry)
+                        writers.write(write_png, folder / entries[column], entry)
                 writer.writerow(entries)
 
     def summary(self, values: Mapping[str, float | int | str | None]) -> None:

@@ -3,12 +3,14 @@
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import torch
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from zstar.checkpoints.io import read_card, save_weights
@@ -18,10 +20,38 @@ from zstar.runs.folder import write_atomic, write_json
 from zstar.runs.results import RESULTS_SCHEMA, START, failure_rows, scan_rows, write_rows
 
 HISTORY_POINTS = 100
+FEATURES = ".features.safetensors"
+LAYOUT = 2  # of the files of a batch: one that an earlier version has left in another is projected again
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is kept of a batch, on the CPU; its pictures are PNGs and its histories are rows, and neither is kept twice.
+
+    Attributes:
+        rows: Its results.
+        failed: Name → reason of the images without a result.
+        tensors, card: Of the latents; without names if none of the images could be read.
+        features: Vectors ``[2, b, d]`` of targets and reconstructions, by the name of the metric of sets.
+    """
+
+    rows: pl.DataFrame
+    failed: dict[str, str]
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    card: dict[str, Any] = field(default_factory=lambda: {"ids": [], "status": []})
+    features: dict[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, inversion: Inversion, rows: pl.DataFrame, failed: dict[str, str], features: dict[str, Tensor]
+    ) -> "Part":
+        """The part of a batch that was projected, with nothing left on its device."""
+        tensors, card = replace(inversion, image=None, history={}).pack()
+        return cls(rows, failed, {name: value.detach().cpu() for name, value in tensors.items()}, card, features)
 
 
 class Parts:
-    """The folder ``<run>/parts``: rows, latents and failures of each finished batch.
+    """The folder ``<run>/parts``: rows, latents, features and failures of each finished batch.
 
     Arguments:
         folder: The run's folder.
@@ -35,15 +65,16 @@ class Parts:
 
     def done(self, index: int) -> bool:
         """Whether batch ``index`` is finished: its card, written last, is there and belongs to this run."""
-        return read_card(self._path(index)).get("key") == self.key
+        card = read_card(self._path(index))
+        return (card.get("key"), card.get("layout")) == (self.key, LAYOUT)
 
-    def write(self, index: int, inversion: Inversion | None, rows: pl.DataFrame, failed: dict[str, str]) -> None:
-        """Store a finished batch; ``inversion`` is ``None`` if none of its images could be read."""
-        write_rows(self._path(index).with_suffix(".parquet"), rows)
-        tensors, card = {}, {"ids": [], "status": []}
-        if inversion is not None:  # pictures are PNGs and histories are rows: neither is kept twice
-            tensors, card = replace(inversion, image=None, history={}).pack()
-        save_weights(self._path(index), tensors, {**card, "key": self.key, "failed": failed})
+    def write(self, index: int, part: Part) -> None:
+        """Store a finished batch, whose pictures are written."""
+        path, card = self._path(index), {"key": self.key, "layout": LAYOUT, "failed": part.failed}
+        write_rows(path.with_suffix(".parquet"), part.rows)
+        if part.features:
+            write_atomic(path.with_suffix(FEATURES), lambda file: save_file(part.features, file))
+        save_weights(path, part.tensors, part.card | card)
 
     def rows(self, index: int) -> pl.DataFrame:
         """Results of batch ``index``."""
@@ -52,6 +83,12 @@ class Parts:
     def failed(self, count: int) -> dict[str, str]:
         """Name → reason of every image that failed in the first ``count`` batches."""
         return {name: why for i in range(count) for name, why in read_card(self._path(i))["failed"].items()}
+
+    def features(self, count: int) -> dict[str, Tensor]:
+        """The vectors ``[2, n, d]`` of all images of the first ``count`` batches, by name."""
+        files = [self._path(i).with_suffix(FEATURES) for i in range(count) if read_card(self._path(i))["ids"]]
+        parts = [load_file(file) for file in files if file.is_file()]
+        return {name: torch.cat([part[name] for part in parts], dim=1) for name in (parts[0] if parts else ())}
 
     def merge_rows(self, count: int, path: Path, labels: Labels) -> None:
         """Stream the rows of the first ``count`` batches into one file, with a row for each image that failed."""

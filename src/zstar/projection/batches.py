@@ -1,5 +1,6 @@
-"""The batches of a projection: each is projected, measured and stored by one process, whoever else is at work."""
+"""A batch of a projection: projected and measured, with its pictures on their way to the disk."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,68 +9,25 @@ from torch import Tensor
 
 from zstar.config.check import COMPANIONS
 from zstar.data.base import Batch
-from zstar.images import write_png
+from zstar.images import to_uint8, write_pixels
 from zstar.inversion import Inversion
 from zstar.losses.targets import Targets
-from zstar.projection.batch_store import Parts, labelled, long_rows, start_rows
+from zstar.projection.batch_store import Part, labelled, long_rows, start_rows
 from zstar.projection.earlier import EDITABILITY, Earlier
 from zstar.projection.job import Job
-from zstar.projection.measure import measure, measure_edits
-from zstar.projection.progress import Display
-from zstar.projection.shards import Shard
+from zstar.projection.measure import extract_features, measure, measure_edits
+from zstar.projection.progress import NETWORKS, Display
 from zstar.projectors.base import project_with_start
-from zstar.runs.folder import finished, record_failure, safe_name
-from zstar.runs.locks import LeftToAnother, hold
+from zstar.runs.folder import safe_name
 from zstar.runs.results import RESULTS_SCHEMA
 
-
-def project_shard(job: Job, shard: Shard, folder: Path) -> bool:
-    """Project the batches of a shard that nobody is at work on; returns whether those of all shards are done.
-
-    Raises:
-        LeftToAnother: Others are at work on some of its batches.
-    """
-    parts, mine = Parts(folder, job.key), shard.batches(job.batches)
-    left: LeftToAnother | None = None
-    try:
-        with Display(len(mine), len(mine) * job.batch_size, job.batch_size) as display:
-            for place, index in enumerate(mine):
-                now = False
-                try:
-                    with hold(parts.lock(index)):
-                        now = project_once(job, index, parts, folder, display)
-                except LeftToAnother:
-                    left = LeftToAnother(folder)
-                display.batch_done(place, now)
-    except Exception as error:
-        record_failure(folder, error)
-        raise
-    if finished(folder, job.key):
-        parts.clear()
-        return True
-    missing = sum(not parts.done(index) for index in range(job.batches))
-    if missing and left:
-        raise left
-    if missing:
-        print(f"{shard}: done; {missing} of all {job.batches} batches are left to the others: {folder}")
-    return not missing
+Write = Callable[..., None]  # of a function that writes a file, and its arguments: it need not be written at once
 
 
-def project_once(job: Job, index: int, parts: Parts, folder: Path, display: Display) -> bool:
-    """Project a batch that is held, unless it is done, or joined with the others already; whether it was projected."""
-    if parts.done(index) or finished(folder, job.key):
-        return False
-    first = index * job.batch_size
-    batch = job.data.read(range(first, min(first + job.batch_size, len(job.data))))
-    project_batch(job, index, batch, parts, folder, display)
-    return True
-
-
-def project_batch(job: Job, index: int, batch: Batch, parts: Parts, folder: Path, display: Display) -> None:
-    """Project one batch, write its pictures, and store it as finished."""
+def project_batch(job: Job, index: int, batch: Batch, folder: Path, display: Display, write: Write) -> Part:
+    """Project one batch and have its pictures written; returns what else is to be stored of it."""
     if not batch.ids:
-        parts.write(index, None, pl.DataFrame(schema=RESULTS_SCHEMA), batch.failed)
-        return
+        return Part(pl.DataFrame(schema=RESULTS_SCHEMA), batch.failed)
     named = {"image": batch.images} | {name: batch.extras[name] for name in COMPANIONS if name in batch.extras}
     pipeline, (metrics, _) = job.pipeline, job.pipeline.measures
     named = {name: value.to(pipeline.device) for name, value in named.items()}
@@ -77,36 +35,48 @@ def project_batch(job: Job, index: int, batch: Batch, parts: Parts, folder: Path
     targets = Targets(named, batch.ids, None if classes is None else classes.to(pipeline.device))
     pipeline.generator.require_size(targets.images)
     if job.earlier is not None:
-        measure_again(job, job.earlier, index, batch, targets.images, parts, folder)
-        return
-    inversion, start = project_with_start(pipeline.problem, pipeline.projectors, targets, [display.callback])
-    pictures = {"targets": targets.images, "reconstructions": inversion.image}
-    if pipeline.problem.operators:
-        pictures["observed"] = pipeline.problem.observe(targets).images
-    values = measure(metrics, inversion.image, targets.images)
-    if pipeline.editability:
-        values |= measure_edits(pipeline.editability, pipeline.directions, pipeline.generator, inversion)
+        return measure_again(job, job.earlier, batch, targets.images, folder, display, write)
+    micro_batch = pipeline.problem.micro_batch
+    with display.on(NETWORKS):
+        pipeline.warm_up(targets)
+        inversion, start = project_with_start(pipeline.problem, pipeline.projectors, targets, [display.callback])
+        images = {"targets": targets.images, "reconstructions": inversion.image}
+        if pipeline.problem.operators:
+            images["observed"] = pipeline.problem.observe(targets).images
+    with display.on("measuring"):
+        values = measure(metrics, inversion.image, targets.images, micro_batch)
+        if pipeline.editability:
+            values |= measure_edits(pipeline.editability, pipeline.directions, pipeline.generator, inversion)
+        start_values = {} if start is None else measure(metrics, start.image, targets.images, micro_batch)
+        images |= {} if start is None else {"starts": start.image}
+        pictures = {kind: to_uint8(some) for kind, some in images.items()}
+        features = extract_features(metrics, pictures)
     rows = [long_rows(job.labels, inversion, values)]
     if start is not None:
-        pictures["starts"] = start.image
-        rows.append(start_rows(job.labels, start, measure(metrics, start.image, targets.images)))
-    for kind, images in pictures.items():
-        for name, image in zip(batch.ids, images, strict=True):
-            write_png(folder / kind / f"{safe_name(name)}.png", image)
-    parts.write(index, inversion, pl.concat(rows), batch.failed | diverged(inversion))
+        rows.append(start_rows(job.labels, start, start_values))
+    with display.on("writing"):
+        for kind, pixels in pictures.items():
+            for name, picture in zip(batch.ids, pixels.cpu(), strict=True):
+                write(write_pixels, folder / kind / f"{safe_name(name)}.png", picture)
+    return Part.of(inversion, pl.concat(rows), batch.failed | diverged(inversion), features)
 
 
 def measure_again(
-    job: Job, earlier: Earlier, index: int, batch: Batch, images: Tensor, parts: Parts, folder: Path
-) -> None:
+    job: Job, earlier: Earlier, batch: Batch, images: Tensor, folder: Path, display: Display, write: Write
+) -> Part:
     """Take the latents of a batch from an earlier run, and measure what that has not."""
     pipeline, (metrics, _) = job.pipeline, job.pipeline.measures
-    inversion = earlier.inversion(batch.ids, pipeline.device)
-    inversion = replace(inversion, image=inversion.render(pipeline.generator))
+    with display.on(NETWORKS):
+        inversion = earlier.inversion(batch.ids, pipeline.device)
+        inversion = replace(inversion, image=inversion.render(pipeline.generator))
     same = {name for name, key in job.measures.items() if earlier.measures.get(name) == key}
-    values = measure({name: metric for name, metric in metrics.items() if name not in same}, inversion.image, images)
-    if pipeline.editability and EDITABILITY not in same:
-        values |= measure_edits(pipeline.editability, pipeline.directions, pipeline.generator, inversion)
+    with display.on("measuring"):
+        others = {name: metric for name, metric in metrics.items() if name not in same}
+        values = measure(others, inversion.image, images, pipeline.problem.micro_batch)
+        if pipeline.editability and EDITABILITY not in same:
+            values |= measure_edits(pipeline.editability, pipeline.directions, pipeline.generator, inversion)
+        shown = {"targets": to_uint8(images), "reconstructions": to_uint8(inversion.image)}
+        features = extract_features(metrics, shown)
     kept = earlier.rows(batch.ids, same & metrics.keys(), EDITABILITY in same)
     ends = kept.filter(pl.col("metric") == "evaluations").select("image", "step", "seconds")
     new = [{"image": image, "metric": name, "value": value} for name, column in values.items()
@@ -115,9 +85,11 @@ def measure_again(
     if new:
         frame = pl.DataFrame(new, infer_schema_length=None).join(ends, on="image", maintain_order="left")
         rows.append(labelled(job.labels, frame.to_dicts()))
-    earlier.copy_pictures(batch.ids, folder)
+    with display.on("writing"):
+        for name in batch.ids:
+            write(earlier.copy_pictures, name, folder)
     rows = [frame.select(*RESULTS_SCHEMA).cast(RESULTS_SCHEMA) for frame in rows]
-    parts.write(index, inversion, pl.concat(rows), batch.failed | diverged(inversion))
+    return Part.of(inversion, pl.concat(rows), batch.failed | diverged(inversion), features)
 
 
 def diverged(inversion: Inversion) -> dict[str, str]:

@@ -59,13 +59,12 @@ class Earlier:
         rows = scan_rows(self.folder / "results.parquet").filter(pl.col("image").is_in(ids))
         return rows.filter(kept & (pl.col("metric") != FAILED)).collect()
 
-    def copy_pictures(self, ids: list[str], folder: Path) -> None:
-        """Put the pictures of a batch into the folder of another run."""
+    def copy_pictures(self, name: str, folder: Path) -> None:
+        """Put the pictures of an image into the folder of another run."""
         for kind in PICTURES:
-            for name in ids:
-                old, new = (place / kind / f"{safe_name(name)}.png" for place in (self.folder, folder))
-                if old.is_file():
-                    write_atomic(new, lambda part, old=old: shutil.copyfile(old, part))
+            old, new = (place / kind / f"{safe_name(name)}.png" for place in (self.folder, folder))
+            if old.is_file():
+                write_atomic(new, lambda part, old=old: shutil.copyfile(old, part))
 
     @cached_property
     def _places(self) -> dict[str, int]:

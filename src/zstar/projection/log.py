@@ -1,5 +1,6 @@
 """Log of a projection: running means, mean trajectories, one grid of pictures, a row per image, a summary."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,9 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from zstar.data.entries import READERS
 from zstar.data.reading import read_image
-from zstar.images import grid
+from zstar.images import grid, shrink
 from zstar.loggers.base import AbstractLogger
 from zstar.reports.projection import write_montage
 from zstar.runs.folder import safe_name
@@ -16,6 +18,7 @@ from zstar.runs.results import FAILED, TRAJECTORY
 
 SHOWN = 16  # images in the grid
 TABLED = 256  # images with a picture in the table; the numbers of all are in results.parquet
+LARGEST = 256  # pixels of a picture in either; the run's folder has them as they are
 FOLLOWED = 64  # images whose trajectories are in a table
 
 
@@ -73,15 +76,16 @@ def log_result(
         return
     wide = finals.pivot(on="metric", index="image", values="value", aggregate_function="first")
     kinds = kinds_of_pictures(folder)
-    shown = [pictures(folder, kinds, name, size) for name in wide["image"].to_list()[:SHOWN]]
-    stacks = [torch.stack(same) for same in zip(*shown, strict=True)]
+    with ThreadPoolExecutor(READERS) as pool:
+        read = list(pool.map(lambda name: pictures(folder, kinds, name, size), wide["image"].to_list()[:TABLED]))
+    stacks = [torch.stack(same) for same in zip(*read[:SHOWN], strict=True)]
     write_montage(folder / "montage.png", *stacks)
     side_by_side = torch.stack(stacks, dim=1).flatten(0, 1)
     columns = min(16 // len(kinds) * len(kinds), len(side_by_side))
     logger.images("reconstructions", grid(side_by_side, columns), int(finals["step"].max() or 0))
     cells = [
-        [row["image"], *pictures(folder, kinds, row["image"], size), *list(row.values())[1:]]
-        for row in wide[:TABLED].to_dicts()
+        [row["image"], *shown, *list(row.values())[1:]]
+        for row, shown in zip(wide[:TABLED].to_dicts(), read, strict=True)
     ]
     logger.table("images", ["image", *(kind.removesuffix("s") for kind in kinds), *wide.columns[1:]], cells)
     followed = rows.filter(TRAJECTORY & pl.col("image").is_in(wide["image"].to_list()[:FOLLOWED])).collect()
@@ -97,5 +101,6 @@ def kinds_of_pictures(folder: Path) -> list[str]:
 
 
 def pictures(folder: Path, kinds: list[str], name: str, size: tuple[int, int]) -> list[Tensor]:
-    """The pictures of an image as the run wrote them, each ``[c, h, w]`` in [−1, 1]."""
-    return [read_image(folder / kind / f"{safe_name(name)}.png", *size) for kind in kinds]
+    """The pictures of an image as the run wrote them, large ones shrunk, each ``[c, h, w]`` in [−1, 1]."""
+    read = (read_image(folder / kind / f"{safe_name(name)}.png", *size) for kind in kinds)
+    return [shrink(image[None], LARGEST)[0] for image in read]

@@ -4,37 +4,46 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
+from jaxtyping import Float, UInt8
 from safetensors import safe_open
 from torch import Tensor
 
 from zstar.checkpoints.io import save_weights
-from zstar.data.reading import read_image
 from zstar.directions.base import AbstractDirection
 from zstar.editability.base import AbstractEditability, Traversal
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.variables import is_variable
+from zstar.images import to_float
 from zstar.inversion import Inversion
 from zstar.metrics.base import AbstractMetric, AbstractSetMetric
 from zstar.metrics.distribution import Estimate
-from zstar.runs.folder import safe_name
+from zstar.optimizers.slices import Slices
 from zstar.runs.precision import exactly
 
-CHUNK = 64
+COMPARED = ("targets", "reconstructions")  # the sets that a metric of sets compares
 
 
 @exactly()
 def measure(
-    metrics: Mapping[str, AbstractMetric | AbstractSetMetric], images: Tensor, targets: Tensor
+    metrics: Mapping[str, AbstractMetric | AbstractSetMetric],
+    images: Tensor,
+    targets: Tensor,
+    micro_batch: int | None = None,
 ) -> dict[str, list[float]]:
-    """Value per image of every metric that has one and is defined at this size."""
+    """Value per image of every metric that has one and is defined at this size, of so many images at once."""
+    slices = Slices(micro_batch)
     values = {}
     for name, metric in metrics.items():
         if isinstance(metric, AbstractSetMetric):
             continue
+
+        def value(_rows: slice, pair: Mapping[str, Tensor], metric: AbstractMetric = metric) -> dict[str, Tensor]:
+            found = metric(pair["images"], pair["targets"])
+            return {} if found is None else {"value": found}
+
         with torch.no_grad():
-            value = metric(images, targets)
-        if value is not None:
-            values[name] = value.tolist()
+            found = slices.run(value, {"images": images, "targets": targets})
+        values |= {name: column.tolist() for column in found.values()}
     return values
 
 
@@ -74,27 +83,37 @@ def unmeasured(metrics: Mapping[str, AbstractMetric | AbstractSetMetric], measur
 
 
 @exactly()
+def extract_features(
+    metrics: Mapping[str, AbstractMetric | AbstractSetMetric], pictures: Mapping[str, UInt8[Tensor, "b h w c"]]
+) -> dict[str, Float[Tensor, "2 b d"]]:
+    """Vectors of a batch of ``pictures``, as they are in the run's folder, by the name of each metric of sets: those of
+    the targets and of the reconstructions, on the CPU."""
+    return {
+        name: torch.stack([metric.features(to_float(pictures[kind])) for kind in COMPARED]).cpu()
+        for name, metric in metrics.items()
+        if isinstance(metric, AbstractSetMetric)
+    }
+
+
+@exactly()
 def write_features(
     metrics: Mapping[str, AbstractMetric | AbstractSetMetric],
-    folder: Path,
+    features: Mapping[str, Float[Tensor, "2 n d"]],
     ids: list[str],
-    size: tuple[int, int],
-    device: torch.device,
+    folder: Path,
 ) -> dict[str, Estimate]:
-    """Write ``features.safetensors`` from the pictures in a run's folder, if a metric needs them; give its numbers.
+    """Write ``features.safetensors``, if there is a metric of sets; returns its number, and those of others.
 
     The file holds ``targets`` and ``reconstructions``, ``[n, d]`` each, and its card the names of the images and of the
     network.
+
+    Arguments:
+        features: Those of all images, as :func:`extract_features` gives them.
     """
     chosen = {name: metric for name, metric in metrics.items() if isinstance(metric, AbstractSetMetric)}
     numbers = {}
-    for name, metric in chosen.items():
-        vectors = {}
-        for kind in ("targets", "reconstructions"):
-            parts = [ids[first : first + CHUNK] for first in range(0, len(ids), CHUNK)]
-            paths = ([folder / kind / f"{safe_name(image)}.png" for image in part] for part in parts)
-            stacks = (torch.stack([read_image(path, *size) for path in part]).to(device) for part in paths)
-            vectors[kind] = torch.cat([metric.features(stack).cpu() for stack in stacks])
+    for name, metric in chosen.items() if ids else ():
+        vectors = dict(zip(COMPARED, features[name], strict=True))
         card = {"kind": "features", "ids": ids, "network": metric.network, "metric": name}
         save_weights(folder / "features.safetensors", vectors, card)
         number = metric(vectors["reconstructions"], vectors["targets"])

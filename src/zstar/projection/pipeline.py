@@ -17,8 +17,10 @@ from zstar.encoders.trained import TrainedEncoder
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.checkpointing import checkpoint_blocks
 from zstar.losses.base import AbstractLoss
+from zstar.losses.targets import Targets
 from zstar.metrics.available import Metrics, make_metrics
-from zstar.objective import Problem
+from zstar.objective import Objective, Problem
+from zstar.optimizers.base import value_and_gradient
 from zstar.projection.budget import fit
 from zstar.projection.device import pick_device, require_compilable
 from zstar.projectors.base import AbstractProjector
@@ -40,7 +42,7 @@ class Pipeline:
 
     def __init__(self, plain: Mapping[str, Any], consequence: str, generator: AbstractGenerator | None = None) -> None:
         self.plain = plain
-        self.device = pick_device(plain["device"])
+        self.device, self._warm = pick_device(plain["device"]), False
         self.generator = build(plain["generator"], at="generator").to(self.device) if generator is None else generator
         self.generator.require_trained(consequence)
         require_compilable(plain["compile"], self.device)
@@ -158,6 +160,14 @@ class Pipeline:
         home = next((one.home for one in self.annotation.values()), None)
         name = home or ("w" if "w" in self.generator.spaces else self.space.name)
         return self.space if name == self.space.name else named_space(self.generator, name)
+
+    def warm_up(self, targets: Targets) -> None:
+        """Evaluate the equation once for nothing, before the first batch on a GPU: what its libraries have to do there
+        would else count as time of the method."""
+        if self.device.type != "cpu" and not self._warm:
+            self._warm = True
+            objective = Objective(self.problem, targets)
+            value_and_gradient(lambda v: objective(v).total, self.problem.start(targets))
 
     def build(self, *parts: str) -> "Pipeline":
         """Build some parts now, so that their mistakes are found before any work begins."""

@@ -63,7 +63,7 @@ def _run(job: Job, plain: dict[str, Any], shard: Shard, wait: bool, watch: Watch
     elif (folder / "parts").is_dir():  # of a process that was killed when all was done
         shutil.rmtree(folder / "parts", ignore_errors=True)
     if missing and shard.index is not None:
-        from zstar.projection.batches import project_shard
+        from zstar.projection.worker import project_shard
 
         if not project_shard(job, shard, folder):
             return {"folder": str(folder), "skipped": False}

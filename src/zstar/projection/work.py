@@ -11,18 +11,17 @@ from omegaconf import OmegaConf
 from zstar.checkpoints.io import read_card
 from zstar.loggers.base import AbstractLogger
 from zstar.projection.batch_store import Parts
-from zstar.projection.batches import project_once
 from zstar.projection.job import Job, label
 from zstar.projection.log import Running, log_result
 from zstar.projection.measure import bytes_per_image, find_classes, unmeasured, write_features
 from zstar.projection.progress import Display
+from zstar.projection.worker import Worker
 from zstar.projectors.base import AbstractDescent
 from zstar.reports.numbers import decimals, with_interval
 from zstar.reports.projection import write_report
 from zstar.reports.terminal import print_table
 from zstar.runs.folder import command, commit, machine, record_result, versions, write_text
 from zstar.runs.index import remember
-from zstar.runs.locks import hold
 from zstar.runs.results import TRAJECTORY, scan_rows, summarize
 
 
@@ -36,13 +35,12 @@ def carry_out(
     """Project the batches that are not done yet, then join, measure and report all of them."""
     write_text(folder / "config.yaml", OmegaConf.to_yaml(plain))
     parts, generator, (metrics, missing) = Parts(folder, job.key), job.pipeline.generator, job.pipeline.measures
-    running = Running(logger)
-    with Display(job.batches, len(job.data), job.batch_size) as display:
-        for index in range(job.batches):
-            with hold(parts.lock(index), wait=True):  # a shard may be at work on it
-                now = project_once(job, index, parts, folder, display)
-            display.batch_done(index, now)
-            rows = parts.rows(index)
+    running, chosen = Running(logger), range(job.batches)
+    with Display(job.batches, len(job.data), job.batch_size) as display, Worker(job, chosen, folder, display) as worker:
+        for index in chosen:
+            rows = worker.project(index, wait=True)  # a shard may be at work on it
+            display.batch_done(index, rows is not None)
+            rows = parts.rows(index) if rows is None else rows
             running.add(rows)
             if watch is not None:
                 watch(rows)
@@ -54,13 +52,14 @@ def carry_out(
     parts.merge_latents(job.batches, folder / "latents.safetensors", card)
     size = (generator.resolution, generator.channels)
     ids = read_card(folder / "latents.safetensors")["ids"]
-    sets = write_features(metrics, folder, ids, size, job.pipeline.device)
+    sets = write_features(metrics, parts.features(job.batches), ids, folder)
     table = summarize(finals)
     missing |= unmeasured(metrics, {*finals["metric"], *sets}) if ids else {}
     result = describe(job, plain, finals, table, failures) | {
         "sets": {name: asdict(number) for name, number in sets.items()},
         "bytes_per_image": bytes_per_image(folder / "latents.safetensors", len(ids)),
         "classes": find_classes(folder / "latents.safetensors", ids),
+        "time": {name: round(seconds, 3) for name, seconds in display.spent.seconds().items()},
     }
     log_result(logger, rows, finals, result, folder, size)
     print_table(table)
@@ -73,6 +72,7 @@ def carry_out(
     record_result(folder, result, ["results.parquet", "latents.safetensors"])
     remember(folder, job.latents)
     parts.clear()
+    print(f"time: {display.spent}")
     print(f"report: {folder}/report.html")
     return result
 

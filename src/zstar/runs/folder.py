@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -31,8 +32,10 @@ PACKAGES = ("torch", "torchvision", "numpy", "pytorch-lightning", "hydra-core", 
 def write_atomic(path: str | Path, writer: Callable[[Path], object]) -> Path:
     """Let ``writer`` fill a file beside ``path``, then rename it: whenever the process dies, ``path`` is whole."""
     (path := place(path)).parent.mkdir(parents=True, exist_ok=True)
-    # A part of the name, as the whole of it and these words may be longer than any name.
-    temporary = path.absolute().with_name(f".{path.stem[:50]}.{platform.node()}.{os.getpid()}.partial{path.suffix}")
+    # A part of the name, as the whole of it and these words may be longer than any name; the thread tells those apart
+    # that begin alike and are written at once.
+    writing = f"{threading.get_native_id()}.{platform.node()}.{os.getpid()}"
+    temporary = path.absolute().with_name(f".{path.stem[:50]}.{writing}.partial{path.suffix}")
     try:
         temporary.touch()
         mode = temporary.stat().st_mode  # as the umask has it; some writers are more secretive
