@@ -12,7 +12,7 @@ typecheck.install()  # before anything imports zstar
 cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 THREADS = max(1, min(2, cores // workers))  # of each worker, and of the programs that its tests start
-os.environ |= {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "HYDRA_FULL_ERROR": "1", "CUDA_VISIBLE_DEVICES": ""}
+os.environ |= {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "HYDRA_FULL_ERROR": "1"}
 os.environ["OMP_NUM_THREADS"] = str(THREADS)
 
 import fake_device  # noqa: E402
@@ -25,6 +25,9 @@ from zstar.config.composition import adapt_hydra  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 torch.set_num_threads(THREADS)
+if fake_device.GPUS:
+    torch.cuda.init()  # for the tests of GPUs alone: all others, and the programs that they start, see none
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.fsync = lambda file: None  # no test pulls the plug, and a disk takes ten milliseconds for each file of each run
 fake_device.register()  # before the first gradient
 adapt_hydra()  # else composing configurations takes longer than many a test
@@ -34,6 +37,14 @@ adapt_hydra()  # else composing configurations takes longer than many a test
 def seeded() -> None:
     """The global random numbers of a test don't depend on the tests before it."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def no_gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test is the same on a machine with a GPU, unless it is one of that."""
+    if fake_device.GPUS and request.node.get_closest_marker("gpu") is None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
 
 
 @pytest.fixture(autouse=True)

@@ -35,6 +35,7 @@ FREE = {aten.view, aten._unsafe_view, aten.expand, aten.t, aten.transpose, aten.
 FREE |= {aten.unsqueeze, aten.squeeze, aten.detach, aten.alias, aten.as_strided, aten.split, aten.split_with_sizes}
 FREE |= {aten.unbind, aten.diagonal, aten.unfold, aten.reshape, aten.lift_fresh, aten.empty, aten.empty_like}
 FREE |= {aten.empty_strided, aten.new_empty, aten.movedim, aten.is_same_size, aten._local_scalar_dense}
+GPUS = torch.cuda.device_count()  # of the machine, also where tests hide them
 kernels: torch.library.Library | None = None
 
 
@@ -57,7 +58,14 @@ class Backend(backend_registration._DummyBackendModule):
         """Its random numbers without a generator are those of the CPU."""
 
 
-class Generator(torch.Generator):
+class AnyGenerator(type(torch.Generator)):
+    """A generator of any device is an instance of whatever stands for the class."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, torch._C.Generator)
+
+
+class Generator(torch.Generator, metaclass=AnyGenerator):
     """Random numbers of the host or of the pretended device, which are those that a host with its seed draws."""
 
     there: "dict[int, Generator]" = {}  # by what torch knows them by, as it hands on other objects for them

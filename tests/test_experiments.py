@@ -56,6 +56,8 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
     "tradeoff/table.py": ([], []),
     "tuning/run.sh": (["METHODS=adam_w TRIALS=1 PROTOCOL=cottages_small {} batch_size=8"], []),
     "tuning/table.py": ([], []),
+    "speed/gpu.py": (["python {} --pixels 8 --batch 1 --seconds 0.01"], []),
+    "speed/memory.py": (["python {} --pixels 256 --rows 1"], []),
     "speed/ingredients.py": (["python {} --rounds 1 --batch 2"], []),
     "speed/measure.py": (["python {} --batches 1"], []),
     "speed/pictures.py": (["python {} --count 3 --size 32 --metrics [psnr]"], []),

@@ -22,7 +22,7 @@ from zstar.editing.job import make_edit_job
 from zstar.editing.run import run as edit
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.generators.stylegan2_functions import Activate, MixPixels, Smooth
-from zstar.images import write_png
+from zstar.images import to_uint8
 from zstar.inversion import Step
 from zstar.losses.perceptual import Perceptual
 from zstar.losses.pixel import Pixel
@@ -33,7 +33,7 @@ from zstar.metrics.ssim import SSIM
 from zstar.objective import Problem, Targets
 from zstar.optimizers.adam import Adam, Moments
 from zstar.projection.job import make_job
-from zstar.projection.measure import measure, write_features
+from zstar.projection.measure import extract_features, measure, write_features
 from zstar.projection.run import run
 from zstar.projectors.base import project
 from zstar.projectors.best_of import BestOf
@@ -272,14 +272,12 @@ class Watcher(AbstractMetric, AbstractEditability):
 def test_what_is_measured_is_the_same_bits_in_all_precisions(precision: Any, images: Tensor, tmp_path: Path) -> None:
     other, eye = images.roll(1, 0), Eye()
     metrics = {"ssim": SSIM(), "perceptual": Judged(network=Eye()), "kid": KID(network=eye)}
-    for name, picture in zip("abcd", images, strict=True):
-        for kind in ("targets", "reconstructions"):
-            write_png(tmp_path / kind / f"{name}.png", picture)
+    pictures = {"targets": to_uint8(images), "reconstructions": to_uint8(other)}
     with exactly():
         wanted = measure(metrics, images, other)
     with computing(precision):
         assert measure(metrics, images, other) == wanted
-        write_features(metrics, tmp_path, list("abcd"), (16, 3), torch.device("cpu"))
+        write_features(metrics, extract_features(metrics, pictures), list("abcd"), tmp_path)
     assert set(eye.seen) == set(metrics["perceptual"].distance.network.seen) == {EXACT}
 
 

@@ -51,7 +51,7 @@ ROWS = [
 
 def held() -> float:
     """GiB that this process holds now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
     return pages * resource.getpagesize() / 2**30
 
 
@@ -70,8 +70,9 @@ def measure(row: Row) -> dict[str, float]:
     from zstar.projectors.cma import CMA
     from zstar.projectors.optimization import Optimization
     from zstar.spaces.w_plus import WPlus
+    from zstar.stats.streams import seed_global
 
-    torch.manual_seed(0)
+    seed_global("weights of a study of memory", 0)
     base = SIZES[row.pixels]
     generator = StyleGAN2(row.pixels, 3, 512, 512, num_mapping_layers=8, channel_base=base, channel_max=512)
     if row.checkpointing:
@@ -103,12 +104,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--row", type=json.loads, help=argparse.SUPPRESS)
     parser.add_argument("--pixels", type=int, nargs="+", default=list(SIZES))
+    parser.add_argument("--rows", type=int, default=len(ROWS), help="the first so many of them")
     given = parser.parse_args()
     if given.row is not None:
         print(json.dumps(measure(Row(**given.row))))
         return
     print(f"| {' | '.join(COLUMNS)} |\n|" + "---|" * len(COLUMNS))
-    for row in ROWS:
+    for row in ROWS[: given.rows]:
         if row.pixels in given.pixels:
             words = [sys.executable, __file__, "--row", json.dumps(asdict(row))]
             done = subprocess.run(words, capture_output=True, text=True, check=False)

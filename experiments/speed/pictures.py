@@ -29,6 +29,7 @@ from zstar.encoders.resnet import ResNet
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.images import to_pil
 from zstar.spaces.w import W
+from zstar.stats.streams import seed_global, stream
 
 PARTS = ("networks", "reading", "measuring", "writing", "rest")
 ENCODER = {"width": 16, "width_max": 128, "blocks": 1, "input_size": 128}
@@ -39,7 +40,7 @@ def draw(folder: Path, count: int, size: int) -> None:
     """Pictures of smooth noise at several scales, with edges, about as large on the disk as photos."""
     folder.mkdir(parents=True)
     for index in range(count):
-        rng = torch.Generator().manual_seed(index)
+        rng = stream("drawn photos", 0, index=index)
         noise = (torch.randn(1, 3, max(1, size // scale), max(1, size // scale), generator=rng) for scale, _ in SCALES)
         layers = [
             amount * F.interpolate(coarse, size=(size, size), mode="bicubic")
@@ -52,7 +53,7 @@ def draw(folder: Path, count: int, size: int) -> None:
 
 def make_networks(folder: Path, size: int) -> None:
     """A generator and an encoder for w, as they are exported, with random weights."""
-    torch.manual_seed(0)
+    seed_global("weights of a study of pictures", 0)
     generator = StyleGAN2(size, z_dim=128, w_dim=128, num_mapping_layers=2, channel_base=16 * size, channel_max=128)
     save_weights(
         folder / "generator.safetensors", generator.state_dict(), {"kind": "generator", "settings": generator.settings}
@@ -96,7 +97,7 @@ def run(words: list[str], output: Path) -> None:
     invert()
     clock = time.perf_counter() - began
     (result,) = output.glob("*/result.json")
-    seconds |= json.loads(result.read_text()).get("time", {})
+    seconds |= json.loads(result.read_text(encoding="utf-8")).get("time", {})
     rest = clock - sum(seconds[part] for part in PARTS[:-1])
     print(json.dumps({**seconds, "rest": rest, "clock": clock, "processor": time.process_time()}))
 

@@ -1,15 +1,19 @@
 """Cycle consistency: the distance that is left when an edited image is encoded and edited back."""
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from zstar.directions.apply import apply
 from zstar.editability.base import AbstractEditability, Traversal
-from zstar.encoders.trained import TrainedEncoder, find_encoder
+from zstar.encoders.trained import find_encoder
 from zstar.generators.base import AbstractGenerator
 from zstar.spaces.base import AbstractSpace
 from zstar.spaces.w_plus import WPlus
+
+Inverse = Callable[..., list[Tensor]]  # space, images → their latents after each pass
 
 
 class Cycle(AbstractEditability):
@@ -28,7 +32,7 @@ class Cycle(AbstractEditability):
 
     def __init__(self, samples: int = 2000) -> None:
         self.samples = samples
-        self._known: tuple[tuple[int, str], tuple[AbstractSpace, TrainedEncoder | None]] | None = None
+        self._known: tuple[tuple[int, str], tuple[AbstractSpace, Inverse | None]] | None = None
 
     @torch.no_grad()
     def __call__(self, traversal: Traversal) -> dict[str, Float[Tensor, " n"]]:
@@ -38,7 +42,6 @@ class Cycle(AbstractEditability):
         space, encoder = self.inverse(generator)
         if encoder is None:
             return {}
-        encoder.network.to(traversal.latent.device)
 
         def encode(images: Tensor) -> Tensor:
             return torch.cat([encoder(space, part)[-1] for part in images.split(traversal.size)])
@@ -53,10 +56,13 @@ class Cycle(AbstractEditability):
             found[f"cycle/{name}"] = error
         return found
 
-    def inverse(self, generator: AbstractGenerator) -> tuple[AbstractSpace, TrainedEncoder | None]:
+    def inverse(self, generator: AbstractGenerator) -> tuple[AbstractSpace, Inverse | None]:
         """w_plus of a generator and the encoder for it, found once for all directions and batches."""
         key = id(generator), generator.fingerprint()
         if self._known is None or self._known[0] != key:
             space = WPlus(generator, self.samples)
-            self._known = key, (space, find_encoder(space))
+            encoder = find_encoder(space)
+            if encoder is not None:
+                encoder.network.to(space.mean.device)
+            self._known = key, (space, encoder)
         return self._known[1]

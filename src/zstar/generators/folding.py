@@ -6,7 +6,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-T = TypeVar("T", bound=Tensor | tuple[Tensor, ...])
+T = TypeVar("T", Tensor, bool)
 
 
 def folded(module: nn.Module, name: str, compute: Callable[..., T], *weights: Tensor) -> T:

@@ -152,6 +152,10 @@ class StyledConv(nn.Module):
         x = Activate.apply(x, demodulation * gain, bias, noise)
         return clamp(x, None if self.conv_clamp is None else self.conv_clamp * gain / SQRT2)
 
+    def _silent(self) -> bool:
+        """Whether noise adds nothing; read once, as a GPU waits for that."""
+        return folded(self, "silent", lambda strength: not strength.any().item(), self.noise_strength)
+
     def _strength(self, gain: float) -> Tensor:
         return folded(self, f"strength {gain}", lambda strength: per_image(strength) * gain, self.noise_strength)
 
@@ -161,8 +165,7 @@ class StyledConv(nn.Module):
             return None
         strength = self.noise_strength
         wanted = strength.requires_grad or (isinstance(mode, Tensor) and mode.requires_grad)
-        # Reading the strength would make a GPU wait, and there the addition costs nothing.
-        if not wanted and strength.device.type == "cpu" and strength.dim() == 0 and strength.item() == 0:
+        if not wanted and isinstance(strength, nn.Parameter) and self._silent():
             return None
         if isinstance(mode, Tensor):
             return mode

@@ -80,7 +80,7 @@ def record_cuda(work: Callable[[], None]) -> Callable[[], Any]:
     """Do some work on a stream of its own until nothing is new to it, then record it as a CUDA graph."""
     aside = torch.cuda.Stream()
     aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):
+    with torch.cuda.StreamContext(aside):
         for _ in range(WARM_UP):
             work()
     torch.cuda.current_stream().wait_stream(aside)

@@ -43,7 +43,8 @@ def measure(
 
         with torch.no_grad():
             found = slices.run(value, {"images": images, "targets": targets})
-        values |= {name: column.tolist() for column in found.values()}
+        if found:
+            values[name] = found["value"].tolist()
     return values
 
 
