@@ -3,9 +3,11 @@
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import fake_device
 import pytest
 import torch
 import yaml
@@ -71,6 +73,27 @@ def test_a_method_projects(name: str, composed: Callable[..., Any]) -> None:
     found = project(job.pipeline.problem, job.pipeline.projectors, Targets({"image": batch.images}, batch.ids))
     assert found.loss.isfinite().all() and found.status == ["done"] * 2 and not job.notices
     torch.testing.assert_close(found.render(job.pipeline.generator), found.image)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_projects_on_another_device(
+    name: str, composed: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not fake_device.available():
+        pytest.skip("needs a torch that can pretend a device")
+    words = [f"method={name}", *SMALL, *BUDGETS.get(name, [])]
+    if name in ENCODERS:
+        words += ["encoder=trained", f"encoder.checkpoint={FOLDER}/{ENCODERS[name]}.safetensors"]
+    batch, found = Cottages(2, resolution=16).read(range(2)), []
+    for place in ("cpu", None):
+        with nullcontext() if place else fake_device.FakeDevice() as device, monkeypatch.context() as patch:
+            where = torch.device(place or device.name)
+            patch.setattr("zstar.projection.pipeline.pick_device", lambda _, where=where: where)
+            pipeline = make_job(composed("invert", *words)).pipeline
+            images = Targets({"image": batch.images.to(where)}, batch.ids)
+            found.append(project(pipeline.problem, pipeline.projectors, images).loss.cpu())
+    torch.testing.assert_close(found[1], found[0], rtol=0.02, atol=1e-3)
 
 
 def test_the_list_of_methods_is_complete() -> None:

@@ -22,6 +22,7 @@ from zstar.data.cottages import Cottages
 from zstar.data.samples import Samples
 from zstar.directions.random import Random
 from zstar.editability.base import Traversal
+from zstar.editing.run import run as edit
 from zstar.encoders.trained import TrainedEncoder
 from zstar.generators.base import AbstractGenerator
 from zstar.inversion import Inversion, minimize
@@ -32,6 +33,7 @@ from zstar.objective import Objective, Problem
 from zstar.optimizers.adam import Adam
 from zstar.optimizers.base import AbstractOptimizer
 from zstar.optimizers.lbfgs import LBFGS
+from zstar.projection.run import run
 from zstar.projectors.base import project
 from zstar.projectors.optimization import Optimization
 from zstar.spaces.w import W
@@ -272,6 +274,35 @@ def test_candidates_of_many_images_take_as_many_waits_as_those_of_few(
             project(problem, [projector], Targets({"image": images}, [f"{i}" for i in range(count)]))
         waits.append(seen.waits.total())
     assert waits[1] == waits[2]
+
+
+def test_whole_runs_go_on_there(
+    device: FakeDevice,
+    composed: Callable[..., DictConfig],
+    tmp_path: Path,
+    tiny: AbstractGenerator,
+    store_generator: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A projection with its measures and report, and the edit of its latents, which were saved on the host."""
+    monkeypatch.setattr("zstar.projection.pipeline.pick_device", lambda name: torch.device(device.name))
+    store_generator(tmp_path / "tiny.safetensors", tiny)
+    words = [
+        "generator=stylegan2", f"generator.checkpoint={tmp_path}/tiny.safetensors", "data.resolution=16",
+        "data.count=3", "batch_size=2", "steps=2", "space.prior_samples=50", "loss=[pixel]", "metric=[mse,ssim,kid]",
+        "logger=none", "direction=[random]", "direction.random.count=1", "projector=[mean,optimization]",
+    ]  # fmt: skip
+    found = run(composed("invert", *words, "editability=[]", f"output={tmp_path}/invert"))
+    assert found["images"] == 3 and not found["failed"]
+    saved = Inversion.load(f"{found['folder']}/latents.safetensors")
+    assert saved.latent.device.type == "cpu"
+    edited = edit(
+        composed(
+            "edit", *words, f"output={tmp_path}/edit", f"inversion={found['folder']}", "editability=[smoothness]",
+            "editability.smoothness.steps=2", "frames=2", "strengths=3",
+        )
+    )  # fmt: skip
+    assert len(edited["images"]) == 3
 
 
 FINDERS = {
