@@ -190,7 +190,7 @@ def test_candidates_take_the_memory_of_a_batch(
         "cma": lambda: BasinCMA(problem, generations=1, steps=1, population=40),
     }[kind]
     found = project(problem, [make()], targets())
-    assert found.status == ["done"] * COUNT and max(tried) <= {"best_of": 16, "cma": COUNT}[kind]
+    assert found.status == ["done"] * COUNT and max(tried) <= 16
 
 
 def saved_for_backward(work: Callable[[], Any]) -> int:

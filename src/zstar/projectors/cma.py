@@ -34,8 +34,8 @@ class CMA(AbstractProjector):
         population: Candidates of an image per generation; null is 4 + 3 ln d in d dimensions, 18 for 128.
         diagonal: Learn variances only (Ros & Hansen 2008, https://doi.org/10.1007/978-3-540-87700-4_30), whose cost is
             linear in d. For d above 1000 or so, where covariances take longer to learn than there is time.
-        chunk: Candidates of an image that are evaluated at once, which bounds the memory; null is one of each,
-            or four candidates together where there are fewer images than that.
+        chunk: Candidates of an image that are evaluated at once, which bounds the memory; null is as many as
+            make 16 images together, or one of each image.
     """
 
     def __init__(

@@ -19,7 +19,7 @@ from zstar.objective import Objective, Problem, Terms
 from zstar.projectors.base import winners
 
 Evaluate = Callable[[Objective, Variables], Inversion]
-BATCH = 4  # candidates of all images together that are in memory at once, or one of each image
+BATCH = 16  # candidates of all images together that are in memory at once, or one of each image
 WORST = torch.finfo(torch.float32).max  # stands for values that are not finite, which can't be ranked
 
 
