@@ -179,6 +179,12 @@ def spied(monkeypatch: pytest.MonkeyPatch) -> list[Moments]:
     return states
 
 
+def test_casts_of_a_step_are_not_kept_until_the_run_ends() -> None:
+    """Autocast forgets what it has cast when its outermost context ends, which is that of a whole run."""
+    with computing("bf16"), networks("cpu"):
+        assert torch.is_autocast_enabled("cpu") and not torch.is_autocast_cache_enabled()
+
+
 @pytest.mark.parametrize("kind", [BestOf, Optimization])
 def test_bf16_is_within_networks_alone_and_nearly_as_good(kind: type, tiny: StyleGAN2, spied: list[Moments]) -> None:
     eye = Eye()

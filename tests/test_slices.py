@@ -233,3 +233,24 @@ def test_checkpointing_changes_the_memory_alone(free: str, tiny: AbstractGenerat
 def test_a_generator_without_blocks_is_one_sentence() -> None:
     with pytest.raises(ValueError, match=r"^checkpointing: Pixels has no blocks"):
         checkpoint_blocks(Pixels(16))
+
+
+def test_features_of_targets_that_are_too_large_to_keep_are_computed_for_each_slice(
+    tiny: AbstractGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are the same, and looked at anew in each evaluation; of a whole batch they are kept in any case."""
+    values, looks = [], []
+    for kept, micro_batch in ((1 << 30, 2), (0, 2), (0, None)):
+        monkeypatch.setattr("zstar.objective.KEPT", kept)
+        loss, seen = Pixel(), []
+        features = loss.features
+        monkeypatch.setattr(loss, "features", lambda image, f=features, s=seen: (s.append(len(image)), f(image))[1])
+        problem = replace(problem_of(tiny, micro_batch), losses={"pixel": loss})
+        objective = Objective(problem, targets())
+        v = problem.start(objective.targets)
+        seen.clear()
+        values.append(objective(v).total)
+        looks.append(sum(seen))
+    torch.testing.assert_close(values[1], values[0])
+    torch.testing.assert_close(values[2], values[0])
+    assert looks == [COUNT, 2 * COUNT, COUNT]

@@ -65,7 +65,10 @@ def networks(device: str) -> AbstractContextManager[Any]:
     whose outputs the caller brings back to float32; else nothing, which leaves a training its own autocast."""
     import torch
 
-    return torch.autocast(device, dtype=torch.bfloat16) if CHOSEN.get() == "bf16" else nullcontext()
+    if CHOSEN.get() != "bf16":
+        return nullcontext()
+    # Casts of v are not kept: within the contexts of a run they would be until its end, and each step has a new v.
+    return torch.autocast(device, dtype=torch.bfloat16, cache_enabled=False)
 
 
 def single(value: Any) -> Any:
