@@ -109,6 +109,16 @@ def test_the_page_says_what_was_done_and_how_well(run: Folder) -> None:
     assert (commit().get("commit") or "") in page
 
 
+def test_images_left_out_of_a_metric_are_counted_where_there_are_any(run: Folder) -> None:
+    folder = run(4)
+    assert ">excluded<" not in write_report(folder).read_text()
+    rows = pl.read_parquet(folder / "results.parquet")
+    lost = (pl.col("metric") == "psnr") & (pl.col("image") == "image-001")
+    rows.filter(~lost).write_parquet(folder / "results.parquet")
+    page = write_report(folder).read_text()
+    assert ">excluded<" in page and re.findall(r"<td[^>]*>(.*?)</td>", page)[8] == "1"
+
+
 def test_hostile_names_and_configs_are_text(run: Folder) -> None:
     folder = run(20, failed={HOSTILE + "2": "<img src=x onerror=alert(1)>"}, notices=["no <i>encoder"])
     page = write_report(folder).read_text()
