@@ -113,6 +113,14 @@ def store_generator() -> Callable[..., None]:
 
 
 @pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory, store_generator: Callable[..., None]) -> str:
+    """The word that chooses a generator of 16×16 pixels."""
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    store_generator(path)
+    return f"generator.checkpoint={path}"
+
+
+@pytest.fixture(scope="session")
 def moco_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of MoCo v2 as its authors write it, with random weights and with what is of no use for features."""
     from torchvision.models import resnet50

@@ -22,14 +22,6 @@ SMALL = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory, store_generator: Callable[..., None]) -> str:
-    """The word that chooses a generator of 16×16 pixels."""
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    store_generator(path)
-    return f"generator.checkpoint={path}"
-
-
 @pytest.fixture
 def gpus(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """``gpus(2)`` pretends that torch sees two; what is moved to one stays where it is."""

@@ -77,14 +77,6 @@ class Eye(nn.Module):
 EXACT = (torch.float32, False, False, True, False)
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory, store_generator: Callable[..., None]) -> str:
-    """The word that chooses a generator of 16×16 pixels."""
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    store_generator(path)
-    return f"generator.checkpoint={path}"
-
-
 @pytest.fixture
 def config(composed: Callable[..., DictConfig], weights: str, tmp_path: Path) -> Callable[..., DictConfig]:
     """The configuration of a small projection."""

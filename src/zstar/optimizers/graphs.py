@@ -28,13 +28,9 @@ class Graphs:
 
     A step at 256 pixels is some hundred kernels, most of which take a GPU less time than a CPU takes to launch them.
     What is recorded must be the same work each time: no number of the GPU may be looked at, and nothing drawn.
-
-    Arguments:
-        record: Work → how to do it again; a CUDA graph unless given.
     """
 
-    def __init__(self, record: "Callable[[Callable[[], None]], Callable[[], Any]] | None" = None) -> None:
-        self.record = record or record_cuda
+    def __init__(self) -> None:
         self.recorded: dict[Hashable, Recorded] = {}
 
     def __call__(
@@ -43,7 +39,7 @@ class Graphs:
         shapes = tuple((name, tuple(value.shape), value.dtype) for name, value in v.items())
         key = function, rows.start, rows.stop, shapes, tuple(free)
         if key not in self.recorded:
-            self.recorded[key] = Recorded(function, rows, v, free, self.record)
+            self.recorded[key] = Recorded(function, rows, v, free)
         return self.recorded[key](v)
 
 
@@ -53,20 +49,13 @@ class Recorded:
     outputs: Outputs
     slopes: list[Tensor]
 
-    def __init__(
-        self,
-        function: Function,
-        rows: slice,
-        v: Mapping[str, Tensor],
-        free: list[str],
-        record: Callable[[Callable[[], None]], Callable[[], Any]],
-    ) -> None:
+    def __init__(self, function: Function, rows: slice, v: Mapping[str, Tensor], free: list[str]) -> None:
         self.inputs = {name: value.detach().clone() for name, value in v.items()}
 
         def work() -> None:
             self.outputs, self.slopes = with_slopes(function, rows, self.inputs, free)
 
-        self.replay = record(work)
+        self.replay = record_cuda(work)
 
     def __call__(self, v: Mapping[str, Tensor]) -> tuple[Outputs, list[Tensor]]:
         torch._foreach_copy_(list(self.inputs.values()), [v[name].detach() for name in self.inputs])

@@ -166,9 +166,8 @@ def evolve(
         best = replace(best, **winners(lead, best))
         for callback in callbacks:
             callback(step)
-        ended = strategies.finished()
-        active &= ~torch.tensor(ended, device=device)
-        if all(ended) or not active.any() or (seconds is not None and clock(device) - began >= seconds * b):
+        active &= ~torch.tensor(strategies.finished(), device=device)
+        if not active.any() or (seconds is not None and clock(device) - began >= seconds * b):
             break
     status = ["done" if on else "stopped" for on in active.tolist()]
     return conclude(objective, best.v, history, evaluations, status, began).after(inversion)
