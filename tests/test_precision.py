@@ -32,6 +32,7 @@ from zstar.metrics.perceptual import Perceptual as Judged
 from zstar.metrics.ssim import SSIM
 from zstar.objective import Problem, Targets
 from zstar.optimizers.adam import Adam, Moments
+from zstar.optimizers.slices import Slices
 from zstar.projection.job import make_job
 from zstar.projection.measure import extract_features, measure, write_features
 from zstar.projection.run import run
@@ -272,9 +273,9 @@ def test_what_is_measured_is_the_same_bits_in_all_precisions(precision: Any, ima
     metrics = {"ssim": SSIM(), "perceptual": Judged(network=Eye()), "kid": KID(network=eye)}
     pictures = {"targets": to_uint8(images), "reconstructions": to_uint8(other)}
     with exactly():
-        wanted = measure(metrics, images, other)
+        wanted = measure(metrics, images, other, Slices())
     with computing(precision):
-        assert measure(metrics, images, other) == wanted
+        assert measure(metrics, images, other, Slices()) == wanted
         write_features(metrics, extract_features(metrics, pictures), list("abcd"), tmp_path)
     assert set(eye.seen) == set(metrics["perceptual"].distance.network.seen) == {EXACT}
 

@@ -3,23 +3,28 @@
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from zstar.config.build import build, to_plain
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.checkpointing import checkpoint_blocks
 from zstar.generators.pixels import Pixels
 from zstar.losses.pixel import Pixel
 from zstar.losses.targets import Targets
+from zstar.metrics.mse import MSE
 from zstar.objective import Objective, Problem
 from zstar.operators.mask import Mask
 from zstar.optimizers.adam import Adam
 from zstar.optimizers.base import value_and_gradient
 from zstar.optimizers.lbfgs import LBFGS
+from zstar.optimizers.slices import Slices
 from zstar.projection.job import make_job
+from zstar.projection.run import run
 from zstar.projectors.base import project
 from zstar.projectors.basin_cma import BasinCMA
 from zstar.projectors.best_of import BestOf
@@ -43,7 +48,7 @@ def problem_of(generator: AbstractGenerator, micro_batch: int | None = None, opt
     space = WPlus(generator, prior_samples=50)
     return Problem(
         space, {"pixel": Pixel()}, {"latent_norm": LatentNorm(space, 0.01)}, optimizer or Adam(lr=0.05),
-        noise="optimize", operators={"mask": Mask()}, micro_batch=micro_batch,
+        noise="optimize", operators={"mask": Mask()}, slices=Slices(micro_batch),
     )  # fmt: skip
 
 
@@ -105,7 +110,7 @@ def test_a_recorded_run_is_the_run(
     tape = Tape()
     monkeypatch.setattr("zstar.optimizers.graphs.record_cuda", tape)
     plain = problem_of(tiny, size, optimizer)
-    graph = replace(plain, compile="graph")
+    graph = replace(plain, graph=True)
     runs = [project(problem, [Mean(problem), Optimization(problem, steps=4)], targets()) for problem in (plain, graph)]
     torch.testing.assert_close(runs[1].loss, runs[0].loss, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(runs[1].history["total"], runs[0].history["total"], rtol=1e-5, atol=1e-6)
@@ -154,12 +159,39 @@ def test_memory_that_runs_out_is_halved_and_nothing_is_lost(
     problem = problem_of(generator)
     whole = project(problem, [Mean(problem), Optimization(problem, steps=3)], targets())
     limit(generator, 2, monkeypatch, backward)
+    problem = problem_of(generator)
     found = project(problem, [Mean(problem), Optimization(problem, steps=3)], targets())
     torch.testing.assert_close(found.loss, whole.loss, rtol=1e-4, atol=1e-5)
     assert found.evaluations.tolist() == whole.evaluations.tolist()
     assert found.history["total"].shape == whole.history["total"].shape
     said = capsys.readouterr().out
     assert said.count("going on with 2") == 1 and "5 images at once" in said
+
+
+def test_what_one_batch_has_learned_of_memory_holds_for_the_next(
+    composed: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Optimisation and measuring run out of memory once each in a run of two batches, and not once a batch."""
+    cfg = composed(
+        "invert", "logger=none", "device=cpu", "projector=[optimization]", "loss=[pixel]", "metric=[mse]",
+        "data.count=8", "batch_size=4", "optimizer=adam", "steps=2", f"output={tmp_path}",
+    )  # fmt: skip
+    generator = build(to_plain(cfg)["generator"], at="generator")
+    limit(generator, 2, monkeypatch)
+    squared = MSE.__call__
+
+    def limited(metric: MSE, image: Tensor, target: Tensor) -> Tensor:
+        if len(image) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return squared(metric, image, target)
+
+    monkeypatch.setattr(MSE, "__call__", limited)
+    run(cfg, generator=generator)
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("micro_batch:")]
+    halved = [
+        f"micro_batch: memory ran out with {size} images at once; going on with {size // 2}" for size in (4, 4, 2)
+    ]
+    assert said == halved
 
 
 def test_an_image_that_does_not_fit_is_one_sentence(tiny: AbstractGenerator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,7 @@ def make_problem(
     losses = {name: one.to(device) for name, one in make_losses(loss).items()}
     space, free = WPlus(generator, 100), loss == "pixel, noise maps"
     regularizers = {"noise_maps": NoiseMaps(space)} if free else {}
-    settings = {"noise": "optimize" if free else "const", "compile": "graph" if graph else None}
+    settings = {"noise": "optimize" if free else "const", "graph": graph}
     problem = Problem(space, losses, regularizers, Adam(0.05), **settings)
     side = generator.resolution
     images = torch.rand(batch, 3, side, side).to(device) * 2 - 1
@@ -174,7 +174,7 @@ def measure(
         with computing(way):
             problem, objective = make_problem(generator, loss, batch, graph, device)
             descent = Optimization(problem, steps=STEPS, keep_best=False)
-            flop = count_flops(Objective(replace(problem, compile=None), objective.targets))
+            flop = count_flops(Objective(replace(problem, graph=False), objective.targets))
             found = rate(lambda: descent(objective), device, seconds) * (STEPS + 1 / 3)
     except ValueError as error:
         return f"{str(error).partition(':')[0]}: does not fit | – | – | – | –"

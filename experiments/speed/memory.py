@@ -66,6 +66,7 @@ def measure(row: Row) -> dict[str, float]:
     from zstar.losses.targets import Targets
     from zstar.objective import Objective, Problem
     from zstar.optimizers.adam import Adam
+    from zstar.optimizers.slices import Slices
     from zstar.projectors.best_of import BestOf
     from zstar.projectors.cma import CMA
     from zstar.projectors.optimization import Optimization
@@ -78,7 +79,7 @@ def measure(row: Row) -> dict[str, float]:
     if row.checkpointing:
         checkpoint_blocks(generator)
     losses = {"pixel": Pixel(), "lpips_vgg": LPIPS("vgg", pnet_rand=True, size=row.size)}
-    problem = Problem(WPlus(generator, 100), losses, {}, Adam(0.05), micro_batch=row.micro)
+    problem = Problem(WPlus(generator, 100), losses, {}, Adam(0.05), slices=Slices(row.micro))
     images = torch.rand(row.batch, 3, row.pixels, row.pixels) * 2 - 1
     started = held()
     objective = Objective(problem, Targets({"image": images}, [str(i) for i in range(row.batch)]))

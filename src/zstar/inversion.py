@@ -183,7 +183,7 @@ def minimize(
             return terms.total
 
         step = partial(problem.optimizer.step, free, state, evaluate, fraction)
-        _, spent = objective.slices.retried(count, step)
+        _, spent = objective.problem.slices.retried(count, step, objective.graphs)
         for group in groups:
             group.constrain_(free)
         evaluations += spent * active * problem.cost

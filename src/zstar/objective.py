@@ -60,8 +60,8 @@ class Problem:
         seed: Seed of everything random in a projection.
         noise: Noise maps of the generator: ``"const"`` (as stored), ``"none"``, or ``"optimize"`` (part of v).
         operators: Name → D, one after the other between G(v) and the losses.
-        micro_batch: Images that are evaluated at once; ``None`` for all of a batch, until memory runs out.
-        compile: ``"graph"`` records the kernels of an evaluation and launches them together, on a GPU.
+        slices: How many images are evaluated at once, in all batches.
+        graph: Whether the kernels of an evaluation are recorded and launched together, on a GPU.
     """
 
     space: AbstractSpace
@@ -71,8 +71,8 @@ class Problem:
     seed: int = 0
     noise: Literal["const", "none", "optimize"] = "const"
     operators: dict[str, AbstractOperator] = field(default_factory=dict)
-    micro_batch: int | None = None
-    compile: Literal["graph", "inductor"] | None = None
+    slices: Slices = field(default_factory=Slices)
+    graph: bool = False
 
     def __post_init__(self) -> None:
         if not self.losses:
@@ -170,13 +170,13 @@ class Terms:
 class Objective:
     """The equation bound to its targets, whose features are computed once.
 
-    It is evaluated in slices of ``problem.micro_batch`` images, and in smaller ones where memory runs out. Where there
+    It is evaluated in slices of ``problem.slices``, and in smaller ones where memory runs out. Where there
     are slices, features of the targets that take more than ``KEPT`` bytes are computed for each of them, and not kept.
 
     Attributes:
         targets: What of the targets may be seen: in the place of the image its observation, where there are operators.
         goals: D(target) for each loss.
-        slices: How many images are evaluated at once.
+        graphs: What is recorded of its evaluations, if anything.
 
     Arguments:
         problem: The equation without its targets.
@@ -185,7 +185,7 @@ class Objective:
 
     def __init__(self, problem: Problem, targets: Targets) -> None:
         self.problem = problem
-        self.slices = Slices(problem.micro_batch, Graphs() if problem.compile == "graph" else None)
+        self.graphs = Graphs() if problem.graph else None
         problem.require_targets(targets.named, targets.maps)
         self.features: dict[str, list[Tensor]] = {}
         with torch.no_grad():
@@ -199,7 +199,7 @@ class Objective:
 
     def _keep_features(self, name: str, loss: AbstractLoss) -> None:
         goal = self.goals[name]
-        if self.slices.size is not None:
+        if self.problem.slices.size is not None:
             one = loss.look(goal[:1])
             if sum(f.numel() * f.element_size() for f in one) * len(goal) > KEPT:
                 return
@@ -207,7 +207,7 @@ class Objective:
         def features(_rows: slice, v: Variables) -> dict[str, Tensor]:
             return {str(place): feature for place, feature in enumerate(loss.look(v["goal"]))}
 
-        self.features[name] = list(self.slices.run(features, {"goal": goal}).values())
+        self.features[name] = list(self.problem.slices.run(features, {"goal": goal}).values())
 
     def wanted(self, name: str, rows: slice) -> list[Tensor]:
         """Features of D(target) of some of the images, for the loss ``name``."""
@@ -228,7 +228,7 @@ class Objective:
 
     def __call__(self, v: Variables) -> Terms:
         """Evaluate every term at v; ``total`` is differentiable."""
-        found = self.slices.run(self._evaluate, v)
+        found = self.problem.slices.run(self._evaluate, v, self.graphs)
         total, image = found.pop("total"), found.pop("image")
         return Terms(total, {name.removeprefix("term/"): value for name, value in found.items()}, image)
 

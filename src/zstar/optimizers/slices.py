@@ -16,34 +16,38 @@ T = TypeVar("T")
 class Slices:
     """How many images of a batch are evaluated at once, forward and, where a gradient is wanted, backward as well.
 
-    Where memory runs out, the number is halved for good and the evaluation done again; that is said once. Images do not
-    depend on each other, so results are the same up to rounding.
+    Where memory runs out, the number is halved for good and the evaluation done again; that is said once. So whoever
+    goes through several batches keeps one of these for all of them. Images do not depend on each other, so results are
+    the same up to rounding.
 
     Arguments:
         size: Images at once; ``None`` for all of them, until memory runs out.
-        graphs: What records evaluations with a gradient and replays them, if anything.
     """
 
-    def __init__(self, size: int | None = None, graphs: Graphs | None = None) -> None:
+    def __init__(self, size: int | None = None) -> None:
         require("micro_batch", Within(1), size=1 if size is None else size)
-        self.size, self.graphs = size, graphs
+        self.size = size
 
-    def run(self, function: Function, v: Mapping[str, Tensor]) -> Outputs:
+    def run(self, function: Function, v: Mapping[str, Tensor], graphs: Graphs | None = None) -> Outputs:
         """``function`` of all rows of ``v``.
 
         Arguments:
             function: A slice of the batch and these rows of every tensor of ``v`` → named tensors with as many rows, of
                 which ``total`` ``[n]``, one value per image, is the one that can be differentiated.
             v: Tensors whose first dimension is the batch.
+            graphs: What records evaluations with a gradient and replays them, if anything.
 
         Raises:
             ValueError: Not even one image fits into memory.
         """
         count = len(next(iter(v.values())))
-        return self.retried(count, lambda: self._run(function, v, count))
+        return self.retried(count, lambda: self._run(function, v, count, graphs), graphs)
 
-    def retried(self, count: int, work: Callable[[], T]) -> T:
-        """What ``work`` of a batch of ``count`` returns, which is done again in smaller slices if memory runs out."""
+    def retried(self, count: int, work: Callable[[], T], graphs: Graphs | None = None) -> T:
+        """What ``work`` of a batch of ``count`` returns, which is done again in smaller slices if memory runs out.
+
+        What ``graphs`` have recorded until then is of no use any more and is forgotten.
+        """
         while True:
             try:
                 return work()
@@ -51,6 +55,8 @@ class Slices:
                 if not ran_out(error):
                     raise
                 reason = str(error)
+            if graphs is not None:
+                graphs.recorded.clear()
             self.halve(count, reason)  # behind the error, which holds what it had made until then
 
     def halve(self, count: int, reason: str) -> None:
@@ -62,8 +68,6 @@ class Slices:
                 "pictures (loss.lpips.size=256), set checkpointing=true, choose fewer losses, or device=cpu"
             )
         self.size = size // 2
-        if self.graphs is not None:
-            self.graphs.recorded.clear()
         gc.collect()
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
@@ -74,14 +78,14 @@ class Slices:
         size = self.size or count
         return (slice(first, min(first + size, count)) for first in range(0, count, size))
 
-    def _run(self, function: Function, v: Mapping[str, Tensor], count: int) -> Outputs:
+    def _run(self, function: Function, v: Mapping[str, Tensor], count: int, graphs: Graphs | None) -> Outputs:
         free = [name for name, value in v.items() if value.requires_grad] if torch.is_grad_enabled() else []
-        if (self.size is None or self.size >= count) and not (free and self.graphs):
+        if (self.size is None or self.size >= count) and not (free and graphs):
             return function(slice(0, count), v)
         if not free:
             return joined([function(rows, {n: value[rows] for n, value in v.items()}) for rows in self.of(count)])
         names: list[str] = []
-        slices, evaluate = list(self.of(count)), self.graphs or with_slopes
+        slices, evaluate = list(self.of(count)), graphs or with_slopes
         found = Sliced.apply(slices, function, evaluate, v, free, names, *(v[name] for name in free))
         return dict(zip(names, found, strict=True))
 

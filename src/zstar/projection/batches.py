@@ -36,7 +36,6 @@ def project_batch(job: Job, index: int, batch: Batch, folder: Path, display: Dis
     pipeline.generator.require_size(targets.images)
     if job.earlier is not None:
         return measure_again(job, job.earlier, batch, targets.images, folder, display, write)
-    micro_batch = pipeline.problem.micro_batch
     with display.on(NETWORKS):
         pipeline.warm_up(targets)
         inversion, start = project_with_start(pipeline.problem, pipeline.projectors, targets, [display.callback])
@@ -44,10 +43,10 @@ def project_batch(job: Job, index: int, batch: Batch, folder: Path, display: Dis
         if pipeline.problem.operators:
             images["observed"] = pipeline.problem.observe(targets).images
     with display.on("measuring"):
-        values = measure(metrics, inversion.image, targets.images, micro_batch)
+        values = measure(metrics, inversion.image, targets.images, pipeline.measuring)
         if pipeline.editability:
             values |= measure_edits(pipeline.editability, pipeline.directions, pipeline.generator, inversion)
-        start_values = {} if start is None else measure(metrics, start.image, targets.images, micro_batch)
+        start_values = {} if start is None else measure(metrics, start.image, targets.images, pipeline.measuring)
         images |= {} if start is None else {"starts": start.image}
         pictures = {kind: to_uint8(some) for kind, some in images.items()}
         features = extract_features(metrics, pictures)
@@ -72,7 +71,7 @@ def measure_again(
     same = {name for name, key in job.measures.items() if earlier.measures.get(name) == key}
     with display.on("measuring"):
         others = {name: metric for name, metric in metrics.items() if name not in same}
-        values = measure(others, inversion.image, images, pipeline.problem.micro_batch)
+        values = measure(others, inversion.image, images, pipeline.measuring)
         if pipeline.editability and EDITABILITY not in same:
             values |= measure_edits(pipeline.editability, pipeline.directions, pipeline.generator, inversion)
         shown = {"targets": to_uint8(images), "reconstructions": to_uint8(inversion.image)}

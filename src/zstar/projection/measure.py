@@ -28,10 +28,9 @@ def measure(
     metrics: Mapping[str, AbstractMetric | AbstractSetMetric],
     images: Tensor,
     targets: Tensor,
-    micro_batch: int | None = None,
+    slices: Slices,
 ) -> dict[str, list[float]]:
-    """Value per image of every metric that has one and is defined at this size, of so many images at once."""
-    slices = Slices(micro_batch)
+    """Value per image of every metric that has one and is defined at this size."""
     values = {}
     for name, metric in metrics.items():
         if isinstance(metric, AbstractSetMetric):

@@ -21,6 +21,7 @@ from zstar.losses.targets import Targets
 from zstar.metrics.available import Metrics, make_metrics
 from zstar.objective import Objective, Problem
 from zstar.optimizers.base import value_and_gradient
+from zstar.optimizers.slices import Slices
 from zstar.projection.budget import fit
 from zstar.projection.device import pick_device, require_compilable
 from zstar.projectors.base import AbstractProjector
@@ -81,8 +82,8 @@ class Pipeline:
             seed=self.plain["seed"],
             noise=self.plain["noise"],
             operators={n: build(node, at=f"operator.{n}") for n, node in self.nodes("operator").items()},
-            micro_batch=self.plain["micro_batch"],
-            compile=self.plain["compile"],
+            slices=Slices(self.plain["micro_batch"]),
+            graph=self.plain["compile"] == "graph",
         )
 
     @cached_property
@@ -124,6 +125,11 @@ class Pipeline:
     def measures(self) -> tuple[Metrics, dict[str, str]]:
         """The metrics that can be had here, and name → reason for the others."""
         return make_metrics(self.nodes("metric"), self.device)
+
+    @cached_property
+    def measuring(self) -> Slices:
+        """How many images are measured at once; metrics may take more or less memory than the equation does."""
+        return Slices(self.plain["micro_batch"])
 
     @cached_property
     def annotation(self) -> dict[str, Any]:

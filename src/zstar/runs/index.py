@@ -11,6 +11,7 @@ from zstar.runs.folder import write_json
 INDEX = ".index"
 IDENTITY = "identity.json"
 HASHES = ("content", "source")  # keys of the identity whose values say nothing to a reader
+ABSENT = object()  # a key that only one of two identities has, which is not the same as null
 
 
 def remember(folder: Path, key: str) -> None:
@@ -53,12 +54,14 @@ def changes(before: Any, now: Any, key: str = "") -> Iterator[str]:
         return
     if isinstance(before, Mapping) and isinstance(now, Mapping):
         for name in dict.fromkeys([*before, *now]):
-            yield from changes(before.get(name), now.get(name), f"{key}.{name}" if key else str(name))
+            yield from changes(before.get(name, ABSENT), now.get(name, ABSENT), f"{key}.{name}" if key else str(name))
         return
     place, _, name = key.rpartition(".")
     yield f"the {name} of {place}" if name in HASHES else f"{key}: {_short(before)} → {_short(now)}"
 
 
 def _short(value: Any) -> str:
+    if value is ABSENT:
+        return "absent"
     text = json.dumps(value, default=str) if not isinstance(value, str) else value
     return text if len(text) <= 60 else f"{text[:57]}…"
