@@ -245,6 +245,7 @@ def equal(a: object, b: object) -> bool:
     return a == b
 
 
+@pytest.mark.slow
 def test_training_against_adversaries_resumes_exactly(
     tmp_path: Path, composed: Callable[..., DictConfig], words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

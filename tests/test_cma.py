@@ -66,6 +66,7 @@ def test_cma_finds_the_minimum_of_a_bowl() -> None:
     assert (by_variances.loss < 1e-4).all() and not by_variances.latent.equal(found.latent)
 
 
+@pytest.mark.slow
 def test_basin_cma_sees_the_floors_of_basins() -> None:
     """With as many evaluations each, and far better than what a single descent or plain CMA-ES ends in."""
     problem, targets = planted(Rugged(), 2)

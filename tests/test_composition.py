@@ -57,6 +57,7 @@ def program(text: str, root: Path, *words: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, cwd=root, env=environment, timeout=300)
 
 
+@pytest.mark.slow
 def test_what_is_composed_is_what_hydra_alone_composes(root: Path) -> None:
     done = program(SAME, root)
     assert done.returncode == 0, done.stderr
@@ -93,6 +94,7 @@ def test_what_is_composed_belongs_to_who_asked(composed: Callable[..., DictConfi
     assert composed("invert").data.count != 12345
 
 
+@pytest.mark.slow
 def test_a_hydra_of_another_version_stays_as_it_is_and_runs_sweeps_by_its_own_rules(root: Path, tmp_path: Path) -> None:
     words = ["-m", "data.count=1", "projector=[mean]", "loss=[pixel]", "metric=[mse]", "logger=none", "seed=0,x"]
     words += [f"output={tmp_path}/runs", f"hydra.sweep.dir={tmp_path}/sweep", "space.prior_samples=10"]

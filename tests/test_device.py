@@ -117,6 +117,7 @@ def test_hashes_of_configurations_have_no_number_of_a_gpu() -> None:
     assert first == second != third
 
 
+@pytest.mark.slow
 def test_processes_with_a_gpu_each_share_a_search(tmp_path: Path) -> None:
     pytest.importorskip("optuna", reason="searches need Optuna: pip install 'zstar[tune]'")
     from zstar.tune.search_space import Choice

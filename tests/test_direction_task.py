@@ -126,6 +126,7 @@ def test_the_card_says_what_was_learned_and_how_far_it_goes(tmp_path: Path, cfg:
     assert card["steps"] == 120 and card["config"]["walk"]["rows"] is None and "encoder" not in card["config"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("walk", ["linear", "nonlinear"])
 def test_half_the_steps_and_the_other_half_are_all(
     walk: str, tmp_path: Path, cfg: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch
@@ -211,6 +212,7 @@ def test_the_generator_stays_as_it_is_and_out_of_the_checkpoint(
     assert (tmp_path / "checkpoint.pt").stat().st_size < 100_000
 
 
+@pytest.mark.slow
 def test_steps_back_lead_back_where_that_is_asked_for(tmp_path: Path, cfg: Callable[..., DictConfig]) -> None:
     words = [
         "walk=nonlinear",
@@ -228,6 +230,7 @@ def test_steps_back_lead_back_where_that_is_asked_for(tmp_path: Path, cfg: Calla
     assert 0 < strayed[1] < 0.3 and strayed[1] < 0.7 * strayed[0]
 
 
+@pytest.mark.slow
 def test_rows_of_w_plus(
     tmp_path: Path, cfg: Callable[..., DictConfig], tiny: Any, store_generator: Callable[..., None]
 ) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
+from parameters import slowly
 from torch import nn
 
 from zstar.annotations.base import AbstractAnnotation, ScoredLatents
@@ -478,7 +479,7 @@ def annotation() -> AbstractAnnotation:
 FINDERS = sorted(path.stem for path in (Path(__file__).parents[1] / "conf" / "direction").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("name", FINDERS)
+@pytest.mark.parametrize("name", [slowly(name, "attribute") for name in FINDERS])
 def test_the_contract(
     name: str,
     root: Path,

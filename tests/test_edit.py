@@ -422,6 +422,7 @@ def test_what_says_nothing_is_named(cfg: Callable[..., DictConfig]) -> None:
     assert silent == ["mute of warm"] and len(rows) == 3
 
 
+@pytest.mark.slow
 def test_a_run_is_in_wandb(cfg: Callable[..., DictConfig], request: pytest.FixtureRequest) -> None:
     request.addfinalizer(wandb.teardown)  # which keeps the address of its service in the environment of other tests
     _, folder = finish(cfg(*FROM_SAVED, "logger=wandb", "video=false", "frames=2", "name=mine", "tags=[a]"))

@@ -83,6 +83,7 @@ def equal(a: Any, b: Any) -> bool:
     return a == b
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [

@@ -11,6 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
+from parameters import slowly
 
 from zstar.cli import invert, train
 from zstar.config.check import check
@@ -67,7 +68,7 @@ def grid_of(primary: str, grid: str) -> dict[str, list[str]] | None:
     return keys if all(there) else None
 
 
-@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("grid", [slowly(name, "methods") for name in GRIDS])
 def test_each_value_of_a_grid_composes_and_fits(grid: str) -> None:
     programs = []
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
@@ -82,6 +83,7 @@ def test_each_value_of_a_grid_composes_and_fits(grid: str) -> None:
     assert programs == {"encoders": ["train"], "budgets": ["invert", "edit"]}.get(grid, programs) and programs
 
 
+@pytest.mark.slow
 def test_a_grid_needs_no_flag_and_the_command_line_wins(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
@@ -101,6 +103,7 @@ def test_a_grid_that_is_not_there_is_named(
     assert capsys.readouterr().err.startswith("error: sweep: there is no option 'space'; did you mean 'spaces'?")
 
 
+@pytest.mark.slow
 def test_trainings_of_a_sweep_have_a_folder_each_and_are_done_once(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from parameters import slowly
 from torch import Tensor
 
 from zstar.config.build import build, offer
@@ -87,7 +88,7 @@ def single_runs_agree(problem: Problem, chain: Callable[[Problem], list[Any]], t
         assert alone.status == together.status[index : index + 1]
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", [slowly(name, "lpips_vgg", "moco") for name in LOSSES])
 def test_a_batch_is_exactly_its_images_under_every_loss(
     tiny: StyleGAN2, name: str, composed: Callable[..., Any], request: pytest.FixtureRequest
 ) -> None:
@@ -132,6 +133,7 @@ def test_a_batch_is_exactly_its_images_under_every_optimizer(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", [Adam(lr=0.1), LBFGS()], ids=["adam", "lbfgs"])
 def test_the_shipped_generator_treats_a_batch_as_its_images(optimizer: AbstractOptimizer) -> None:
     # In double precision, because rounding of another batch size grows along a trajectory in single precision.

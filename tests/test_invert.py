@@ -150,6 +150,7 @@ def test_a_start_that_is_the_same_for_every_image_is_not_shown(composed: Callabl
     assert set(found) == {"latent", "loss", "evaluations", "seconds"}  # pictures are PNGs and histories are rows
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_the_same(composed: Callable[..., Any], tmp_path: Path) -> None:
     words = [*TINY, "data.count=12", "batch_size=2", "steps=40"]
     command = [sys.executable, str(ROOT / "invert.py"), *words]
@@ -253,6 +254,7 @@ def test_the_latents_of_a_run_draw_its_pictures(composed: Callable[..., Any], tm
         assert (image.int() - written.int()).abs().max() <= 1
 
 
+@pytest.mark.slow
 def test_trajectories_of_an_image_do_not_depend_on_its_neighbours(composed: Callable[..., Any], tmp_path: Path) -> None:
     words = ["data.count=4", "steps=40", "projector.optimization.patience=3", "projector.optimization.min_delta=0.05"]
     frames = []
@@ -300,6 +302,7 @@ def test_mistakes_end_in_sentences_not_tracebacks(
     assert sentence in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_sweep_gives_each_job_a_folder_and_a_wandb_run(tmp_path: Path) -> None:
     words = [word for word in TINY if word != "logger=none"]
     done = command_line(tmp_path, "-m", *words, "data.count=2", "projector=[random]", "space=z,w_plus", "seed=0,1")

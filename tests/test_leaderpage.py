@@ -182,6 +182,7 @@ def test_one_row_without_leakage_curves_or_pictures(written: Page, pictures: boo
     assert ('id="images"' in page) == pictures and 'class="best"' not in page[page.index("<table") :]
 
 
+@pytest.mark.slow
 def test_page_and_markdown_have_the_same_signs(written: Page) -> None:
     board = planted()
     for row, verdict in zip(board["rows"][1:], VERDICTS, strict=True):
@@ -459,6 +460,7 @@ def test_plots_can_be_read_on_a_phone_and_in_the_dark(opened: Callable[..., Any]
     assert (light > 400) == (scheme == "dark"), "bright lines on a dark page"
 
 
+@pytest.mark.slow
 def test_a_name_moves_to_what_is_left_of_its_method(written: Page, opened: Callable[..., Any], expect: Any) -> None:
     board = planted(("igan", "igan", "encoder"))
     page = opened()

@@ -98,6 +98,7 @@ def test_what_goes_into_a_layer_is_what_its_style_scales(tiny: AbstractGenerator
     torch.testing.assert_close(seen["b4.conv1"][0], tiny.synthesis.b4.const)
 
 
+@pytest.mark.slow
 def test_the_chosen_channels_keep_the_budget(shipped: AbstractGenerator, roof: Towards) -> None:
     assert roof.space == "style" and set(roof.mask.unique().tolist()) == {0, 1}
     scores = roof.label.scores

@@ -194,6 +194,7 @@ logger.finish()
 """
 
 
+@pytest.mark.slow
 def test_without_a_login_nothing_is_asked_and_one_line_says_offline(tmp_path: Path) -> None:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
     environment = {**inherited, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT / "src")}

@@ -185,6 +185,7 @@ def test_lpips_equals_the_package(net: str) -> None:
         torch.testing.assert_close(ours(image, target), theirs(image, target).flatten(), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net", ["alex", "vgg"])
 def test_stlpips_equals_its_package(net: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, unused in (

@@ -167,6 +167,7 @@ def test_which_errors_are_the_inputs_fault() -> None:
     assert explain(ValueError("a defect"), ["space=w", "seed=null"]) is None
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_after_a_bad_job(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "invert.py"), "-m", *QUICK, "space=w,pixels,z"]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}

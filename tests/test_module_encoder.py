@@ -286,6 +286,7 @@ def test_faces_by_the_encoder_of_their_vae(
     assert shuffled > 2.5 * error.mean()
 
 
+@pytest.mark.slow
 def test_recipe_of_grumpy_cats(
     composed: Callable[..., DictConfig], root: Path, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ import torch
 import yaml
 from fake_device import FakeDevice, Seen
 from omegaconf import DictConfig, OmegaConf
+from parameters import slowly
 from torch import Tensor
 
 from zstar.callbacks import BestSoFar, EarlyStop
@@ -49,11 +50,6 @@ FILES = {"identity", "moco", "squeezenet11", "vgg19", "lpips_vgg"}  # whose netw
 
 def names(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-
-
-def slowly(name: str, *slow: str) -> Any:
-    """A parameter, marked as slow if it is one of those."""
-    return pytest.param(name, marks=pytest.mark.slow) if name in slow else name
 
 
 def node(group: str, name: str) -> dict[str, Any]:
@@ -312,7 +308,7 @@ FINDERS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", FINDERS)
+@pytest.mark.parametrize("name", [slowly(name, "attribute", "interfacegan") for name in FINDERS])
 def test_directions_are_found_and_applied_there(name: str, device: FakeDevice, shipped: AbstractGenerator) -> None:
     annotation = build(OmegaConf.load(CONF / "annotation" / "annotator.yaml"), count=80)
     found = offer(node("direction", name) | FINDERS[name], annotation=annotation).find(W(shipped, prior_samples=50))
@@ -332,7 +328,9 @@ def shipped(device: FakeDevice) -> AbstractGenerator:
     return build(OmegaConf.load(CONF / "generator" / "cottages.yaml")).to(device.name)
 
 
-@pytest.mark.parametrize("name", [slowly(name, "leakage", "locality") for name in names("editability")])
+@pytest.mark.parametrize(
+    "name", [slowly(name, "leakage", "locality", "realism", "effect") for name in names("editability")]
+)
 def test_editability_is_measured_there(name: str, device: FakeDevice, shipped: AbstractGenerator) -> None:
     annotation = build(OmegaConf.load(CONF / "annotation" / "annotator.yaml"), count=50)
     settings = {"realism": {"samples": 8}, "cycle": {"samples": 50}, "smoothness": {"steps": 2}}.get(name, {})
@@ -382,7 +380,9 @@ def of_task(name: str, composed: Callable[..., DictConfig], folder: Path, store:
     return composed("train", *words)
 
 
-@pytest.mark.parametrize("name", [slowly(name, "generator", "steerable") for name in names("task")])
+@pytest.mark.parametrize(
+    "name", [slowly(name, "generator", "steerable", "direction", "encoder") for name in names("task")]
+)
 def test_a_training_neither_waits_nor_copies_in_a_step(
     name: str,
     device: FakeDevice,

@@ -230,6 +230,7 @@ invert()
 """
 
 
+@pytest.mark.slow
 def test_a_run_killed_while_pictures_are_written_has_those_of_its_batches(
     composed: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -166,6 +166,7 @@ def test_a_run_leaves_what_a_benchmark_needs(composed: Any, tmp_path: Path) -> N
     assert rows.filter(pl.col("metric") == "evaluations")["value"].max() <= 4
 
 
+@pytest.mark.slow
 def test_editability_is_measured_of_each_image(composed: Any, tmp_path: Path) -> None:
     words = [
         "projector=[encoder]", "data.count=3", "metric=[psnr]", "logger=none", "direction=[shipped]", "batch_size=2",

@@ -113,6 +113,7 @@ def test_batches_at_work_elsewhere_are_left_or_waited_for(
     thread.join()
 
 
+@pytest.mark.slow
 def test_all_shards_as_one_sweep(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: list[str], capsys: pytest.CaptureFixture
 ) -> None:

@@ -168,6 +168,7 @@ def test_memory_that_runs_out_is_halved_and_nothing_is_lost(
     assert said.count("going on with 2") == 1 and "5 images at once" in said
 
 
+@pytest.mark.slow
 def test_what_one_batch_has_learned_of_memory_holds_for_the_next(
     composed: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

@@ -52,6 +52,7 @@ def same(a: Path, b: Path) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["generator", "encoder", "linear", "nonlinear"])
 def test_a_finished_training_that_goes_on_is_one_that_never_ended(
     name: str, training: Callable[..., DictConfig], tmp_path: Path

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torchvision
 from omegaconf import DictConfig
 
@@ -39,6 +40,7 @@ def test_the_entry_points_load_hydra_and_little_else(root: Path, tmp_path: Path)
     assert loaded(root, tmp_path)[1] <= PLUMBING
 
 
+@pytest.mark.slow
 def test_a_finished_run_loads_torch_and_none_of_the_libraries_that_it_has_no_use_for(
     root: Path, composed: Callable[..., DictConfig], tmp_path: Path
 ) -> None:

@@ -102,6 +102,7 @@ def test_edits_take_turns(steered: Callable[..., GeneratorTask]) -> None:
     assert set(shown(steered("task.steering.share=0.1"), 0)[1].logs) == {"train/shift_x"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", ["z", "w", "w_plus"])
 def test_the_generator_comes_to_do_what_the_edit_does(steered: Callable[..., GeneratorTask], space: str) -> None:
     words = ["edit=[brightness]", f"space={space}", "task.steps=40", "task.batch=8", "task.decay=0"]
@@ -113,6 +114,7 @@ def test_the_generator_comes_to_do_what_the_edit_does(steered: Callable[..., Gen
     assert task.steering.evaluate(task.generator.eval())["brightness/slope"] > 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("walk", ["linear", "nonlinear"])
 def test_resumes_exactly_and_writes_what_belongs_together(
     tmp_path: Path,

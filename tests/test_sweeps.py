@@ -172,6 +172,7 @@ def heads(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted(folder.glob("*/log/run.json"))]
 
 
+@pytest.mark.slow
 def test_runs_are_named_by_what_differs_and_grouped_by_their_sweep(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,6 +266,7 @@ def test_of_many_values_only_new_choices_and_keys_are_composed_ahead() -> None:
     assert composed == [["method=a", "seed=0"], ["method=b", "seed=0"], ["method=b", "+x.y=1"]]
 
 
+@pytest.mark.slow
 def test_a_cell_at_work_elsewhere_is_left_to_it(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
@@ -302,6 +304,7 @@ def standings(folder: Path) -> dict[str, list[dict[str, Any]]]:
     return {board["protocol"]["hash"]: board["rows"] for board in boards}
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on_with_the_same_command_to_the_same_leaderboard(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

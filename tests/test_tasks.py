@@ -80,6 +80,7 @@ def test_another_seed_gives_another_network(tmp_path: Path, composed: Callable[.
     assert not torch.equal(a["synthesis.b4.const"], b["synthesis.b4.const"])
 
 
+@pytest.mark.slow
 def test_the_log_of_a_killed_training_is_that_of_a_whole_one(
     tmp_path: Path, composed: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
@@ -269,6 +270,7 @@ def test_stream_is_a_function_of_the_step() -> None:
         Stream(data, 11, 0, 1)
 
 
+@pytest.mark.slow
 def test_score_tells_the_world_from_noise(tiny: StyleGAN2) -> None:
     class World(AbstractGenerator):
         """A 'generator' that draws other cottages of the same world."""

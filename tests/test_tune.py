@@ -45,6 +45,7 @@ def space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "lr.yaml"
 
 
+@pytest.mark.slow
 def test_it_finds_the_best_and_goes_on(
     space: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, composed: Callable[..., Any]
 ) -> None:

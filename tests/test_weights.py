@@ -170,6 +170,7 @@ def case(generator: AbstractGenerator, count: int = 3, **settings: Any) -> tuple
     return problem, Targets({"image": images}, [f"photo-{i}" for i in range(count)])
 
 
+@pytest.mark.slow
 def test_the_weights_give_what_no_latent_has_and_a_batch_is_its_images(generator: AbstractGenerator) -> None:
     problem, targets = case(generator)
     before = generator.fingerprint()

@@ -76,8 +76,7 @@ class Inversion:
     @torch.no_grad()
     def render(self, generator: AbstractGenerator) -> Float[Tensor, "b c h w"]:
         """G(v), where the generator is: the same images bit for bit, for the same images in a batch."""
-        place = next(generator.parameters(), self.latent).device
-        v = {name: value.to(place) for name, value in self.v.items()}
+        v = {name: generator.bring(value) for name, value in self.v.items()}
         return generator.render(v, self.space, self.noise_mode)
 
     def select(self, rows: Sequence[int], device: torch.device | None = None) -> "Inversion":

@@ -76,8 +76,7 @@ def read_latents(
         sizes = f"{tuple(latents.shape[1:])}, not {generator.shape(inversion.space)}"
         raise ValueError(f"{key}: the latents in {file} are {sizes} as those of this generator; project again")
     if inversion.space != space:
-        device = next(generator.parameters(), latents).device
         classes = inversion.v.get("class")
-        with torch.no_grad(), generator.conditioned(None if classes is None else classes.to(device)):
-            latents = generator.lift(latents.to(device), inversion.space, space).cpu()
+        with torch.no_grad(), generator.conditioned(None if classes is None else generator.bring(classes)):
+            latents = generator.lift(generator.bring(latents), inversion.space, space).cpu()
     return inversion.ids, latents

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -14,9 +13,10 @@ from zstar.config.check import COMPANIONS
 from zstar.config.paths import place
 from zstar.data.base import AbstractData, Batch
 from zstar.data.decoding import BadImage
-from zstar.data.entries import READERS, Entry, digests, is_image, list_entries, stem
+from zstar.data.entries import Entry, digests, is_image, list_entries, stem
 from zstar.data.reading import read_picture
 from zstar.images import to_unit
+from zstar.runs.threads import read_all
 
 MAPS = frozenset({"mask"})  # targets that are grey maps in [0, 1]; the others are pictures like the images
 SAME_SHAPE = 0.01  # relative difference of two ratios of height to width that no image of G's size shows
@@ -61,8 +61,7 @@ class Companions(AbstractData):
             return batch
         size = (batch.images.shape[1], batch.images.shape[2])
         shapes = [batch.shapes.get(name, (size[1], size[1])) for name in batch.ids]
-        with ThreadPoolExecutor(READERS) as pool:
-            found = list(pool.map(lambda name, shape: self._read(name, shape, *size), batch.ids, shapes))
+        found = read_all(lambda name, shape: self._read(name, shape, *size), batch.ids, shapes)
         failed = {name: reason for name, reason in zip(batch.ids, found, strict=True) if isinstance(reason, str)}
         rows = [row for row, name in enumerate(batch.ids) if name not in failed]
         extras = {name: value[rows] for name, value in batch.extras.items()}

@@ -4,15 +4,13 @@ import hashlib
 import os
 import tarfile
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from zstar.config.paths import place, readable
 from zstar.data.decoding import SUFFIXES, BadImage
-from zstar.runs.threads import threads
+from zstar.runs.threads import read_all
 
-READERS = threads(4, 8)  # files that are read at once
 MAX_BYTES = 2_000_000_000
 """Larger files are refused unread: at the limit on pixels, uncompressed 16-bit RGBA takes 1.2 GB."""
 
@@ -57,8 +55,7 @@ class Entry:
 
 def digests(entries: Iterable[Entry]) -> list[bytes]:
     """The parts of a fingerprint in the order of the entries, some of which are read at once."""
-    with ThreadPoolExecutor(READERS) as pool:
-        return list(pool.map(Entry.digest, entries))
+    return read_all(Entry.digest, entries)
 
 
 def list_entries(path: str, key: str) -> list[Entry]:

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from jaxtyping import Float
@@ -11,10 +10,11 @@ from torch import Tensor
 from zstar.config.constraints import FilePath
 from zstar.data.base import AbstractData, Batch
 from zstar.data.decoding import SUFFIXES, BadImage
-from zstar.data.entries import READERS, Entry, digests, list_entries
+from zstar.data.entries import Entry, digests, list_entries
 from zstar.data.reading import Fit, read_picture
 from zstar.data.subset import hold_out
 from zstar.generators.base import AbstractGenerator
+from zstar.runs.threads import read_all
 
 
 class Folder(AbstractData):
@@ -74,8 +74,7 @@ class Folder(AbstractData):
 
     def read(self, indices: Sequence[int]) -> Batch:
         chosen = [self.entries[index] for index in indices]
-        with ThreadPoolExecutor(READERS) as pool:
-            results = list(pool.map(self._read, chosen))
+        results = read_all(self._read, chosen)
         pairs = list(zip([entry.id for entry in chosen], results, strict=True))
         failed = {name: reason for name, reason in pairs if isinstance(reason, str)}
         found = [(name, *picture) for name, picture in pairs if not isinstance(picture, str)]

@@ -26,9 +26,18 @@ class Towards(AbstractDirection):
         if reference.shape != mask.shape or not ((mask >= 0) & (mask <= 1)).all():
             sizes = f"{tuple(mask.shape)} for a reference of {tuple(reference.shape)}"
             raise ValueError(f"mask: is {sizes}; it has one number in [0, 1] for each coordinate of the reference")
-        self.space, self.reference, self.mask = space, reference, mask
-        self._reference, self._mask = Constant(reference), Constant(mask)
+        self.space, self._reference, self._mask = space, Constant(reference), Constant(mask)
         self.label = label or Label(unit="of the way", low=0.0, high=1.0)
+
+    @property
+    def reference(self) -> Float[Tensor, "..."]:
+        """r."""
+        return self._reference.value
+
+    @property
+    def mask(self) -> Float[Tensor, "..."]:
+        """q."""
+        return self._mask.value
 
     def move(self, latent: Float[Tensor, "b ..."], alpha: Float[Tensor, " b"]) -> Float[Tensor, "b ..."]:
         steps = alpha.to(latent).view(-1, *[1] * (latent.dim() - 1))

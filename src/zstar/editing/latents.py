@@ -70,4 +70,4 @@ def load_inversion(path: Path, generator: AbstractGenerator) -> tuple[Inversion,
     if not kept:
         raise ValueError(f"inversion: all images in {path} diverged; project them again with a lower optimizer.lr")
     left_out = [name for i, name in enumerate(inversion.ids) if i not in set(kept)]
-    return inversion.select(kept, next(generator.parameters(), inversion.latent).device), left_out
+    return inversion.select(kept, generator.bring(inversion.latent).device), left_out

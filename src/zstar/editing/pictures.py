@@ -1,7 +1,6 @@
 """Pictures of an editing run: strips with captions, and the edited latents that they show."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.checkpoints.io import save_weights
-from zstar.data.entries import READERS
 from zstar.editing.job import EditJob
 from zstar.editing.layouts import Combination, Sheet
 from zstar.images import enlarge, to_uint8, write_pixels
 from zstar.reports.captions import labelled
 from zstar.reports.editing import STRIPS, preview
 from zstar.runs.folder import safe_name
+from zstar.runs.threads import read_all
 from zstar.runs.writers import Writers
 
 LOGGED = 3  # images in the picture that loggers get
@@ -78,8 +77,7 @@ def strips(job: EditJob, sheet: Sheet, part: slice) -> list[Strip]:
     if not any(all(alpha == 0 for _, alpha in combination) for combination in sheet.combinations):
         still = job.render(part, ()).cpu()
     found = []
-    with ThreadPoolExecutor(READERS) as pool:
-        targets = pool.map(job.target, job.inversion.ids[part])
+    targets = read_all(job.target, job.inversion.ids[part])
     for row, (name, target) in enumerate(zip(job.inversion.ids[part], targets, strict=True)):
         front = {"target": target, "reconstruction": None if still is None else still[row]}
         front = {label: picture for label, picture in front.items() if picture is not None}

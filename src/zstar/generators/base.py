@@ -4,7 +4,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
@@ -114,8 +114,9 @@ class AbstractGenerator(nn.Module, ABC):
         """The parameters of each image, with their batch in front where the layers take one."""
         known = dict(self.named_parameters()) if weights else {}
         if unknown := [name for name in weights if name not in known]:
-            kind = type(self).__name__
-            raise ValueError(f"weights: {kind} has no parameter '{unknown[0]}'; {nearest(unknown[0], known)}")
+            raise ValueError(
+                f"weights: {type(self).__name__} has no parameter '{unknown[0]}'; {nearest(unknown[0], known)}"
+            )
         own = {name: known[name] + change for name, change in weights.items()}
         return own if self.batched_weights else {name: value[0] for name, value in own.items()}
 
@@ -149,6 +150,10 @@ class AbstractGenerator(nn.Module, ABC):
             yield
         finally:
             self.condition = before
+
+    def bring(self, value: Tensor) -> Tensor:
+        """A tensor where the generator is; as it is, if the generator has no weights."""
+        return value.to(next(self.parameters(), value).device)
 
     @property
     def any_class(self) -> Float[Tensor, "1 k"] | None:
@@ -213,28 +218,22 @@ class AbstractGenerator(nn.Module, ABC):
     def reading(self, *names: str) -> Iterator[dict[str, Tensor]]:
         """Within the context, each synthesis stores the outputs of the named layers in the dict it yields."""
         seen: dict[str, Tensor] = {}
-        handles = [
-            self.layer(name).register_forward_hook(lambda _m, _i, out, name=name: seen.__setitem__(name, out))
-            for name in names
-        ]
-        try:
+
+        def store(name: str, output: Tensor) -> Tensor:
+            seen[name] = output
+            return output
+
+        with self.editing({name: partial(store, name) for name in names}):
             yield seen
-        finally:
-            for handle in handles:
-                handle.remove()
 
     @contextmanager
     def editing(self, edits: Mapping[str, Callable[[Tensor], Tensor]]) -> Iterator[None]:
         """Within the context, the output of each named layer is replaced by ``edit(output)``."""
-        handles = [
-            self.layer(name).register_forward_hook(lambda _m, _i, out, edit=edit: edit(out))
-            for name, edit in edits.items()
-        ]
-        try:
+        with ExitStack() as hooks:
+            for name, edit in edits.items():
+                handle = self.layer(name).register_forward_hook(lambda _m, _i, out, edit=edit: edit(out))
+                hooks.callback(handle.remove)
             yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
     def fingerprint(self) -> str:
         """SHA-256 of all that images depend on: tells two generators apart in cards and tables.

@@ -95,7 +95,7 @@ class Module(AbstractGenerator):
             z = torch.rand(n, *shape, generator=rng, device=rng.device) * 2 - 1
         else:
             z = torch.randn(n, *shape, generator=rng, device=rng.device)
-        return truncation * z.to(next(self.network.parameters(), z).device)
+        return truncation * self.bring(z)
 
     def lift(self, latent: Float[Tensor, "b ..."], source: str, target: str) -> Float[Tensor, "b ..."]:
         """The latent itself: there is no other space than z."""

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zstar.optimizers.base import value_and_gradient
+
 Outputs = dict[str, Tensor]
 Function = Callable[[slice, Mapping[str, Tensor]], Outputs]
 WARM_UP = 3  # evaluations before the recording, in which libraries choose their kernels
@@ -15,12 +17,15 @@ def with_slopes(
     function: Function, rows: slice, v: Mapping[str, Tensor], free: list[str]
 ) -> tuple[Outputs, list[Tensor]]:
     """The outputs of ``function`` for these rows, without their graph, and the gradients of the sum of ``total``."""
-    part = {name: value.detach() for name, value in v.items()}
-    leaves = [part[name].requires_grad_() for name in free]
-    with torch.enable_grad():
-        made = function(rows, part)
-        slopes = torch.autograd.grad(made["total"].sum(), leaves, materialize_grads=True)
-    return {name: value.detach() for name, value in made.items()}, list(slopes)
+    fixed = {name: value.detach() for name, value in v.items() if name not in free}
+    made: Outputs = {}
+
+    def total(leaves: dict[str, Tensor]) -> Tensor:
+        made.update(function(rows, fixed | leaves))
+        return made["total"]
+
+    _, slopes = value_and_gradient(total, {name: v[name] for name in free})
+    return {name: value.detach() for name, value in made.items()}, list(slopes.values())
 
 
 class Graphs:

@@ -1,6 +1,5 @@
 """Log of a projection: running means, mean trajectories, one grid of pictures, a row per image, a summary."""
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +7,13 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from zstar.data.entries import READERS
 from zstar.data.reading import read_image
 from zstar.images import grid, shrink
 from zstar.loggers.base import AbstractLogger
 from zstar.reports.projection import write_montage
 from zstar.runs.folder import safe_name
 from zstar.runs.results import FAILED, TRAJECTORY
+from zstar.runs.threads import read_all
 
 SHOWN = 16  # images in the grid
 TABLED = 256  # images with a picture in the table; the numbers of all are in results.parquet
@@ -76,8 +75,7 @@ def log_result(
         return
     wide = finals.pivot(on="metric", index="image", values="value", aggregate_function="first")
     kinds = kinds_of_pictures(folder)
-    with ThreadPoolExecutor(READERS) as pool:
-        read = list(pool.map(lambda name: pictures(folder, kinds, name, size), wide["image"].to_list()[:TABLED]))
+    read = read_all(lambda name: pictures(folder, kinds, name, size), wide["image"].to_list()[:TABLED])
     stacks = [torch.stack(same) for same in zip(*read[:SHOWN], strict=True)]
     write_montage(folder / "montage.png", *stacks)
     side_by_side = torch.stack(stacks, dim=1).flatten(0, 1)

@@ -1,7 +1,6 @@
 """Pictures of a report, chosen by rules that are stated beside them."""
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -13,7 +12,7 @@ from PIL import Image
 
 from zstar.reports.pages import data_uri
 from zstar.runs.folder import safe_name
-from zstar.runs.threads import threads
+from zstar.runs.threads import read_all
 
 EXTREMES, FIRST = 8, 16
 SIZE = 256  # pixels; larger pictures are shrunk to this, so that a report is small enough to be sent around
@@ -70,8 +69,7 @@ def sections(
     if len(kept) <= FIRST:
         chosen = [("All images", f"From the best {metric} to the worst.", ranked)] if kept else []
     shown = {name for *_, names in chosen for name in names}
-    with ThreadPoolExecutor(threads(2, 8)) as pool:
-        strips = pool.map(lambda name: _strip(folder, name, kept[name], starts.get(name)), shown)
+    strips = read_all(lambda name: _strip(folder, name, kept[name], starts.get(name)), shown)
     made = dict(zip(shown, strips, strict=True))
     return [Section(title, rule, [made[name] for name in names]) for title, rule, names in chosen]
 

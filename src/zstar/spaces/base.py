@@ -100,8 +100,7 @@ class AbstractSpace(ABC):
 
     def _mean_and_spread(self) -> tuple[Tensor, float]:
         if self._sampled:
-            device = next(self.generator.parameters(), torch.empty(0)).device
-            return torch.zeros(self.shape, device=device), EXACT[self.generator.prior]
+            return self.generator.bring(torch.zeros(self.shape)), EXACT[self.generator.prior]
         mean, spread = self._once("moments", self._estimate)
         return mean.clone(), spread
 
