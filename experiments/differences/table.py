@@ -1,0 +1,109 @@
+"""What z*, θ* and changed maps give and what they cost: prints the table of README.md, draws differences.png and strips.png.
+
+    python experiments/differences/table.py outputs/differences --figures experiments/differences
+
+A run is called by its kind and strength, ``locality-0.1``. Reconstruction is PSNR; damage is how well 64 random samples of
+the changed generator agree with those of the original; edits are compared at matched effect, 0.3 of an attribute's range.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import torch
+
+from zstar.data.reading import read_image
+from zstar.directions.library import load_directions
+from zstar.editability.base import Traversal
+from zstar.generators.stylegan2 import StyleGAN2
+from zstar.images import grid, write_png
+from zstar.inversion import Inversion
+from zstar.reports.numbers import decimals, show, with_interval
+
+COLUMNS = {"psnr": "PSNR, dB [95 %]", "perceptual": "perceptual", "drift": "samples, dB", "drift_perceptual": "samples, perceptual",
+           "leakage": "leakage [95 %]", "leakage_reached": "reached"}  # fmt: skip
+SHOWN = ("w", "none", "locality", "feature_drift", "weight_norm", "features")
+
+
+def main() -> None:
+    """Print and draw."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--figures", type=Path, default=Path("outputs/figures/differences"))
+    given = parser.parse_args()
+    rows = [read(path) for path in given.folder.glob("*/result.json")]
+    rows.sort(key=lambda row: (row["kind"], row["strength"]))
+    print(f"| run | {' | '.join(COLUMNS.values())} | KiB | s |\n|---|{'---|' * (len(COLUMNS) + 2)}")
+    for row in rows:
+        cells = [number(row["summary"].get(name)) for name in COLUMNS]
+        print(f"| {row['name']} | {' | '.join(cells)} | {row['bytes'] / 1024:,.0f} | {show(row['seconds'], 1)} |")
+    given.figures.mkdir(parents=True, exist_ok=True)
+    curves(rows, given.figures / "differences.png")
+    strips(rows, given.figures / "strips.png")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What a run says of itself."""
+    result = json.loads(path.read_text(encoding="utf-8"))
+    name = path.parent.name.rpartition("_")[0]  # without its hash
+    kind, _, strength = name.partition("-")
+    known = strength.replace(".", "").isdigit()
+    return {
+        "name": name, "kind": kind, "strength": float(strength) if known else 0.0, "folder": path.parent,
+        "summary": result["summary"], "bytes": result["bytes_per_image"], "seconds": result["summary"]["seconds"]["mean"],
+    }  # fmt: skip
+
+
+def number(value: dict[str, float] | None) -> str:
+    """A mean with its interval, if there is one."""
+    if value is None:
+        return "–"
+    ends = [value[key] for key in ("mean", "low", "high")]
+    return with_interval(*ends, decimals(*ends))
+
+
+def curves(rows: list[dict[str, Any]], path: Path) -> None:
+    """Reconstruction against damage and against leakage of edits, a curve for each kind through its strengths."""
+    _, panels = plt.subplots(1, 2, figsize=(11, 4.2))
+    for kind in dict.fromkeys(row["kind"] for row in rows):
+        mine = [row for row in rows if row["kind"] == kind]
+        for panel, metric in zip(panels, ("drift", "leakage"), strict=True):
+            points = [
+                (row["summary"]["psnr"]["mean"], row["summary"][metric]["mean"])
+                for row in mine
+                if metric in row["summary"]
+            ]
+            if points:
+                panel.plot(*zip(*points, strict=True), marker="o", markersize=4, label=kind)
+    panels[0].set(xlabel="PSNR of the photo, dB", ylabel="PSNR of random samples to the original's, dB")
+    panels[1].set(xlabel="PSNR of the photo, dB", ylabel="leakage of edits at matched effect")
+    panels[1].legend(frameon=False, fontsize=7, ncols=2)
+    plt.tight_layout()
+    plt.savefig(path, dpi=120)
+
+
+def strips(rows: list[dict[str, Any]], path: Path) -> None:
+    """Two photos: each with what a kind makes of it at its best, and the edit of that from end to end."""
+    generator = StyleGAN2(checkpoint="cottages64")
+    direction, cells = load_directions("directions64", generator)["season"], []
+    best = {}
+    for row in rows:
+        if row["kind"] in SHOWN and row["summary"]["psnr"]["mean"] > best.get(row["kind"], (0,))[0]:
+            best[row["kind"]] = (row["summary"]["psnr"]["mean"], row["folder"])
+    for image in range(2):
+        for kind in (kind for kind in SHOWN if kind in best):
+            folder = best[kind][1]
+            found = Inversion.load(folder / "latents.safetensors").select([image])
+            target = read_image(folder / "targets" / f"{found.ids[0]}.png", generator.resolution)
+            alphas = torch.linspace(direction.label.low, direction.label.high, 5)
+            traversal = Traversal("", direction, generator, found.v, found.space, alphas, found.noise_mode)
+            cells += [target, traversal.before[0], *traversal.images[:, 0]]
+    small = torch.stack(cells)
+    write_png(path, grid(small.repeat_interleave(2, 2).repeat_interleave(2, 3), 7, gap=4))
+
+
+if __name__ == "__main__":
+    torch.set_grad_enabled(False)
+    main()
