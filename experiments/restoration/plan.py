@@ -90,7 +90,7 @@ class Method:
 
 
 def _variation(weight: float) -> list[str]:
-    """Weight of the total variation; that of the best PSNR, of several, for four cottages which are not in the table."""
+    """Weight of the total variation; that of the best PSNR, of several, for four cottages of the split train."""
     return [f"regularizer.total_variation.weight={weight}"]
 
 
@@ -100,7 +100,7 @@ METHODS = {
         ["generator=pixels", "space=pixels", "projector=[mean,optimization]", "loss=[pixel]",
          "optimizer=lbfgs", "steps=200", "regularizer=[total_variation]"],
         {"inpainting": _variation(0.003), "super_resolution": _variation(0.01), "denoising": _variation(0.15),
-         "deblurring": _variation(0.003)},
+         "deblurring": _variation(0.001)},
         recipe=False, own_model=True,
     ),
     "encoder": Method("encoder", ["projector=[encoder]"], recipe=False, train=["task=encoder"]),

@@ -2,8 +2,8 @@
 
 python experiments/restoration/run.py --count 32 --worlds cottages
 
-Each run is skipped if it is finished, and goes on if it was killed. One that fails is named at the end, and the others go
-on. What follows `--words` goes to every invert.py, what follows `--training` to every train.py.
+Each run is skipped if it is finished, and goes on if it was killed. One that fails is named at the end, and the others
+go on. What follows `--words` goes to every invert.py, what follows `--training` to every train.py.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 import table
-from plan import METHODS, TASKS, WORLDS, inversion, training
+from plan import METHODS, WORLDS, inversion, training
 
 
 def main() -> None:
