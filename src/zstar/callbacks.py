@@ -81,6 +81,21 @@ class EarlyStop:
         step.active.logical_and_(self._waited < self.patience)
 
 
+class Reached:
+    """Stops each image by itself once its value is as low as was asked for.
+
+    Arguments:
+        value: Of the equation.
+    """
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __call__(self, step: Step) -> None:
+        """Switch off the images that are there."""
+        step.active.logical_and_(~(step.terms.total <= self.value))
+
+
 class Progress:
     """Reports the mean value of the batch now and then; a report waits for the device, hence not every step.
 
