@@ -21,6 +21,8 @@ from zstar.data.samples import Samples
 from zstar.data.stream import Stream
 from zstar.encoders.trained import TrainedEncoder, load_encoder
 from zstar.images import write_png
+from zstar.losses.base import AbstractLoss
+from zstar.operators.grey import Grey
 from zstar.tasks.encoder import EncoderTask
 from zstar.tasks.fit import fit
 from zstar.tasks.reconstruction import measure, reconstruct
@@ -278,11 +280,64 @@ def test_what_is_exported_finds_the_same_latents(
     assert (latent - task.space.mean).abs().max() > 1e-2
     torch.testing.assert_close(found[-1], latent, atol=1e-5, rtol=1e-5)  # weights are rounded, and these are scored
     torch.testing.assert_close(task.space.decode(found[-1]), made, atol=1e-5, rtol=1e-5)
-    scores = measure(Cottages(8, "validation", 16), encoder, task.space, task.metrics)
+    scores = measure(Cottages(8, "validation", 16), encoder, task.space, task.metrics, task.degradation)
     assert result["scores"]["mse"] == pytest.approx(scores["mse"], rel=1e-6)
-    assert scores != measure(
-        Cottages(8, "validation", 16), TrainedEncoder(task.mean, task.space.name), task.space, task.metrics
-    )
+    raw = TrainedEncoder(task.mean, task.space.name)
+    assert scores != measure(Cottages(8, "validation", 16), raw, task.space, task.metrics, task.degradation)
+
+
+class Wanted(AbstractLoss):
+    """A pixel loss that keeps what it is asked to compare."""
+
+    def features(self, image: torch.Tensor) -> list[torch.Tensor]:
+        return [image]
+
+    def compare(
+        self, features: list[torch.Tensor], target: list[torch.Tensor], weights: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        self.pair = features[0].detach(), target[0]
+        return (features[0] - target[0]).square().mean(dim=(1, 2, 3))
+
+
+@pytest.mark.parametrize("compare", ["clean", "observed"])
+def test_a_network_that_restores_sees_the_observation_alone(compare: str, cfg: Callable[..., DictConfig]) -> None:
+    words = ["operator=[noise,downscale]", "operator.downscale.factor=2", f"task.compare={compare}"]
+    task = EncoderTask.compose(cfg(*words))
+    shown: list[torch.Tensor] = []
+    task.encoder.register_forward_pre_hook(lambda _module, given: shown.append(given[0]))
+    task.losses["pixel"] = loss = Wanted()
+    data = Cottages(4, resolution=16)
+    images = data.read(range(4)).images
+    train(task, data, 2)
+    pairs = [(seen, loss.pair) for seen in shown]
+    clean = sorted(images.mean(dim=(1, 2, 3)).tolist())
+    assert not torch.equal(shown[0], shown[1]) and shown[0].shape == images.shape  # each step has noise of its own
+    for seen in shown:
+        assert all(not torch.equal(one, other) for one in seen for other in images)
+    made, wanted = pairs[-1][1]
+    if compare == "clean":
+        assert sorted(wanted.mean(dim=(1, 2, 3)).tolist()) == clean and made.shape == images.shape
+    else:
+        assert made.shape == wanted.shape == (4, 3, 8, 8)
+        back = torch.nn.functional.interpolate(wanted, size=16, mode="bicubic").clamp(-1, 1)
+        torch.testing.assert_close(back, shown[-1])  # the losses see the noise that the network sees
+
+
+def test_scores_and_pictures_of_a_network_that_restores_are_of_observations(cfg: Callable[..., DictConfig]) -> None:
+    data = Cottages(8, "validation", 16)
+    plain, masked = (EncoderTask.compose(cfg(*words)) for words in ([], ["operator=[grey]"]))
+    for task in (plain, masked):  # a network that has learned nothing gives every image the mean
+        rng = torch.Generator().manual_seed(0)
+        for weight in task.mean.parameters():
+            torch.nn.init.normal_(weight, std=0.2, generator=rng)
+    scores = [task.evaluate(data)["mse"] for task in (plain, masked)]
+    assert scores[0] != scores[1]
+    rows = masked.pictures(data)
+    assert len(plain.pictures(data)) == 16 and len(rows) == 24
+    images = data.read(range(8)).images
+    assert torch.equal(rows[:8], images) and torch.equal(rows[8:16], Grey()(images, {}))
+    with pytest.raises(ValueError, match="operator.downscale.factor: 17 leaves less than a pixel of 16 × 16 images"):
+        EncoderTask.compose(cfg("operator=[downscale]", "operator.downscale.factor=17"))
 
 
 def test_statistics_are_exported_as_they_are(cfg: Callable[..., DictConfig]) -> None:

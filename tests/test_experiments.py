@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 STUDIES = ROOT / "experiments"
-HELPERS = {"contestants.py", "curves.py", "projector_as_published.py", "watching.py"}  # of other scripts
+HELPERS = {"contestants.py", "curves.py", "plan.py", "projector_as_published.py", "watching.py"}  # of other scripts
 TINY = "protocol.data=null data.count=3 batch_size=3 seed=0 budget.evaluations=50"
 STEERED = (
     "task.batch=2 task.steps=1 callbacks.scores_every=0 callbacks.samples_every=0 logger=none output=outputs/steering"
@@ -42,7 +42,14 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
     "leaderboard/same.py": ([], []),
     "projection/run.sh": (["{} data.count=2 steps=2 projector.best_of.candidates=4"], ["projection/curves.png"]),
     "projection/table.py": ([], []),
-    "restoration/run.sh": (["{} data.count=2 steps=2"], ["restoration/strip.png"]),
+    "restoration/run.py": (
+        ["python {} --count 2 --worlds cottages --tasks colourisation denoising --methods variation encoder latent "
+         "--words steps=2 --training task.steps=2 task.batch=2 validation.count=8 callbacks.scores_every=0",
+         "FACES=$CELEBA/faces.tar VAE=$CELEBA/vae.pth JUDGE=$CELEBA/judge.pth python {} --count 2 --worlds faces "
+         "--tasks inpainting --methods latent --words steps=2",
+         "! FACES= python {} --count 2 --worlds faces"],
+        ["restoration/cottages_denoising.png", "restoration/faces_inpainting.png"],
+    ),
     "restoration/table.py": ([], []),
     "steering/run.sh": (["STEPS=1 COUNT=2 SPACES=w WALKS=linear {}"], ["steering/curves.png"]),
     "steering/table.py": ([], []),
@@ -102,7 +109,8 @@ def test_a_script_starts_at_its_smallest_size(script: str, tmp_path: Path, share
     (tmp_path / ".venv").symlink_to(sys.prefix)
     before = contents(tmp_path / "experiments")
     assets = {"faces": "celeba-5k/images_89x109.tar", "labels.txt": "celeba-5k/list_attr_celeba.txt",
-              "vae.pth": "celeba-vae-64/celeba_vae64_z32.pth"}  # fmt: skip
+              "vae.pth": "celeba-vae-64/celeba_vae64_z32.pth",
+              "judge.pth": "vgg19-conv3/vgg_normalised_conv3_1.pth"}  # fmt: skip
     (tmp_path / "celeba").mkdir()
     for name, asset in assets.items():
         (tmp_path / "celeba" / (name if name != "faces" else "faces.tar")).symlink_to(shared / "assets" / asset)

@@ -2,27 +2,37 @@
 
 import json
 from collections.abc import Callable, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from zstar.config.build import build
+from zstar.data.companions import Companions
+from zstar.data.cottages import Cottages
 from zstar.data.reading import read_image
 from zstar.generators.pixels import Pixels as PixelGenerator
 from zstar.generators.stylegan2 import StyleGAN2
+from zstar.images import to_float, to_uint8, write_png
 from zstar.losses.base import AbstractLoss, spatial_mean
 from zstar.losses.pixel import Pixel
 from zstar.losses.targets import Targets
 from zstar.objective import Objective, Problem
 from zstar.operators.base import AbstractOperator
-from zstar.operators.chain import degrade, observe
+from zstar.operators.blur import Blur
+from zstar.operators.chain import degrade, observe, picture
 from zstar.operators.downscale import Downscale
+from zstar.operators.grey import Grey
+from zstar.operators.jpeg import Jpeg
 from zstar.operators.mask import Mask
+from zstar.operators.noise import Noise
 from zstar.operators.none import Identity
 from zstar.optimizers.adam import Adam
 from zstar.projection.job import make_job
@@ -64,16 +74,18 @@ def operator(request: pytest.FixtureRequest) -> AbstractOperator:
 
 
 def test_every_file_is_covered() -> None:
-    assert {"none", "mask", "downscale"} <= set(NAMES)
+    assert {"none", "mask", "downscale", "grey", "noise", "blur", "jpeg"} <= set(NAMES)
 
 
 def test_a_batch_is_exactly_its_images(operator: AbstractOperator) -> None:
     images, named = pictures(3), {"mask": maps(3)}
-    together, seen = operator(images, named), observe([operator], images, named)
+    ids = ["a", "b", "c"]
+    together, seen = operator(images, named), picture([operator], images, named, ids)
     for row in range(3):
         own = {"mask": named["mask"][row : row + 1]}
         torch.testing.assert_close(operator(images[row : row + 1], own), together[row : row + 1])
-        torch.testing.assert_close(observe([operator], images[row : row + 1], own), seen[row : row + 1])
+        alone = picture([operator], images[row : row + 1], own, ids[row : row + 1])
+        torch.testing.assert_close(alone, seen[row : row + 1])
 
 
 def test_gradients_reach_each_image_alone(operator: AbstractOperator) -> None:
@@ -83,10 +95,15 @@ def test_gradients_reach_each_image_alone(operator: AbstractOperator) -> None:
 
 
 def test_an_observation_is_a_picture_again_and_is_observed_as_itself(operator: AbstractOperator) -> None:
-    images, named = pictures(2), {"mask": maps(2)}
-    seen = observe([operator], images, named)
+    images, named, ids = pictures(2), {"mask": maps(2)}, ["a", "b"]
+    seen = picture([operator], images, named, ids)
     assert seen.shape == images.shape and seen.abs().max() <= 1
-    once, twice = operator(images, named), operator(seen, named)
+    once = operator.observe(images, named, ids)
+    if isinstance(operator, Blur | Noise):  # which do more to what they have done: a picture is told to be finished
+        given: tuple[AbstractOperator, ...] = (Blur(already=True),) if isinstance(operator, Blur) else ()
+        assert torch.equal(observe(given, seen, named, ids), once)
+        return
+    twice = operator(seen, named)
     assert (twice - once).square().mean().sqrt() < 0.2 * once.std()
 
 
@@ -128,6 +145,126 @@ def test_area_is_the_mean_over_blocks() -> None:
     assert torch.equal(Downscale(1)(image, {}), image) and Downscale(64)(image, {}).shape == (2, 3, 1, 1)
 
 
+def test_grey_is_luma_in_every_channel() -> None:
+    images = pictures(2)
+    grey = Grey()(images, {})
+    luma = 0.299 * images[:, 0] + 0.587 * images[:, 1] + 0.114 * images[:, 2]
+    assert grey.shape == images.shape
+    for channel in range(3):
+        torch.testing.assert_close(grey[:, channel], luma)
+    assert torch.equal(Grey()(images[:, :1], {}), images[:, :1])
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "box"])
+def test_a_blur_is_as_wide_as_it_says_along_each_axis(kernel: Any) -> None:
+    point = torch.zeros(1, 1, 41, 41)
+    point[..., 20, 20] = 1
+    place = torch.arange(41.0) - 20
+    for sigma in (0.5, 1.3, 3.0):
+        spread = Blur(sigma, kernel)(point, {})[0, 0]
+        torch.testing.assert_close(spread.sum(), torch.tensor(1.0))
+        torch.testing.assert_close(spread, spread.T)
+        width = (spread.sum(dim=0) * place.square()).sum().sqrt().item()
+        assert width == pytest.approx(sigma, rel=1e-4 if kernel == "box" else 0.08)  # a Gaussian is cut
+    torch.testing.assert_close(Blur(2, kernel)(torch.full((2, 3, 16, 20), 0.3), {}), torch.full((2, 3, 16, 20), 0.3))
+
+
+@pytest.mark.parametrize("quality", [1, 20, 75, 100])
+@pytest.mark.parametrize("shape", [(64, 64), (50, 37)])
+def test_jpeg_makes_what_a_file_would_hold(quality: int, shape: tuple[int, int]) -> None:
+    """Pillow's encoder and decoder, which are libjpeg's."""
+    pixels = to_uint8(Cottages(2, resolution=64).read(range(2)).images[..., : shape[0], : shape[1]])
+    images, decoded, single = to_float(pixels), [], []
+    for kinds, mode in ((decoded, "RGB"), (single, "L")):
+        for one in pixels:
+            file = BytesIO()
+            Image.fromarray(one.numpy()).convert(mode).save(file, "jpeg", quality=quality, subsampling=2)
+            kinds.append(torch.from_numpy(np.array(Image.open(file))).view(*shape, -1))
+    grey = torch.stack([torch.from_numpy(np.array(Image.fromarray(one.numpy()).convert("L"))) for one in pixels])
+    for given, kinds in ((images, decoded), (to_float(grey[..., None]), single)):
+        wanted = torch.stack(kinds).float()
+        found = to_uint8(Jpeg(quality)(given, {})).float()
+        assert found.shape == wanted.shape
+        off, taken = ((some - wanted).abs().mean().item() for some in (found, to_uint8(given)))
+        assert off < 1.3 and off < max(0.1, 0.4 * taken)
+
+
+def test_pixels_are_found_that_make_the_same_file() -> None:
+    """The gradient through what is rounded leads there."""
+    jpeg, wanted = Jpeg(30), pictures(1)
+    made = torch.zeros_like(wanted).requires_grad_()
+    goal, optimizer = jpeg.observe(wanted, {}, ["a"]), torch.optim.Adam([made], lr=0.1)
+    losses = []
+    for _ in range(20):
+        loss = (jpeg(made, {}) - goal).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.1 * losses[0]
+
+
+def test_noise_is_that_of_the_image_and_of_observations_alone() -> None:
+    images = torch.zeros(3, 3, 64, 64)
+    noise, ids = Noise(25), ["a", "b", "c"]
+    seen = noise.observe(images, {}, ids)
+    assert torch.equal(noise(images, {}), images)
+    assert seen.std().item() * 127.5 == pytest.approx(25, rel=0.02) and not torch.equal(seen[0], seen[1])
+    assert torch.equal(noise.observe(images, {}, ["c", "a", "b"]), seen[[2, 0, 1]])
+    assert not torch.equal(Noise(25, seed=1).observe(images, {}, ids), seen)
+    assert torch.equal(Noise(0).observe(images, {}, ids), images)
+
+
+@pytest.mark.parametrize("chain", [[Noise(25)], [Mask(CORNER), Noise(25), Downscale(2)]], ids=["noise", "chain"])
+def test_what_looks_for_v_sees_the_noise_that_the_losses_see(chain: list[AbstractOperator]) -> None:
+    losses = {"a": Counting(), "b": Pixel()}
+    problem = pixels_problem(losses, *chain)
+    targets = Targets({"image": pictures(2)}, ["a", "b"])
+    objective = Objective(problem, targets)
+    goal = observe(chain, targets.images, {}, targets.ids)
+    assert torch.equal(objective.goals["a"], goal) and torch.equal(objective.goals["b"], goal)
+    assert torch.equal(objective.targets.images, picture(chain, targets.images, {}, targets.ids))
+    made = pictures(2, 2)
+    value = objective({"latent": made}).terms["b"]
+    torch.testing.assert_close(value, (degrade(chain, made, {}) - goal).square().mean(dim=(1, 2, 3)))
+    if len(chain) == 1:
+        assert not objective({"latent": objective.targets.images}).terms["b"].any()
+    own = Objective(problem, Targets({"image": targets.images[1:]}, ["b"]))
+    assert torch.equal(own.goals["a"][0], objective.goals["a"][1])
+
+
+def test_a_blurred_picture_is_not_blurred_again() -> None:
+    sharp = pictures(1)
+    blurred = Blur(1.5)(sharp, {})
+    problem = pixels_problem({"pixel": Pixel()}, Blur(1.5, already=True))
+    objective = Objective(problem, Targets({"image": blurred}, ["a"]))
+    assert torch.equal(objective.targets.images, blurred)
+    assert objective({"latent": sharp}).total < 1e-10 < objective({"latent": blurred}).total
+
+
+@pytest.mark.parametrize(
+    ("chain", "sentence"),
+    [
+        ([Mask([0, 0, 1, 1])], r"operator.mask.box: \[0.0, 0.0, 1.0, 1.0\] hides the whole of 16 × 16 images and lea"),
+        ([Mask([0, 0, 0.99, 1])], "operator.mask.box: .* hides the whole of 16 × 16 images"),
+        ([Downscale(17)], "operator.downscale.factor: 17 leaves less than a pixel of 16 × 16 images; set it to 16 or"),
+        ([Downscale(4), Downscale(5)], "operator.downscale.factor: 5 leaves less than a pixel of 4 × 4 images"),
+        ([Blur(3)], "operator.blur.sigma: 3 makes a kernel of 19 pixels, which is wider than images of 16 × 16"),
+        ([Downscale(2), Blur(3, "box")], "operator.blur.sigma: 3 makes a kernel of 11 pixels, .* of 8 × 8"),
+    ],
+)  # fmt: skip
+def test_a_degradation_that_leaves_nothing_is_refused(chain: list[AbstractOperator], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        pixels_problem({"pixel": Pixel()}, *chain)
+
+
+@pytest.mark.parametrize("kind", [Grey, Jpeg])
+def test_colours_are_asked_of_images_that_have_some(kind: type[AbstractOperator]) -> None:
+    assert kind().shape((1, 16, 16)) == (1, 16, 16) and kind().shape((3, 16, 16)) == (3, 16, 16)
+    with pytest.raises(ValueError, match=r"operator\.(grey|jpeg): .*2 channels"):
+        kind().shape((2, 16, 16))
+
+
 @pytest.mark.parametrize("factor", [1, 3, 4, 5])
 def test_a_pixel_loss_behind_it_is_the_squared_error_of_small_pictures(factor: int) -> None:
     """The loss of PULSE, by its formula."""
@@ -159,10 +296,12 @@ def test_a_list_is_applied_in_its_order() -> None:
     assert torch.equal(first, small(mask(images, named), named)) and torch.equal(second, mask(small(images, {}), named))
     assert first.shape == (2, 3, 2, 2) and (second[0, :, 0] == 1).all()
     for chain in ([mask, small], [small, mask]):
-        seen = observe(chain, images, named)
+        seen = picture(chain, images, named, ["a", "b"])
         assert seen.shape == images.shape
     hidden = (named["mask"] == 0).expand_as(images)
-    assert (observe([mask, small], images, named)[hidden] == 1).all()  # the edge is not blurred into the hole
+    assert (
+        picture([mask, small], images, named, ["a", "b"])[hidden] == 1
+    ).all()  # the edge is not blurred into the hole
     assert torch.equal(degrade([Identity(), mask], images, named), mask(images, named))
 
 
@@ -263,7 +402,7 @@ def test_no_projector_sees_what_is_hidden(kind: type[AbstractProjector], tiny: S
     space = W(tiny, prior_samples=100)
     settings = {"encoder": guess(space)} if kind is Encoder else {}
     settings |= {Optimization: {"steps": 3}, BestOf: {"candidates": 8}}.get(kind, {})
-    for operators in ({}, {"mask": Mask()}, {"mask": Mask(), "downscale": Downscale(2)}):
+    for operators in ({}, {"mask": Mask()}, {"mask": Mask(), "noise": Noise(), "downscale": Downscale(2)}):
         problem = Problem(space, {"pixel": Pixel(mask=None)}, {}, Adam(), operators=operators)
         found = [
             project(problem, [kind(problem, **settings)], Targets({"image": x, **named}, ["a", "b"])).v["latent"]
@@ -286,7 +425,8 @@ def test_a_network_sees_the_observation_at_the_size_of_the_image(tiny: StyleGAN2
 def test_the_best_draw_is_the_best_under_each_images_own_mask(tiny: StyleGAN2) -> None:
     targets = Targets({"image": pictures(3), "mask": maps(3)}, ["a", "b", "c"])
     losses = {"pixel": Pixel(), "around": Around()}
-    for operators in ({}, {"mask": Mask()}, {"mask": Mask(CORNER)}, {"downscale": Downscale(4)}):
+    noisy = {"noise": Noise(), "grey": Grey()}
+    for operators in ({}, {"mask": Mask()}, {"mask": Mask(CORNER)}, {"downscale": Downscale(4)}, noisy):
         problem = Problem(W(tiny, prior_samples=100), losses, {}, Adam(), operators=operators)
         projector = BestOf(problem, candidates=6, chunk=4)
         draws = problem.space.constrain(problem.space.sample(6, stream("candidates", 0)))
@@ -301,6 +441,9 @@ def test_the_best_draw_is_the_best_under_each_images_own_mask(tiny: StyleGAN2) -
         (lambda: Mask([0.5, 0, 0.2, 1]), r"operator.mask.box: \[0.5, 0.0, 0.2, 1.0\] is no part of an image; give its"),
         (lambda: Mask([0.5, 0.5]), "operator.mask.box: .* is no part of an image"),
         (lambda: Mask(fill=3.0), "operator.mask.fill: 3.0 is no level of an image; give mean or a number from -1 to 1"),
+        (lambda: Blur(0), "operator.blur.sigma: 0 is not possible; set it to a number above 0"),
+        (lambda: Noise(-1), "operator.noise.sigma: -1 is not possible; set it to 0 to 255"),
+        (lambda: Jpeg(0), "operator.jpeg.quality: 0 is not possible; set it to 1 to 100"),
         (lambda: Downscale(0), "operator.downscale.factor: 0 is not possible; set it to 1 or more"),
         (lambda: Targets({"mask": maps(1)}, ["a"]), "targets: there is no 'image' among mask; give one"),
         (lambda: Targets({"image": pictures(2)}, ["a"]), "targets: 2 of 'image' for 1 images; give one for each"),
@@ -366,7 +509,8 @@ def test_operators_and_targets_are_part_of_a_runs_identity(composed: Callable[..
     both = ["operator.mask.box=[0,0,0.5,0.5]", "operator.downscale.factor=2"]
     choices = [
         [], ["operator=[none]"], ["operator=[mask,downscale]", *both], ["operator=[downscale,mask]", *both],
-        ["loss.pixel.mask=null"],
+        ["loss.pixel.mask=null"], ["operator=[noise]"], ["operator=[noise]", "operator.noise.seed=1"],
+        ["operator=[grey,noise]"], ["operator=[noise,grey]"], ["operator=[blur]"],
     ]  # fmt: skip
     keys = [make_job(composed("invert", *words, *choice)).key for choice in choices]
     assert len(set(keys)) == len(keys)
@@ -381,6 +525,8 @@ def test_operators_and_targets_are_part_of_a_runs_identity(composed: Callable[..
         (["operator=[mask]"], "operator.mask: the data have no 'mask'; give data.mask=<file or folder>, or choose"),
         (["data.style=nowhere"], "data.style: there is no folder or .tar file 'nowhere'; point it at your images"),
         (["operator=[mask]", "operator.mask.fill=noise"], "operator.mask.fill: Mask expects 'mean' | float, not"),
+        (["operator=[blur]", "operator.blur.kernel=x"], "operator.blur.kernel: Blur expects"),
+        (["operator=[downscale]", "operator.downscale.factor=99"], "operator.downscale.factor: 99 leaves less than a"),
         (["operator=[downscale]", "operator.downscale.filter=x"], "operator.downscale.filter: Downscale expects"),
         (["data.mask=[1]"], "data.mask: [1] is no path; give a picture file, a folder or a .tar"),
     ],
@@ -393,9 +539,20 @@ def test_a_job_refuses_targets_that_there_are_not(
     assert str(error.value).startswith(sentence)
 
 
+def test_a_map_that_leaves_nothing_of_an_image_fails_that_image(tmp_path: Path) -> None:
+    data, masks = Cottages(2, resolution=16), tmp_path / "masks"
+    for name, level in zip(data.read(range(2)).ids, (-1.0, 1.0), strict=True):
+        write_png(masks / f"{name}.png", torch.full((1, 16, 16), level))
+    batch = Companions(data, {"mask": str(masks)}).read(range(2))
+    (reason,) = batch.failed.values()
+    assert len(batch.ids) == 1 and "is black everywhere and leaves nothing of the image" in reason
+
+
 def test_a_training_has_no_targets_but_its_own(composed: Callable[..., Any], tiny: StyleGAN2) -> None:
     words = ["space=w", "space.prior_samples=100", "loss=[pixel]", "loss.pixel.target=style"]
     with pytest.raises(ValueError, match="loss.pixel.target: a training of encoders has no 'style'; choose"):
         EncoderTask.compose(composed("train", "task=encoder", *words))
+    with pytest.raises(ValueError, match="operator.mask: a training of encoders has no 'mask'; set what stands in its"):
+        EncoderTask.compose(composed("train", "task=encoder", *words[:2], "operator=[mask]"))
     with pytest.raises(ValueError, match="loss.pixel.target: a training of directions has no 'style'; choose"):
         Imitation.compose(composed("train", "task=direction", "edit=[hue]", *words), tiny)

@@ -21,6 +21,7 @@ from zstar.regularizers.latent_norm import LatentNorm
 from zstar.regularizers.noise_maps import NoiseMaps, correlation, unit_noise
 from zstar.regularizers.p_norm import PNorm, gaussianize
 from zstar.regularizers.spread import Spread
+from zstar.regularizers.total_variation import TotalVariation
 from zstar.spaces.base import AbstractSpace
 from zstar.spaces.w import W
 from zstar.spaces.w_plus import WPlus
@@ -33,7 +34,7 @@ ROWS, DIM = 4, 6
 
 
 class Toy(AbstractGenerator):
-    """w is a linear map of z through a leaky ReLU; no images are needed here."""
+    """w is a linear map of z through a leaky ReLU, and the images are ramps: there is nothing to see in them."""
 
     resolution, channels, layers = 16, 3, ()
     spaces = {"z": (DIM,), "w": (DIM,), "w_plus": (ROWS, DIM)}
@@ -56,7 +57,7 @@ class Toy(AbstractGenerator):
 
     def forward(self, latent: Tensor, space: str, noise: Noise) -> Tensor:
         level = latent.flatten(1).mean(dim=1).view(-1, 1, 1, 1)
-        return (level * self.tint.sum(dim=1)[:, None, None]).expand(-1, 3, 16, 16)
+        return (level * self.tint.sum(dim=1)[:, None, None]) * torch.linspace(0, 1, 16).expand(3, 16, 16)
 
     def layer(self, name: str) -> torch.nn.Module:
         return self
@@ -249,3 +250,17 @@ def test_what_does_not_fit_the_space_is_said_at_construction() -> None:
             regularizer(space_of(W))
     with pytest.raises(ValueError, match="noise=optimize"):
         penalty_of(NoiseMaps(space_of(W)), torch.zeros(1, DIM))
+
+
+def test_total_variation_is_the_mean_slope_and_likes_edges_no_less_than_ramps() -> None:
+    variation = TotalVariation(space_of(W))
+    flat, edge, ramp = torch.zeros(3, 3, 16, 16)
+    edge[..., 8:] = 1
+    ramp += torch.linspace(0, 1, 16)
+    values = variation({}, torch.stack([flat, edge, ramp, edge.transpose(1, 2)]))
+    wanted = 3**0.5 / 16  # three channels rise by 1 together along each line of 16 pixels
+    torch.testing.assert_close(values, torch.tensor([0.0, wanted, wanted, wanted]), atol=0.004, rtol=0)
+    assert values[0] == 0 and abs(values[1] - values[3]) < 1e-6
+    still = torch.zeros(1, 3, 16, 16, requires_grad=True)
+    variation({}, still).sum().backward()
+    assert not still.grad.any()

@@ -15,7 +15,7 @@ from zstar.generators.variables import Group, Variables, named
 from zstar.losses.base import AbstractLoss, require_targets
 from zstar.losses.targets import Targets
 from zstar.operators.base import AbstractOperator
-from zstar.operators.chain import degrade, observe
+from zstar.operators.chain import degrade, observe, picture, require_maps, require_remains
 from zstar.optimizers.base import AbstractOptimizer
 from zstar.optimizers.graphs import Graphs
 from zstar.optimizers.slices import Slices
@@ -60,6 +60,8 @@ class Problem:
             raise ValueError(f"noise: '{self.noise}' is unknown; choose const, none or optimize")
         if self.noise == "optimize" and not self.generator.noise_shapes:
             raise Unfit(f"noise: 'optimize' needs noise maps and {type(self.generator).__name__} has none; choose none")
+        size = self.generator.resolution
+        require_remains(self.operators.values(), (self.generator.channels, size, size))
 
     def cost(self, kinds: Collection[str] = ()) -> int:
         """Syntheses that an evaluation of the equation takes: one, and those of regularizers that draw on their own.
@@ -86,22 +88,19 @@ class Problem:
             ValueError: One sentence with the key.
         """
         require_targets(self.losses, names, maps)
-        for name, operator in self.operators.items():
-            for wanted in operator.reads:
-                if wanted not in maps:
-                    fix = f"give data.{wanted}=<file or folder>, or choose another operator or setting"
-                    raise ValueError(f"operator.{name}: the data have no '{wanted}'; {fix}")
+        fix = "the data have no '{}'; give data.{}=<file or folder>, or choose another operator or setting"
+        require_maps(self.operators, maps, fix)
 
     def degrade(self, images: Float[Tensor, "b c h w"], targets: Mapping[str, Tensor]) -> Float[Tensor, "b c h2 w2"]:
         """D(images), beside their named targets."""
         return degrade(self.operators.values(), images, targets)
 
     def observe(self, targets: Targets) -> Targets:
-        """The targets with the observation D(image), as a picture of the image's size, in the place of the image: what
+        """The targets with the observation of the image, as a picture of its size, in the place of the image: what
         whoever looks for v may see."""
         if not self.operators:
             return targets
-        image = observe(self.operators.values(), targets.images, targets.named)
+        image = picture(self.operators.values(), targets.images, targets.named, targets.ids)
         return replace(targets, named={**targets.named, "image": image})
 
     def rngs(self, ids: Sequence[str], purpose: str) -> list[torch.Generator]:
@@ -163,7 +162,7 @@ class Objective:
 
     Attributes:
         targets: What of the targets may be seen: in the place of the image its observation, where there are operators.
-        goals: D(target) for each loss.
+        goals: The observation of its target for each loss.
         graphs: What is recorded of its evaluations, if anything.
 
     Arguments:
@@ -178,7 +177,7 @@ class Objective:
         self.features: dict[str, list[Tensor]] = {}
         with torch.no_grad():
             self.goals = {
-                name: problem.degrade(targets.named[loss.target], targets.named)
+                name: observe(problem.operators.values(), targets.named[loss.target], targets.named, targets.ids)
                 for name, loss in problem.losses.items()
             }
             self.targets = problem.observe(targets)

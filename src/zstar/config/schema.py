@@ -117,6 +117,7 @@ class Train:
     edit: Node | None = None
     walk: Node | None = None
     loss: Node | None = None
+    operator: Node | None = None
     regularizer: Node | None = None
     adversary: Node | None = None
     metric: Node | None = None

@@ -111,6 +111,8 @@ class Companions(AbstractData):
         if name not in self.shared and abs(own[0] * shape[1] / (own[1] * shape[0]) - 1) > SAME_SHAPE:
             sizes = f"{own[0]} × {own[1]} pixels and the image {shape[0]} × {shape[1]}"
             raise BadImage(f"{entry.id} has {sizes}; give it the image's ratio of height to width")
+        if name in MAPS and not to_unit(made).any():
+            raise BadImage(f"{entry.id} is black everywhere and leaves nothing of the image; make some of it white")
         return to_unit(made) if name in MAPS else made
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from zstar.config.constraints import Within, require
-from zstar.operators.base import AbstractOperator, Named
+from zstar.operators.base import AbstractOperator, Named, Shape
 
 Filter = Literal["area", "bilinear", "bicubic"]
 
@@ -51,3 +51,12 @@ class Downscale(AbstractOperator):
             height, width = size
         large = F.interpolate(observation, size=(height, width), mode="bicubic", align_corners=False)
         return large[..., : size[0], : size[1]].clamp(-1, 1)
+
+    def shape(self, shape: Shape) -> Shape:
+        channels, height, width = shape
+        if self.factor > min(height, width):
+            raise ValueError(
+                f"operator.downscale.factor: {self.factor} leaves less than a pixel of {height} × {width} images; set "
+                f"it to {min(height, width)} or less"
+            )
+        return channels, math.ceil(height / self.factor), math.ceil(width / self.factor)

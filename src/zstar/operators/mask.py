@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from zstar.operators.base import AbstractOperator, Named
+from zstar.operators.base import AbstractOperator, Named, Shape
 
 VISIBLE = 0.5  # of a map, white is 1
 
@@ -51,6 +51,14 @@ class Mask(AbstractOperator):
     ) -> Float[Tensor, "b c h w"]:
         """The observation, filled again where a later operator has blurred the edge of the region."""
         return self(observation, targets)
+
+    def shape(self, shape: Shape) -> Shape:
+        if self.box is not None and not self.visible(torch.zeros(1, *shape), {}).any():
+            raise ValueError(
+                f"operator.mask.box: {self.box} hides the whole of {shape[1]} × {shape[2]} images and leaves nothing "
+                "of them; make it smaller, e.g. [0.5, 0.5, 1, 1]"
+            )
+        return shape
 
     def visible(self, images: Float[Tensor, "b c h w"], targets: Named) -> Float[Tensor, "b 1 h w"]:
         """1 where an image is visible, 0 where it is hidden."""

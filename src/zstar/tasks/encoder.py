@@ -18,10 +18,12 @@ from zstar.encoders.base import AbstractEncoder
 from zstar.encoders.trained import TrainedEncoder
 from zstar.losses.base import AbstractLoss
 from zstar.metrics.base import AbstractMetric
+from zstar.operators.base import AbstractOperator
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.spaces.base import AbstractSpace
 from zstar.tasks.adversary import AbstractAdversary, train_adversaries
 from zstar.tasks.base import AbstractTask
+from zstar.tasks.degradation import Compare, Degradation
 from zstar.tasks.encoder_parts import make_parts
 from zstar.tasks.mixing import Mix
 from zstar.tasks.rates import cosine_fall, mean_share
@@ -31,10 +33,11 @@ from zstar.tasks.widening import Widening
 
 
 class EncoderTask(AbstractTask):
-    """E = argmin E_x [Σ λ L(G(E(x)), x) + Σ μ R(E(x))]: an auto-encoder whose decoder G is fixed.
+    """E = argmin E_x [Σ λ L(G(E(D(x))), x) + Σ μ R(E(D(x)))]: an auto-encoder whose decoder G is fixed.
 
-    Images are real ones, or samples of G whose latents are known, or both; for samples the distance to the known
-    latent is added. The mean of E's weights over the last images is what is scored and exported.
+    Operators D, if there are any, make a network that restores. Images are real ones, or samples of G whose latents are
+    known, or both; for samples the distance to the known latent is added. The mean of E's weights over the last images
+    is what is scored and exported.
 
     Arguments:
         space: Where E's latents live; it holds the generator, which is no part of the task.
@@ -44,6 +47,8 @@ class EncoderTask(AbstractTask):
         metrics: Name → metric of held-out images.
         network: The configuration that builds the network, for its card.
         adversaries: Name → a discriminator that E is trained against, each with an optimizer of its own.
+        operators: Name → D, what E is not shown; random parts of it are drawn anew in each step.
+        compare: What a reconstruction is compared with, ``clean`` for x, or ``observed``, by D of it, for D(x).
         lr: Learning rate of Adam.
         warmup: Share of the steps at the beginning over which the rate rises.
         decay: Share of the steps at the end over which it falls to zero as a cosine.
@@ -62,7 +67,7 @@ class EncoderTask(AbstractTask):
         log_every: Steps between two log entries.
     """
 
-    groups = ("generator", "space", "encoder", "loss", "regularizer", "adversary", "metric")
+    groups = ("generator", "space", "encoder", "loss", "operator", "regularizer", "adversary", "metric")
     kind = "encoder"
 
     def __init__(
@@ -74,6 +79,8 @@ class EncoderTask(AbstractTask):
         metrics: Mapping[str, AbstractMetric] | None = None,
         network: dict[str, Any] | None = None,
         adversaries: Mapping[str, AbstractAdversary] | None = None,
+        operators: Mapping[str, AbstractOperator] | None = None,
+        compare: Compare = "clean",
         lr: float = 1e-3,
         warmup: float = 0.02,
         decay: float = 0.5,
@@ -98,6 +105,8 @@ class EncoderTask(AbstractTask):
             raise ValueError("loss: the list is empty and nothing pulls G(E(x)) towards x; choose e.g. loss=[pixel]")
         self.mix, self.widening = Mix(space, batch, seed, samples, flip), Widening(widen_after, widen_every)
         self.widening.require_fit(space.shape, space.name, steps)
+        self.degradation = Degradation(dict(operators or {}), compare)
+        self.degradation.require_fit(space)
         # None of these is a submodule: G and the losses' networks stay as they are, and out of every checkpoint.
         self.space, self.losses, self.regularizers = space, dict(losses), dict(regularizers or {})
         self.metrics, self.network = dict(metrics or {}), network
@@ -127,9 +136,10 @@ class EncoderTask(AbstractTask):
     def update(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """One step of Adam on a batch, with the gradients of all passes added up."""
         mixed = self.mix(batch, self.done, self.rows)
-        images = mixed.images
+        ids = [f"step {self.done} image {row}" for row in range(self.batch)[self.rows]]
         with torch.no_grad():
-            targets = {name: loss.features(images) for name, loss in self.losses.items()}
+            images, goal = self.degradation.shown(mixed.images, ids), self.degradation.goal(mixed.images, ids)
+            targets = {name: loss.features(goal) for name, loss in self.losses.items()}
         self.adam.param_groups[0]["lr"] = self.rate(self.done)
         self.adam.zero_grad(set_to_none=True)
         latent, image = self._start(len(images))
@@ -138,8 +148,9 @@ class EncoderTask(AbstractTask):
             latent = self.widening.close(self.encoder(images, latent.detach(), image.detach()), self.done)
             opened = self.widening.open(latent, self.done)
             image = self.space.decode(latent)
+            made = self.degradation.made(image)
             terms = {
-                name: loss.weight * loss.compare(loss.features(image), targets[name]).mean()
+                name: loss.weight * loss.compare(loss.features(made), targets[name]).mean()
                 for name, loss in self.losses.items()
             }
             terms |= {n: reg.weight * reg({"latent": latent}, image).mean() for n, reg in self.regularizers.items()}
@@ -178,7 +189,9 @@ class EncoderTask(AbstractTask):
         """The metrics on held-out images, and on as many samples of G (``samples/…``), whose latents are known."""
         encoder, count = self.trained_encoder(), min(len(data), 256)
         drawn = Samples(self.space.generator, count, space=self.space.name, stream=HELD_OUT)
-        held_out, samples = (measure(images, encoder, self.space, self.metrics) for images in (data, drawn))
+        held_out, samples = (
+            measure(images, encoder, self.space, self.metrics, self.degradation) for images in (data, drawn)
+        )
         return held_out | {f"samples/{name}": value for name, value in samples.items()}
 
     def export(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -198,5 +211,5 @@ class EncoderTask(AbstractTask):
         return self.mean.state_dict() | weights
 
     def pictures(self, data: AbstractData | None) -> Float[Tensor, "n c h w"] | None:
-        """Sixteen held-out images, each row of eight with its reconstructions below."""
-        return None if data is None else montage(data, self.trained_encoder(), self.space)
+        """Sixteen held-out images, each row of eight with its reconstructions below, and what E sees between them."""
+        return None if data is None else montage(data, self.trained_encoder(), self.space, self.degradation)

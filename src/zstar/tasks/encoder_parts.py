@@ -39,6 +39,7 @@ def make_parts(cfg: DictConfig) -> dict[str, Any]:
         "space": space,
         "encoder": encoder,
         "losses": losses,
+        "operators": {n: build(node, at=f"operator.{n}") for n, node in (cfg.get("operator") or {}).items()},
         "regularizers": make_regularizers(cfg.get("regularizer") or {}, space),
         "metrics": metrics,
         "network": to_plain(cfg.encoder),

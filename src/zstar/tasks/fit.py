@@ -36,7 +36,7 @@ from zstar.tasks.resume import read_checkpoint, restore
 from zstar.tasks.start import CHECKPOINT, begin
 
 GROUPS = ("generator", "discriminator", "annotator", "encoder", "space", "edit", "walk", "loss", "regularizer")
-GROUPS += ("adversary", "metric")
+GROUPS += ("operator", "adversary", "metric")
 NAMED = 10  # broken images that are named on the screen
 UNHASHED = ("trainer", "callbacks")  # how a training is carried out and watched, not what it computes
 

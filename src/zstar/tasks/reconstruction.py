@@ -10,6 +10,7 @@ from zstar.data.base import AbstractData
 from zstar.encoders.trained import TrainedEncoder
 from zstar.metrics.base import AbstractMetric
 from zstar.spaces.base import AbstractSpace
+from zstar.tasks.degradation import Degradation
 
 COLUMNS = 8
 
@@ -37,14 +38,16 @@ def measure(
     encoder: TrainedEncoder,
     space: AbstractSpace,
     metrics: Mapping[str, AbstractMetric],
+    degradation: Degradation,
     size: int = 32,
 ) -> dict[str, float]:
-    """Mean of each metric over a data set, and of the distance to the latents where these are known."""
+    """Mean of each metric over a data set, of which the encoder is shown what a degradation leaves, and of the distance
+    to the latents where these are known."""
     values: dict[str, list[Tensor]] = {}
     for batch in data.batches(size):
         if not batch.ids:
             continue
-        latent, image = reconstruct(encoder, space, batch.images)
+        latent, image = reconstruct(encoder, space, degradation.shown(batch.images, batch.ids))
         images = batch.images.to(image)
         measured = {name: metric(image.clamp(-1, 1), images) for name, metric in metrics.items()}
         if "latent" in batch.extras:
@@ -54,10 +57,15 @@ def measure(
     return {name: torch.cat(parts).double().mean().item() for name, parts in values.items() if parts}
 
 
-def montage(data: AbstractData, encoder: TrainedEncoder, space: AbstractSpace) -> Float[Tensor, "n c h w"]:
-    """The first sixteen images, each row of eight with its reconstructions below."""
-    images = data.read(range(min(2 * COLUMNS, len(data)))).images
-    images = images[: max(1, len(images) // COLUMNS) * COLUMNS]
-    image = reconstruct(encoder, space, images)[1]
-    pairs = zip(images.to(image).split(COLUMNS), image.split(COLUMNS), strict=True)
-    return torch.cat([part for pair in pairs for part in pair])
+def montage(
+    data: AbstractData, encoder: TrainedEncoder, space: AbstractSpace, degradation: Degradation
+) -> Float[Tensor, "n c h w"]:
+    """The first sixteen images, each row of eight with its reconstructions below; between them what the encoder is
+    shown, where that is not all."""
+    batch = data.read(range(min(2 * COLUMNS, len(data))))
+    count = max(1, len(batch.ids) // COLUMNS) * COLUMNS
+    images, shown = batch.images[:count], degradation.shown(batch.images, batch.ids)[:count]
+    image = reconstruct(encoder, space, shown)[1]
+    kinds = [images, shown, image] if degradation.operators else [images, image]
+    rows = zip(*(kind.to(image).split(COLUMNS) for kind in kinds), strict=True)
+    return torch.cat([part for row in rows for part in row])
