@@ -18,9 +18,9 @@ from zstar.projectors.exploration import normals
 class Untrained(AbstractDescent):
     """θ* = argmin L(D(G(z; θ)), D(x)) at a fixed z, where not the value says which θ is best but how steady G is.
 
-    The choice for ``generator=deep_image_prior``, and for an untrained network of one's own (``generator=module`` without
-    a checkpoint): its weights would in the end explain any damage. All parameters are free. The change of them is the
-    result and is kept with it, as many numbers for an image as G has parameters.
+    The choice for ``generator=deep_image_prior``, and for an untrained network of one's own (``generator=module``
+    without a checkpoint): its weights would in the end explain any damage. All parameters are free. The change of them
+    is the result and is kept with it, as many numbers for an image as G has parameters.
 
     What is returned are the mean weights of the last steps, at the step where the last pictures differ least
     (:class:`zstar.callbacks.Steadiest`). Published is the mean of the last *pictures*, which no v draws; that of the
