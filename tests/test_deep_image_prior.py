@@ -263,8 +263,8 @@ def test_what_cannot_be_is_one_sentence(small: DeepImagePrior, tiny: StyleGAN2, 
 def test_a_run_keeps_the_weights_of_its_images(composed: Callable[..., Any], tmp_path: Path) -> None:
     words = [
         "method=deep_image_prior", "generator.resolution=16", "generator.width=6", "generator.inputs=3",
-        "generator.scales=2", "data.count=3", "data.resolution=16", "metric=[psnr]", "logger=none", "device=cpu", "batch_size=2",
-        "steps=3", f"output={tmp_path}",
+        "generator.scales=2", "data.count=3", "data.resolution=16", "metric=[psnr]", "logger=none", "device=cpu",
+        "batch_size=2", "steps=3", f"output={tmp_path}",
     ]  # fmt: skip
     result = run(composed("invert", *words))
     found = Inversion.load(Path(result["folder"]) / "latents.safetensors")

@@ -42,6 +42,7 @@ class Toy(AbstractGenerator):
         super().__init__()
         self.noise_shapes = {"n0": (8, 8), "n1": (16, 16)} if noisy else {}
         rng = torch.Generator().manual_seed(1)
+        self.tint = torch.nn.Parameter(torch.randn(3, 2, generator=rng))
         self.register_buffer("mix", torch.randn(DIM, DIM, generator=rng) * torch.logspace(0, -1, DIM))
         self.freeze()
 
@@ -54,7 +55,8 @@ class Toy(AbstractGenerator):
         return latent[:, None].expand(-1, ROWS, -1).clone() if target == "w_plus" and latent.dim() == 2 else latent
 
     def forward(self, latent: Tensor, space: str, noise: Noise) -> Tensor:
-        return latent.flatten(1).mean(dim=1).view(-1, 1, 1, 1).expand(-1, 3, 16, 16)
+        level = latent.flatten(1).mean(dim=1).view(-1, 1, 1, 1)
+        return (level * self.tint.sum(dim=1)[:, None, None]).expand(-1, 3, 16, 16)
 
     def layer(self, name: str) -> torch.nn.Module:
         return self
@@ -84,14 +86,12 @@ def test_another_image_of_the_batch_changes_nothing(name: str, guess: Callable[.
     space = space_of(WPlus)
     node = yaml.safe_load((CONF / f"{name}.yaml").read_text())[name]
     regularizer = offer(node, space=space, encoder=guess(space))
-    latent, noise = torch.randn(3, ROWS, DIM), noise_of(3)
-    changed, changed_noise = latent.clone(), {key: maps.clone() for key, maps in noise.items()}
-    changed[2] += 1
-    for maps in changed_noise.values():
-        maps[2] = maps[2].flip(0) * 2 + 1
+    v = {"latent": torch.randn(3, ROWS, DIM), **named("noise", noise_of(3))}
+    v |= {f"{kind}/tint": torch.randn(3, 3, 2) for kind in regularizer.of}
+    other = {name: torch.cat([value[:2], value[2:].flip(-1) * 2 + 1]) for name, value in v.items()}
     results = []
-    for v, n in ((latent, noise), (changed, changed_noise), (latent[:2], {k: m[:2] for k, m in noise.items()})):
-        v = {name: value.clone().requires_grad_() for name, value in {"latent": v, **named("noise", n)}.items()}
+    for given in (v, other, {name: value[:2] for name, value in v.items()}):
+        v = {name: value.clone().requires_grad_() for name, value in given.items()}
         values = regularizer(v, space.decode(v["latent"], "const"))
         assert values.shape == (len(v["latent"]),)
         gradients = torch.autograd.grad(values.sum(), list(v.values()), materialize_grads=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from photos import case, dcgan
 from torch import Tensor, nn
 
 from zstar.callbacks import BestSoFar
@@ -16,7 +17,6 @@ from zstar.directions.linear import Linear
 from zstar.editing.job import make_edit_job
 from zstar.editing.run import run as edit
 from zstar.generators.base import AbstractGenerator
-from zstar.generators.module import Module
 from zstar.generators.pixels import Pixels
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.generators.stylegan2_layers import grouped, one_by_one
@@ -35,16 +35,6 @@ from zstar.projectors.optimization import Optimization
 from zstar.projectors.weights import Weights
 from zstar.spaces.pixels import Pixels as PixelSpace
 from zstar.spaces.w import W
-from zstar.spaces.z import Z
-
-
-def dcgan() -> Module:
-    """A small network of transposed convolutions, which knows nothing of weights of each image's own."""
-    torch.manual_seed(0)
-    body = nn.Sequential(
-        nn.ConvTranspose2d(8, 6, 4), nn.BatchNorm2d(6), nn.ReLU(), nn.ConvTranspose2d(6, 3, 4, 2, 1), nn.Tanh()
-    )
-    return Module(body, [8, 1, 1], layers=["2"])
 
 
 @pytest.fixture(params=["skip", "resnet", "orig", "module"])
@@ -158,16 +148,6 @@ def test_what_there_is_not_is_named(tiny: StyleGAN2) -> None:
     problem = Problem(W(tiny, 10), {"pixel": Pixel()}, {}, Adam())
     with pytest.raises(ValueError, match="projector.weights.lr: 0"):
         Weights(problem, lr=0)
-
-
-def case(generator: AbstractGenerator, count: int = 3, **settings: Any) -> tuple[Problem, Targets]:
-    """Images that no latent has, in single precision."""
-    generator.float()
-    kind = W if "w" in generator.spaces else Z
-    problem = Problem(kind(generator, 200), {"pixel": Pixel()}, {}, **({"optimizer": Adam(lr=0.05)} | settings))
-    rng = torch.Generator().manual_seed(7)
-    images = torch.rand(count, generator.channels, generator.resolution, generator.resolution, generator=rng) * 2 - 1
-    return problem, Targets({"image": images}, [f"photo-{i}" for i in range(count)])
 
 
 @pytest.mark.slow

@@ -102,8 +102,9 @@ class Average:
             self.v = dict(step.v)
             return
         share = max(1 - self.decay, 1 / (step.index + 1))
-        means = torch._foreach_lerp(list(self.v.values()), [step.v[name] for name in self.v], share)
-        self.v = choose_all(step.active, dict(zip(self.v, means, strict=True)), self.v)
+        names = [name for name, value in self.v.items() if value.is_floating_point()]  # all but places of numbers
+        means = torch._foreach_lerp([self.v[name] for name in names], [step.v[name] for name in names], share)
+        self.v = choose_all(step.active, step.v | dict(zip(names, means, strict=True)), self.v)
 
 
 class Steadiest:
@@ -149,6 +150,21 @@ class Steadiest:
         self.found = torch.where(steadier, step.index + 1, self.found)
         self.v = choose_all(steadier, self.average.v, self.v)
         step.active.logical_and_(step.index + 1 - self.found < self.patience)
+
+
+class Reached:
+    """Stops each image by itself once its value is as low as was asked for.
+
+    Arguments:
+        value: Of the equation.
+    """
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __call__(self, step: Step) -> None:
+        """Switch off the images that are there."""
+        step.active.logical_and_(~(step.terms.total <= self.value))
 
 
 class Progress:

@@ -14,7 +14,7 @@ from torch import Tensor
 from zstar.callbacks import Callback, Step
 from zstar.checkpoints.io import load_weights, read_card, save_weights
 from zstar.generators.base import AbstractGenerator
-from zstar.generators.variables import Variables, is_variable
+from zstar.generators.variables import Variables, is_variable, kinds_of
 from zstar.objective import Group, Objective, Terms
 
 
@@ -160,7 +160,7 @@ def minimize(
     for group in groups if steps else ():
         group.constrain_(free)
     rates = {name: group.rate for group in groups for name in group.names if group.rate is not None}
-    state = problem.optimizer.start(free, rates)
+    state, cost = problem.optimizer.start(free, rates), problem.cost(kinds_of(v))
     active = torch.ones(count, dtype=torch.bool, device=device)
     evaluations = torch.zeros(count, dtype=torch.long, device=device)
     history: list[dict[str, Tensor]] = []
@@ -185,7 +185,7 @@ def minimize(
         _, spent = objective.problem.slices.retried(count, step, objective.graphs)
         for group in groups:
             group.constrain_(free)
-        evaluations += spent * active * problem.cost
+        evaluations += spent * active * cost
         values = {"total": first[0].total, **first[0].terms}.items()
         history.append({n: x.where(~x.isnan(), torch.inf).where(active, torch.nan) for n, x in values})
         if not problem.optimizer.recovers:
@@ -223,7 +223,7 @@ def conclude(
         v=dict(v),
         image=terms.image,
         loss=terms.total,
-        evaluations=evaluations + problem.cost,
+        evaluations=evaluations + problem.cost(kinds_of(v)),
         seconds=torch.full((count,), seconds),
         status=[s if fine else "diverged" for s, fine in zip(status, finite, strict=True)],
         noise_mode=problem.noise,

@@ -82,10 +82,14 @@ class Problem:
         if self.noise == "optimize" and not self.generator.noise_shapes:
             raise Unfit(f"noise: 'optimize' needs noise maps and {type(self.generator).__name__} has none; choose none")
 
-    @property
-    def cost(self) -> int:
-        """Syntheses that an evaluation of the equation takes: one, and those of regularizers that draw on their own."""
-        return 1 + sum(regularizer.syntheses for regularizer in self.regularizers.values())
+    def cost(self, kinds: Collection[str] = ()) -> int:
+        """Syntheses that an evaluation of the equation takes: one, and those of regularizers that draw on their own.
+
+        Arguments:
+            kinds: Of the variables of v, such as ``weights``, that not every v has.
+        """
+        terms = [term for term in self.regularizers.values() if not term.of or set(term.of) & set(kinds)]
+        return 1 + sum(term.syntheses for term in terms)
 
     @property
     def generator(self) -> AbstractGenerator:

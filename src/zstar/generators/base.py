@@ -17,7 +17,7 @@ from torch.func import functional_call
 from zstar.checkpoints import io
 from zstar.checkpoints.identity import source
 from zstar.config.reasons import Unfit
-from zstar.config.signatures import nearest
+from zstar.generators.changes import change_map, require_known, weight_changes
 from zstar.generators.variables import Variables, part
 from zstar.runs.precision import networks, single
 
@@ -88,6 +88,7 @@ class AbstractGenerator(nn.Module, ABC):
         noise: Noise = "const",
         weights: Mapping[str, Tensor] | None = None,
         features: Mapping[str, Tensor] | None = None,
+        factors: Mapping[str, Tensor] | None = None,
     ) -> Float[Tensor, "b c h w"]:
         """Draw images in [−1, 1] (nominally, not clamped) from latents of ``space``.
 
@@ -98,38 +99,36 @@ class AbstractGenerator(nn.Module, ABC):
                 ``[b, 1, h, w]`` for each name in ``noise_shapes``. Generators without noise ignore it.
             weights: Parameter → what each image adds to it, ``[b, *shape]``. The generator itself is not changed.
             features: Layer → what each image adds to its output, ``[b, c, h, w]``.
+            factors: Layer → δ of the factors 1 + δ that each image's output is multiplied by before that.
 
         Raises:
             ValueError: The latents are not of ``space``, or there is no such parameter or layer.
         """
         if tuple(latent.shape[1:]) != self.shape(space):
             raise ValueError(f"latent: shape {tuple(latent.shape[1:])} is not that of {space}, {self.shape(space)}")
-        weights, features = weights or {}, features or {}
+        weights, features, factors = weights or {}, features or {}, factors or {}
         if weights and not self.batched_weights and len(latent) > 1:
-            return torch.cat([self._one(i, latent, space, noise, weights, features) for i in range(len(latent))])
+            changes = (weights, features, factors)
+            return torch.cat([self._one(i, latent, space, noise, changes) for i in range(len(latent))])
         own = self._changed(weights)
-        changed = self.editing({layer: partial(torch.add, other=change) for layer, change in features.items()})
-        with changed, networks(latent.device.type):
+        layers = {**features, **factors}
+        edits = {layer: partial(change_map, features.get(layer), factors.get(layer)) for layer in layers}
+        with self.editing(edits), networks(latent.device.type):
             return single(functional_call(self, own, (latent, space, noise)) if own else self(latent, space, noise))
 
     def _changed(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The parameters of each image, with their batch in front where the layers take one."""
         known = dict(self.named_parameters()) if weights else {}
-        if unknown := [name for name in weights if name not in known]:
-            raise ValueError(
-                f"weights: {type(self).__name__} has no parameter '{unknown[0]}'; {nearest(unknown[0], known)}"
-            )
+        require_known(weights, known, type(self).__name__)
         own = {name: known[name] + change for name, change in weights.items()}
         return own if self.batched_weights else {name: value[0] for name, value in own.items()}
 
-    def _one(
-        self, i: int, latent: Tensor, space: str, noise: Noise, weights: Mapping[str, Tensor], features: Mapping
-    ) -> Tensor:
+    def _one(self, i: int, latent: Tensor, space: str, noise: Noise, changes: Sequence[Mapping[str, Tensor]]) -> Tensor:
         """The image at place ``i`` of a batch, by itself."""
         row = slice(i, i + 1)
         maps = noise if isinstance(noise, str) else {name: value[row] for name, value in noise.items()}
-        changes = ({name: value[row] for name, value in group.items()} for group in (weights, features))
-        return self.synthesize(latent[row], space, maps, *changes)
+        own = ({name: value[row] for name, value in group.items()} for group in changes)
+        return self.synthesize(latent[row], space, maps, *own)
 
     def render(self, v: Variables, space: str, noise: str = "const") -> Float[Tensor, "b c h w"]:
         """G(v): the images of latents of ``space``, with the noise maps, weights and features that belong to them.
@@ -137,8 +136,8 @@ class AbstractGenerator(nn.Module, ABC):
         ``noise`` says which noise there is where v has no maps.
         """
         with self.conditioned(v.get("class")):
-            maps, weights, features = (part(v, kind) for kind in ("noise", "weights", "features"))
-            return self.synthesize(v["latent"], space, maps or noise, weights, features)
+            maps, weights = part(v, "noise") or noise, weight_changes(v, self)
+            return self.synthesize(v["latent"], space, maps, weights, part(v, "features"), part(v, "factors"))
 
     @contextmanager
     def conditioned(self, classes: Float[Tensor, "_ k"] | None) -> Iterator[None]:

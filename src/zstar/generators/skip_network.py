@@ -23,13 +23,13 @@ class Normalize(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.gain = nn.Parameter(torch.ones(channels))
-        self.shift = nn.Parameter(torch.zeros(channels))
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        gain, shift = (value.expand(len(x), -1).reshape(-1) for value in (self.gain, self.shift))
+        weight, bias = (value.expand(len(x), -1).reshape(-1) for value in (self.weight, self.bias))
         maps = x.reshape(1, -1, *x.shape[2:])  # as of one image, whose channels know nothing of each other
-        return F.batch_norm(maps, None, None, gain, shift, training=True).view_as(x)
+        return F.batch_norm(maps, None, None, weight, bias, training=True).view_as(x)
 
 
 class Filter(nn.Module):

@@ -7,17 +7,23 @@ from torch import Tensor
 
 Variables = Mapping[str, Tensor]
 """Name → tensor, batch first. ``latent`` [b, ...] is there always; others are named by their kind and by what they are
-of: ``noise/<map>`` [b, 1, h, w]; ``weights/<parameter>`` [b, *shape], what this image adds to a parameter of G;
-``features/<layer>`` [b, c, h, w], what this image adds to the feature map of a layer; ``class`` [b, k], how much
-of each class of a conditional generator an image is."""
+of: ``noise/<map>`` [b, 1, h, w]; ``weights/<parameter>`` [b, *shape], what this image adds to a parameter of G, or
+that in fewer numbers (:func:`zstar.generators.changes.weight_changes`); ``features/<layer>`` [b, c, h, w], what this
+image adds to the feature map of a layer; ``factors/<layer>`` [b, c, h, w], δ of the factors 1 + δ that it multiplies
+that map by before; ``class`` [b, k], how much of each class of a conditional generator an image is."""
 
-KINDS = ("noise/", "weights/", "features/")
+KINDS = ("noise/", "weights/", "features/", "factors/")
 """How the names of the tensors in v begin of which there are several of a kind."""
 
 
 def is_variable(name: str) -> bool:
     """Whether a tensor of this name is one of v."""
     return name in ("latent", "class") or name.startswith(KINDS)
+
+
+def kinds_of(v: Variables) -> set[str]:
+    """What kinds of variables there are, such as ``latent`` and ``weights``."""
+    return {name.partition("/")[0] for name in v}
 
 
 def part(v: Variables, kind: str) -> dict[str, Tensor]:

@@ -66,6 +66,7 @@ class Pipeline:
     def problem(self) -> Problem:
         """The equation without its targets."""
         nodes, optimizer = self.nodes("regularizer"), build(self.plain["optimizer"], at="optimizer")
+        given = {"space": self.space, "noise": self.plain["noise"]}
         if self.plain["precision"] == "bf16" and not optimizer.stochastic:
             raise Unfit(
                 f"precision: {type(optimizer).__name__} compares values too close for bf16 to tell them apart; choose "
@@ -75,7 +76,7 @@ class Pipeline:
             space=self.space,
             losses=self.losses,
             regularizers={
-                name: offer(node, at=f"regularizer.{name}", space=self.space, **self.network_for(name, node))
+                name: offer(node, at=f"regularizer.{name}", **given, **self.network_for(name, node))
                 for name, node in nodes.items()
             },
             optimizer=optimizer,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zstar.callbacks import Average, BestSoFar, Callback, Steadiest
-from zstar.generators.variables import Variables, choose, choose_all
+from zstar.generators.variables import Variables, choose, choose_all, kinds_of
 from zstar.inversion import Inversion, clock, conclude, minimize
 from zstar.losses.targets import Targets
 from zstar.objective import Group, Objective, Problem
@@ -73,11 +73,16 @@ class AbstractProjector(ABC):
 class AbstractDescent(AbstractProjector):
     """A projector that runs the loop for a number of steps: how often it synthesises, and how it is made shorter.
 
+    Attributes:
+        frees: Kinds of variables that it adds to v.
+
     Arguments:
         problem: The equation without its targets; its optimizer takes the steps.
         steps: Optimizer steps.
         keep_best: Return for each image the best v seen instead of the last one, if it is better.
     """
+
+    frees: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, problem: Problem, steps: int, keep_best: bool) -> None:
         super().__init__(problem)
@@ -86,7 +91,7 @@ class AbstractDescent(AbstractProjector):
 
     @property
     def cost(self) -> int:
-        return (self.steps + 1 + (self.keep_best and self.steps > 0)) * self.problem.cost
+        return (self.steps + 1 + (self.keep_best and self.steps > 0)) * self.problem.cost(self.frees)
 
     def scaled(self, share: float) -> "AbstractDescent":
         """Fewer steps, with ramps and exploration at the same fractions of them."""
@@ -119,7 +124,7 @@ class AbstractDescent(AbstractProjector):
         pairs = zip(found.status, again.status, strict=True)
         stopped = [new if new == "diverged" else "stopped" if old == "diverged" else old for old, new in pairs]
         again = replace(again, status=stopped)
-        found = replace(found, evaluations=found.evaluations + self.problem.cost)
+        found = replace(found, evaluations=found.evaluations + self.problem.cost(kinds_of(found.v)))
         taken = winners(again, found) if chosen is None else {name: getattr(again, name) for name in TAKEN}
         return replace(found, **taken)
 

@@ -60,7 +60,7 @@ class BasinCMA(AbstractProjector):
     @property
     def cost(self) -> int:
         candidates = self.search.generations * population(self.problem, self.search)
-        return (2 + candidates * (self.steps + 1)) * self.problem.cost
+        return (2 + candidates * (self.steps + 1)) * self.problem.cost()
 
     def scaled(self, share: float) -> "BasinCMA":
         """Generations and steps shrink alike, as between the authors' thorough choice (30 and 30) and fast one (10 and

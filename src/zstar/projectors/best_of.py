@@ -47,7 +47,7 @@ class BestOf(AbstractProjector):
 
     @property
     def cost(self) -> int:
-        return (self.candidates + 1) * self.problem.cost
+        return (self.candidates + 1) * self.problem.cost()
 
     def scaled(self, share: float) -> "BestOf":
         fewer = copy(self)
@@ -72,7 +72,7 @@ class BestOf(AbstractProjector):
         v = self.problem.start(objective.targets, latent)
         if self.problem.space.needs_class and classes is None and found is not None:
             v["class"] = found
-        return better(self.candidate(objective, v, self.candidates * self.problem.cost, began), inversion)
+        return better(self.candidate(objective, v, self.candidates * self.problem.cost(), began), inversion)
 
     def _candidates(self, objective: Objective, kind: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor]:
         """Draws, of the class ``kind`` if there is one; their classes, where they need one; and the value of each for

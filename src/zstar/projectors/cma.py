@@ -57,7 +57,7 @@ class CMA(AbstractProjector):
 
     @property
     def cost(self) -> int:
-        return (2 + self.search.generations * population(self.problem, self.search)) * self.problem.cost
+        return (2 + self.search.generations * population(self.problem, self.search)) * self.problem.cost()
 
     def scaled(self, share: float) -> "CMA":
         fewer = copy(self)

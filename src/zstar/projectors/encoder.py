@@ -32,7 +32,7 @@ class Encoder(AbstractProjector):
 
     @property
     def cost(self) -> int:
-        return self.encoder.syntheses(self.passes) + self.problem.cost
+        return self.encoder.syntheses(self.passes) + self.problem.cost()
 
     @torch.no_grad()
     def __call__(

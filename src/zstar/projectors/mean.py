@@ -22,7 +22,7 @@ class Mean(AbstractProjector):
 
     @property
     def cost(self) -> int:
-        return self.problem.cost
+        return self.problem.cost()
 
     def __call__(
         self, objective: Objective, inversion: Inversion | None = None, callbacks: Sequence[Callback] = ()

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from zstar.callbacks import Average, Callback, Steadiest
 from zstar.config.constraints import POSITIVE, Within, require
 from zstar.config.reasons import Unfit
-from zstar.generators.variables import named
+from zstar.generators.changes import full
 from zstar.inversion import Inversion
 from zstar.objective import Group, Objective, Problem
 from zstar.projectors.base import AbstractDescent
@@ -36,6 +35,8 @@ class Untrained(AbstractDescent):
         window: Pictures that are compared; null goes on to the last step, and returns the mean there.
         patience: Steps without steadier pictures after which an image stops.
     """
+
+    frees = ("weights",)
 
     def __init__(
         self,
@@ -81,7 +82,7 @@ class Untrained(AbstractDescent):
         problem, ids = self.problem, objective.targets.ids
         v = problem.start(objective.targets) if inversion is None else inversion.v
         free = problem.generator.free_weights(problem.space.name)
-        none = named("weights", {name: torch.zeros(len(ids), *theta.shape).to(theta) for name, theta in free.items()})
+        none = {key: zero for name, theta in free.items() for key, zero in full(name, theta, len(ids)).items()}
         mean = Average(self.average)
         chosen = mean if self.window is None else Steadiest(self.window, self.patience, mean)
         numbers, strength = normals(problem.rngs(ids, "jitter"), v["latent"]), self.jitter * problem.space.spread

@@ -1,6 +1,7 @@
 """The protocol of regularizers R(v): one value per image."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
@@ -15,6 +16,8 @@ class AbstractRegularizer(ABC):
 
     Attributes:
         syntheses: How often it runs the generator itself each time that it is taken; budgets count them.
+        of: Kinds of variables that it is about, such as ``weights``; where v has none of them, its value is zero and
+            takes no synthesis. Empty where it is about what every v has.
 
     Arguments:
         space: The space that the latents live in.
@@ -22,6 +25,7 @@ class AbstractRegularizer(ABC):
     """
 
     syntheses: int = 0
+    of: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, space: AbstractSpace, weight: float = 1.0) -> None:
         if weight not in Within(0):
