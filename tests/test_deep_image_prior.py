@@ -172,7 +172,7 @@ def test_the_mean_is_of_all_steps_and_then_of_the_last_ones() -> None:
 
 def test_a_batch_stops_where_its_images_stop_and_draws_the_same_again(small: DeepImagePrior, tmp_path: Path) -> None:
     problem, targets, before = problem_of(small), photos(3, 16), small.fingerprint()
-    settings = {"steps": 40, "window": 4, "patience": 5, "average": 0.8}
+    settings = {"steps": 24, "window": 4, "patience": 5, "average": 0.8}
     found = project(problem, [Untrained(problem, **settings)], targets)
     assert set(found.v) == {"latent", *named("weights", small.free_weights("z"))} and small.fingerprint() == before
     assert found.latent.equal(problem.space.start(3)) and "stopped" in found.status
