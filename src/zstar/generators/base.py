@@ -97,7 +97,8 @@ class AbstractGenerator(nn.Module, ABC):
             space: Name of the space that they are in.
             noise: ``"none"``, ``"const"`` (the maps stored with the weights), ``"random"``, or a dict with a map
                 ``[b, 1, h, w]`` for each name in ``noise_shapes``. Generators without noise ignore it.
-            weights: Parameter → what each image adds to it, ``[b, *shape]``. The generator itself is not changed.
+            weights: Parameter → what each image adds to it, ``[b, *shape]``, or ``[1, *shape]`` for all images alike.
+                The generator itself is not changed.
             features: Layer → what each image adds to its output, ``[b, c, h, w]``.
             factors: Layer → δ of the factors 1 + δ that each image's output is multiplied by before that.
 
@@ -107,21 +108,22 @@ class AbstractGenerator(nn.Module, ABC):
         if tuple(latent.shape[1:]) != self.shape(space):
             raise ValueError(f"latent: shape {tuple(latent.shape[1:])} is not that of {space}, {self.shape(space)}")
         weights, features, factors = weights or {}, features or {}, factors or {}
-        if weights and not self.batched_weights and len(latent) > 1:
+        alike = all(len(change) == 1 for change in weights.values())
+        if weights and not self.batched_weights and not alike:
             changes = (weights, features, factors)
             return torch.cat([self._one(i, latent, space, noise, changes) for i in range(len(latent))])
-        own = self._changed(weights)
+        own = self._changed(weights, alike)
         layers = {**features, **factors}
         edits = {layer: partial(change_map, features.get(layer), factors.get(layer)) for layer in layers}
         with self.editing(edits), networks(latent.device.type):
             return single(functional_call(self, own, (latent, space, noise)) if own else self(latent, space, noise))
 
-    def _changed(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The parameters of each image, with their batch in front where the layers take one."""
+    def _changed(self, weights: Mapping[str, Tensor], alike: bool) -> dict[str, Tensor]:
+        """The parameters of each image with their batch in front, or without one where all images have the same."""
         known = dict(self.named_parameters()) if weights else {}
         require_known(weights, known, type(self).__name__)
         own = {name: known[name] + change for name, change in weights.items()}
-        return own if self.batched_weights else {name: value[0] for name, value in own.items()}
+        return {name: value[0] for name, value in own.items()} if alike else own
 
     def _one(self, i: int, latent: Tensor, space: str, noise: Noise, changes: Sequence[Mapping[str, Tensor]]) -> Tensor:
         """The image at place ``i`` of a batch, by itself."""

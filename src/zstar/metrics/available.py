@@ -6,9 +6,9 @@ from typing import Any
 import torch
 
 from zstar.config.build import build
-from zstar.metrics.base import AbstractMetric, AbstractSetMetric
+from zstar.metrics.base import AbstractMetric, AbstractPriorMetric, AbstractSetMetric
 
-Metrics = dict[str, AbstractMetric | AbstractSetMetric]
+Metrics = dict[str, AbstractMetric | AbstractSetMetric | AbstractPriorMetric]
 
 
 def make_metrics(nodes: Mapping[str, Any], device: torch.device) -> tuple[Metrics, dict[str, str]]:

@@ -6,6 +6,8 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.generators.base import AbstractGenerator
+from zstar.generators.variables import Variables
 from zstar.metrics.distribution import Estimate
 
 
@@ -27,6 +29,32 @@ class AbstractMetric(ABC):
     @abstractmethod
     def __call__(self, image: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"] | None:
         """Value per image for images in [−1, 1], or ``None`` where it is not defined for images of this size."""
+
+
+class AbstractPriorMetric(ABC):
+    """A number per image of what its v changes of the generator, beside the image itself.
+
+    Attributes:
+        better, unit, network, needs: As for :class:`AbstractMetric`.
+    """
+
+    better: Literal["higher", "lower"]
+    unit: str = ""
+    network: str = ""
+    needs: str = ""
+
+    @abstractmethod
+    def __call__(
+        self, generator: AbstractGenerator, v: Variables, space: str, noise: str
+    ) -> Float[Tensor, " b"] | None:
+        """Value per image, or ``None`` where v changes nothing of G.
+
+        Arguments:
+            generator: G, as it was.
+            v: The variables of the images.
+            space: Space of their latents.
+            noise: Which noise there is where v has no maps.
+        """
 
 
 class AbstractSetMetric(ABC):

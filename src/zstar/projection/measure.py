@@ -15,17 +15,18 @@ from zstar.generators.base import AbstractGenerator
 from zstar.generators.variables import is_variable
 from zstar.images import to_float
 from zstar.inversion import Inversion
-from zstar.metrics.base import AbstractMetric, AbstractSetMetric
+from zstar.metrics.base import AbstractMetric, AbstractPriorMetric, AbstractSetMetric
 from zstar.metrics.distribution import Estimate
 from zstar.optimizers.slices import Slices
 from zstar.runs.precision import exactly
 
+AnyMetric = AbstractMetric | AbstractSetMetric | AbstractPriorMetric
 COMPARED = ("targets", "reconstructions")  # the sets that a metric of sets compares
 
 
 @exactly()
 def measure(
-    metrics: Mapping[str, AbstractMetric | AbstractSetMetric],
+    metrics: Mapping[str, AnyMetric],
     images: Tensor,
     targets: Tensor,
     slices: Slices,
@@ -33,7 +34,7 @@ def measure(
     """Value per image of every metric that has one and is defined at this size."""
     values = {}
     for name, metric in metrics.items():
-        if isinstance(metric, AbstractSetMetric):
+        if not isinstance(metric, AbstractMetric):
             continue
 
         def value(_rows: slice, pair: Mapping[str, Tensor], metric: AbstractMetric = metric) -> dict[str, Tensor]:
@@ -45,6 +46,18 @@ def measure(
         if found:
             values[name] = found["value"].tolist()
     return values
+
+
+@exactly()
+def measure_prior(
+    metrics: Mapping[str, AnyMetric], generator: AbstractGenerator, inversion: Inversion
+) -> dict[str, list[float]]:
+    """Value per image of every metric of what an inversion changes of the generator."""
+    chosen = {name: metric for name, metric in metrics.items() if isinstance(metric, AbstractPriorMetric)}
+    found = {
+        name: metric(generator, inversion.v, inversion.space, inversion.noise_mode) for name, metric in chosen.items()
+    }
+    return {name: values.tolist() for name, values in found.items() if values is not None}
 
 
 @exactly()
@@ -73,7 +86,7 @@ def measure_edits(
     return {name: torch.stack(values).double().nanmean(dim=0).tolist() for name, values in found.items()}
 
 
-def unmeasured(metrics: Mapping[str, AbstractMetric | AbstractSetMetric], measured: Collection[str]) -> dict[str, str]:
+def unmeasured(metrics: Mapping[str, AnyMetric], measured: Collection[str]) -> dict[str, str]:
     """Name → reason of the metrics that have no value for any image."""
     return {
         name: f"it needs {metric.needs}" if metric.needs else "it has no value for these images"
@@ -84,7 +97,7 @@ def unmeasured(metrics: Mapping[str, AbstractMetric | AbstractSetMetric], measur
 
 @exactly()
 def extract_features(
-    metrics: Mapping[str, AbstractMetric | AbstractSetMetric], pictures: Mapping[str, UInt8[Tensor, "b h w c"]]
+    metrics: Mapping[str, AnyMetric], pictures: Mapping[str, UInt8[Tensor, "b h w c"]]
 ) -> dict[str, Float[Tensor, "2 b d"]]:
     """Vectors of a batch of ``pictures``, as they are in the run's folder, by the name of each metric of sets: those of
     the targets and of the reconstructions, on the CPU."""
@@ -97,7 +110,7 @@ def extract_features(
 
 @exactly()
 def write_features(
-    metrics: Mapping[str, AbstractMetric | AbstractSetMetric],
+    metrics: Mapping[str, AnyMetric],
     features: Mapping[str, Float[Tensor, "2 n d"]],
     ids: list[str],
     folder: Path,
