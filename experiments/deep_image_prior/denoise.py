@@ -51,7 +51,7 @@ class Watch:
 
     def __init__(self, problem: Problem, clean: Tensor, window: int, patience: int) -> None:
         self.problem, self.clean = problem, clean
-        self.rule = Steadiest(window, patience, Average(0.99))
+        self.average, self.rule = Average(0.99), Steadiest(window, patience, Average(0.99))
         self.curve: list[Tensor] = []
         self.best, self.oracle = torch.full((len(clean),), -math.inf), clean
         self.going = torch.ones(len(clean), dtype=torch.bool)
@@ -60,11 +60,12 @@ class Watch:
     @torch.no_grad()
     def __call__(self, step: Step) -> None:
         """Look at a step."""
+        self.average(step)
         self.rule(replace(step, active=self.going))
         self.mean = self.mean.lerp(step.terms.image, max(0.01, 1 / (step.index + 1)))
         self.pictures = choose(self.rule.found == step.index + 1, self.mean, self.pictures)
         if step.index % EVERY == EVERY - 1:
-            picture = self.problem.render(self.rule.average.v)
+            picture = self.problem.render(self.average.v)
             self.curve.append(psnr(picture, self.clean))
             better = self.curve[-1] > self.best
             self.oracle, self.best = choose(better, picture, self.oracle), torch.maximum(self.best, self.curve[-1])
@@ -77,14 +78,15 @@ def psnr(images: Tensor, clean: Tensor) -> Tensor:
 
 def denoise(data: AbstractData, given: argparse.Namespace) -> dict[str, Tensor]:
     """The pictures of each kind, the curves ``[b, t]``, and the steps of the rule and of the oracle ``[b]``."""
-    problem = Problem(Z(DeepImagePrior(given.resolution)), {"pixel": Pixel()}, {}, Adam(ramp_up=0, ramp_down=0))
+    generator = DeepImagePrior(given.resolution, inputs=given.inputs, width=given.width, scales=given.scales)
+    problem = Problem(Z(generator), {"pixel": Pixel()}, {}, Adam(ramp_up=0, ramp_down=0))
     found = []
     for first in range(0, len(data), BATCH):
         batch = data.read(range(first, min(first + BATCH, len(data))))
         draws = [torch.randn(batch.images.shape[1:], generator=stream("noise of a study", 0, n)) for n in batch.ids]
         noisy = (batch.images + SIGMA * torch.stack(draws)).clamp(-1, 1)
         watch = Watch(problem, batch.images, given.window, given.patience)
-        descent = Untrained(problem, given.steps, window=None)
+        descent = Untrained(problem, given.steps, jitter=given.jitter, window=None)
         end = descent(Objective(problem, Targets({"image": noisy}, batch.ids)), callbacks=[watch])
         curve = torch.stack(watch.curve, dim=1)
         with torch.no_grad():
@@ -147,7 +149,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--window", type=int, default=100)
     parser.add_argument("--patience", type=int, default=300)
+    parser.add_argument("--jitter", type=float, default=1.155)
     parser.add_argument("--resolution", type=int, default=64)
+    parser.add_argument("--inputs", type=int, default=8)
+    parser.add_argument("--width", type=int, default=32)
+    parser.add_argument("--scales", type=int, default=4)
     parser.add_argument("--faces", help="folder or .tar of photos")
     parser.add_argument("--figures", type=Path, default=Path("outputs/figures/deep_image_prior"))
     given, found = parser.parse_args(), {}
