@@ -25,6 +25,7 @@ from zstar.metrics.psnr import PSNR
 from zstar.objective import Objective, Problem, Terms
 from zstar.optimizers.adam import Adam
 from zstar.optimizers.lbfgs import LBFGS
+from zstar.projection import batches
 from zstar.projection.run import run
 from zstar.projectors.base import project
 from zstar.projectors.untrained import Untrained
@@ -260,14 +261,29 @@ def test_what_cannot_be_is_one_sentence(small: DeepImagePrior, tiny: StyleGAN2, 
             Untrained(Problem(kind(generator, 10), {"pixel": Pixel()}, {}, Adam()))
 
 
-def test_a_run_keeps_the_weights_of_its_images(composed: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_run_keeps_the_weights_of_its_images_and_goes_on_where_it_was_cut_off(
+    composed: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, seen = batches.project_with_start, []
+
+    def cut(*arguments: Any) -> Any:
+        seen.append(arguments[2].ids)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(batches, "project_with_start", cut)
     words = [
         "method=deep_image_prior", "generator.resolution=16", "generator.width=6", "generator.inputs=3",
         "generator.scales=2", "data.count=3", "data.resolution=16", "metric=[psnr]", "logger=none", "device=cpu",
-        "batch_size=2", "steps=3", f"output={tmp_path}",
+        "batch_size=2", "steps=3",
     ]  # fmt: skip
-    result = run(composed("invert", *words))
-    found = Inversion.load(Path(result["folder"]) / "latents.safetensors")
+    with pytest.raises(KeyboardInterrupt):
+        run(composed("invert", *words, f"output={tmp_path}/cut"))
+    result, whole = (run(composed("invert", *words, f"output={tmp_path}/{name}")) for name in ("cut", "whole"))
+    assert [len(ids) for ids in seen] == [2, 1, 1, 2, 1]
+    found, same = (Inversion.load(Path(each["folder"]) / "latents.safetensors") for each in (result, whole))
+    assert found.v.keys() == same.v.keys() and all(found.v[name].equal(value) for name, value in same.v.items())
     generator = DeepImagePrior(16, inputs=3, width=6, scales=2)
     numbers = 3 * 16**2 + sum(value.numel() for value in generator.free_weights("z").values())
     assert result["bytes_per_image"] == 4 * numbers and result["method"] == "deep_image_prior" and result["stochastic"]
