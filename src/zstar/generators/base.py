@@ -165,8 +165,7 @@ class AbstractGenerator(nn.Module, ABC):
 
     @property
     def drawn(self) -> str:
-        """The space whose draws are pictures by themselves: the one that is sampled, or, where its latents say nothing
-        of a class, the next one."""
+        """The space whose draws are pictures: the first, or the next one where its latents say nothing of a class."""
         return list(self.spaces)[1 if self.classes else 0]
 
     def free_weights(self, space: str) -> dict[str, Tensor]:
