@@ -23,10 +23,11 @@ CONF = Path(__file__).parents[1] / "conf"
 SPACES = sorted(path.stem for path in (CONF / "space").glob("*.yaml"))
 PROJECTORS = sorted(path.stem for path in (CONF / "projector").glob("*.yaml"))
 SHORT = {"best_of": ["candidates=5"], "cma": ["generations=4"], "basin_cma": ["generations=2", "steps=3"]}
-SHORT |= {"weights": ["steps=4"]}
+SHORT |= {"weights": ["steps=4"], "features": ["steps=4"]}
 LEARNED, NONE = "StyleGAN2 has learned its weights", "Pixels has no weights to fit"
 REFUSALS = {  # (projector, space) → why there is nothing to do
     ("weights", "pixels"): NONE,
+    ("features", "pixels"): "Pixels offers no feature layers",
     ("untrained", "pixels"): NONE,
     **{("untrained", space): LEARNED for space in SPACES if space != "pixels"},
 }
@@ -57,7 +58,7 @@ def test_a_space_decodes_its_samples_and_lets_gradients_through(
 ) -> None:
     space, generator = space_of(name, generators, composed), generators[name]
     latent = space.sample(3, torch.Generator().manual_seed(0))
-    assert latent.shape == (3, *space.shape) and space.name == name
+    assert latent.shape == (3, *space.shape) and (space.title or space.name) == name
     latent.requires_grad_()
     image = space.decode(latent)
     assert image.shape == (3, generator.channels, generator.resolution, generator.resolution)
@@ -151,7 +152,7 @@ def test_every_projector_works_in_every_space_and_never_makes_it_worse(
     alone = project(problem, [projector], targets)
     chain = project(problem, [mean, projector], targets)
     start = project(problem, [mean], targets)
-    assert alone.image.shape == targets.images.shape and alone.space == space
+    assert alone.image.shape == targets.images.shape and alone.space == problem.space.name
     assert (chain.loss <= start.loss + 1e-6).all()
     assert (chain.evaluations >= alone.evaluations).all()
     assert chain.history["total"].shape[1] > start.history["total"].shape[1]

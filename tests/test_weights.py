@@ -20,12 +20,12 @@ from zstar.generators.base import AbstractGenerator
 from zstar.generators.pixels import Pixels
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.generators.stylegan2_layers import grouped, one_by_one
-from zstar.generators.variables import choose_all, named, part
+from zstar.generators.variables import Group, choose_all, named, part
 from zstar.images import to_uint8
 from zstar.inversion import Inversion, minimize
 from zstar.losses.pixel import Pixel
 from zstar.losses.targets import Targets
-from zstar.objective import Group, Objective, Problem
+from zstar.objective import Objective, Problem
 from zstar.optimizers.adam import Adam
 from zstar.optimizers.lbfgs import LBFGS
 from zstar.projection.run import run as invert

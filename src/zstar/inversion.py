@@ -14,8 +14,8 @@ from torch import Tensor
 from zstar.callbacks import Callback, Step
 from zstar.checkpoints.io import load_weights, read_card, save_weights
 from zstar.generators.base import AbstractGenerator
-from zstar.generators.variables import Variables, is_variable, kinds_of
-from zstar.objective import Group, Objective, Terms
+from zstar.generators.variables import Group, Variables, is_variable, kinds_of
+from zstar.objective import Objective, Terms
 
 
 @dataclass

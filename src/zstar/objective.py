@@ -1,6 +1,6 @@
 """The equation v* = argmin Σ λ L(D(G(v)), D(targets)) + Σ μ R(v): its targets, its parts, and its value per image."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zstar.config.reasons import Unfit
 from zstar.generators.base import AbstractGenerator
-from zstar.generators.variables import Variables, named
+from zstar.generators.variables import Group, Variables, named
 from zstar.losses.base import AbstractLoss, require_targets
 from zstar.losses.targets import Targets
 from zstar.operators.base import AbstractOperator
@@ -25,27 +25,6 @@ from zstar.spaces.base import AbstractSpace
 from zstar.stats.streams import stream
 
 KEPT = 4 << 30  # bytes of features of a loss's targets, where a batch is evaluated in slices
-
-
-@dataclass(frozen=True)
-class Group:
-    """Variables of v that are free together.
-
-    Attributes:
-        names: Their names.
-        rate: Step size of their own; ``None`` is that of the optimizer.
-        constrain: What brings each of them back to where it is allowed, after every step.
-    """
-
-    names: Sequence[str]
-    rate: float | None = None
-    constrain: Callable[[Tensor], Tensor] | None = None
-
-    @torch.no_grad()
-    def constrain_(self, v: dict[str, Tensor]) -> None:
-        """Bring the variables of this group back to where they are allowed, in place."""
-        for name in self.names if self.constrain else ():
-            v[name].copy_(self.constrain(v[name]))
 
 
 @dataclass(frozen=True)
@@ -144,13 +123,18 @@ class Problem:
         """v to begin with: ``latent`` or where the space begins, and the noise maps and classes that are free."""
         device, classes = targets.images.device, targets.classes
         latent = self.space.start(len(targets.ids), classes) if latent is None else latent
+        maps = {name: latent.new_zeros(len(latent), *shape) for name, shape in self.space.maps.items()}
         found = {"latent": latent, **self.initial_noise(targets), **self.space.start_class(len(latent), classes)}
-        return {name: value.to(device) for name, value in found.items()}
+        return {name: value.to(device) for name, value in {**found, **named("features", maps)}.items()}
 
     def groups(self, v: Variables) -> list[Group]:
-        """Default groups: the latent within its space, and noise maps that stay noise where there are any."""
-        maps = [name for name in v if name.startswith("noise/")]
-        return [Group(["latent"], constrain=self.space.constrain), Group(maps, constrain=unit_noise)]
+        """Default groups: the latent and the maps of the space, and noise maps that stay noise, if there are any."""
+        noise = [name for name in v if name.startswith("noise/")]
+        rows, lr, allowed = self.space.fixed_rows, self.optimizer.lr, self.space.constrain
+        kept = v["latent"][:, :rows]
+        held = (lambda latent: torch.cat([kept, allowed(latent)[:, rows:]], dim=1)) if rows else allowed
+        maps = [Group([f"features/{name}"], rate=lr * rate) for name, rate in self.space.map_rates.items()]
+        return [Group(["latent"], constrain=held), Group(noise, constrain=unit_noise), *maps]
 
     def render(self, v: Variables) -> Float[Tensor, "b c h w"]:
         """G(v), with noise as configured where v has no maps."""

@@ -23,6 +23,18 @@ SHOWN = 8
 LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # how the older of torch.save's two formats begins
 
 
+ALIGNMENT = 64  # bytes
+
+
+def aligned(tensor: Tensor) -> Tensor:
+    """The tensor at an address such as torch chooses for its own; in files they lie anywhere.
+
+    Sums of a product of matrices are rounded in another order at other addresses, so that a picture of what was read
+    would not be bit for bit that of what was written.
+    """
+    return tensor.clone() if tensor.data_ptr() % ALIGNMENT else tensor
+
+
 def read_content(path: Path) -> dict[str, Any]:
     """The mapping that a file holds, on the CPU: tensors by name, or state dicts and other values by name.
 
@@ -48,7 +60,7 @@ def read_value(path: Path) -> Any:
         raise ValueError(f"checkpoint: {path} is not read, because {words}")
     if head[8:9] == b"{":
         try:
-            return load_file(path)
+            return {name: aligned(tensor) for name, tensor in load_file(path).items()}
         except SafetensorError as error:
             raise ValueError(f"checkpoint: {path} is no complete safetensors file ({error})") from None
     return _read_torch(path) if zipped(head) or head.startswith(LEGACY) else read_pickle(path)

@@ -4,7 +4,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
@@ -18,6 +18,7 @@ from zstar.checkpoints import io
 from zstar.checkpoints.identity import source
 from zstar.config.reasons import Unfit
 from zstar.generators.changes import change_map, require_known, weight_changes
+from zstar.generators.hooks import hooked
 from zstar.generators.variables import Variables, part
 from zstar.runs.precision import networks, single
 
@@ -225,17 +226,12 @@ class AbstractGenerator(nn.Module, ABC):
             seen[name] = output
             return output
 
-        with self.editing({name: partial(store, name) for name in names}):
+        with hooked({self.layer(name): partial(store, name) for name in names}, first=False):
             yield seen
 
-    @contextmanager
-    def editing(self, edits: Mapping[str, Callable[[Tensor], Tensor]]) -> Iterator[None]:
-        """Within the context, the output of each named layer is replaced by ``edit(output)``."""
-        with ExitStack() as hooks:
-            for name, edit in edits.items():
-                handle = self.layer(name).register_forward_hook(lambda _m, _i, out, edit=edit: edit(out))
-                hooks.callback(handle.remove)
-            yield
+    def editing(self, edits: Mapping[str, Callable[[Tensor], Tensor]]) -> AbstractContextManager[None]:
+        """Within the context, the output of each named layer is replaced by ``edit(output)``, which readers see."""
+        return hooked({self.layer(name): edit for name, edit in edits.items()}, first=True)
 
     def fingerprint(self) -> str:
         """SHA-256 of all that images depend on: tells two generators apart in cards and tables.

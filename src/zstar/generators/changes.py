@@ -50,8 +50,14 @@ def require_known(names: Iterable[str], known: Collection[str], network: str) ->
 
 def change_map(shift: Tensor | None, factor: Tensor | None, output: Tensor) -> Tensor:
     """A feature map times 1 + ``factor``, plus ``shift``."""
-    output = output if factor is None else output * (1 + factor.to(output))
-    return output if shift is None else output + shift.to(output)
+    output = output if factor is None else output * _alike(1 + factor, output)
+    return output if shift is None else output + _alike(shift, output)
+
+
+def _alike(change: Tensor, output: Tensor) -> Tensor:
+    """A change in the type and the layout of a map: what lies otherwise in memory is added up in another order."""
+    last = output.is_contiguous(memory_format=torch.channels_last)
+    return change.to(output).contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
 
 
 def full(name: str, parameter: Tensor, count: int) -> dict[str, Tensor]:

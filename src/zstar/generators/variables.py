@@ -1,6 +1,7 @@
 """The argument of the equation: v, one mapping of named tensors."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -51,3 +52,24 @@ def choose_all(condition: Tensor, yes: Variables, no: Variables) -> dict[str, Te
         )
         for name in {**yes, **no}
     }
+
+
+@dataclass(frozen=True)
+class Group:
+    """Variables of v that are free together.
+
+    Attributes:
+        names: Their names.
+        rate: Step size of their own; ``None`` is that of the optimizer.
+        constrain: What brings each of them back to where it is allowed, after every step.
+    """
+
+    names: Sequence[str]
+    rate: float | None = None
+    constrain: Callable[[Tensor], Tensor] | None = None
+
+    @torch.no_grad()
+    def constrain_(self, v: dict[str, Tensor]) -> None:
+        """Bring the variables of this group back to where they are allowed, in place."""
+        for name in self.names if self.constrain else ():
+            v[name].copy_(self.constrain(v[name]))

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
+from zstar.checkpoints.formats import aligned
 from zstar.checkpoints.io import read_card
 from zstar.generators.variables import is_variable
 from zstar.inversion import Inversion
@@ -38,7 +39,7 @@ class Earlier:
         rows, card = [self._places[name] for name in ids], read_card(self.folder / "latents.safetensors")
         first, last = min(rows), max(rows) + 1
         with safe_open(self.folder / "latents.safetensors", "pt") as file:
-            tensors = {name: file.get_slice(name)[first:last].to(device) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: aligned(file.get_slice(name)[first:last]).to(device) for name in file.keys()}  # noqa: SIM118
         v = {name: value for name, value in tensors.items() if is_variable(name)}
         numbers = {name: tensors[name] for name in ("loss", "evaluations", "seconds")}
         ids, status = card["ids"][first:last], card["status"][first:last]

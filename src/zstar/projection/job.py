@@ -150,7 +150,7 @@ def make_labels(pipeline: Pipeline, hashes: Mapping[str, str], measured: Mapping
     """The columns that all results share: protocol, method, space and seed."""
     protocol = protocol_hash(measured, pipeline.plain.get("operator"), hashes["data"], hashes["generator"])
     method = pipeline.plain["label"] or "+".join(map(label, pipeline.projectors))
-    return Labels(protocol, method, pipeline.space.name, used_seed(pipeline))
+    return Labels(protocol, method, pipeline.space.title or pipeline.space.name, used_seed(pipeline))
 
 
 def measure_identity(pipeline: Pipeline) -> dict[str, Any]:

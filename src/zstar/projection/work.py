@@ -48,7 +48,11 @@ def carry_out(
     parts.merge_rows(job.batches, folder / "results.parquet", job.labels)
     rows = scan_rows(folder / "results.parquet")
     finals = rows.filter(~TRAJECTORY).collect()
-    card = {"space": job.labels.space, "noise_mode": job.pipeline.problem.noise, "generator": generator.fingerprint()}
+    card = {
+        "space": job.pipeline.space.name,
+        "noise_mode": job.pipeline.problem.noise,
+        "generator": generator.fingerprint(),
+    }
     parts.merge_latents(job.batches, folder / "latents.safetensors", card)
     size = (generator.resolution, generator.channels)
     ids = read_card(folder / "latents.safetensors")["ids"]

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from zstar.callbacks import Average, BestSoFar, Callback, Steadiest
-from zstar.generators.variables import Variables, choose, choose_all, kinds_of
+from zstar.generators.variables import Group, Variables, choose, choose_all, kinds_of
 from zstar.inversion import Inversion, clock, conclude, minimize
 from zstar.losses.targets import Targets
-from zstar.objective import Group, Objective, Problem
+from zstar.objective import Objective, Problem
 
 TAKEN = ("v", "image", "loss", "status")  # fields of a result that are not about its cost
 

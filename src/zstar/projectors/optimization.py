@@ -7,8 +7,9 @@ from torch import Tensor
 
 from zstar.callbacks import Callback, EarlyStop
 from zstar.config.constraints import POSITIVE, Within, require
+from zstar.generators.variables import Group
 from zstar.inversion import Inversion
-from zstar.objective import Group, Objective, Problem
+from zstar.objective import Objective, Problem
 from zstar.optimizers.schedule import noise_scale
 from zstar.projectors.base import AbstractDescent
 from zstar.projectors.exploration import normals

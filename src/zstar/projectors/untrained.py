@@ -8,8 +8,9 @@ from zstar.callbacks import Average, Callback, Steadiest
 from zstar.config.constraints import POSITIVE, Within, require
 from zstar.config.reasons import Unfit
 from zstar.generators.changes import full
+from zstar.generators.variables import Group
 from zstar.inversion import Inversion
-from zstar.objective import Group, Objective, Problem
+from zstar.objective import Objective, Problem
 from zstar.projectors.base import AbstractDescent
 from zstar.projectors.exploration import normals
 

@@ -12,8 +12,9 @@ from zstar.config.constraints import POSITIVE, Within, require
 from zstar.config.signatures import nearest
 from zstar.generators.changes import forms_of, full, low_rank
 from zstar.generators.parameters import choose_parameters
+from zstar.generators.variables import Group
 from zstar.inversion import Inversion
-from zstar.objective import Group, Objective, Problem
+from zstar.objective import Objective, Problem
 from zstar.projectors.base import AbstractDescent
 
 OWN = ("steps", "lr", "latent_lr", "layers", "resolutions", "kinds")  # what each stage may have of its own

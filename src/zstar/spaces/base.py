@@ -2,8 +2,9 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -23,6 +24,13 @@ EXACT = {"normal": 1.0, "uniform": 3**-0.5}  # deviation of each coordinate of a
 class AbstractSpace(ABC):
     """A latent space of a generator: where to start, how to decode, what is likely, and what is allowed.
 
+    Attributes:
+        name: Of G's latent space that latents are in.
+        title: What results call it, if not by that name.
+        maps: Name of each feature layer to whose map a point of the space adds something of its own → shape of that.
+        map_rates: Step size of what is added to each of them, over that of the optimizer.
+        fixed_rows: So many first rows of a latent stay where they are in an optimisation.
+
     Arguments:
         generator: The fixed generator G.
         prior_samples: Number of samples that the prior statistics are estimated from, where they are not known exactly:
@@ -30,6 +38,10 @@ class AbstractSpace(ABC):
     """
 
     name: str
+    title: str = ""
+    maps: Mapping[str, tuple[int, ...]] = MappingProxyType({})
+    map_rates: Mapping[str, float] = MappingProxyType({})
+    fixed_rows: int = 0
 
     def __init__(self, generator: AbstractGenerator, prior_samples: int = 10_000) -> None:
         require("space", Within(2), prior_samples=prior_samples)
