@@ -39,7 +39,8 @@ NODES = {
     "resnet": (Z, {"_target_": "zstar.encoders.resnet.ResNet", "_partial_": True, **SIZES, "hidden": 16}),
 }  # fmt: skip
 ENCODERS = {
-    "psp": "psp", "hybrid": "psp", "e4e": "psp", "idinvert": "psp", "restyle": "restyle",
+    "psp": "psp", "hybrid": "psp", "weight_space": "psp", "semantic_photo": "psp", "feature_style": "psp",
+    "e4e": "psp", "idinvert": "psp", "restyle": "restyle",
     "igan_hybrid": "resnet", "igan_network": "resnet",
 }  # fmt: skip
 OWN = {  # of a method that brings its generator: what is said in the place of ``SMALL``'s
@@ -49,6 +50,10 @@ BUDGETS = {
     "pix2latent_cma": ["projector.cma.generations=2"],
     "basin_cma": ["projector.basin_cma.generations=2", "projector.basin_cma.steps=2"],
     "restyle": ["projector.encoder.passes=3"],
+    "pti": ["projector.weights.steps=2"],
+    "weight_space": ["projector.weights.steps=2"],
+    "semantic_photo": ["projector.features.steps=2"],
+    "dgp": ["projector.best_of.candidates=3", "projector.weights.stages=[{steps: 2, depth: [0, 0.5]}, {steps: 1}]"],
 }  # fmt: skip
 
 
@@ -109,6 +114,7 @@ def test_the_list_of_methods_is_complete() -> None:
     assert METHODS.keys() >= {
         "adam_z", "adam_w", "adam_w_plus", "stylegan2", "image2stylegan", "igan", "igan_network", "igan_hybrid", "ii2s",
         "pix2latent_adam", "pix2latent_cma", "basin_cma", "pulse", "idinvert", "psp", "e4e", "restyle", "hybrid",
+        "pti", "weight_space", "semantic_photo", "feature_style", "dgp",
     }  # fmt: skip
 
 

@@ -89,6 +89,9 @@ def test_weights_are_chosen_by_name_size_and_kind(tiny: StyleGAN2) -> None:
     assert names(layers=["*.conv?.weight"]) == names(kinds=["convolution"]) and len(names(kinds=["convolution"])) == 5
     assert names(resolutions=[16]) == names(layers=["b16"]) and "b4.const" in names(resolutions=[4])
     assert all("affine" in name for name in names(kinds=["affine"]))
+    halves = names(depth=[0, 0.5]), names(depth=[0.5, 1])
+    assert halves[0] | halves[1] == names() and not halves[0] & halves[1] and "b4.const" in halves[0]
+    assert "b16.torgb.weight" in halves[1] and names(depth=[0, 0.001]) == {"b4.const"}
     assert {name.split(".")[0] for name in choose_parameters(tiny, "z", kinds=["linear"])} == {"mapping"}
     module = dcgan()
     assert map_sizes(module, "z") == {
@@ -163,6 +166,7 @@ def test_what_can_not_be_is_one_sentence(tiny: StyleGAN2) -> None:
             {"layers": ["b4.const"], "kinds": ["torgb"]},
             r"weights: no parameter of G is of layers=\['b4.const'\], kinds",
         ),
+        ({"depth": [0.5, 0.2]}, r"weights.depth: \[0.5, 0.2\] are no two shares"),
         ({"rank": 0}, r"weights.rank: 0 is not below that of the largest layer; set it to 1 to 15, or null$"),
         ({"rank": 16}, r"weights.rank: 16 is not below"),
         ({"rank": 2, "share": 0.1}, r"weights.share: a product of matrices"),

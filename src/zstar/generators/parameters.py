@@ -20,6 +20,7 @@ def choose_parameters(
     layers: Sequence[str] | None = None,
     resolutions: Sequence[int] | None = None,
     kinds: Sequence[Kind] | None = None,
+    depth: Sequence[float] | None = None,
     key: str = "projector.weights",
 ) -> dict[str, Tensor]:
     """The parameters that images of ``space`` depend on and that are of all that is asked for, by name.
@@ -33,6 +34,8 @@ def choose_parameters(
         kinds: ``convolution`` (filters but for those of ``torgb``), ``affine`` (weights and biases that turn latents
             into styles), ``torgb`` (weights and biases that make colours), ``linear`` (other matrices), ``bias`` (all
             biases).
+        depth: First and last share of the layers, from 0 at the latent to 1 at the image, in the order in which G has
+            them: ``[0, 0.5]`` is the coarser half of any generator.
         key: What the configuration calls these settings, for errors.
 
     Raises:
@@ -56,11 +59,24 @@ def choose_parameters(
         if unknown := [kind for kind in kinds if kind not in KINDS]:
             raise ValueError(f"{key}.kinds: there is no kind '{unknown[0]}'; {nearest(unknown[0], KINDS)}")
         chosen = {name: value for name, value in chosen.items() if kinds_of(name, value) & set(kinds)}
+    if depth is not None:
+        inside = _between(list(free), depth, key)
+        chosen = {name: value for name, value in chosen.items() if name in inside}
     if not chosen:
-        asked = {"layers": layers, "resolutions": resolutions, "kinds": kinds}
+        asked = {"layers": layers, "resolutions": resolutions, "kinds": kinds, "depth": depth}
         words = ", ".join(f"{name}={list(value)}" for name, value in asked.items() if value is not None)
         raise ValueError(f"{key}: no parameter of G is of {words} at once; ask for less, or set one of them to null")
     return chosen
+
+
+def _between(names: list[str], depth: Sequence[float], key: str) -> set[str]:
+    """The parameters of the layers between two shares of them all."""
+    if len(depth) != 2 or not 0 <= depth[0] < depth[1] <= 1:
+        raise ValueError(f"{key}.depth: {list(depth)} are no two shares, one below the other; give e.g. [0, 0.5]")
+    owners = list(dict.fromkeys(name.rpartition(".")[0] for name in names))
+    first, last = (round(share * len(owners)) for share in depth)
+    inside = set(owners[min(first, len(owners) - 1) : max(last, first + 1)])
+    return {name for name in names if name.rpartition(".")[0] in inside}
 
 
 def kinds_of(name: str, parameter: Tensor) -> set[str]:

@@ -17,7 +17,7 @@ from zstar.inversion import Inversion
 from zstar.objective import Objective, Problem
 from zstar.projectors.base import AbstractDescent
 
-OWN = ("steps", "lr", "latent_lr", "layers", "resolutions", "kinds")  # what each stage may have of its own
+OWN = ("steps", "lr", "latent_lr", "layers", "resolutions", "kinds", "depth")  # what each stage may have of its own
 
 
 class WeightStage(AbstractDescent):

@@ -33,16 +33,17 @@ class Weights(AbstractProjector):
         steps: Optimizer steps.
         lr: Step size of the weights.
         latent_lr: Step size of the latent, which then goes on as well; null keeps it.
-        layers, resolutions, kinds: Which parameters are free, of those that images of the space depend on: by parts of
-            their names such as ``b32`` or ``network.3``, by the sizes of their maps, by kind (``convolution``,
-            ``affine``, ``torgb``, ``linear``, ``bias``); null for all.
+        layers, resolutions, kinds, depth: Which parameters are free, of those that images of the space depend on: by
+            parts of their names such as ``b32`` or ``network.3``, by the sizes of their maps, by kind (``convolution``,
+            ``affine``, ``torgb``, ``linear``, ``bias``), by the first and last share of the layers from the latent on;
+            null for all.
         rank: A change is a product of two matrices of this rank, where these have fewer numbers than the parameter;
             null changes parameters in full.
         share: Keep only this share of each parameter's numbers, those that have changed most, and go on with them alone
             for the last third of the steps; null keeps all.
         half: Keep the change in half precision; the result is the picture of what is kept.
         stages: One after the other in place of one run: mappings with ``steps``, ``lr``, ``latent_lr``, ``layers``,
-            ``resolutions`` or ``kinds`` of their own, e.g. to free layer after layer as DGP does.
+            ``resolutions``, ``kinds`` or ``depth`` of their own, e.g. to free layer after layer as DGP does.
         patience: Stop an image after so many steps without progress; null never does.
         min_delta: Relative decrease of the value that counts as progress.
         until: Stop an image once the value of the equation is as low; null never does.
@@ -58,6 +59,7 @@ class Weights(AbstractProjector):
         layers: Sequence[str] | None = None,
         resolutions: Sequence[int] | None = None,
         kinds: Sequence[Kind] | None = None,
+        depth: Sequence[float] | None = None,
         rank: int | None = None,
         share: float | None = None,
         half: bool = False,
@@ -77,7 +79,7 @@ class Weights(AbstractProjector):
         if rank is not None and share is not None:
             raise ValueError(f"{KEY}.share: a product of matrices has no numbers to leave out; set it or rank to null")
         self.share, self.half = share, half
-        settings = dict(zip(OWN, (steps, lr, latent_lr, layers, resolutions, kinds), strict=True))
+        settings = dict(zip(OWN, (steps, lr, latent_lr, layers, resolutions, kinds, depth), strict=True))
         nodes = {f"{KEY}.stages.{i}": dict(stage) for i, stage in enumerate(stages)} or {KEY: {}}
         stops: list[Callback] = [] if patience is None else [EarlyStop(patience, min_delta)]
         stops += [] if until is None else [Reached(until)]
