@@ -19,6 +19,10 @@ STEERED = (
 CASES = {  # script → the commands of a small run, in the folder of the project, and the figures that it leaves
     "cottages/figure.py": (["python {} --resolution 16"], ["cottages/grid.png", "cottages/sweeps.png"]),
     "cottages/speed.py": (["python {} --seconds 0.01 --threads 1"], []),
+    "deep_image_prior/denoise.py": (
+        ["python {} --images 1 --steps 20 --window 5 --resolution 32 --faces $CELEBA/faces.tar"],
+        ["deep_image_prior/strip.png", "deep_image_prior/curves.png"],
+    ),
     "directions/compare.py": (["python {} --images 2 --samples 20 --factors season --methods learned random"], []),
     "encoders/run.sh": (["STEPS=1 COUNT=2 {} cottages"], ["encoders/curves.png"]),
     "encoders/table.py": ([], []),

@@ -1,4 +1,4 @@
-"""Callbacks of the loop: best so far, early stop, progress."""
+"""Callbacks of the loop: best so far, running mean, early stops, progress."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -79,6 +79,77 @@ class EarlyStop:
         self._reference = torch.where(progress, total, self._reference)
         self._waited = torch.where(progress, torch.zeros_like(total), self._waited + 1)
         step.active.logical_and_(self._waited < self.patience)
+
+
+class Average:
+    """The running mean of each image's v: of all steps at first, then of about the last ``1 / (1 − decay)``.
+
+    Arguments:
+        decay: From 0, which is v itself, to 1.
+
+    Attributes:
+        v: The mean of v before each of the steps.
+    """
+
+    v: dict[str, Tensor]
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+
+    def __call__(self, step: Step) -> None:
+        """Move towards v of the images that still go on."""
+        if step.index == 0:
+            self.v = dict(step.v)
+            return
+        share = max(1 - self.decay, 1 / (step.index + 1))
+        names = [name for name, value in self.v.items() if value.is_floating_point()]  # all but places of numbers
+        means = torch._foreach_lerp([self.v[name] for name in names], [step.v[name] for name in names], share)
+        self.v = choose_all(step.active, step.v | dict(zip(names, means, strict=True)), self.v)
+
+
+class Steadiest:
+    """Keeps for each image the v where its last pictures differ least, and stops it some time after.
+
+    The moving variance of ES-WMV (Wang et al. 2021, https://arxiv.org/abs/2112.06074), which needs no ground truth:
+    what pictures are made of is found soon, noise late, and in between the pictures rest. A run shorter than the window
+    ends with the mean.
+
+    Arguments:
+        window: Pictures that are compared, each as it was evaluated; so many are kept of every image.
+        patience: Steps without a lower variance after which an image stops.
+        average: What v is kept of a step: the mean of those before, as single steps go to and fro.
+
+    Attributes:
+        v: The mean at the lowest variance.
+        found: ``[b]``, steps done until then.
+    """
+
+    v: dict[str, Tensor]
+    found: Tensor
+
+    def __init__(self, window: int, patience: int, average: Average) -> None:
+        self.window = window
+        self.patience = patience
+        self.average = average
+
+    def __call__(self, step: Step) -> None:
+        """Compare the last pictures; switch off the images that wait too long."""
+        self.average(step)
+        total, image = step.terms.total, step.terms.image
+        if step.index == 0:
+            self._last = image.new_zeros(self.window, *image.shape)
+            self._lowest = torch.full_like(total, torch.inf)
+            self.found = torch.zeros_like(total, dtype=torch.long)
+        self._last[step.index % self.window] = image
+        if step.index + 1 < self.window:
+            self.v, self.found = self.average.v, torch.full_like(self.found, step.index + 1)
+            return
+        variance = self._last.var(dim=0, correction=0).flatten(1).mean(dim=1)
+        steadier = (variance < self._lowest) & step.active  # never where a picture is not finite
+        self._lowest = torch.where(steadier, variance, self._lowest)
+        self.found = torch.where(steadier, step.index + 1, self.found)
+        self.v = choose_all(steadier, self.average.v, self.v)
+        step.active.logical_and_(step.index + 1 - self.found < self.patience)
 
 
 class Reached:

@@ -176,8 +176,8 @@ def minimize(
         first: list[Terms] = []
 
         def evaluate(point: Variables, shifts: Variables = shifts, first: list[Terms] = first) -> Tensor:
-            shifted = {name: point[name] + shift for name, shift in shifts.items()}
-            terms = objective({**fixed, **point, **shifted})
+            there = {**fixed, **point}
+            terms = objective({**there, **{name: there[name] + shift for name, shift in shifts.items()}})
             first.append(terms.detach())  # the first evaluation of a step is at the variables as they came in
             return terms.total
 

@@ -43,6 +43,7 @@ class AbstractGenerator(nn.Module, ABC):
             scales them to length 1: then the prior's mean, zero, is no latent.
         trained: False where the weights are random as yet: such a generator can be trained, and nothing else.
         batched_weights: Whether the layers take parameters with a batch in front of their shape, an image's own each.
+        learned: Whether the weights come from pictures; False where the structure is all that it knows of them.
         classes: Number of classes of which each image has its own; 0 where G has none, or they are chosen for all.
         blocks: The modules, one behind the other, that make most of what a backward pass needs; empty if unknown.
         traits: Settings beside the weights that its images depend on, where they are not the usual ones; plain values.
@@ -56,6 +57,7 @@ class AbstractGenerator(nn.Module, ABC):
     prior: Literal["normal", "uniform"] | None = "normal"
     normalizes: bool = False
     trained: bool = True
+    learned: bool = True
     classes: int = 0
     batched_weights: ClassVar[bool] = False
     blocks: Sequence[nn.Module] = ()
@@ -164,8 +166,7 @@ class AbstractGenerator(nn.Module, ABC):
 
     @property
     def drawn(self) -> str:
-        """The space whose draws are pictures by themselves: the one that is sampled, or, where its latents say nothing
-        of a class, the next one."""
+        """The space whose draws are pictures: the first, or the next one where its latents say nothing of a class."""
         return list(self.spaces)[1 if self.classes else 0]
 
     def free_weights(self, space: str) -> dict[str, Tensor]:

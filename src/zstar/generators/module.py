@@ -57,7 +57,7 @@ class Module(AbstractGenerator):
         if checkpoint is not None:
             path = io.resolve(checkpoint)
             io.load_into(network, io.load_weights(path, checkpoint_key), path)
-        self.prior = prior
+        self.prior, self.learned = prior, checkpoint is not None
         self.low, self.high = (float(value) for value in output_range)
         traits = {"prior": prior, "output_range": [self.low, self.high], "network": source(network)}
         self.traits = {name: value for name, value in traits.items() if value != USUAL[name]}

@@ -9,11 +9,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from zstar.callbacks import BestSoFar, Callback
+from zstar.callbacks import Average, BestSoFar, Callback, Steadiest
 from zstar.generators.variables import Group, Variables, choose, choose_all, kinds_of
 from zstar.inversion import Inversion, clock, conclude, minimize
 from zstar.losses.targets import Targets
 from zstar.objective import Objective, Problem
+
+TAKEN = ("v", "image", "loss", "status")  # fields of a result that are not about its cost
 
 
 class AbstractProjector(ABC):
@@ -104,9 +106,14 @@ class AbstractDescent(AbstractProjector):
         groups: Sequence[Group],
         callbacks: Sequence[Callback],
         explore: Callable[[float], Mapping[str, Tensor]] | None = None,
+        chosen: Average | Steadiest | None = None,
     ) -> Inversion:
-        """Minimise the equation over the groups, within the time that there is."""
-        best = BestSoFar()
+        """Minimise the equation over the groups, within the time that there is.
+
+        With ``keep_best``, ``chosen`` says what is best in the place of the value, and its v is taken whatever value
+        it has.
+        """
+        best = BestSoFar() if chosen is None else chosen
         watchers = [best, *callbacks] if self.keep_best else callbacks
         found = minimize(objective, v, groups, self.steps, explore, watchers, self.seconds)
         if not self.keep_best or not self.steps:
@@ -117,9 +124,9 @@ class AbstractDescent(AbstractProjector):
         pairs = zip(found.status, again.status, strict=True)
         stopped = [new if new == "diverged" else "stopped" if old == "diverged" else old for old, new in pairs]
         again = replace(again, status=stopped)
-        return replace(
-            found, evaluations=found.evaluations + self.problem.cost(kinds_of(found.v)), **winners(again, found)
-        )
+        found = replace(found, evaluations=found.evaluations + self.problem.cost(kinds_of(found.v)))
+        taken = winners(again, found) if chosen is None else {name: getattr(again, name) for name in TAKEN}
+        return replace(found, **taken)
 
 
 def better(new: Inversion, old: Inversion | None) -> Inversion:

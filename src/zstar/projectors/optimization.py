@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Sequence
 
-import torch
 from torch import Tensor
 
 from zstar.callbacks import Callback, EarlyStop
@@ -13,9 +12,8 @@ from zstar.inversion import Inversion
 from zstar.objective import Objective, Problem
 from zstar.optimizers.schedule import noise_scale
 from zstar.projectors.base import AbstractDescent
+from zstar.projectors.exploration import normals
 from zstar.spaces.simplex import to_simplex
-
-AHEAD, AHEAD_NUMBERS = 32, 2**24  # steps whose noise is drawn at once, as each copy makes a GPU wait for the host
 
 
 class Optimization(AbstractDescent):
@@ -88,15 +86,10 @@ class Optimization(AbstractDescent):
         codes = shape[0] if len(shape) == 2 else 1  # w_plus is a code for each layer
         strength = self.explore * self.problem.space.spread * math.sqrt(math.prod(shape) / codes)
 
-        ahead, drawn = max(1, min(AHEAD, AHEAD_NUMBERS // latent.numel())), []
+        numbers = normals(rngs, latent)
 
         def draw(fraction: float) -> dict[str, Tensor]:
             scale = strength * noise_scale(fraction, self.explore_until)
-            if scale == 0:
-                return {}
-            if not drawn:
-                steps = [[torch.randn(latent.shape[1:], generator=rng) for rng in rngs] for _ in range(ahead)]
-                drawn.extend(torch.stack([torch.stack(step) for step in steps]).to(latent.device))
-            return {"latent": drawn.pop(0) * scale}
+            return {} if scale == 0 else {"latent": next(numbers) * scale}
 
         return draw

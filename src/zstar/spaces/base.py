@@ -1,5 +1,6 @@
 """The protocol of spaces v: where the argument of the equation lives."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property
@@ -122,7 +123,8 @@ class AbstractSpace(ABC):
         probe = self.sample(2, stream("probe of a prior", 0))  # tells apart what no weights do, such as classes
         own = (type(self.generator), self.generator.fingerprint(), self.name, self.prior_samples, str(probe.device))
         condition = [] if self.generator.condition is None else self.generator.condition.flatten().tolist()
-        key = (what, *own, *probe.flatten().tolist(), *condition)
+        drawn = hashlib.sha256(probe.cpu().numpy().tobytes()).hexdigest()  # latents may be as large as images
+        key = (what, *own, drawn, *condition)
         if key not in ESTIMATES:
             ESTIMATES[key] = estimate()
         return ESTIMATES[key]
