@@ -1,9 +1,10 @@
-"""What z*, θ* and changed maps give and what they cost: prints the table of README.md, draws differences.png and strips.png.
+"""What z*, θ* and changed maps give and cost: prints the table of README.md, draws differences.png and strips.png.
 
     python experiments/differences/table.py outputs/differences --figures experiments/differences
 
-A run is called by its kind and strength, ``locality-0.1``. Reconstruction is PSNR; damage is how well 64 random samples of
-the changed generator agree with those of the original; edits are compared at matched effect, 0.3 of an attribute's range.
+A run is called by its kind and strength, ``locality-0.1``. Reconstruction is PSNR; damage is how well 64 random
+samples of the changed generator agree with those of the original; edits are compared at matched effect, 0.3 of an
+attribute's range.
 """
 
 import argparse
@@ -22,8 +23,10 @@ from zstar.images import grid, write_png
 from zstar.inversion import Inversion
 from zstar.reports.numbers import decimals, show, with_interval
 
-COLUMNS = {"psnr": "PSNR, dB [95 %]", "perceptual": "perceptual", "drift": "samples, dB", "drift_perceptual": "samples, perceptual",
-           "leakage": "leakage [95 %]", "leakage_reached": "reached"}  # fmt: skip
+COLUMNS = {
+    "psnr": "PSNR, dB [95 %]", "perceptual": "perceptual", "drift": "samples, dB",
+    "drift_perceptual": "samples, perceptual", "leakage": "leakage [95 %]", "leakage_reached": "reached",
+}  # fmt: skip
 SHOWN = ("w", "none", "locality", "feature_drift", "weight_norm", "features")
 
 
