@@ -23,6 +23,10 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
         ["python {} --images 1 --steps 20 --window 5 --resolution 32 --faces $CELEBA/faces.tar"],
         ["deep_image_prior/strip.png", "deep_image_prior/curves.png"],
     ),
+    "differences/run.sh": (
+        ["COUNT=2 STEPS=1 TUNED=1 ONLY=w {}"], ["differences/differences.png", "differences/strips.png"]
+    ),
+    "differences/table.py": ([], []),
     "directions/compare.py": (["python {} --images 2 --samples 20 --factors season --methods learned random"], []),
     "encoders/run.sh": (["STEPS=1 COUNT=2 {} cottages"], ["encoders/curves.png"]),
     "encoders/table.py": ([], []),

@@ -55,7 +55,8 @@ def read(path: Path) -> dict[str, Any]:
     known = strength.replace(".", "").isdigit()
     return {
         "name": name, "kind": kind, "strength": float(strength) if known else 0.0, "folder": path.parent,
-        "summary": result["summary"], "bytes": result["bytes_per_image"], "seconds": result["summary"]["seconds"]["mean"],
+        "summary": result["summary"], "bytes": result["bytes_per_image"],
+        "seconds": result["summary"]["seconds"]["mean"],
     }  # fmt: skip
 
 
@@ -73,11 +74,8 @@ def curves(rows: list[dict[str, Any]], path: Path) -> None:
     for kind in dict.fromkeys(row["kind"] for row in rows):
         mine = [row for row in rows if row["kind"] == kind]
         for panel, metric in zip(panels, ("drift", "leakage"), strict=True):
-            points = [
-                (row["summary"]["psnr"]["mean"], row["summary"][metric]["mean"])
-                for row in mine
-                if metric in row["summary"]
-            ]
+            found = [row["summary"] for row in mine if metric in row["summary"]]
+            points = [(summary["psnr"]["mean"], summary[metric]["mean"]) for summary in found]
             if points:
                 panel.plot(*zip(*points, strict=True), marker="o", markersize=4, label=kind)
     panels[0].set(xlabel="PSNR of the photo, dB", ylabel="PSNR of random samples to the original's, dB")
