@@ -1,5 +1,6 @@
 """A budget: no method spends more than it, each is cut in its own proportions, and schedules come to their end."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -32,13 +33,21 @@ PROJECTORS = sorted(path.stem for path in CONF.glob("*.yaml"))
 SHORT = {
     "best_of": ["projector.best_of.candidates=7"], "cma": ["projector.cma.generations=3"],
     "basin_cma": ["projector.basin_cma.generations=2", "projector.basin_cma.steps=3"],
-    "weights": ["projector.weights.steps=8"],
+    "weights": ["projector.weights.steps=8"], "features": ["projector.features.steps=8"],
 }  # fmt: skip
 
 
 @pytest.fixture
-def problem(tiny: Any) -> Problem:
-    return Problem(Z(tiny, prior_samples=100), {"pixel": Pixel()}, {}, Adam(lr=0.05))
+def unlearned(tiny: Any) -> Any:
+    """The generator, said to have learned nothing: any projector takes it, also one that is for such alone."""
+    generator = copy.deepcopy(tiny)
+    generator.learned = False
+    return generator
+
+
+@pytest.fixture
+def problem(unlearned: Any) -> Problem:
+    return Problem(Z(unlearned, prior_samples=100), {"pixel": Pixel()}, {}, Adam(lr=0.05))
 
 
 @pytest.fixture
@@ -67,12 +76,12 @@ def test_a_projector_says_what_it_costs(name: str, problem: Problem, targets: Ta
 
 
 @pytest.mark.parametrize("name", PROJECTORS)
-def test_a_projector_says_whether_it_is_random(name: str, tiny: Any, targets: Targets, make: Any) -> None:
+def test_a_projector_says_whether_it_is_random(name: str, unlearned: Any, targets: Targets, make: Any) -> None:
     found = []
     for seed in (0, 1):
-        problem = Problem(Z(tiny, prior_samples=100), {"pixel": Pixel()}, {}, Adam(lr=0.05), seed)
+        problem = Problem(Z(unlearned, prior_samples=100), {"pixel": Pixel()}, {}, Adam(lr=0.05), seed)
         projectors = make(problem, [name], "steps=4")
-        found.append(project(problem, projectors, targets).latent)
+        found.append(project(problem, projectors, targets).loss)
     assert found[0].equal(found[1]) != projectors[0].random
 
 
@@ -112,14 +121,14 @@ def test_generations_leave_nothing_over_that_others_can_use(names: list[str], pr
 
 
 @pytest.mark.parametrize("name", PROJECTORS)
-def test_syntheses_of_regularizers_and_encoders_count(name: str, tiny: Any, targets: Targets, make: Any) -> None:
+def test_syntheses_of_regularizers_and_encoders_count(name: str, unlearned: Any, targets: Targets, make: Any) -> None:
     class Twice(AbstractRegularizer):
         syntheses = 2
 
         def __call__(self, v: Any, image: torch.Tensor) -> torch.Tensor:
             return image.new_zeros(len(image))
 
-    space = Z(tiny, prior_samples=100)
+    space = Z(unlearned, prior_samples=100)
     plain, priced = (Problem(space, {"pixel": Pixel()}, reg, Adam(lr=0.05)) for reg in ({}, {"twice": Twice(space)}))
     [cheap], [dear] = (make(problem, [name], "steps=4") for problem in (plain, priced))
     assert (project(priced, [dear], targets).evaluations == dear.cost).all() and dear.cost == 3 * cheap.cost

@@ -279,11 +279,11 @@ def test_an_edit_has_its_limits() -> None:
 
 
 def masks_of(photos: Path, folder: Path) -> Path:
-    """A grey map for each photo, of its shape and of the level 50 · number, with another suffix."""
+    """A grey map for each photo, of its shape and of the level 40 + 40 · number, with another suffix."""
     for number, name in enumerate(NAMES):
         path = (folder / name).with_suffix(".png" if number else ".jpg")  # a.jpg and a.png have each their own
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("L", (10 + number, 12), 50 * number).save(path)
+        Image.new("L", (10 + number, 12), 40 + 40 * number).save(path)
     return folder
 
 
@@ -296,7 +296,7 @@ def test_companions_come_beside_their_images(photos: Path, tmp_path: Path, sourc
     batch = data.read([4, 1, 2])
     assert batch.ids == [NAMES[4], NAMES[1], NAMES[2]] and not batch.failed and len(data) == 5
     assert torch.equal(batch.images, plain.read([4, 1, 2]).images)
-    levels = torch.tensor([200.0, 50.0, 100.0]) / 255
+    levels = torch.tensor([200.0, 80.0, 120.0]) / 255
     torch.testing.assert_close(batch.extras["mask"], levels.view(3, 1, 1, 1).expand(3, 1, 8, 8), atol=0.01, rtol=0)
     red = torch.tensor([1.0, -1.0, -1.0]).view(1, 3, 1, 1)
     torch.testing.assert_close(batch.extras["style"], red.expand(3, 3, 8, 8))
@@ -304,7 +304,7 @@ def test_companions_come_beside_their_images(photos: Path, tmp_path: Path, sourc
 
 def test_companions_become_square_as_their_images_do(tmp_path: Path) -> None:
     wide = Image.new("RGB", (16, 8), (0, 0, 0))
-    wide.paste((255, 255, 255), (0, 0, 4, 8))  # outside of the central square
+    wide.paste((255, 255, 255), (0, 0, 6, 8))  # half of it outside of the central square
     for folder in ("photos", "masks"):
         (tmp_path / folder).mkdir()
         wide.save(tmp_path / folder / "a.png")
@@ -340,7 +340,7 @@ def test_an_image_with_a_bad_companion_fails_by_name_and_the_others_go_on(photos
     Image.new("L", (12, 10)).save(masks / "b" / "c.png")  # another shape
     (masks / "b" / "d e.png").write_bytes(b"none")
     (masks / "ü.png").unlink()
-    Image.new("L", (10, 12)).save(masks / "a.webp")
+    Image.new("L", (10, 12), 255).save(masks / "a.webp")
     data = Companions(Folder(str(photos), resolution=8), {"mask": str(masks)})
     batch = data.read(range(5))
     assert batch.ids == ["a.jpg", "a.png"] and len(batch.extras["mask"]) == 2

@@ -29,7 +29,7 @@ from zstar.generators.base import AbstractGenerator
 from zstar.inversion import Inversion, minimize
 from zstar.losses.pixel import Pixel
 from zstar.losses.targets import Targets
-from zstar.metrics.base import AbstractSetMetric
+from zstar.metrics.base import AbstractPriorMetric, AbstractSetMetric
 from zstar.objective import Objective, Problem
 from zstar.optimizers.adam import Adam
 from zstar.optimizers.base import AbstractOptimizer
@@ -210,7 +210,7 @@ def test_an_edit_copies_nothing_to_the_device(name: str, device: FakeDevice) -> 
 
 
 @pytest.mark.parametrize("name", names("metric"))
-def test_a_metric_is_measured_there(name: str, device: FakeDevice) -> None:
+def test_a_metric_is_measured_there(name: str, device: FakeDevice, there: AbstractGenerator) -> None:
     if name == "lpips":
         pytest.skip("its backbone is no part of the project; that of stlpips stands for it")
     metric = build(node("metric", name))
@@ -220,6 +220,12 @@ def test_a_metric_is_measured_there(name: str, device: FakeDevice) -> None:
             vectors = metric.features(images)
             assert vectors.device == images.device
             metric(vectors.cpu(), vectors.cpu())
+        elif isinstance(metric, AbstractPriorMetric):
+            metric.samples = 4
+            change = torch.full((2, 16), 0.1).to(device.name)
+            v = {"latent": torch.zeros(2, 16).to(device.name), "weights/synthesis.b16.conv1.bias": change}
+            values = metric(there, v, "w", "const")
+            assert values.device == images.device and (values != 100).all()
         else:
             values = metric(images, images * 0.9)
             assert values is None or values.device == images.device
@@ -227,7 +233,8 @@ def test_a_metric_is_measured_there(name: str, device: FakeDevice) -> None:
 
 SHORT = {
     "mean": {}, "random": {}, "encoder": {}, "encoder_or_mean": {}, "best_of": {"candidates": 5, "chunk": 2},
-    "optimization": {"steps": 2, "explore": 0.05, "patience": 1}, "weights": {"steps": 2, "latent_lr": 0.01},
+    "optimization": {"steps": 2, "explore": 0.05, "patience": 1}, "features": {"steps": 2, "form": "both"},
+    "untrained": {"steps": 2, "window": 2}, "weights": {"steps": 2, "latent_lr": 0.01},
     "cma": {"generations": 2, "population": 5}, "basin_cma": {"generations": 2, "population": 4, "steps": 1},
 }  # fmt: skip
 
@@ -241,7 +248,9 @@ def test_a_projector_finds_there_what_it_finds_here(
     guess: Callable[..., TrainedEncoder],
 ) -> None:
     found: list[Inversion] = []
+    tiny = copy.deepcopy(tiny)
     for generator, place in ((tiny, "cpu"), (there, device.name)):
+        generator.learned = name != "untrained"  # which is for a generator that has learned nothing
         space = W(generator, prior_samples=20)
         encoder = guess(space)
         encoder.network.to(place)

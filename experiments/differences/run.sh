@@ -16,11 +16,11 @@ run() {  # name, then what the run is
     'editability=[leakage]' annotation.checkpoint=judge64 metric.drift.samples=64 metric.drift_perceptual.samples=64 \
     logger=none output=$top "$@"
 }
-steps=${STEPS:-300} tuned=${TUNED:-100}
+steps=${STEPS:-200} tuned=${TUNED:-100}
 for space in z w w_plus; do
-  run "$space" space=$space 'projector=[mean,optimization]' steps="$steps"
+  run "$space" space=$space 'projector=[encoder_or_mean,optimization]' steps="$steps"
 done
-both=(space=w steps="$steps" 'projector=[mean,optimization,weights]' projector.weights.steps="$tuned")
+both=(space=w steps="$steps" 'projector=[encoder_or_mean,optimization,weights]' projector.weights.steps="$tuned")
 for short in 4 2 1; do  # nothing but the number of steps holds weights back
   run "none-$short" "${both[@]}" projector.weights.steps=$((tuned / short > 0 ? tuned / short : 1))
 done
@@ -31,8 +31,8 @@ for mu in 0.001 0.01 0.1 1 10; do
 done
 for rank in 1 2 4 8 16; do run "rank-$rank" "${both[@]}" projector.weights.rank=$rank; done
 for mu in 0.001 0.01 0.1 1 10; do
-  run "features-$mu" space=w steps="$steps" 'projector=[mean,optimization,features]' projector.features.steps="$tuned" \
+  run "features-$mu" space=w steps="$steps" 'projector=[encoder_or_mean,optimization,features]' projector.features.steps="$tuned" \
     'regularizer=[feature_norm]' regularizer.feature_norm.weight=$mu
 done
-for layer in b8 b16 b32; do run "feature_space-$layer" space=feature space.layer=$layer 'projector=[mean,optimization]' steps="$steps"; done
+for layer in b8 b16 b32; do run "feature_space-$layer" space=feature space.layer=$layer 'projector=[encoder_or_mean,optimization]' steps="$steps"; done
 "$python" experiments/differences/table.py $top --figures "${FIGURES:-outputs/figures/differences}"
