@@ -9,11 +9,17 @@ import torch
 from photos import case, dcgan
 from torch import Tensor, nn
 
+from zstar.directions.linear import Linear
+from zstar.editability.base import Traversal
+from zstar.editability.edit_drift import EditDrift
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.metrics.drift import Drift
 from zstar.metrics.psnr import PSNR
 from zstar.projection.run import run
+from zstar.projectors.base import project
+from zstar.projectors.mean import Mean
+from zstar.projectors.optimization import Optimization
 from zstar.stats.streams import stream
 
 
@@ -85,6 +91,30 @@ def test_a_run_measures_it_of_methods_that_change_weights(composed: Callable[...
     assert 20 < tuned["summary"]["drift"]["mean"] < 90
     plain = run(composed("invert", *words, "projector=[mean,optimization]"))
     assert "drift" not in plain["summary"] and "weights of each image's own" in str(plain)
+
+
+def test_other_reconstructions_can_take_the_place_of_samples(tiny: StyleGAN2, tmp_path: Path) -> None:
+    problem, targets = case(tiny)
+    others = project(problem, [Mean(problem), Optimization(problem, steps=2)], targets)
+    others.save(tmp_path / "latents.safetensors")
+    v = changed(tiny, [0.05])
+    found = Drift(inversion=str(tmp_path))(tiny, v, "z", "const")
+    own = {name: value.expand(3, *value.shape[1:]) for name, value in v.items() if name != "latent"}
+    errors = 10 ** (-PSNR()(tiny.render({"latent": others.latent, **own}, "w"), others.image) / 10)
+    assert found.item() == pytest.approx(-10 * errors.mean().log10().item(), abs=1e-3)
+    others.v["latent"] = torch.zeros(3, 5)
+    others.save(tmp_path / "wrong.safetensors")
+    with pytest.raises(ValueError, match=r"^metric.drift.inversion: .*wrong.safetensors holds no latents of this gen"):
+        Drift(inversion=str(tmp_path / "wrong.safetensors"))(tiny, v, "z", "const")
+
+
+def test_an_edit_that_a_change_of_weights_has_changed(tiny: StyleGAN2) -> None:
+    direction, alphas = Linear("w", torch.randn(16)), torch.tensor([-1.0, 0.0, 1.0])
+    v = changed(tiny, [0.0, 0.02, 0.3])
+    v["latent"] = torch.randn(3, 16)
+    found = EditDrift()(Traversal("x", direction, tiny, v, "w", alphas))["edit_drift/mean"]
+    assert found[0] == pytest.approx(0, abs=1e-5) and found[0] < found[1] < found[2]
+    assert EditDrift()(Traversal("x", direction, tiny, {"latent": v["latent"]}, "w", alphas)) == {}
 
 
 def test_targets_of_the_problem_are_no_part_of_it(tiny: StyleGAN2) -> None:

@@ -1,12 +1,15 @@
 """What an image's own change of the generator does to all other images: the price of fitting θ to a photo."""
 
+from collections.abc import Iterable
 from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zstar.config.constraints import FilePath, Within, require
+from zstar.checkpoints.io import load_weights, read_card
+from zstar.config.constraints import FilePath, RunPath, Within, require
+from zstar.config.paths import place
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.variables import Variables, kinds_of
 from zstar.metrics.base import AbstractMetric, AbstractPriorMetric
@@ -30,6 +33,8 @@ class Drift(AbstractPriorMetric):
         measure: ``psnr`` of each pair of samples (of their mean squared error, in dB), ``perceptual`` (mean distance of
             pairs), or ``kid`` (kernel distance of one set from the other, whichever sample is of which latent).
         samples: Number of samples.
+        inversion: A run of ``invert.py``, or its latents: other images' latents in the place of random ones, so that it
+            says what becomes of their reconstructions.
         checkpoint: An annotator for ``perceptual`` and ``kid``: a file, or the name of a shipped one.
         network: Any module that takes images in [−1, 1] and returns a list of feature maps, in its place.
     """
@@ -40,6 +45,7 @@ class Drift(AbstractPriorMetric):
         self,
         measure: Measure = "psnr",
         samples: int = 256,
+        inversion: RunPath | None = None,
         checkpoint: FilePath = "judge64",
         network: nn.Module | None = None,
     ) -> None:
@@ -48,7 +54,7 @@ class Drift(AbstractPriorMetric):
                 f"metric.drift.measure: '{measure}' is unknown; choose one of {', '.join(get_args(Measure))}"
             )
         require("metric.drift", Within(3), samples=samples)
-        self.measure, self.samples = measure, samples
+        self.measure, self.samples, self.inversion = measure, samples, inversion
         self.better = "higher" if measure == "psnr" else "lower"
         self.unit = "dB" if measure == "psnr" else ""
         self.pair: AbstractMetric = MSE() if measure == "psnr" else Perceptual(checkpoint, network)
@@ -61,25 +67,32 @@ class Drift(AbstractPriorMetric):
     ) -> Float[Tensor, " b"] | None:
         if "weights" not in kinds_of(v):
             return None
-        rng = stream("samples of drift", 0)
-        latents = [generator.sample(size, rng, space=generator.drawn) for size in chunks(self.samples, AT_ONCE)]
         noise = "const" if noise == "optimize" else noise
-        kept = [generator.synthesize(latent, generator.drawn, noise).clamp(-1, 1) for latent in latents]
-        own = {name: value for name, value in v.items() if name.startswith("weights/")}
-        return torch.stack([self._of_one(generator, own, i, latents, kept, noise) for i in range(len(v["latent"]))])
+        latents, home = self._latents(generator)
+        kept = [generator.synthesize(latent, home, noise).clamp(-1, 1) for latent in latents]
+        found = []
+        for i in range(len(v["latent"])):  # one change for all samples
+            own = {name: value[i : i + 1] for name, value in v.items() if name.startswith("weights/")}
+            moved = (generator.render({"latent": z, **own}, home, noise).clamp(-1, 1) for z in latents)
+            found.append(self._compare(moved, kept))
+        return torch.stack(found)
 
-    def _of_one(
-        self,
-        generator: AbstractGenerator,
-        own: Variables,
-        i: int,
-        latents: list[Tensor],
-        kept: list[Tensor],
-        noise: str,
-    ) -> Float[Tensor, ""]:
-        """The number of the image at place ``i``."""
-        weights = {name: value[i : i + 1] for name, value in own.items()}  # one change for all samples
-        moved = (generator.render({"latent": z, **weights}, generator.drawn, noise).clamp(-1, 1) for z in latents)
+    def _latents(self, generator: AbstractGenerator) -> tuple[list[Tensor], str]:
+        """Latents to compare at, some at a time, and their space."""
+        if self.inversion is None:
+            rng, home = stream("samples of drift", 0), generator.drawn
+            return [generator.sample(size, rng, space=home) for size in chunks(self.samples, AT_ONCE)], home
+        path = place(self.inversion)
+        file = path / "latents.safetensors" if path.is_dir() else path
+        card, tensors = read_card(file), load_weights(file)
+        if card.get("kind") != "inversion" or tuple(tensors["latent"].shape[1:]) != generator.shape(card["space"]):
+            raise ValueError(
+                f"metric.drift.inversion: {file} holds no latents of this generator; give a run of its own"
+            )
+        return list(generator.bring(tensors["latent"]).split(AT_ONCE)), card["space"]
+
+    def _compare(self, moved: Iterable[Tensor], kept: list[Tensor]) -> Float[Tensor, ""]:
+        """The number of pictures with the change and without it."""
         if self.sets is not None:
             features = [
                 (self.sets.features(new), self.sets.features(old)) for new, old in zip(moved, kept, strict=True)
