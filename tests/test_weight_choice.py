@@ -124,7 +124,7 @@ def test_an_image_stops_where_it_is_good_enough(tiny: StyleGAN2) -> None:
 
 def regularizers(space: AbstractSpace) -> dict[str, AbstractRegularizer]:
     return {
-        "weight_norm": WeightNorm(space), "weight_norm 1": WeightNorm(space, p=1, per_layer=False),
+        "weight_norm": WeightNorm(space, per_layer=True), "weight_norm 1": WeightNorm(space, p=1),
         "weight_rank": WeightRank(space), "feature_drift": FeatureDrift(space, samples=2),
         "feature_drift at the latent": FeatureDrift(space, samples=0, at_latent=True), "locality": Locality(space),
     }  # fmt: skip

@@ -24,10 +24,11 @@ both=(space=w steps="$steps" 'projector=[encoder_or_mean,optimization,weights]' 
 for short in 4 2 1; do  # nothing but the number of steps holds weights back
   run "none-$short" "${both[@]}" projector.weights.steps=$((tuned / short > 0 ? tuned / short : 1))
 done
-for mu in 0.01 0.1 1 10 100; do run "weight_norm-$mu" "${both[@]}" 'regularizer=[weight_norm]' regularizer.weight_norm.weight=$mu; done
-for mu in 0.001 0.01 0.1 1 10; do
-  run "feature_drift-$mu" "${both[@]}" 'regularizer=[feature_drift]' regularizer.feature_drift.weight=$mu
-  run "locality-$mu" "${both[@]}" 'regularizer=[locality]' regularizer.locality.weight=$mu
+for mu in 1 10 100 1000 10000; do run "weight_norm-$mu" "${both[@]}" 'regularizer=[weight_norm]' regularizer.weight_norm.weight=$mu; done
+for mu in 0.03 0.1 0.3 1 3; do
+  run "locality-$mu" "${both[@]}" 'regularizer=[locality]' regularizer.locality.weight=$mu regularizer.locality.samples=2
+  run "feature_drift-$mu" "${both[@]}" 'regularizer=[feature_drift]' regularizer.feature_drift.weight=$mu \
+    regularizer.feature_drift.samples=2
 done
 for rank in 1 2 4 8 16; do run "rank-$rank" "${both[@]}" projector.weights.rank=$rank; done
 for mu in 0.001 0.01 0.1 1 10; do

@@ -42,6 +42,8 @@ WAYS: dict[str, dict[str, Any]] = {  # what is changed of the published loop, on
     "rate 3e-3": {"lr": 3e-3, "batch": 8},
     "32 and 64 pixels": {"batch": 8, "resolutions": [32, 64]},
     "32 and 64 pixels, rate 3e-3": {"lr": 3e-3, "batch": 8, "resolutions": [32, 64]},
+    "32 and 64 pixels, rate 3e-3, half precision": {"lr": 3e-3, "batch": 8, "resolutions": [32, 64], "half": True},
+    "32 and 64 pixels, rate 6e-3, half precision": {"lr": 6e-3, "batch": 8, "resolutions": [32, 64], "half": True},
     "rank 8, rate 3e-3": {"lr": 3e-3, "batch": 8, "rank": 8},
     "32 and 64 pixels, rank 8, half precision, rate 3e-3": {
         "lr": 3e-3, "batch": 8, "resolutions": [32, 64], "rank": 8, "half": True,

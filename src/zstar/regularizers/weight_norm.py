@@ -22,12 +22,15 @@ class WeightNorm(AbstractRegularizer):
         weight: μ, the factor of this regularizer in the objective.
         p: 2 for the mean over all numbers of a change of their squares, 1 for that of their magnitudes.
         per_layer: Take the change of each parameter in units of the parameter's own root mean square (1 where it is
-            zero), and all parameters to equal parts, however many numbers they have.
+            zero), and all parameters to equal parts, however many numbers they have. An optimizer that moves all
+            numbers at one rate, as Adam does, then pays most for the smallest parameters, such as biases.
     """
 
     of = ("weights",)
 
-    def __init__(self, space: AbstractSpace, weight: float = 1.0, p: Literal[1, 2] = 2, per_layer: bool = True) -> None:
+    def __init__(
+        self, space: AbstractSpace, weight: float = 1.0, p: Literal[1, 2] = 2, per_layer: bool = False
+    ) -> None:
         super().__init__(space, weight)
         if p not in (1, 2):
             raise ValueError(f"regularizer.weight_norm.p: {p} is no norm that there is; choose 1 or 2")
