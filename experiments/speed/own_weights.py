@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from zstar.generators.stylegan2 import StyleGAN2
-from zstar.stats.streams import seed_global
+from zstar.stats.streams import seed_global, stream
 
 
 class DCGAN(nn.Module):
@@ -91,7 +91,7 @@ def main() -> None:
     print("| network | batch | way | s | ratio |\n|---|---|---|---|---|")
     compare("DCGAN", DCGAN(given.width).requires_grad_(False), torch.randn(given.batch, 100, 1, 1), given.rounds, None)
     generator = StyleGAN2(checkpoint="cottages64")
-    latent = generator.sample(given.batch, torch.Generator().manual_seed(0), space="w")
+    latent = generator.sample(given.batch, stream("latents of a study of own weights", 0), space="w")
 
     def own(weights: Mapping[str, Tensor]) -> Tensor:
         return functional_call(generator, {n.partition(".")[2]: v for n, v in weights.items()}, (latent, "w", "const"))
