@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The runs behind README.md, from the root of the project: held-out cottages in spaces alone, then with the generator's
 # weights or maps as well, under each regularizer at five strengths, all from the same projections into w.
-# A finished run is skipped and a killed one goes on. COUNT=8 takes so many images, ONLY=locality the runs of one kind.
+# A finished run is skipped and a killed one goes on. COUNT=8 takes so many images, ONLY=locality the runs of that kind.
 # The figures go to outputs/figures/differences, or to FIGURES. What follows goes to each call of invert.py.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -10,7 +10,7 @@ top=outputs/differences
 run() {  # name, then what the run is
   local name=$1
   shift
-  [[ -n ${ONLY:-} && $name != "$ONLY"* ]] && return
+  [[ -n ${ONLY:-} && ${name%%-*} != "$ONLY" ]] && return
   "$python" invert.py name="$name" data.count="${COUNT:-32}" batch_size=16 'metric=[psnr,perceptual,drift,drift_perceptual]' \
     'loss=[pixel,perceptual]' 'direction=[shipped]' direction.shipped.names='[season,time_of_day,windows]' \
     'editability=[leakage]' annotation.checkpoint=judge64 metric.drift.samples=64 metric.drift_perceptual.samples=64 \
