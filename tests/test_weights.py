@@ -249,6 +249,7 @@ def test_the_weights_of_a_run_are_kept_edited_and_reported(
         StyleGAN2(checkpoint=str(tmp_path / "g.safetensors")),
     )
     count = sum(value.numel() for value in generator.free_weights("w").values())
+    assert result["steps"] == 3 + 4
     assert result["bytes_per_image"] == 4 * (8 + count) and "weights" in result["method"]
     assert "weights" in (folder / "report.html").read_text()
     drawn = to_uint8(found.render(generator))

@@ -1,6 +1,6 @@
 """Feature maps and images of v, also where each image has weights of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from jaxtyping import Float
@@ -9,7 +9,8 @@ from torch import Tensor
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.variables import Variables, kinds_of
 
-CHANGES = ("weights", "features", "factors")
+MAPS = ("features", "factors")
+CHANGES = ("weights", *MAPS)
 
 
 def read(
@@ -32,6 +33,6 @@ def read(
     return {layer: torch.cat(parts) for layer, parts in maps.items()}, torch.cat(images)
 
 
-def unchanged(v: Variables) -> dict[str, Tensor]:
-    """v without what images change of the generator."""
-    return {name: value for name, value in v.items() if name.partition("/")[0] not in CHANGES}
+def unchanged(v: Variables, kinds: Collection[str] = CHANGES) -> dict[str, Tensor]:
+    """v without what images change of the generator, or without the changes of some kinds."""
+    return {name: value for name, value in v.items() if name.partition("/")[0] not in kinds}

@@ -11,37 +11,32 @@ from zstar.generators.variables import Variables
 from zstar.metrics.distribution import Estimate
 
 
-class AbstractMetric(ABC):
-    """A number per image that is reported, never optimised.
+class AbstractMeasure(ABC):
+    """A number that is reported, never optimised.
 
     Attributes:
         better: Whether ``"higher"`` or ``"lower"`` values are better.
         unit: Unit to print behind the value, e.g. ``"dB"``; empty for none.
         network: Name of the network whose judgement it is, to be reported with the value; empty for none.
-        needs: What it needs of the images to have a value at all, in words; empty where it always has one.
+        needs: What it needs to have a value at all, in words; empty where it always has one.
     """
 
     better: Literal["higher", "lower"]
     unit: str = ""
     network: str = ""
     needs: str = ""
+
+
+class AbstractMetric(AbstractMeasure):
+    """A number per image, of what it is beside its target."""
 
     @abstractmethod
     def __call__(self, image: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"] | None:
         """Value per image for images in [−1, 1], or ``None`` where it is not defined for images of this size."""
 
 
-class AbstractPriorMetric(ABC):
-    """A number per image of what its v changes of the generator, beside the image itself.
-
-    Attributes:
-        better, unit, network, needs: As for :class:`AbstractMetric`.
-    """
-
-    better: Literal["higher", "lower"]
-    unit: str = ""
-    network: str = ""
-    needs: str = ""
+class AbstractPriorMetric(AbstractMeasure):
+    """A number per image of what its v changes of the generator, beside the image itself."""
 
     @abstractmethod
     def __call__(
@@ -57,17 +52,8 @@ class AbstractPriorMetric(ABC):
         """
 
 
-class AbstractSetMetric(ABC):
-    """A number of a set of images, made of a vector for each of them.
-
-    Attributes:
-        better, unit, network, needs: As for :class:`AbstractMetric`.
-    """
-
-    better: Literal["higher", "lower"]
-    unit: str = ""
-    network: str = ""
-    needs: str = ""
+class AbstractSetMetric(AbstractMeasure):
+    """A number of a set of images, made of a vector for each of them."""
 
     @abstractmethod
     def features(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:

@@ -33,11 +33,14 @@ class AbstractOperator(ABC):
             targets: The named targets of the same images, each ``[b, …, h0, w0]`` at the size of G's images.
         """
 
-    @abstractmethod
     def as_picture(
         self, observation: Float[Tensor, "b c h2 w2"], targets: Named, size: tuple[int, int]
     ) -> Float[Tensor, "b c h w"]:
-        """An observation as a picture of the height and width ``size`` that D's images had: for encoders and people."""
+        """An observation as a picture of the height and width ``size`` that D's images had: for encoders and people.
+
+        It is one by itself where D keeps the size.
+        """
+        return observation
 
     def observe(
         self, images: Float[Tensor, "b c h w"], targets: Named, ids: Sequence[str]

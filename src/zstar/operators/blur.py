@@ -48,12 +48,6 @@ class Blur(AbstractOperator):
         """The blurred images, which they may be already."""
         return images if self.already else self(images, targets)
 
-    def as_picture(
-        self, observation: Float[Tensor, "b c h w"], targets: Named, size: tuple[int, int]
-    ) -> Float[Tensor, "b c h w"]:
-        """The observation itself."""
-        return observation
-
     def shape(self, shape: Shape) -> Shape:
         width, size = len(self._weights.value), min(shape[1:])
         if width > size:

@@ -24,12 +24,6 @@ class Grey(AbstractOperator):
             return images
         return (images * _LUMA.like(images)).sum(dim=1, keepdim=True).expand_as(images)
 
-    def as_picture(
-        self, observation: Float[Tensor, "b c h w"], targets: Named, size: tuple[int, int]
-    ) -> Float[Tensor, "b c h w"]:
-        """The observation itself."""
-        return observation
-
     def shape(self, shape: Shape) -> Shape:
         if shape[0] not in (1, 3):
             raise ValueError(

@@ -73,12 +73,6 @@ class Jpeg(AbstractOperator):
         blocks = waves.T @ (found * step) @ waves
         return blocks.transpose(3, 4).reshape(planes.shape) + 128
 
-    def as_picture(
-        self, observation: Float[Tensor, "b c h w"], targets: Named, size: tuple[int, int]
-    ) -> Float[Tensor, "b c h w"]:
-        """The observation itself."""
-        return observation
-
     def shape(self, shape: Shape) -> Shape:
         if shape[0] not in (1, 3):
             raise ValueError(f"operator.jpeg: no JPEG has {shape[0]} channels; it is for grey images and colours")

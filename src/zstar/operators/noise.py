@@ -42,9 +42,3 @@ class Noise(AbstractOperator):
         rngs = (stream("noise of an observation", self.seed, name) for name in ids)
         noise = torch.stack([torch.randn(images.shape[1:], generator=rng) for rng in rngs])
         return (images + self.sigma * LEVEL * noise.to(images)).clamp(-1, 1)
-
-    def as_picture(
-        self, observation: Float[Tensor, "b c h w"], targets: Named, size: tuple[int, int]
-    ) -> Float[Tensor, "b c h w"]:
-        """The observation itself."""
-        return observation

@@ -12,9 +12,3 @@ class Identity(AbstractOperator):
     def __call__(self, images: Float[Tensor, "b c h w"], targets: Named) -> Float[Tensor, "b c h w"]:
         """The images themselves."""
         return images
-
-    def as_picture(
-        self, observation: Float[Tensor, "b c h w"], targets: Named, size: tuple[int, int]
-    ) -> Float[Tensor, "b c h w"]:
-        """The observation itself."""
-        return observation

@@ -16,7 +16,6 @@ from zstar.projection.log import Running, log_result
 from zstar.projection.measure import bytes_per_image, find_classes, unmeasured, write_features
 from zstar.projection.progress import Display
 from zstar.projection.worker import Worker
-from zstar.projectors.base import AbstractDescent
 from zstar.reports.numbers import decimals, with_interval
 from zstar.reports.projection import write_report
 from zstar.reports.terminal import print_table
@@ -102,7 +101,7 @@ def describe(
         "stochastic": job.pipeline.stochastic,
         "protocol": plain.get("protocol"),
         "budget": plain["budget"],
-        "steps": sum(one.steps for one in job.pipeline.projectors if isinstance(one, AbstractDescent)),
+        "steps": sum(one.optimizer_steps for one in job.pipeline.projectors),
         "images": len(seconds),
         "failed": failures,
         "notices": job.notices,

@@ -44,6 +44,11 @@ class AbstractProjector(ABC):
         return False
 
     @property
+    def optimizer_steps(self) -> int:
+        """Steps of the optimizer that an image takes on its way, at the most."""
+        return 0
+
+    @property
     @abstractmethod
     def cost(self) -> int:
         """Evaluations of the equation that it spends on an image at the most."""
@@ -88,6 +93,10 @@ class AbstractDescent(AbstractProjector):
         super().__init__(problem)
         self.steps = steps
         self.keep_best = keep_best
+
+    @property
+    def optimizer_steps(self) -> int:
+        return self.steps
 
     @property
     def cost(self) -> int:

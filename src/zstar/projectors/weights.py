@@ -93,6 +93,10 @@ class Weights(AbstractProjector):
             self.stages[-1:] = self.stages[-1].split(DENSE)
 
     @property
+    def optimizer_steps(self) -> int:
+        return sum(stage.steps for stage in self.stages)
+
+    @property
     def cost(self) -> int:
         return sum(stage.cost for stage in self.stages) + self.half * self.problem.cost(WeightStage.frees)
 
@@ -102,7 +106,7 @@ class Weights(AbstractProjector):
 
     def timed(self, seconds: float) -> "Weights":
         """As long for each stage as it has steps."""
-        steps = sum(stage.steps for stage in self.stages) or 1
+        steps = self.optimizer_steps or 1
         return self._with([stage.timed(seconds * stage.steps / steps) for stage in self.stages])
 
     def _with(self, stages: list[WeightStage]) -> "Weights":

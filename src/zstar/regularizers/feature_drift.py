@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.config.constraints import Within, require
-from zstar.generators.reading import read, unchanged
+from zstar.generators.reading import MAPS, read, unchanged
 from zstar.generators.variables import Variables, kinds_of
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.spaces.base import AbstractSpace
@@ -65,7 +65,7 @@ class FeatureDrift(AbstractRegularizer):
     def _drift(self, v: Variables) -> Float[Tensor, " b"]:
         with torch.no_grad():
             wanted = self._maps(unchanged(v))
-        found = self._maps({name: v[name] for name in v if not name.startswith(("features/", "factors/"))})
+        found = self._maps(unchanged(v, MAPS))
         drifts = [
             (new - old).flatten(1).square().mean(dim=1) / old.flatten(1).square().mean(dim=1).clamp_min(1e-12)
             for new, old in zip(found, wanted, strict=True)

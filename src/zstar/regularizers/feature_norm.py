@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from zstar.generators.variables import Variables
+from zstar.generators.variables import Variables, part
 from zstar.regularizers.base import AbstractRegularizer
 
 
@@ -22,6 +22,6 @@ class FeatureNorm(AbstractRegularizer):
     of = ("features", "factors")
 
     def __call__(self, v: Variables, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-        changes = [value for name, value in v.items() if name.startswith(("features/", "factors/"))]
+        changes = [value for kind in self.of for value in part(v, kind).values()]
         squares = [change.flatten(1).square().mean(dim=1) for change in changes]
         return sum(squares[1:], squares[0]) if squares else image.new_zeros(len(image))

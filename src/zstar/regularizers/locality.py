@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.config.constraints import POSITIVE, Within, require
-from zstar.generators.reading import unchanged
+from zstar.generators.reading import MAPS, unchanged
 from zstar.generators.variables import Variables, kinds_of
 from zstar.losses.base import AbstractLoss
 from zstar.regularizers.base import AbstractRegularizer
@@ -57,9 +57,8 @@ class Locality(AbstractRegularizer):
         if "weights" not in kinds_of(v):
             return image.new_zeros(len(image))
         render, noise, space = self.space.generator.render, self.noise, self.space.name
-        values = []
+        own, values = unchanged(v, MAPS), []
         for sample in self.samples.split(1):
-            own = {name: v[name] for name in v if not name.startswith(("features/", "factors/"))}
             near = {**own, "latent": self.beside(v["latent"].detach(), sample)}
             with torch.no_grad():
                 wanted = render(unchanged(near), space, noise)
