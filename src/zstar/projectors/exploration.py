@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.optimizers.base import AbstractOptimizer
+
 AHEAD, AHEAD_NUMBERS = 32, 2**24  # steps whose noise is drawn at once, as each copy makes a GPU wait for the host
 
 
@@ -15,3 +17,11 @@ def normals(rngs: Sequence[torch.Generator], latent: Float[Tensor, "b ..."]) -> 
     while True:
         steps = [[torch.randn(latent.shape[1:], generator=rng) for rng in rngs] for _ in range(ahead)]
         yield from torch.stack([torch.stack(step) for step in steps]).to(latent.device)
+
+
+def require_stochastic(optimizer: AbstractOptimizer, key: str) -> None:
+    """Refuse noise, of the strength ``key``, with an optimizer that compares values of different steps."""
+    if not optimizer.stochastic:
+        name = type(optimizer).__name__
+        fix = f"{name} needs the same objective at every step; set it to 0 or take optimizer=adam"
+        raise ValueError(f"{key}: {fix}")

@@ -12,7 +12,7 @@ from zstar.inversion import Inversion
 from zstar.objective import Objective, Problem
 from zstar.optimizers.schedule import noise_scale
 from zstar.projectors.base import AbstractDescent
-from zstar.projectors.exploration import normals
+from zstar.projectors.exploration import normals, require_stochastic
 from zstar.spaces.simplex import to_simplex
 
 
@@ -52,10 +52,8 @@ class Optimization(AbstractDescent):
         require("projector.optimization", Within(0, 1), min_delta=min_delta)
         require("projector.optimization", POSITIVE, class_lr=class_lr)
         require("projector.optimization", Within(1), patience=1 if patience is None else patience)
-        if explore and not problem.optimizer.stochastic:
-            name = type(problem.optimizer).__name__
-            fix = f"{name} needs the same objective at every step; set it to 0 or take optimizer=adam"
-            raise ValueError(f"projector.optimization.explore: {fix}")
+        if explore:
+            require_stochastic(problem.optimizer, "projector.optimization.explore")
         self.explore = explore
         self.explore_until = explore_until
         self.patience = patience

@@ -12,7 +12,7 @@ from zstar.generators.variables import Group
 from zstar.inversion import Inversion
 from zstar.objective import Objective, Problem
 from zstar.projectors.base import AbstractDescent
-from zstar.projectors.exploration import normals
+from zstar.projectors.exploration import normals, require_stochastic
 
 
 class Untrained(AbstractDescent):
@@ -65,10 +65,8 @@ class Untrained(AbstractDescent):
                 f"projector.untrained: {name} has learned its weights, which projector=[mean,weights] fits; choose "
                 "generator=deep_image_prior"
             )
-        if jitter and not problem.optimizer.stochastic:
-            name = type(problem.optimizer).__name__
-            fix = f"{name} needs the same objective at every step; set it to 0 or take optimizer=adam"
-            raise ValueError(f"projector.untrained.jitter: {fix}")
+        if jitter:
+            require_stochastic(problem.optimizer, "projector.untrained.jitter")
         self.lr, self.jitter, self.average = lr, jitter, average
         self.window, self.patience = window, patience
 
