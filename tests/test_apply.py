@@ -9,14 +9,22 @@ import torch
 from bent import bent
 from torch import Tensor
 
-from zstar.directions.apply import apply, choose_strengths, require_way, slerp
-from zstar.directions.base import Label
+from zstar.directions.apply import apply as apply_all
+from zstar.directions.apply import choose_strengths, slerp
+from zstar.directions.base import AbstractDirection, Label, require_way
 from zstar.directions.linear import Linear
 from zstar.generators.stylegan2 import StyleGAN2
 
 
 def line(tiny: StyleGAN2, space: str, seed: int = 0) -> Linear:
     return Linear(space, torch.randn(tiny.shape(space), generator=torch.Generator().manual_seed(seed)))
+
+
+def apply(
+    tiny: StyleGAN2, latent: Tensor, space: str, steps: list[tuple[AbstractDirection, Tensor]]
+) -> tuple[Tensor, str]:
+    v, place = apply_all(tiny, {"latent": latent}, space, steps)
+    return v["latent"], place
 
 
 def draw(tiny: StyleGAN2, space: str, n: int = 3) -> Tensor:

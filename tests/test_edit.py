@@ -191,7 +191,7 @@ def test_a_run_leaves_everything_behind_and_is_not_done_twice(
         assert card["combinations"] == [[[name, alpha]] for alpha in strengths[name]]
         assert card["space"] == ("style" if name == "tint" else "w_plus")
         steps = [(found[name], torch.full((3,), float(strengths[name][2])))]
-        torch.testing.assert_close(latents[:, 2], apply(tiny, inversion.latent, "w_plus", steps)[0])
+        torch.testing.assert_close(latents[:, 2], apply(tiny, inversion.v, "w_plus", steps)[0]["latent"])
         for index, image in enumerate(inversion.ids):
             strip = pixels(folder / "strips" / file / f"{image}.png")
             assert strip.shape == size(1, 4)

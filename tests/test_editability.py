@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from zstar.annotations.annotator import Annotator
 from zstar.annotations.base import AbstractAnnotation, AbstractScorer, ScoredLatents
 from zstar.config.build import offer
-from zstar.directions.base import AbstractDirection, Label
+from zstar.directions.base import AbstractLatentDirection, Label
 from zstar.directions.linear import Linear
 from zstar.editability.base import Traversal
 from zstar.editability.cycle import Cycle
@@ -207,7 +207,7 @@ def test_the_nearer_side_is_taken_and_gaps_do_no_harm(painter: Module) -> None:
             hidden = (known[:, :1] > 0.55) & (known[:, :1] < 0.85)
             return known.where(~hidden, torch.nan)
 
-    class Square(AbstractDirection):
+    class Square(AbstractLatentDirection):
         """Goes to the same place on either side, on one of them four times as fast."""
 
         space, label = "z", Label(low=-4, high=4)

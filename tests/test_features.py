@@ -124,9 +124,9 @@ def test_a_direction_moves_the_map_by_what_it_moves_the_latent_s_own(tiny: Style
     problem, targets = in_features(tiny)
     found = project(problem, [Mean(problem), Optimization(problem, steps=5)], targets)
     direction, alpha = Linear("w_plus", torch.randn(tiny.num_ws, 16)), torch.full((3,), 0.5)
-    moved, space = apply(tiny, found.latent, found.space, [(direction, alpha)])
+    moved, space = apply(tiny, found.v, found.space, [(direction, alpha)])
     maps = []
-    for v in (found.v, {**found.v, "latent": moved}, {"latent": found.latent}, {"latent": moved}):
+    for v in (found.v, moved, {"latent": found.latent}, {"latent": moved["latent"]}):
         with torch.no_grad(), tiny.reading("b8") as seen:
             tiny.render(v, space)
         maps.append(seen["b8"])

@@ -13,7 +13,7 @@ TIERS = (  # from the ground up; a room imports from lower tiers, and within its
     {"config", "stats"},
     {"images", "loggers", "runs", "checkpoints", "optimizers", "operators"},
     {"generators", "discriminators", "annotators", "reports"},
-    {"losses", "spaces", "data", "encoders", "edits", "metrics"},
+    {"losses", "spaces", "data", "encoders", "edits", "metrics", "segmenters"},
     {"regularizers"},
     {"objective", "inversion", "callbacks"},
     {"projectors", "annotations", "dissection", "postprocess"},

@@ -43,8 +43,9 @@ def test_in_some_rows_the_whole_direction_moves_and_in_the_others_nothing(
     part = keep_to_rows(whole, {"long": [2, 4]}, tiny)
     assert part["other"] is whole["other"]
     latent, alpha = tiny.sample(3, torch.Generator().manual_seed(1), space="w_plus"), torch.tensor([0.7, 0.0, -1.2])
-    moved, place = apply(tiny, latent, "w_plus", [(part["long"], alpha)])
-    everywhere, _ = apply(tiny, latent, "w_plus", [(whole["long"], alpha)])
+    v, place = apply(tiny, {"latent": latent}, "w_plus", [(part["long"], alpha)])
+    moved = v["latent"]
+    everywhere = apply(tiny, {"latent": latent}, "w_plus", [(whole["long"], alpha)])[0]["latent"]
     assert place == "w_plus" and not torch.equal(moved, everywhere)
     assert torch.equal(moved[:, 2:4], everywhere[:, 2:4]) and torch.equal(moved[1], latent[1])
     assert torch.equal(moved[:, :2], latent[:, :2]) and torch.equal(moved[:, 4:], latent[:, 4:])

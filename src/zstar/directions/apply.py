@@ -7,48 +7,38 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zstar.config.reasons import Unfit
 from zstar.directions.achieved import in_achieved, requested
 from zstar.directions.base import AbstractDirection, Label
 from zstar.generators.base import AbstractGenerator
+from zstar.generators.variables import Variables
 
 
 def apply(
     generator: AbstractGenerator,
-    latent: Float[Tensor, "b ..."],
+    v: Variables,
     space: str,
     steps: Sequence[tuple[AbstractDirection, Float[Tensor, " b"]]],
-) -> tuple[Float[Tensor, "b ..."], str]:
-    """Move latents along directions, one after the other, each image by its own strengths.
+) -> tuple[dict[str, Tensor], str]:
+    """Change v along directions, one after the other, each image by its own strengths.
 
-    A direction of w moves every row of w_plus as a latent of its own. For a direction of a richer space the latents are
-    lifted there; the space that they end in is returned with them.
+    Returns:
+        v, and the space that its latents are in then.
 
     Raises:
         ValueError: A direction is of a poorer space, from which there is no way back.
     """
+    v = dict(v)
     for direction, alpha in steps:
-        if direction.space == space:
-            latent = direction.move(latent, alpha)
-        elif (direction.space, space) == ("w", "w_plus"):
-            rows = latent.shape[1]
-            latent = direction.move(latent.flatten(0, 1), alpha.repeat_interleave(rows)).view_as(latent)
-        else:
-            require_way(generator, space, direction.space)
-            latent, space = generator.lift(latent, space, direction.space), direction.space
-            latent = direction.move(latent, alpha)
-    return latent, space
+        v, space = direction.carry(generator, v, space, alpha)
+    return v, space
 
 
-def require_way(generator: AbstractGenerator, space: str, target: str) -> None:
-    """Refuse a direction that latents of ``space`` can't be moved along."""
-    order = list(generator.spaces)
-    generator.shape(target)
-    if (target, space) != ("w", "w_plus") and order.index(target) < order.index(space):
-        raise Unfit(
-            f"direction: it moves latents of {target}, and these images were projected into {space}, which leads no "
-            f"way back; project them with space={target}, or choose a direction of {space}"
-        )
+def in_order(
+    generator: AbstractGenerator, steps: Sequence[tuple[AbstractDirection, Float[Tensor, " b"]]]
+) -> list[tuple[AbstractDirection, Float[Tensor, " b"]]]:
+    """The steps from the poorest space to the richest, from which there is no way back, and then those of no space."""
+    order = [*generator.spaces, None]
+    return sorted(steps, key=lambda step: order.index(step[0].space))
 
 
 def choose_strengths(

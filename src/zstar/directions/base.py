@@ -9,6 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.config.reasons import Unfit
+from zstar.generators.base import AbstractGenerator
+from zstar.generators.variables import Variables
 from zstar.spaces.base import AbstractSpace
 
 
@@ -49,19 +52,30 @@ class Label:
 
 
 class AbstractDirection(ABC):
-    """Δz: moves latents of one space by a strength α. α = 0 moves nothing, bit for bit.
+    """Δv: changes what images are made of by a strength α. α = 0 changes nothing, bit for bit.
 
     Attributes:
-        space: Name of the latent space.
+        space: Name of the latent space that it moves latents of; ``None`` where it leaves latents as they are, and
+            changes what the generator makes of them.
         label: What is known of it.
     """
 
-    space: str
+    space: str | None
     label: Label
 
     @abstractmethod
-    def move(self, latent: Float[Tensor, "b ..."], alpha: Float[Tensor, " b"]) -> Float[Tensor, "b ..."]:
-        """The latents moved, each by its own α; differentiable."""
+    def carry(
+        self, generator: AbstractGenerator, v: Variables, space: str, alpha: Float[Tensor, " b"]
+    ) -> tuple[dict[str, Tensor], str]:
+        """v changed, each image by its own α, and the space that its latents are in then; differentiable.
+
+        Raises:
+            ValueError: There is no way to it from latents of ``space``.
+        """
+
+    @abstractmethod
+    def require_fit(self, generator: AbstractGenerator) -> None:
+        """Raise ``ValueError`` where it can't be one of this generator, by the sizes."""
 
     @abstractmethod
     def pack(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -70,9 +84,60 @@ class AbstractDirection(ABC):
     @classmethod
     @abstractmethod
     def unpack(
-        cls, space: str, label: Label, tensors: dict[str, Tensor], settings: dict[str, Any]
+        cls, space: str | None, label: Label, tensors: dict[str, Tensor], settings: dict[str, Any]
     ) -> "AbstractDirection":
         """The direction that :meth:`pack` has packed; ``ValueError`` if they do not belong together."""
+
+
+class AbstractLatentDirection(AbstractDirection):
+    """Δz: moves latents of one space.
+
+    Attributes:
+        space: Name of the latent space.
+    """
+
+    space: str  # ty: ignore[incompatible-mutable-override]
+
+    @abstractmethod
+    def move(self, latent: Float[Tensor, "b ..."], alpha: Float[Tensor, " b"]) -> Float[Tensor, "b ..."]:
+        """The latents moved, each by its own α; differentiable."""
+
+    def carry(
+        self, generator: AbstractGenerator, v: Variables, space: str, alpha: Float[Tensor, " b"]
+    ) -> tuple[dict[str, Tensor], str]:
+        """Move the latents; a direction of w moves every row of w_plus as a latent of its own, and for one of a richer
+        space they are lifted there."""
+        latent = v["latent"]
+        if (self.space, space) == ("w", "w_plus"):
+            moved = self.move(latent.flatten(0, 1), alpha.repeat_interleave(latent.shape[1])).view_as(latent)
+            return {**v, "latent": moved}, space
+        if self.space != space:
+            require_way(generator, space, self.space)
+            latent, space = generator.lift(latent, space, self.space), self.space
+        return {**v, "latent": self.move(latent, alpha)}, space
+
+    def require_fit(self, generator: AbstractGenerator) -> None:
+        """Its tensors have to move latents of its space."""
+        shape = generator.shape(self.space)
+        try:
+            fine = self.move(torch.zeros(1, *shape), torch.ones(1)).shape == (1, *shape)
+        except (RuntimeError, TypeError):  # torch's, of sizes; and of whoever checks annotations
+            fine = False
+        if not fine:
+            raise ValueError(f"its tensors do not move latents of {self.space}, {shape}")
+
+
+def require_way(generator: AbstractGenerator, space: str, target: str | None) -> None:
+    """Refuse a direction of ``target`` that latents of ``space`` can't be moved along."""
+    if target is None:
+        return
+    order = list(generator.spaces)
+    generator.shape(target)
+    if (target, space) != ("w", "w_plus") and order.index(target) < order.index(space):
+        raise Unfit(
+            f"direction: it moves latents of {target}, and these images were projected into {space}, which leads no "
+            f"way back; project them with space={target}, or choose a direction of {space}"
+        )
 
 
 class AbstractFinder(ABC):

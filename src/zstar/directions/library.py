@@ -6,7 +6,6 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from zstar.checkpoints import cards, io
@@ -99,12 +98,8 @@ def _unpack(entry: dict[str, Any], tensors: dict[str, Tensor], generator: Abstra
         {"alpha", "achieved"} <= row.keys() and math.isfinite(row["alpha"] + row["achieved"]) for row in known["curve"]
     ):
         raise ValueError("its curve has a row without numbers for alpha and achieved")
-    shape = generator.shape(entry["space"])
+    if entry["space"] is not None:
+        generator.shape(entry["space"])
     direction = kind.unpack(entry["space"], Label(**known), tensors, entry["settings"])
-    try:
-        fine = direction.move(torch.zeros(1, *shape), torch.ones(1)).shape == (1, *shape)
-    except (RuntimeError, TypeError):  # torch's, of sizes; and of whoever checks annotations
-        fine = False
-    if not fine:
-        raise ValueError(f"its tensors do not move latents of {entry['space']}, {shape}")
+    direction.require_fit(generator)
     return direction

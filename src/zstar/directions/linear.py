@@ -6,13 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zstar.directions.base import AbstractDirection, Label
+from zstar.directions.base import AbstractLatentDirection, Label
 from zstar.spaces.base import AbstractSpace
 from zstar.stats.constants import Constant
 from zstar.stats.streams import stream
 
 
-class Linear(AbstractDirection):
+class Linear(AbstractLatentDirection):
     """The same vector for every latent: v + α·w.
 
     Arguments:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zstar.directions.base import AbstractDirection, Label
+from zstar.directions.base import AbstractLatentDirection, Label
 
 
 class Step(nn.Module):
@@ -49,7 +49,7 @@ class Step(nn.Module):
         return latent + self.spread * self.open * (moved - placed)  # closed coordinates stay, bit for bit
 
 
-class Nonlinear(AbstractDirection):
+class Nonlinear(AbstractLatentDirection):
     """α ≥ 0 is f taken α/ε times, α < 0 its counterpart g taken −α/ε times; between two steps lies a straight line.
 
     Arguments:

@@ -9,11 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.checkpoints import cards
-from zstar.directions.base import AbstractDirection, Label
+from zstar.directions.base import AbstractDirection, AbstractLatentDirection, Label
 from zstar.generators.base import AbstractGenerator
 
 
-class InRows(AbstractDirection):
+class InRows(AbstractLatentDirection):
     """Any direction of w or w_plus, kept to the rows of some layers: the first ones are coarse, the last ones fine.
 
     What its label says of the whole direction, its scores and its curve, is not said of a part of it.
@@ -25,7 +25,7 @@ class InRows(AbstractDirection):
 
     space = "w_plus"
 
-    def __init__(self, inner: AbstractDirection, rows: tuple[int, int]) -> None:
+    def __init__(self, inner: AbstractLatentDirection, rows: tuple[int, int]) -> None:
         self.inner, self.rows = inner, rows
         found = {**inner.label.found, "rows": list(rows)}
         self.label = replace(inner.label, found=found, scores={}, curve=())
@@ -51,7 +51,7 @@ class InRows(AbstractDirection):
         if space != "w_plus" or not (isinstance(first, int) and isinstance(end, int) and 0 <= first < end):
             raise ValueError("its rows are no range of rows of w_plus")
         inner = settings["inner"]
-        kind = cards.named(inner["_target_"], AbstractDirection)
+        kind = cards.named(inner["_target_"], AbstractLatentDirection)
         return cls(kind.unpack(inner["space"], label, tensors, inner["settings"]), (first, end))
 
 

@@ -6,11 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zstar.directions.base import AbstractDirection, Label
+from zstar.directions.base import AbstractLatentDirection, Label
 from zstar.stats.constants import Constant
 
 
-class Towards(AbstractDirection):
+class Towards(AbstractLatentDirection):
     """Moves some coordinates towards those of a reference: other latents move by other vectors, and α = 1 arrives.
 
     Arguments:

@@ -57,8 +57,8 @@ class Traversal:
         for part in (torch.arange(len(self), device=alpha.device) if rows is None else rows).split(self.size):
             v = {name: value[part] for name, value in self.v.items()}
             with self.generator.conditioned(v.get("class")):
-                moved, space = apply(self.generator, v["latent"], self.space, [(self.direction, alpha[part])])
-            made.append(self.generator.render({**v, "latent": moved}, space, self.noise).clamp(-1, 1))
+                moved, space = apply(self.generator, v, self.space, [(self.direction, alpha[part])])
+            made.append(self.generator.render(moved, space, self.noise).clamp(-1, 1))
         return torch.cat(made)
 
     @cached_property

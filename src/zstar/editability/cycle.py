@@ -51,8 +51,9 @@ class Cycle(AbstractEditability):
             if end == 0:
                 continue
             alpha = torch.full_like(start[:, 0, 0], end)
-            back, _ = apply(generator, encode(traversal.render(alpha)), "w_plus", [(traversal.direction, -alpha)])
-            error = ((back - start) / max(space.spread, 1e-12)).square().flatten(1).mean(dim=1).sqrt()
+            reached = {"latent": encode(traversal.render(alpha))}
+            back, _ = apply(generator, reached, "w_plus", [(traversal.direction, -alpha)])
+            error = ((back["latent"] - start) / max(space.spread, 1e-12)).square().flatten(1).mean(dim=1).sqrt()
             found[f"cycle/{name}"] = error
         return found
 

@@ -29,12 +29,13 @@ def require_scorer(annotation: AbstractAnnotation, metric: str, factor: str | No
 
 def find_factor(traversal: Traversal, scorer: AbstractScorer, name: str | None) -> str | None:
     """The attribute that a direction is meant for: the one asked for, that of the edit it was learned from, or the one
-    of its name; ``None`` if the scorer knows nothing of it."""
+    of its name, or the area of the class whose units it switches; ``None`` if the scorer knows nothing of it."""
     if name is not None:
         return name
     edit = traversal.direction.label.found.get("edit")
     named = (
         edit.get("factor") if isinstance(edit, Mapping) else None,
+        f"area/{traversal.direction.label.found.get('class')}",
         traversal.name,
         traversal.name.partition("-")[2],
     )

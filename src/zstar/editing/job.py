@@ -16,7 +16,7 @@ from zstar.config.build import to_plain
 from zstar.config.check import check
 from zstar.config.schema import Edit
 from zstar.data.reading import read_image
-from zstar.directions.apply import apply, choose_strengths
+from zstar.directions.apply import apply, choose_strengths, in_order
 from zstar.directions.base import AbstractDirection
 from zstar.directions.rows import require_rows
 from zstar.editing.latents import draws_samples, known, load_inversion, project
@@ -59,20 +59,18 @@ class EditJob:
     @torch.no_grad()
     def render(self, part: slice, combination: Combination) -> Float[Tensor, "b c h w"]:
         """The images of ``part``, moved, with all else that belongs to them, clamped to [−1, 1]."""
-        latent, space = self.move(part, combination)
-        v = {name: value[part] for name, value in self.inversion.v.items()}
-        return self.pipeline.generator.render({**v, "latent": latent}, space, self.inversion.noise_mode).clamp(-1, 1)
+        return self.pipeline.generator.render(*self.move(part, combination), self.inversion.noise_mode).clamp(-1, 1)
 
     @torch.no_grad()
-    def move(self, part: slice, combination: Combination) -> tuple[Float[Tensor, "b ..."], str]:
-        """z₁ = z₀ + Δz for the images of ``part``, and the space that it is in."""
-        latent = self.inversion.latent[part]
-        order = list(self.pipeline.generator.spaces)  # from the richest there is no way back to the others
-        steps = [(self.pipeline.directions[name], torch.full((len(latent),), alpha)) for name, alpha in combination]
-        steps.sort(key=lambda step: order.index(step[0].space))
-        classes = self.inversion.v.get("class")
-        with self.pipeline.generator.conditioned(None if classes is None else classes[part]):
-            return apply(self.pipeline.generator, latent, self.inversion.space, steps)
+    def move(self, part: slice, combination: Combination) -> tuple[dict[str, Tensor], str]:
+        """v₁ = v₀ + Δv for the images of ``part``, and the space that its latents are in."""
+        generator = self.pipeline.generator
+        v = {name: value[part] for name, value in self.inversion.v.items()}
+        alphas = [
+            (self.pipeline.directions[name], v["latent"].new_full((len(v["latent"]),), a)) for name, a in combination
+        ]
+        with generator.conditioned(v.get("class")):
+            return apply(generator, v, self.inversion.space, in_order(generator, alphas))
 
     def target(self, name: str) -> Float[Tensor, "c h w"] | None:
         """The picture that was projected, as the projection saw it, where the run that did it has kept it."""

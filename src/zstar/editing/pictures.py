@@ -51,7 +51,7 @@ def draw(job: EditJob, sheet: Sheet, folder: Path, writers: Writers) -> tuple[Te
     for first in range(0, len(ids), BATCH):
         part = slice(first, first + BATCH)
         moved = [job.move(part, combination) for combination in sheet.combinations]
-        latents.append(torch.stack([latent for latent, _ in moved], dim=1).cpu())
+        latents.append(torch.stack([v["latent"] for v, _ in moved], dim=1).cpu())
         space = moved[0][1]
         for strip in strips(job, sheet, part):
             path = folder / "strips" / safe_name(sheet.name) / f"{safe_name(strip.id)}.png"

@@ -36,6 +36,7 @@ class AbstractGenerator(nn.Module, ABC):
         channels: Colour channels of its images, 3 or 1.
         spaces: Name of each latent space → shape of one latent in it. The first one is the space that is sampled.
         layers: Names of the feature layers, in the order of synthesis, that can be read and edited.
+        convolutions: Names of the outputs of its convolutions, which can be too, where these are more.
         noise_shapes: Name of each noise map → its height and width in pixels; empty where G takes no noise.
         prior: What its latents are drawn from, in each coordinate: ``"normal"`` (0, 1), or ``"uniform"`` on [−1, 1];
             None where no space has such a prior, and all that is known of it are its samples.
@@ -53,6 +54,7 @@ class AbstractGenerator(nn.Module, ABC):
     channels: int
     spaces: Mapping[str, tuple[int, ...]]
     layers: Sequence[str]
+    convolutions: Sequence[str] = ()
     noise_shapes: Mapping[str, tuple[int, int]]
     prior: Literal["normal", "uniform"] | None = "normal"
     normalizes: bool = False
@@ -144,8 +146,8 @@ class AbstractGenerator(nn.Module, ABC):
 
     @contextmanager
     def conditioned(self, classes: Float[Tensor, "_ k"] | None) -> Iterator[None]:
-        """Within the context, latents of the space that is sampled are of these classes, a row for each of them or one
-        for all: how much of each class, together 1. ``None`` leaves it as it is."""
+        """Within the context, latents of the space that is sampled are of these classes (a row for each or one for all,
+        how much of each class, together 1); ``None`` leaves it as it is."""
         if classes is None:
             yield
             return
@@ -236,8 +238,7 @@ class AbstractGenerator(nn.Module, ABC):
     def fingerprint(self) -> str:
         """SHA-256 of all that images depend on: tells two generators apart in cards and tables.
 
-        It is that of the weights (names, shapes, values) alone where nothing else distinguishes the generator: neither
-        ``traits`` nor the code of a class of the user's own.
+        It is that of the weights (names, shapes, values) alone where there are neither ``traits`` nor code of a user.
         """
         weights, code = io.fingerprint(self), source(self)
         traits = {**self.traits, **({"source": code} if code else {})}

@@ -33,6 +33,19 @@ def read(
     return {layer: torch.cat(parts) for layer, parts in maps.items()}, torch.cat(images)
 
 
+@torch.no_grad()
+def map_shapes(generator: AbstractGenerator, layers: Sequence[str]) -> dict[str, tuple[int, int, int]]:
+    """Channels, height and width of the output of each layer, read off a synthesis.
+
+    Raises:
+        ValueError: There is no such layer.
+    """
+    latent = generator.bring(torch.zeros(1, *generator.shape(generator.drawn)))
+    with generator.reading(*layers) as seen, generator.conditioned(generator.any_class):
+        generator.synthesize(latent, generator.drawn)
+    return {layer: tuple(seen[layer].shape[1:]) for layer in layers}
+
+
 def unchanged(v: Variables, kinds: Collection[str] = CHANGES) -> dict[str, Tensor]:
     """v without what images change of the generator, or without the changes of some kinds."""
     return {name: value for name, value in v.items() if name.partition("/")[0] not in kinds}

@@ -24,7 +24,8 @@ class StyleGAN2(AbstractGenerator):
     The generator that most projection methods were made for, and the default. Spaces, each lifted to the next:
     ``z`` [z_dim], normal; ``w`` [w_dim]; ``w_plus`` [num_ws, w_dim], a w for each layer; ``style`` [sum of
     ``style_sizes``], the affine outputs of all layers side by side (StyleSpace, https://arxiv.org/abs/2011.12799).
-    Feature layers: ``b4``, ``b8``, … up to the resolution. Noise maps: one for each convolution.
+    Feature layers: ``b4``, ``b8``, … up to the resolution, and ``b8.conv0``, ``b8.conv1``, …, the outputs of the
+    convolutions. Noise maps: one for each convolution.
 
     Arguments:
         resolution: Height and width of the image, a power of two from 8 on.
@@ -113,6 +114,7 @@ class StyleGAN2(AbstractGenerator):
         self.style_sizes = self.synthesis.style_sizes
         self.layers = self.synthesis.names
         self.blocks = [self.synthesis.get_submodule(name) for name in self.layers]
+        self.convolutions = tuple(name for name in self.style_sizes if not name.endswith("torgb"))
         self.classes = c_dim if label == "own" else 0
         self.prior = None if label == "all" else "normal"
         self.spaces = {
@@ -225,6 +227,8 @@ class StyleGAN2(AbstractGenerator):
         return self.synthesis(styles, noise)
 
     def layer(self, name: str) -> nn.Module:
+        if name in self.convolutions:
+            return self.synthesis.get_submodule(name)
         if name not in self.layers:
             raise ValueError(f"layer: StyleGAN2 has no layer '{name}'; choose one of {', '.join(self.layers)}")
         return self.synthesis.get_submodule(name).features

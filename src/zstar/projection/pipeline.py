@@ -8,8 +8,7 @@ from typing import Any
 from zstar.config.build import build, offer
 from zstar.config.reasons import Unfit
 from zstar.config.signatures import resolve
-from zstar.directions.apply import require_way
-from zstar.directions.base import AbstractDirection
+from zstar.directions.base import AbstractDirection, require_way
 from zstar.directions.choose import find_directions, make_annotation
 from zstar.directions.rows import keep_to_rows
 from zstar.editability.base import AbstractEditability

@@ -10,6 +10,7 @@ from zstar.callbacks import Callback
 from zstar.config.constraints import POSITIVE, Within, require
 from zstar.config.reasons import Unfit
 from zstar.config.signatures import nearest
+from zstar.generators.reading import map_shapes
 from zstar.generators.variables import Group
 from zstar.inversion import Inversion
 from zstar.objective import Objective, Problem
@@ -71,13 +72,7 @@ class Features(AbstractDescent):
         """Fit the maps to each image by itself."""
         problem = self.problem
         v = problem.start(objective.targets) if inversion is None else inversion.v
-        one = problem.generator.bring(problem.space.start(1))
-        with (
-            problem.generator.reading(*self.layers) as seen,
-            problem.generator.conditioned(problem.generator.any_class),
-        ):
-            problem.generator.synthesize(one, problem.space.name)
-        shapes = {layer: seen[layer].shape[1:] for layer in self.layers}
+        shapes = map_shapes(problem.generator, self.layers)
         free = {f"{kind}/{layer}": shape for kind in self.kinds for layer, shape in shapes.items()}
         none = {name: v["latent"].new_zeros(len(v["latent"]), *shape) for name, shape in free.items()}
         groups = [Group(list(free), rate=self.lr)]

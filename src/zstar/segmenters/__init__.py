@@ -1,0 +1,1 @@
+"""Segmenters: the class of each pixel of an image."""
