@@ -1,0 +1,105 @@
+"""The protocol of analyses: what is asked of a generator's units, and what is answered."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from zstar.checkpoints.io import load_weights, save_weights
+from zstar.dissection.units import UnitSet
+from zstar.generators.base import AbstractGenerator
+from zstar.segmenters.base import AbstractSegmenter
+from zstar.stats.streams import chunks, stream
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A generator on the table, and who says what is in its pictures.
+
+    Attributes:
+        generator: The generator.
+        segmenter: Says which class each pixel is of, where units are chosen.
+        judge: A segmenter of another make, where what was chosen is measured; the same one if there is no other.
+        layers: Names of the layers whose units are looked at.
+        samples: Number of samples.
+        seed: Other seeds, other samples.
+        batch: Pictures at a time.
+    """
+
+    generator: AbstractGenerator
+    segmenter: AbstractSegmenter
+    judge: AbstractSegmenter
+    layers: list[str]
+    samples: int = 1000
+    seed: int = 0
+    batch: int = 32
+
+    @property
+    def space(self) -> str:
+        """The space that samples are drawn in."""
+        return self.generator.drawn
+
+    def latents(self, purpose: str, count: int | None = None) -> Iterator[Float[Tensor, "b ..."]]:
+        """Samples of the prior, a batch at a time, on the generator's device; the same ones for the same purpose.
+
+        Purposes keep apart what is learned from and what is measured: ``"dissected"``, ``"held out"``.
+        """
+        rng = stream(f"latents {purpose}", self.seed)
+        for size in chunks(self.samples if count is None else count, self.batch):
+            yield self.generator.bring(self.generator.sample(size, rng))
+
+
+@dataclass
+class Findings:
+    """The answers of one analysis.
+
+    Attributes:
+        tables: Name → rows, which become ``<analysis>/<name>.parquet``.
+        pictures: Name → picture [c, h, w] in [−1, 1], which become ``<analysis>/<name>.png``.
+        units: Name of a class → its units, layer by layer.
+        summary: Single facts, plain values.
+    """
+
+    tables: dict[str, pl.DataFrame] = field(default_factory=dict)
+    pictures: dict[str, Float[Tensor, "c h w"]] = field(default_factory=dict)
+    units: dict[str, UnitSet] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Parts of an analysis that are done, in files: after a kill only what is missing is done again.
+
+    Attributes:
+        folder: Where they are.
+    """
+
+    folder: Path
+
+    def once(self, name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """The tensors of a part, on the CPU: as they were kept, or made now and kept."""
+        path = self.folder / f"{name}.safetensors"
+        if not path.is_file():
+            with torch.no_grad():
+                save_weights(path, {key: value.cpu().contiguous() for key, value in make().items()}, {"kind": "part"})
+        return load_weights(path)
+
+
+class AbstractAnalysis(ABC):
+    """Something that is asked of the units of a generator. Its settings come from conf/analysis/<name>.yaml.
+
+    Attributes:
+        needs: Names of the analyses whose findings it goes on from.
+    """
+
+    needs: tuple[str, ...] = ()
+
+    @abstractmethod
+    def __call__(self, subject: Subject, found: Mapping[str, Findings], parts: Parts) -> Findings:
+        """The answers; ``found`` has those of the analyses before it, by name."""
