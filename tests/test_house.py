@@ -18,7 +18,7 @@ TIERS = (  # from the ground up; a room imports from lower tiers, and within its
     {"objective", "inversion", "callbacks"},
     {"projectors", "annotations", "dissection", "postprocess"},
     {"directions", "walks", "editability"},
-    {"tasks", "projection", "editing", "benchmark"},
+    {"tasks", "projection", "editing", "dissecting", "benchmark"},
     {"tune", "app"},
     {"cli"},
 )

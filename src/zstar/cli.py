@@ -20,7 +20,7 @@ from zstar.config.composition import adapt_hydra
 from zstar.config.messages import complain, explain
 from zstar.config.paths import let_streams_replace, place, readable
 from zstar.config.reasons import Unfit
-from zstar.config.schema import Edit, Invert, Train
+from zstar.config.schema import Dissect, Edit, Invert, Train
 from zstar.config.words import require_kept
 from zstar.runs.ending import Stopped, ending_well
 from zstar.runs.locks import LeftToAnother
@@ -186,5 +186,13 @@ def invert(cfg: DictConfig) -> Mapping[str, Any]:
 def edit(cfg: DictConfig) -> Mapping[str, Any]:
     """Edit projected images: ``python edit.py only=[season]``."""
     from zstar.editing.run import run
+
+    return run(cfg)
+
+
+@entry("dissect", Dissect)
+def dissect(cfg: DictConfig) -> Mapping[str, Any]:
+    """Find out what the units of a generator do: ``python dissect.py layers=[b32.conv0]``."""
+    from zstar.dissecting.run import run
 
     return run(cfg)

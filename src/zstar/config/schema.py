@@ -1,4 +1,4 @@
-"""The keys of the two primary configurations: their signatures are the schema, as everywhere."""
+"""The keys of the primary configurations: their signatures are the schema, as everywhere."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -142,3 +142,23 @@ class Edit(Invert):
     interpolation: Literal["linear", "spherical", "w_plus"] | None = None
     pairs: list[list[int]] | None = None
     mixing: list[int] | None = None
+
+
+@dataclass(frozen=True)
+class Dissect:
+    """``conf/dissect.yaml``: a generator, who says what is in its pictures, and what is asked of its units."""
+
+    generator: Annotated[Node, "cottages"]
+    segmenter: Annotated[Node, "annotator"]
+    logger: Annotated[Node, "none"]
+    layers: list[str] | None
+    samples: Annotated[int, Within(2)]
+    seed: Seed
+    batch_size: Annotated[int, Within(1)]
+    device: str
+    precision: Literal["exact", "tf32", "bf16"]
+    name: Name | None
+    tags: list[str]
+    output: str
+    analysis: Annotated[Node, "[agreement]"]
+    judge: Node | None = None

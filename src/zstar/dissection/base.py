@@ -30,6 +30,7 @@ class Subject:
         samples: Number of samples.
         seed: Other seeds, other samples.
         batch: Pictures at a time.
+        drawn: Hears of how many pictures each time some are drawn from, for the progress; it changes no finding.
     """
 
     generator: AbstractGenerator
@@ -39,6 +40,7 @@ class Subject:
     samples: int = 1000
     seed: int = 0
     batch: int = 32
+    drawn: Callable[[int], None] | None = field(default=None, compare=False)
 
     @property
     def space(self) -> str:
@@ -53,6 +55,8 @@ class Subject:
         rng = stream(f"latents {purpose}", self.seed)
         for size in chunks(self.samples if count is None else count, self.batch):
             yield self.generator.bring(self.generator.sample(size, rng))
+            if self.drawn is not None:
+                self.drawn(size)
 
 
 @dataclass
@@ -96,9 +100,11 @@ class AbstractAnalysis(ABC):
 
     Attributes:
         needs: Names of the analyses whose findings it goes on from.
+        passes: How often it draws as many pictures as there are samples, about, for the progress.
     """
 
     needs: tuple[str, ...] = ()
+    passes: float = 1.0
 
     @abstractmethod
     def __call__(self, subject: Subject, found: Mapping[str, Findings], parts: Parts) -> Findings:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from zstar.runs.folder import command, commit, versions
 from zstar.runs.sweeps import own_words, sweep_name
 
-Job = Literal["invert", "train", "edit", "benchmark"]
+Job = Literal["invert", "train", "edit", "dissect", "benchmark"]
 LONGEST = 128  # letters of a name; W&B takes no more
 
 
