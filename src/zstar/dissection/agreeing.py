@@ -16,6 +16,7 @@ from zstar.dissection.units import UnitSet
 from zstar.generators.reading import map_shapes
 from zstar.images import grid
 
+SPAN = (0.99, 0.0005)  # shares of a unit's values above the first and the last level
 ROWS = 24  # units in a sheet of pictures
 COLUMNS = 32  # pictures in a row of those that the page shows
 
@@ -31,7 +32,8 @@ class Agreement(AbstractAnalysis):
         rule: Where maps are cut: ``iqr``, for each class where mask and class tell most of each other (maximal
             information quality ratio), or ``quantile``, at the same share of each unit's values.
         share: That share.
-        steps: Levels that ``iqr`` chooses from: shares from 0.001 to 1, evenly spaced in their logarithm.
+        steps: Levels that ``iqr`` chooses from, evenly spaced from where 99 % of a unit's values are above to where
+            0.05 % are.
         label: The class of a unit: ``beyond``, the one whose IoU exceeds that with masks of other pictures most, or
             ``iou``, the one of the greatest IoU, as published.
         bounds: IoU from which on a unit counts as one of its class; the first one is the one of the plots.
@@ -45,24 +47,25 @@ class Agreement(AbstractAnalysis):
         self,
         rule: Literal["iqr", "quantile"] = "iqr",
         share: Annotated[float, Within(0, 1, above=True)] = 0.005,
-        steps: Annotated[int, Within(2)] = 64,
+        steps: Annotated[int, Within(2)] = 100,
         label: Label = "beyond",
         bounds: Sequence[float] = (0.05, 0.04),
         tops: Annotated[int, Within(1)] = 8,
         best: Annotated[int, Within(1)] = 20,
     ) -> None:
         require("analysis.agreement", Within(0, 1, above=True), share=share)
-        require("analysis.agreement", Within(1), steps=steps, tops=tops, best=best)
+        require("analysis.agreement", Within(2), steps=steps)
+        require("analysis.agreement", Within(1), tops=tops, best=best)
         if not bounds or any(not 0 <= bound < 1 for bound in bounds):
             raise ValueError(f"analysis.agreement.bounds: {list(bounds)} are no IoU; give e.g. [0.05, 0.04]")
         self.rule, self.share, self.steps = rule, share, steps
         self.label, self.bounds, self.tops, self.best = label, list(bounds), tops, best
 
     def __call__(self, subject: Subject, found: Mapping[str, Findings], parts: Parts) -> Findings:
-        shares = torch.logspace(0, -3, self.steps, dtype=torch.float64)
-        if self.rule == "quantile":
-            shares = torch.tensor([self.share], dtype=torch.float64)
-        seen = survey(subject, shares, self.tops, parts)
+        if self.rule == "iqr":
+            seen = survey(subject, SPAN, self.steps, self.tops, parts)
+        else:
+            seen = survey(subject, [self.share], 1, self.tops, parts)
         kinds, own = kinds_of(subject)
         scores = {layer: compare(one, own, self.label) for layer, one in seen.items()}
         made = tables(scores, subject.segmenter, self.bounds)

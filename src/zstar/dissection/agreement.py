@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-AT_ONCE = 2**23  # values of upsampled maps in memory
+AT_ONCE = 2**18  # values of upsampled maps at a time: those that a processor keeps near
 UNLABELLED = -1
 
 
@@ -67,10 +67,13 @@ class Tally:
         levels: The levels of each unit, increasing.
         kinds: The kind of each class.
         variants: Number of labellings of the same images that are counted beside each other.
+        even: Whether the levels of each unit are evenly spaced, so that nobody need search them.
     """
 
-    def __init__(self, levels: Float[Tensor, "u t"], kinds: Int64[Tensor, " k"], variants: int = 1) -> None:
-        self.levels, self.kinds = levels.contiguous(), kinds.to(levels.device)
+    def __init__(
+        self, levels: Float[Tensor, "u t"], kinds: Int64[Tensor, " k"], variants: int = 1, even: bool = False
+    ) -> None:
+        self.levels, self.kinds, self.even = levels.contiguous(), kinds.to(levels.device), even
         self.classes, self.groups = len(kinds), int(kinds.max()) + 1
         units, steps = levels.shape
         none = levels.new_zeros
@@ -120,9 +123,14 @@ class Tally:
             return
         large = maps if maps.shape[1:] == size else _upsample(maps, size)
         large, levels = large.flatten(1), self.levels[rows]
-        counted = products if steps == 1 else histogram
+        mask = (large > levels).to(large.dtype) if steps == 1 else None
+        bins = None if mask is not None else (even_bins if self.even else bins_of)(large, levels)
         for variant, one in enumerate(classes):
-            found = counted(large, levels, one, self.classes + 1)
+            columns = one % (self.classes + 1)  # the unlabelled last
+            if mask is not None:
+                found = products(mask, columns, self.classes + 1)
+            else:
+                found = histogram(bins, columns, steps + 1, self.classes + 1)
             self.shared[variant, rows] += found
             self.active[variant][:, rows] += present[variant][:, None, None] * found.sum(dim=2)
 
@@ -131,25 +139,32 @@ def _upsample(maps: Tensor, size: torch.Size) -> Tensor:
     return F.interpolate(maps[None], size=tuple(size), mode="bilinear", align_corners=False)[0]
 
 
-def products(
-    maps: Float[Tensor, "u p"], levels: Float[Tensor, "u 1"], classes: Int64[Tensor, " p"], columns: int
-) -> Int64[Tensor, "u 2 l"]:
-    """Pixels by class, the unlabelled ones last, that are above the level of each unit, as a product of matrices; they
-    are in the second bin, and the first is left empty."""
-    labels = F.one_hot(classes % columns, columns).to(maps.dtype)
-    found = (maps > levels).to(maps.dtype) @ labels
+def products(mask: Float[Tensor, "u p"], classes: Int64[Tensor, " p"], columns: int) -> Int64[Tensor, "u 2 l"]:
+    """Pixels of masks by class, as a product of matrices; they are in the second bin, and the first is left empty."""
+    found = mask @ F.one_hot(classes, columns).to(mask.dtype)
     return F.pad(found.long()[:, None], (0, 0, 1, 0))
 
 
+def bins_of(maps: Float[Tensor, "u p"], levels: Float[Tensor, "u t"]) -> Int64[Tensor, "u p"]:
+    """The number of levels that each value is above."""
+    return torch.searchsorted(levels, maps)
+
+
+def even_bins(maps: Float[Tensor, "u p"], levels: Float[Tensor, "u t"]) -> Int64[Tensor, "u p"]:
+    """The same for levels that are evenly spaced; ``maps`` is used up."""
+    first, last = levels[:, :1], levels[:, -1:]
+    steps = levels.shape[1]
+    scale = (steps - 1) / (last - first).clamp(min=1e-30)
+    return maps.sub_(first).mul_(scale).ceil_().clamp_(0, steps).long()
+
+
 def histogram(
-    maps: Float[Tensor, "u p"], levels: Float[Tensor, "u t"], classes: Int64[Tensor, " p"], columns: int
-) -> Int64[Tensor, "u _ l"]:
-    """Pixels by the number of levels of a unit that they are above, and by class, the unlabelled ones last."""
-    units, bins = len(maps), levels.shape[1] + 1
-    place = torch.searchsorted(levels, maps)
-    place += torch.arange(0, units * bins, bins, device=maps.device)[:, None]
-    place = place.mul_(columns).add_(classes % columns)
-    return torch.bincount(place.flatten(), minlength=units * bins * columns).view(units, bins, columns)
+    bins: Int64[Tensor, "u p"], classes: Int64[Tensor, " p"], rows: int, columns: int
+) -> Int64[Tensor, "u {rows} {columns}"]:
+    """Pixels of each unit by bin and by class."""
+    units = len(bins)
+    place = (bins + torch.arange(0, units * rows, rows, device=bins.device)[:, None]).mul_(columns).add_(classes)
+    return torch.bincount(place.flatten(), minlength=units * rows * columns).view(units, rows, columns)
 
 
 def above(counts: Int64[Tensor, "*_"], axis: int) -> Int64[Tensor, "*_"]:

@@ -1,5 +1,6 @@
 """Quantiles of many streams of values at once, in constant memory."""
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -7,7 +8,7 @@ from torch import Tensor
 from zstar.stats.streams import stream
 
 CAPACITY = 8192  # values kept of each weight; the error of a rank is about this part of all values
-WHOLE = 2**18  # values of a stream that are all looked at; of more, one of each group stands for its group
+WHOLE = 2**17  # values of a stream that are all looked at; of more, one of each group stands for its group
 
 
 class Quantiles:
@@ -93,7 +94,7 @@ class Quantiles:
         even = size - size % 2
         self.levels[level] = [whole[:, even:]] if size % 2 else []
         first = int(torch.randint(2, (), generator=self.rng))
-        self._put(level + 1, whole[:, :even].sort(dim=1).values[:, first::2].contiguous())
+        self._put(level + 1, torch.from_numpy(np.sort(whole[:, :even].numpy(), axis=1)[:, first::2].copy()))
 
 
 def interpolate(

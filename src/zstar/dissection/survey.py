@@ -1,7 +1,7 @@
 """Passes over samples: what units do, and what classes are where they do it."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import islice
 
@@ -47,15 +47,16 @@ def kinds_of(subject: Subject) -> tuple[list[str], Int64[Tensor, " k"]]:
     return names, torch.tensor(own)
 
 
-def survey(subject: Subject, shares: Float[Tensor, " t"], tops: int, parts: Parts) -> dict[str, Seen]:
+def survey(subject: Subject, shares: Sequence[float], steps: int, tops: int, parts: Parts) -> dict[str, Seen]:
     """Go through the samples twice, first for the levels of units and then for what they agree with.
 
     Arguments:
-        shares: Shares of a unit's values that are above its levels, decreasing.
+        shares: Shares of a unit's values that are above its levels: of the one level, or of the first and the last.
+        steps: Number of levels, evenly spaced.
         tops: Number of samples to remember for each unit.
         parts: What is done already.
     """
-    first = parts.once("levels", lambda: find_levels(subject, shares, tops))
+    first = parts.once("levels", lambda: find_levels(subject, shares, steps, tops))
     batches = -(-subject.samples // subject.batch)
     step = -(-batches // CHUNKS)
     sums: dict[str, Tensor] = {}
@@ -68,7 +69,7 @@ def survey(subject: Subject, shares: Float[Tensor, " t"], tops: int, parts: Part
     return {layer: _gather(layer, first, sums) for layer in subject.layers}
 
 
-def find_levels(subject: Subject, shares: Float[Tensor, " t"], tops: int) -> dict[str, Tensor]:
+def find_levels(subject: Subject, shares: Sequence[float], steps: int, tops: int) -> dict[str, Tensor]:
     """The levels of all units, and the samples that they are most active in."""
     shapes = map_shapes(subject.generator, subject.layers)
     sketches = {layer: Quantiles(shapes[layer][0], seed=subject.seed) for layer in subject.layers}
@@ -84,7 +85,12 @@ def find_levels(subject: Subject, shares: Float[Tensor, " t"], tops: int) -> dic
             values, order = values.sort(dim=1, descending=True, stable=True)
             best[layer] = values[:, :tops], samples.gather(1, order)[:, :tops]
         begin += len(latent)
-    found = {f"{layer}/levels": sketch.at(1 - shares) for layer, sketch in sketches.items()}
+    ends = 1 - torch.tensor(shares, dtype=torch.float64)
+    ladder = torch.linspace(0, 1, steps)
+    found = {}
+    for layer, sketch in sketches.items():
+        at = sketch.at(ends)
+        found[f"{layer}/levels"] = at[:, :1] + (at[:, -1:] - at[:, :1]) * ladder
     found |= {f"{layer}/peaks": values for layer, (values, _) in best.items()}
     return found | {f"{layer}/tops": samples for layer, (_, samples) in best.items()}
 
@@ -94,7 +100,7 @@ def count(subject: Subject, first: dict[str, Tensor], latents: Iterable[Tensor])
     likely but not of this picture."""
     _, kinds = kinds_of(subject)
     place = subject.generator.bring
-    tallies = {layer: Tally(place(first[f"{layer}/levels"]), kinds, 2) for layer in subject.layers}
+    tallies = {layer: Tally(place(first[f"{layer}/levels"]), kinds, 2, even=True) for layer in subject.layers}
     sums: dict[str, Tensor] = {}
     before: Tensor | None = None
     for latent in latents:

@@ -28,6 +28,7 @@ class Annotator(AbstractSegmenter):
         self.checkpoint, (self.network, vocabulary) = checkpoint, load_annotator(checkpoint)
         self.classes = vocabulary.classes
         self.kinds = make_kinds(self.classes, parts, materials)
+        self.eval()
 
     def logits(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k h w"]:
         return self.network(images).logits
