@@ -1,0 +1,120 @@
+"""Boxes to insert things in: of the size that a class usually has, at places where there is room for it."""
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from scipy import ndimage
+from torch import Tensor
+
+from zstar.dissection.base import Subject
+from zstar.dissection.scenes import Scenes, picture
+from zstar.dissection.units import UnitSet
+from zstar.segmenters.base import AbstractSegmenter
+from zstar.stats.streams import stream
+
+LARGEST = 0.25  # side of a box, in sides of the picture
+SMALLEST = 4  # pixels of a thing that counts
+
+
+def usual_size(scenes: Scenes, column: int) -> tuple[int, int]:
+    """The median height and width of the connected regions of a class, in pixels; at most a quarter of the picture."""
+    sizes = []
+    for labels in scenes.labels:
+        regions, _ = ndimage.label((labels == column).numpy())
+        for place in ndimage.find_objects(regions):
+            height, width = (span.stop - span.start for span in place)
+            if height * width >= SMALLEST:
+                sizes.append((height, width))
+    if not sizes:
+        raise ValueError("classes: no picture of the samples has the class; leave it out, or draw more samples")
+    most = [max(1, int(LARGEST * side)) for side in scenes.labels.shape[1:]]
+    height, width = np.median(np.array(sizes), axis=0).round().astype(int).clip(2, most)
+    return int(height), int(width)
+
+
+def fill(tops: Tensor, lefts: Tensor, box: tuple[int, int], size: tuple[int, int]) -> Float[Tensor, "n 1 h w"]:
+    """A mask for each box, 1 within it."""
+    rows, columns = torch.arange(size[0])[None, :, None], torch.arange(size[1])[None, None, :]
+    tops, lefts = tops[:, None, None], lefts[:, None, None]
+    inside = (rows >= tops) & (rows < tops + box[0]) & (columns >= lefts) & (columns < lefts + box[1])
+    return inside[:, None].float()
+
+
+def free_boxes(
+    scenes: Scenes, box: tuple[int, int], column: int, purpose: str, seed: int
+) -> tuple[Float[Tensor, "m 1 h w"], Bool[Tensor, " n"]]:
+    """A box at a random place of each scene where the class is not yet; scenes that are full of it have none.
+
+    Returns:
+        The masks of those that have one, and which these are.
+    """
+    size = (scenes.labels.shape[1], scenes.labels.shape[2])
+    room = _corners(scenes.labels != column, box)
+    return _draw(room, box, size, stream(purpose, seed, column))
+
+
+def boxes_within(
+    scenes: Scenes, box: tuple[int, int], on: list[int], purpose: str, seed: int
+) -> tuple[Float[Tensor, "m 1 h w"], Bool[Tensor, " n"]]:
+    """A box at a random place that lies in some classes altogether; as :func:`free_boxes`."""
+    inside = torch.stack([scenes.labels == k for k in on]).any(dim=0)
+    size = (scenes.labels.shape[1], scenes.labels.shape[2])
+    return _draw(_corners(inside, box), box, size, stream(purpose, seed, *on))
+
+
+def _corners(allowed: Tensor, box: tuple[int, int]) -> Float[Tensor, "n y x"]:
+    """1 for each place of a box's upper left corner at which the whole box is allowed."""
+    windows = allowed.float().unfold(1, box[0], 1).unfold(2, box[1], 1)
+    return (windows.flatten(3).amin(dim=3) > 0).float()
+
+
+def _draw(room: Tensor, box: tuple[int, int], size: tuple[int, int], rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    flat = room.flatten(1)
+    fits = flat.sum(dim=1) > 0
+    if not fits.any():
+        return torch.zeros(0, 1, *size), fits
+    place = torch.multinomial(flat[fits], 1, generator=rng)[:, 0]
+    return fill(place // room.shape[2], place % room.shape[2], box, size), fits
+
+
+@torch.no_grad()
+def candidates(
+    subject: Subject,
+    reader: AbstractSegmenter,
+    scenes: Scenes,
+    whole: UnitSet,
+    box: tuple[int, int],
+    column: int,
+    tries: int,
+    keep: float,
+) -> tuple[Scenes, Float[Tensor, "m 1 h w"]]:
+    """Scenes and boxes in them where a class can be made to appear at all.
+
+    ``tries`` boxes in each scene are filled with the mean of *all* units of the layer; the share ``keep`` of all of
+    them in which that raises the class's probability most is left. The probability is read in the box itself.
+    """
+    found: list[Scenes] = []
+    masks, gains = [], []
+    for number in range(tries):
+        mask, fits = free_boxes(scenes, box, column, f"boxes {number}", subject.seed)
+        some = scenes[fits]
+        for part, where in zip(some.batches(subject.batch), mask.split(subject.batch), strict=True):
+            before = chance(reader, picture(subject, part.latents), where, column)
+            there = subject.generator.bring(where)
+            after = chance(reader, picture(subject, part.latents, whole, 1.0, there), where, column)
+            gains.append((after - before).cpu())
+        found.append(some)
+        masks.append(mask)
+    order = torch.cat(gains).argsort(descending=True)
+    order = order[: max(1, round(keep * len(order)))]
+    latents, labels = (torch.cat([getattr(one, name) for one in found]) for name in ("latents", "labels"))
+    return Scenes(latents, labels)[order], torch.cat(masks)[order]
+
+
+def chance(
+    reader: AbstractSegmenter, images: Tensor, mask: Float[Tensor, "b 1 h w"], column: int
+) -> Float[Tensor, " b"]:
+    """The mean probability of a class within a mask; differentiable."""
+    where = mask.to(images)[:, 0]
+    logits = reader.to(images.device).logits(images.clamp(-1, 1))
+    return (logits.softmax(dim=1)[:, column] * where).sum(dim=(1, 2)) / where.sum(dim=(1, 2)).clamp_min(1)

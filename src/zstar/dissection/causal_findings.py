@@ -1,0 +1,82 @@
+"""Findings of causality: tables, pictures and sets of units."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from zstar.dissection.base import Findings
+from zstar.dissection.bench import Bench
+from zstar.dissection.causal_tables import effect_table, leakage_table, measured_table, row_of
+from zstar.dissection.pictures import curves, outlined, sheet
+from zstar.dissection.scenes import picture
+from zstar.dissection.units import UnitSet
+
+SHOWN = 8  # pictures of a sheet
+
+Key = tuple[str, str, str, int]  # layer, class, method and number of units
+
+
+@dataclass(frozen=True)
+class Best:
+    """The set of units that was chosen for a class."""
+
+    value: float
+    layer: str
+    method: str
+    units: UnitSet
+
+
+def causal_findings(
+    bench: Bench, effects: Mapping[str, Tensor], measured: Mapping[Key, Mapping[str, Tensor]], best: Mapping[str, Best]
+) -> Findings:
+    """All tables and pictures of what has been measured."""
+    classes = list(bench.subject.segmenter.classes)
+    curve = measured_table(measured, classes)
+    keys = {name: (one.layer, name, one.method, len(one.units.units)) for name, one in best.items()}
+    chosen = {name: (key[0], measured[key]) for name, key in keys.items()}
+    table = measured_table({key: measured[key] for key in keys.values()}, classes)
+    pictures = {f"curves {layer}": _curves(layer, measured, classes) for layer in effects}
+    pictures |= {f"switched {name}": switched(bench, one, classes.index(name)) for name, one in best.items()}
+    return Findings(
+        {
+            "effects": effect_table(effects, classes),
+            "curve": curve,
+            "best": table,
+            "leakage": leakage_table(chosen, classes),
+        },
+        pictures,
+        {name: one.units for name, one in best.items()},
+        {
+            "classes": list(best),
+            "removed": {row["class"]: 1 - row["kept_share"] for row in table.iter_rows(named=True)},
+            "inserted": {row["class"]: row["inserted"] for row in table.iter_rows(named=True)},
+        },
+    )
+
+
+def _curves(layer: str, measured: Mapping[Key, Mapping[str, Tensor]], classes: Sequence[str]) -> Float[Tensor, "3 h w"]:
+    """Share of a class's pixels that are left over the number of units, for each class and method."""
+    lines: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for (where, name, method, size), found in measured.items():
+        if where == layer:
+            points = lines.setdefault(name, {}).setdefault(method, [])
+            points.append((size, row_of(found, classes.index(name))["kept_share"]))
+    return curves(lines, "units off", "pixels left", f"{layer}: pixels of a class with units off")
+
+
+@torch.no_grad()
+def switched(bench: Bench, best: Best, column: int) -> Float[Tensor, "c h w"]:
+    """Held-out pictures as they are, with the units off everywhere, and with them on in a box."""
+    subject, scenes = bench.subject, bench.having("measuring", column)[:SHOWN]
+    boxed, masks = bench.boxed("measuring", best.layer, column)
+    boxed, masks = boxed[:SHOWN], subject.generator.bring(masks[:SHOWN])
+    rows = [
+        picture(subject, scenes.latents),
+        picture(subject, scenes.latents, best.units),
+        outlined(picture(subject, boxed.latents), masks),
+        picture(subject, boxed.latents, best.units, 1.0, masks),
+    ]
+    return sheet(rows)

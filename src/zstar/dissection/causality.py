@@ -1,0 +1,161 @@
+"""Which units make a class appear and disappear."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Literal
+
+from torch import Tensor
+
+from zstar.config.constraints import POSITIVE, Within, require
+from zstar.dissection.base import AbstractAnalysis, Findings, Parts, Subject
+from zstar.dissection.bench import Bench
+from zstar.dissection.causal_findings import Best, Key, causal_findings
+from zstar.dissection.causal_tables import score
+from zstar.dissection.effects import single_effects
+from zstar.dissection.measure import measure
+from zstar.dissection.rankings import Ranking, agreement, at_random, best_agreement, by, by_share
+from zstar.dissection.soft import Soft
+
+RANDOM = 3  # random sets beside each ranked one
+MOST_LAYERS = 2  # that are looked at, where it is not said which
+FEWEST = 6  # samples that have a class, without which nothing is said of it
+
+
+class Causality(AbstractAnalysis):
+    """Sets of units that remove a class and insert it (Bau et al. 2019, https://arxiv.org/abs/1811.10597, section 3.3).
+
+    Units are ranked by the pixels that a picture loses when one of them is off, by their agreement with the class where
+    that has been measured, and by α, learned so that the class goes where it is and comes where it is not. What is
+    chosen is chosen with the segmenter, on half of the samples; what is said of it is said by the judge, on others.
+
+    Arguments:
+        layers: Of the layers that are looked at, those whose units are switched; ``null`` for the two whose units agree
+            best with the classes, or all where that has not been measured.
+        classes: Names of the classes; ``null`` for all that the samples have.
+        units: Most units in a set.
+        sizes: Numbers of units of the curves.
+        images: Pictures that each number is measured on.
+        absent: What switched off units are: ``zero``, or their ``mean`` where the class is absent.
+        steps: Steps of learning α with all units; half as many follow with those that are kept.
+        batch: Pictures a step.
+        lr: Step size.
+        sparsity: Weight of the length of α.
+        keep: Weight of what changes elsewhere.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[str] | None = None,
+        classes: Sequence[str] | None = None,
+        units: int = 20,
+        sizes: Sequence[int] = (1, 2, 4, 8, 12, 16, 20),
+        images: int = 64,
+        absent: Literal["zero", "mean"] = "zero",
+        steps: int = 60,
+        batch: int = 16,
+        lr: float = 0.05,
+        sparsity: float = 0.005,
+        keep: float = 0.5,
+    ) -> None:
+        require("analysis.causality", Within(1), units=units, steps=steps, batch=batch)
+        require("analysis.causality", Within(FEWEST), images=images)
+        require("analysis.causality", POSITIVE, lr=lr)
+        require("analysis.causality", Within(0), sparsity=sparsity, keep=keep)
+        if not sizes or min(sizes) < 1:
+            raise ValueError(f"analysis.causality.sizes: {list(sizes)} are no numbers of units; give e.g. [1, 4, 20]")
+        self.layers, self.classes, self.units, self.absent = layers, classes, units, absent
+        self.sizes = sorted({size for size in sizes if size <= units} | {units})
+        self.images, self.soft = images, Soft(steps, batch, lr, sparsity, keep)
+
+    def __call__(self, subject: Subject, found: Mapping[str, Findings], parts: Parts) -> Findings:
+        layers = self._layers(subject, found)
+        bench = Bench.of(subject, parts, layers, self.absent, self.images)
+        effects = {layer: self._effects(bench, layer) for layer in layers}
+        measured: dict[Key, dict[str, Tensor]] = {}
+        best: dict[str, Best] = {}
+        for name, column in self._columns(bench).items():
+            for layer in layers:
+                rankings = self._rankings(bench, found, layer, column, effects[layer])
+                measured |= self._measure(bench, layer, column, rankings)
+                for method in ("learned", "effect"):
+                    one = self._judge(bench, layer, column, method, rankings[method][0])
+                    best[name] = max(best.get(name, one), one, key=lambda best: best.value)
+        return causal_findings(bench, effects, measured, best)
+
+    def _effects(self, bench: Bench, layer: str) -> Tensor:
+        """The effect of each unit of a layer alone."""
+        scenes, shape = bench.learning[: self.images], bench.shapes[layer]
+        make = partial(single_effects, bench.subject, scenes, layer, shape)
+        return bench.parts.once(f"effects {layer}", lambda: {"effects": make()})["effects"]
+
+    def _layers(self, subject: Subject, found: Mapping[str, Findings]) -> list[str]:
+        """The layers whose units are switched."""
+        if self.layers is not None:
+            if unknown := [name for name in self.layers if name not in subject.layers]:
+                known = ", ".join(subject.layers)
+                raise ValueError(f"analysis.causality.layers: '{unknown[0]}' is not looked at; choose from {known}")
+            return list(self.layers)
+        means = {layer: best_agreement(found, layer) for layer in subject.layers}
+        if all(mean is None for mean in means.values()):
+            return list(subject.layers)
+        return sorted(subject.layers, key=lambda layer: -(means[layer] or 0.0))[:MOST_LAYERS]
+
+    def _columns(self, bench: Bench) -> dict[str, int]:
+        """The classes that enough samples have, and their places."""
+        segmenter, judge = bench.subject.segmenter, bench.subject.judge
+        names = list(segmenter.classes) if self.classes is None else list(self.classes)
+        columns = {name: segmenter.column(name, "analysis.causality.classes") for name in names}
+        if list(judge.classes) != list(segmenter.classes):
+            others = ", ".join(judge.classes)
+            raise ValueError(f"judge: its classes, {others}, are not the segmenter's; choose one that has the same")
+        scenes = (bench.learning, bench.choosing, bench.measuring)
+        return {
+            name: column
+            for name, column in columns.items()
+            if all(len(one.having(column, FEWEST)) == FEWEST for one in scenes)
+        }
+
+    def _rankings(
+        self, bench: Bench, found: Mapping[str, Findings], layer: str, column: int, effects: Tensor
+    ) -> dict[str, list[Ranking]]:
+        """Method → rankings of the units of a layer, one or several random ones."""
+        subject, count, name = bench.subject, bench.shapes[layer][0], bench.subject.segmenter.classes[column]
+        whole, having, boxed = (
+            bench.whole(layer, column), bench.having("learning", column), bench.boxed("learning", layer, column)
+        )  # fmt: skip
+        learn = partial(self.soft.learn, subject, whole, column, having, boxed, self.units)
+        share = bench.parts.once(f"alpha {layer} {name}", lambda: {"share": learn()})["share"]
+        iou = agreement(found, layer, count).get(name)
+        return {
+            "learned": [by_share(share)],
+            "effect": [by(effects[:, :, column].mean(dim=1))],
+            **({} if iou is None else {"iou": [by(iou)]}),
+            "random": [at_random(subject, layer, count, number) for number in range(RANDOM)],
+        }
+
+    def _measure(
+        self, bench: Bench, layer: str, column: int, rankings: Mapping[str, Sequence[Ranking]]
+    ) -> dict[tuple[str, str, str, int], dict[str, Tensor]]:
+        """Layer, class, method and number of units → what switching them does, as the judge sees it."""
+        name, whole = bench.subject.segmenter.classes[column], bench.whole(layer, column)
+        having, boxed = bench.having("measuring", column), bench.boxed("measuring", layer, column)
+        found = {}
+        for method, several in rankings.items():
+            for size in (size for size in self.sizes if size <= len(whole.units)):
+                sets = [ranking.top(whole, size) for ranking in several]
+                found[layer, name, method, size] = bench.parts.once(
+                    f"measured {layer} {name} {method} {size}",
+                    lambda sets=sets: measure(bench.subject, bench.subject.judge, having, boxed, sets, column),
+                )
+        return found
+
+    def _judge(self, bench: Bench, layer: str, column: int, method: str, ranking: Ranking) -> Best:
+        """How good the largest set of a ranking is, by the segmenter, on samples that it was not learned from."""
+        reader, whole = bench.subject.segmenter, bench.whole(layer, column)
+        having, boxed = bench.having("choosing", column), bench.boxed("choosing", layer, column)
+        units = ranking.top(whole, self.units)
+        found = bench.parts.once(
+            f"chosen {layer} {reader.classes[column]} {method}",
+            lambda: measure(bench.subject, reader, having, boxed, [units], column),
+        )
+        return Best(score(found, column), layer, method, units)
