@@ -50,13 +50,14 @@ class Units(AbstractDirection):
 
     def pack(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = {name: getattr(self.units, name) for name in TENSORS}
+        tensors |= {} if self.units.share_off is None else {"share_off": self.units.share_off}
         tensors |= {} if self.mask is None else {"mask": self.mask}
         return tensors, {"layer": self.units.layer, "shape": list(self.units.shape)}
 
     @classmethod
     def unpack(cls, space: str | None, label: Label, tensors: dict[str, Tensor], settings: dict[str, Any]) -> "Units":
         layer, shape = settings["layer"], settings["shape"]
-        rest = set(tensors) - {"mask"}
+        rest = set(tensors) - {"mask", "share_off"}
         if space is not None or rest != set(TENSORS) or not isinstance(layer, str):
             raise ValueError(f"units are the tensors {', '.join(TENSORS)} of a layer, in no space")
         if len(shape) != 3 or not all(isinstance(size, int) and size > 0 for size in shape):
@@ -69,7 +70,7 @@ class Units(AbstractDirection):
         mask = tensors.get("mask")
         if mask is not None and (mask.dim() != 3 or mask.shape[0] != 1):
             raise ValueError("its mask is no picture of one channel")
-        values = {name: tensors[name].float() for name in TENSORS[1:]}
+        values = {name: tensors[name].float() for name in tensors if name not in ("units", "mask")}
         return cls(UnitSet(layer, (shape[0], shape[1], shape[2]), units, **values), mask, label)
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.dissection.base import Parts, Subject
-from zstar.dissection.boxes import candidates, usual_size
+from zstar.dissection.boxes import candidates, usual_places, usual_size
 from zstar.dissection.scenes import Scenes, draw_scenes
 from zstar.dissection.units import UnitSet
 from zstar.dissection.values import class_means, values_off
@@ -17,6 +17,8 @@ from zstar.generators.reading import map_shapes
 from zstar.segmenters.base import AbstractSegmenter
 
 TRIES, LIKELY = 2, 0.5  # boxes in each scene to insert a class in, and the share of them that is used
+
+LEARNED = 3  # times as many scenes to learn from
 
 Boxed = tuple[Scenes, Float[Tensor, "m 1 h w"]]
 
@@ -33,6 +35,7 @@ class Bench:
         shapes: Layer → channels, height and width of its map.
         means: The means of :func:`zstar.dissection.values.class_means`.
         absent: What switched off units are.
+        boost: How far what switched on units are goes from the mean without the class towards that with it, and beyond.
         images: Pictures that each number is measured on.
     """
 
@@ -44,11 +47,18 @@ class Bench:
     shapes: dict[str, tuple[int, int, int]]
     means: dict[str, Tensor]
     absent: Literal["zero", "mean"]
+    boost: float
     images: int
 
     @classmethod
     def of(
-        cls, subject: Subject, parts: Parts, layers: Sequence[str], absent: Literal["zero", "mean"], images: int
+        cls,
+        subject: Subject,
+        parts: Parts,
+        layers: Sequence[str],
+        absent: Literal["zero", "mean"] = "zero",
+        boost: float = 1.0,
+        images: int = 64,
     ) -> "Bench":
         """Draw the samples and read the means, or read them from the parts."""
         own = kept_scenes(subject, parts, "dissected", subject.segmenter)
@@ -56,27 +66,29 @@ class Bench:
         half = len(own) // 2
         means = parts.once("means", lambda: class_means(subject, own, list(layers)))
         shapes = map_shapes(subject.generator, layers)
-        return cls(subject, parts, own[:half], own[half:], others, shapes, means, absent, images)
+        return cls(subject, parts, own[:half], own[half:], others, shapes, means, absent, boost, images)
 
     def whole(self, layer: str, column: int) -> UnitSet:
         """All units of a layer in order, moved in full, with their values for a class."""
         count = self.shapes[layer][0]
         off = values_off(self.means, layer, column, self.absent)
-        on = self.means[f"present/{layer}"][column]
+        there, elsewhere = (self.means[f"{kind}/{layer}"][column] for kind in ("present", "absent"))
+        on = torch.lerp(elsewhere, there, self.boost)
         return UnitSet(layer, self.shapes[layer], torch.arange(count), torch.ones(count), on, off)
 
     def having(self, which: Literal["learning", "choosing", "measuring"], column: int) -> Scenes:
         """Some of the samples that have a class."""
-        return getattr(self, which).having(column, self.images)
+        return getattr(self, which).having(column, None if which == "learning" else self.images)
 
     def boxed(self, which: Literal["learning", "choosing", "measuring"], layer: str, column: int) -> Boxed:
         """Boxes of the usual size of a class in which it can be made to appear at all (see :func:`candidates`)."""
         box = usual_size(self.learning, column)
+        likely = usual_places(self.learning, column, box)
 
         def make() -> dict[str, Tensor]:
             reader = self.subject.judge if which == "measuring" else self.subject.segmenter
-            some, whole = getattr(self, which)[: self.images], self.whole(layer, column)
-            scenes, masks = candidates(self.subject, reader, some, whole, box, column, TRIES, LIKELY)
+            some, whole = getattr(self, which)[: (LEARNED if which=="learning" else 1) * self.images], self.whole(layer, column)
+            scenes, masks = candidates(self.subject, reader, some, whole, box, column, likely, TRIES, LIKELY)
             return {"latents": scenes.latents, "labels": scenes.labels, "masks": masks}
 
         found = self.parts.once(f"boxes {which} {layer} {column}", make)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from scipy import ndimage
 from torch import Tensor
 
@@ -16,20 +16,35 @@ LARGEST = 0.25  # side of a box, in sides of the picture
 SMALLEST = 4  # pixels of a thing that counts
 
 
+def regions(scenes: Scenes, column: int) -> Int64[np.ndarray, "m 4"]:
+    """Top, left, height and width of the connected regions of a class, in pixels."""
+    found = []
+    for labels in scenes.labels:
+        numbered, _ = ndimage.label((labels == column).numpy())
+        for rows, columns in ndimage.find_objects(numbered):
+            height, width = rows.stop - rows.start, columns.stop - columns.start
+            if height * width >= SMALLEST:
+                found.append((rows.start, columns.start, height, width))
+    if not found:
+        raise ValueError("classes: no picture of the samples has the class; leave it out, or draw more samples")
+    return np.array(found)
+
+
 def usual_size(scenes: Scenes, column: int) -> tuple[int, int]:
     """The median height and width of the connected regions of a class, in pixels; at most a quarter of the picture."""
-    sizes = []
-    for labels in scenes.labels:
-        regions, _ = ndimage.label((labels == column).numpy())
-        for place in ndimage.find_objects(regions):
-            height, width = (span.stop - span.start for span in place)
-            if height * width >= SMALLEST:
-                sizes.append((height, width))
-    if not sizes:
-        raise ValueError("classes: no picture of the samples has the class; leave it out, or draw more samples")
-    most = [max(1, int(LARGEST * side)) for side in scenes.labels.shape[1:]]
-    height, width = np.median(np.array(sizes), axis=0).round().astype(int).clip(2, most)
+    most = [max(2, int(LARGEST * side)) for side in scenes.labels.shape[1:]]
+    height, width = np.median(regions(scenes, column)[:, 2:], axis=0).round().astype(int).clip(2, most)
     return int(height), int(width)
+
+
+def usual_places(scenes: Scenes, column: int, box: tuple[int, int]) -> Float[Tensor, "y x"]:
+    """How often a box that is centred on a region of a class has its upper left corner at each place."""
+    size = [side - edge + 1 for side, edge in zip(scenes.labels.shape[1:], box, strict=True)]
+    places = regions(scenes, column)
+    corners = (places[:, :2] + (places[:, 2:] - np.array(box)) // 2).clip(0, np.array(size) - 1)
+    counts = np.zeros(size)
+    np.add.at(counts, tuple(corners.T), 1.0)
+    return torch.from_numpy(ndimage.gaussian_filter(counts, 1.0)).float()
 
 
 def fill(tops: Tensor, lefts: Tensor, box: tuple[int, int], size: tuple[int, int]) -> Float[Tensor, "n 1 h w"]:
@@ -41,15 +56,22 @@ def fill(tops: Tensor, lefts: Tensor, box: tuple[int, int], size: tuple[int, int
 
 
 def free_boxes(
-    scenes: Scenes, box: tuple[int, int], column: int, purpose: str, seed: int
+    scenes: Scenes, box: tuple[int, int], column: int, likely: Float[Tensor, "y x"], purpose: str, seed: int
 ) -> tuple[Float[Tensor, "m 1 h w"], Bool[Tensor, " n"]]:
     """A box at a random place of each scene where the class is not yet; scenes that are full of it have none.
+
+    Arguments:
+        scenes: The scenes.
+        box: Height and width of a box.
+        column: The class.
+        likely: How likely each place of its upper left corner is.
+        purpose, seed: What the random numbers are for.
 
     Returns:
         The masks of those that have one, and which these are.
     """
     size = (scenes.labels.shape[1], scenes.labels.shape[2])
-    room = _corners(scenes.labels != column, box)
+    room = _corners(scenes.labels != column, box) * likely
     return _draw(room, box, size, stream(purpose, seed, column))
 
 
@@ -85,18 +107,20 @@ def candidates(
     whole: UnitSet,
     box: tuple[int, int],
     column: int,
+    likely: Float[Tensor, "y x"],
     tries: int,
     keep: float,
 ) -> tuple[Scenes, Float[Tensor, "m 1 h w"]]:
     """Scenes and boxes in them where a class can be made to appear at all.
 
-    ``tries`` boxes in each scene are filled with the mean of *all* units of the layer; the share ``keep`` of all of
-    them in which that raises the class's probability most is left. The probability is read in the box itself.
+    ``tries`` boxes in each scene, at places where other scenes have the class, are filled with the mean of *all* units
+    of the layer; the share ``keep`` of all of them in which that raises the class's probability most is left. The
+    probability is read in the box itself.
     """
     found: list[Scenes] = []
     masks, gains = [], []
     for number in range(tries):
-        mask, fits = free_boxes(scenes, box, column, f"boxes {number}", subject.seed)
+        mask, fits = free_boxes(scenes, box, column, likely, f"boxes {number}", subject.seed)
         some = scenes[fits]
         for part, where in zip(some.batches(subject.batch), mask.split(subject.batch), strict=True):
             before = chance(reader, picture(subject, part.latents), where, column)

@@ -36,6 +36,8 @@ class Causality(AbstractAnalysis):
         sizes: Numbers of units of the curves.
         images: Pictures that each number is measured on.
         absent: What switched off units are: ``zero``, or their ``mean`` where the class is absent.
+        boost: Switched on units are the mean without the class, moved towards that where the class is by this much: 1 is
+            that mean, and what is beyond makes up for a mean's being no thing's value but that of many, blurred.
         steps: Steps of learning α with all units; half as many follow with those that are kept.
         batch: Pictures a step.
         lr: Step size.
@@ -51,6 +53,7 @@ class Causality(AbstractAnalysis):
         sizes: Sequence[int] = (1, 2, 4, 8, 12, 16, 20),
         images: int = 64,
         absent: Literal["zero", "mean"] = "zero",
+        boost: float = 1.0,
         steps: int = 60,
         batch: int = 16,
         lr: float = 0.05,
@@ -59,17 +62,17 @@ class Causality(AbstractAnalysis):
     ) -> None:
         require("analysis.causality", Within(1), units=units, steps=steps, batch=batch)
         require("analysis.causality", Within(FEWEST), images=images)
-        require("analysis.causality", POSITIVE, lr=lr)
+        require("analysis.causality", POSITIVE, lr=lr, boost=boost)
         require("analysis.causality", Within(0), sparsity=sparsity, keep=keep)
         if not sizes or min(sizes) < 1:
             raise ValueError(f"analysis.causality.sizes: {list(sizes)} are no numbers of units; give e.g. [1, 4, 20]")
-        self.layers, self.classes, self.units, self.absent = layers, classes, units, absent
+        self.layers, self.classes, self.units = layers, classes, units
         self.sizes = sorted({size for size in sizes if size <= units} | {units})
-        self.images, self.soft = images, Soft(steps, batch, lr, sparsity, keep)
+        self.values, self.images, self.soft = (absent, boost), images, Soft(steps, batch, lr, sparsity, keep)
 
     def __call__(self, subject: Subject, found: Mapping[str, Findings], parts: Parts) -> Findings:
         layers = self._layers(subject, found)
-        bench = Bench.of(subject, parts, layers, self.absent, self.images)
+        bench = Bench.of(subject, parts, layers, *self.values, self.images)
         effects = {layer: self._effects(bench, layer) for layer in layers}
         measured: dict[Key, dict[str, Tensor]] = {}
         best: dict[str, Best] = {}

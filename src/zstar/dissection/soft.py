@@ -1,6 +1,7 @@
 """How far each unit is to be moved for a class, learned (GAN Dissection's optimised α)."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -8,7 +9,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from zstar.dissection.base import Subject
-from zstar.dissection.boxes import chance
 from zstar.dissection.scenes import Scenes, picture
 from zstar.dissection.units import UnitSet
 from zstar.stats.streams import stream
@@ -18,93 +18,108 @@ from zstar.stats.streams import stream
 class Soft:
     """α ∈ [0, 1]^d for a class: what Adam finds on some samples (Bau et al. 2019, section 3.3).
 
-    Minimised are the class's probability where it was, once the units are switched off everywhere; one less its
-    probability in the boxes, once they are switched on there, read where they were switched on; what the rest of the
-    picture changes by meanwhile; and the length of α. Of all units those with the largest α are kept, and learned once
-    more without the others.
+    Of all units those with the largest α are kept, and learned once more without the others. What removes a class and
+    what inserts it are learned apart: they are not the same units, and one α for both changes more than it has to.
 
     Attributes:
         steps: Steps with all units; half as many follow with those that are kept.
-        batch: Pictures a step, of each kind.
-        lr: Step size; .01 as published, with 10 times the steps.
+        batch: Pictures a step.
+        lr: Step size; .01 as published, with ten times the steps.
         sparsity: Weight of ‖α‖₂, .005 as published.
-        keep: Weight of what changes elsewhere: each other class's pixels lost and gained over those that it has.
-        off, on: Weights of the two effects.
+        keep: Weight of what changes elsewhere: the sum over the other classes of the pixels lost and gained over those
+            that the class has.
     """
 
-    steps: int = 60
-    batch: int = 16
-    lr: float = 0.05
+    steps: int = 40
+    batch: int = 8
+    lr: float = 0.1
     sparsity: float = 0.005
     keep: float = 0.5
-    off: float = 1.0
-    on: float = 1.0
 
-    def learn(
-        self,
-        subject: Subject,
-        whole: UnitSet,
-        column: int,
-        having: Scenes,
-        boxed: tuple[Scenes, Float[Tensor, "m 1 h w"]],
-        count: int,
-    ) -> Float[Tensor, " d"]:
-        """α of all units of the layer, of which ``count`` are above 0.
+    def off(self, subject: Subject, whole: UnitSet, column: int, having: Scenes, count: int) -> Float[Tensor, " d"]:
+        """α of all units of a layer, of which ``count`` at most are above 0, with which a class goes where it is.
+
+        Minimised are −log(1 − p) of the class where it was, once the units are switched off everywhere, and what that
+        changes elsewhere.
 
         Arguments:
             subject: The generator, and the segmenter that is learned from.
             whole: All units of the layer in order, with their values.
             column: The class.
             having: Samples that have the class, as the segmenter sees them.
-            boxed: Samples with boxes to insert it in.
             count: How many units are kept.
         """
-        first = self._descend(subject, whole, column, having, boxed, torch.full_like(whole.share, 0.5), self.steps)
-        chosen = torch.zeros_like(first)
-        chosen[first.topk(min(count, len(first))).indices] = 1
-        second = self._descend(subject, whole, column, having, boxed, first * chosen, self.steps // 2)
-        return second * chosen
+
+        def loss(units: UnitSet, rows: Tensor) -> Tensor:
+            scenes = having[rows]
+            images = picture(subject, scenes.latents, units)
+            chances = subject.segmenter.to(images.device).logits(images.clamp(-1, 1)).softmax(dim=1)
+            labels = F.one_hot(scenes.labels.long().to(images.device), chances.shape[1]).movedim(-1, 1).float()
+            return left(chances, labels, column) + self.keep * changed(chances, labels, column)
+
+        return self._learn(loss, whole, len(having), count, stream("units off", subject.seed, whole.layer, column))
+
+    def on(
+        self, subject: Subject, whole: UnitSet, column: int, boxed: tuple[Scenes, Float[Tensor, "m 1 h w"]], count: int
+    ) -> Float[Tensor, " d"]:
+        """Likewise those with which a class comes where it is not: minimised is −log p of it in boxes in which they are
+        switched on, read in these boxes."""
+
+        def loss(units: UnitSet, rows: Tensor) -> Tensor:
+            mask = subject.generator.bring(boxed[1][rows])
+            images = picture(subject, boxed[0].latents[rows], units, 1.0, mask)
+            logits = subject.segmenter.to(images.device).logits(images.clamp(-1, 1))
+            return -(logits.log_softmax(dim=1)[:, column] * mask[:, 0]).sum() / mask.sum()
+
+        return self._learn(loss, whole, len(boxed[0]), count, stream("units on", subject.seed, whole.layer, column))
+
+    def _learn(
+        self,
+        loss: Callable[[UnitSet, Tensor], Tensor],
+        whole: UnitSet,
+        samples: int,
+        count: int,
+        rng: torch.Generator,
+    ) -> Tensor:
+        free = torch.ones_like(whole.share)
+        first = self._descend(loss, whole, samples, 0.5 * free, free, self.steps, rng)
+        free = torch.zeros_like(first)
+        free[first.topk(min(count, len(first))).indices] = 1
+        return self._descend(loss, whole, samples, first, free, self.steps // 2, rng)
 
     @torch.enable_grad()
     def _descend(
         self,
-        subject: Subject,
+        loss: Callable[[UnitSet, Tensor], Tensor],
         whole: UnitSet,
-        column: int,
-        having: Scenes,
-        boxed: tuple[Scenes, Tensor],
+        samples: int,
         start: Tensor,
+        free: Tensor,
         steps: int,
+        rng: torch.Generator,
     ) -> Tensor:
-        rng, free = stream("pictures to learn units from", subject.seed, whole.layer, column), (start > 0).float()
         share = start.clone().requires_grad_()
         adam = torch.optim.Adam([share], lr=self.lr)
         for _ in range(steps):
-            units = UnitSet(whole.layer, whole.shape, whole.units, share * free, whole.present, whole.absent)
-            loss = self.sparsity * (share * free).norm()
-            if self.off and len(having):
-                rows = torch.randint(len(having), (self.batch,), generator=rng)
-                loss = loss + self._off(subject, units, column, having[rows])
-            if self.on and len(boxed[0]):
-                rows = torch.randint(len(boxed[0]), (self.batch,), generator=rng)
-                mask = subject.generator.bring(boxed[1][rows])
-                images = picture(subject, boxed[0].latents[rows], units, 1.0, mask)
-                loss = loss + self.on * (1 - chance(subject.segmenter, images, mask, column)).mean().cpu()
-            (share.grad,) = torch.autograd.grad(loss, [share])
+            rows = torch.randint(samples, (self.batch,), generator=rng)
+            total = loss(replace(whole, share=share * free), rows).cpu() + self.sparsity * (share * free).norm()
+            (share.grad,) = torch.autograd.grad(total, [share])
             adam.step()
             with torch.no_grad():
                 share.clamp_(0, 1)
         return share.detach() * free
 
-    def _off(self, subject: Subject, units: UnitSet, column: int, scenes: Scenes) -> Tensor:
-        """What is left of the class where it was, and what changes elsewhere."""
-        images = picture(subject, scenes.latents, units)
-        logits = subject.segmenter.to(images.device).logits(images.clamp(-1, 1))
-        chances, labels = logits.softmax(dim=1), scenes.labels.long().to(images.device)
-        old = F.one_hot(labels, chances.shape[1]).movedim(-1, 1).float()
-        place = old[:, column : column + 1]
-        left = (chances[:, column] * place[:, 0]).sum() / place.sum().clamp_min(1)
-        moved = ((chances - old).abs() * (1 - place)).sum(dim=(0, 2, 3))
-        pixels = (old * (1 - place)).sum(dim=(0, 2, 3))
-        others = (moved / pixels.clamp_min(1))[pixels >= len(labels)]  # of fewer than a pixel a picture nothing is said
-        return (self.off * left + self.keep * others.mean()).cpu()
+
+def left(chances: Float[Tensor, "b k h w"], labels: Float[Tensor, "b k h w"], column: int) -> Float[Tensor, ""]:
+    """The mean of −log(1 − p) of a class where it was; ``labels`` are 1 for the class that a pixel had."""
+    place = labels[:, column]
+    return (-(1 - chances[:, column]).clamp_min(1e-4).log() * place).sum() / place.sum().clamp_min(1)
+
+
+def changed(chances: Float[Tensor, "b k h w"], labels: Float[Tensor, "b k h w"], column: int) -> Float[Tensor, ""]:
+    """The sum over the other classes of the pixels lost and gained elsewhere, over those that the class had; of classes
+    with fewer than a pixel a picture nothing is said."""
+    elsewhere = 1 - labels[:, column : column + 1]
+    moved = ((chances - labels).abs() * elsewhere).sum(dim=(0, 2, 3))
+    pixels = (labels * elsewhere).sum(dim=(0, 2, 3))
+    return (moved / pixels.clamp_min(1))[pixels >= len(labels)].sum()

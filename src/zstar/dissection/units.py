@@ -21,6 +21,8 @@ class UnitSet:
         share: How far each of them is moved at strength 1, α in [0, 1], ``[k]``.
         present: The value that each is moved towards by positive strengths: its mean where the thing is, ``[k]``.
         absent: Likewise by negative ones: zero, or its mean where the thing is not, ``[k]``.
+        share_off: How far each is moved at strength −1, where that is not ``share``: what removes a thing need not be
+            what makes it appear.
     """
 
     layer: str
@@ -29,6 +31,7 @@ class UnitSet:
     share: Float[Tensor, " k"]
     present: Float[Tensor, " k"]
     absent: Float[Tensor, " k"]
+    share_off: Float[Tensor, " k"] | None = None
 
     def change(
         self, v: Variables, strength: Float[Tensor, " b"], mask: Float[Tensor, "_ 1 _ _"] | None = None
@@ -36,7 +39,7 @@ class UnitSet:
         """v with the units moved: x ← (1 − |s|·α·mask)·x + |s|·α·mask·value, after what v does to the map already.
 
         It becomes part of ``features/<layer>`` and ``factors/<layer>``, so a change of weights, of noise and of the map
-        itself stays. Strength 0 changes nothing, bit for bit; differentiable in ``strength`` and ``share``.
+        itself stays. Strength 0 changes nothing, bit for bit; differentiable in ``strength`` and the shares.
 
         Arguments:
             v: The images.
@@ -46,7 +49,8 @@ class UnitSet:
         latent = v["latent"]
         strength = strength.to(latent).view(-1, 1, 1, 1)
         where = latent.new_ones(1, 1, 1, 1) if mask is None else on_grid(mask.to(latent), self.shape[1:])
-        amount = strength.abs() * self._spread(self.share, latent) * where
+        on, off = (self._spread(share, latent) for share in (self.share, self._off))
+        amount = strength.abs() * torch.where(strength < 0, off, on) * where
         value = torch.where(strength < 0, self._spread(self.absent, latent), self._spread(self.present, latent))
         none = latent.new_zeros(len(latent), *self.shape)
         factor, shift = (v.get(f"{kind}/{self.layer}", none).to(latent) for kind in ("factors", "features"))
@@ -56,6 +60,10 @@ class UnitSet:
         }
         before = {f"factors/{self.layer}": factor, f"features/{self.layer}": shift}
         return {**v, **{name: torch.where(strength == 0, before[name], moved[name]) for name in moved}}
+
+    @property
+    def _off(self) -> Float[Tensor, " k"]:
+        return self.share if self.share_off is None else self.share_off
 
     def _spread(self, values: Float[Tensor, " k"], like: Tensor) -> Float[Tensor, "1 c 1 1"]:
         """A value for each unit → one for each channel of the layer, zero for the others."""
