@@ -87,7 +87,10 @@ class Bench:
 
         def make() -> dict[str, Tensor]:
             reader = self.subject.judge if which == "measuring" else self.subject.segmenter
-            some, whole = getattr(self, which)[: (LEARNED if which=="learning" else 1) * self.images], self.whole(layer, column)
+            some, whole = (
+                getattr(self, which)[: (LEARNED if which == "learning" else 1) * self.images],
+                self.whole(layer, column),
+            )
             scenes, masks = candidates(self.subject, reader, some, whole, box, column, likely, TRIES, LIKELY)
             return {"latents": scenes.latents, "labels": scenes.labels, "masks": masks}
 

@@ -21,11 +21,19 @@ Key = tuple[str, str, str, int]  # layer, class, method and number of units
 
 @dataclass(frozen=True)
 class Best:
-    """The set of units that was chosen for a class."""
+    """The set of units that was chosen for a class.
+
+    Attributes:
+        value: How good it is.
+        layer, method: Where it is, and how it was ranked.
+        size: Most units that are moved at once.
+        units: The set.
+    """
 
     value: float
     layer: str
     method: str
+    size: int
     units: UnitSet
 
 
@@ -35,11 +43,11 @@ def causal_findings(
     """All tables and pictures of what has been measured."""
     classes = list(bench.subject.segmenter.classes)
     curve = measured_table(measured, classes)
-    keys = {name: (one.layer, name, one.method, len(one.units.units)) for name, one in best.items()}
+    keys = {name: (one.layer, name, one.method, one.size) for name, one in best.items()}
     chosen = {name: (key[0], measured[key]) for name, key in keys.items()}
     table = measured_table({key: measured[key] for key in keys.values()}, classes)
-    pictures = {f"curves {layer}": _curves(layer, measured, classes) for layer in effects}
-    pictures |= {f"switched {name}": switched(bench, one, classes.index(name)) for name, one in best.items()}
+    pictures = {f"curves_{layer}": _curves(layer, measured, classes) for layer in effects}
+    pictures |= {f"switched_{name}": switched(bench, one, classes.index(name)) for name, one in best.items()}
     return Findings(
         {
             "effects": effect_table(effects, classes),

@@ -13,7 +13,7 @@ from zstar.dissection.causal_findings import Best, Key, causal_findings
 from zstar.dissection.causal_tables import score
 from zstar.dissection.effects import single_effects
 from zstar.dissection.measure import measure
-from zstar.dissection.rankings import Ranking, agreement, at_random, best_agreement, by, by_share
+from zstar.dissection.rankings import Ranking, agreement, at_random, best_agreement
 from zstar.dissection.soft import Soft
 
 RANDOM = 3  # random sets beside each ranked one
@@ -36,8 +36,8 @@ class Causality(AbstractAnalysis):
         sizes: Numbers of units of the curves.
         images: Pictures that each number is measured on.
         absent: What switched off units are: ``zero``, or their ``mean`` where the class is absent.
-        boost: Switched on units are the mean without the class, moved towards that where the class is by this much: 1 is
-            that mean, and what is beyond makes up for a mean's being no thing's value but that of many, blurred.
+        boost: What switched on units are: 0 is their mean where the class is absent, 1 that where it is. More makes up
+            for a mean's being blurred: it is that of many things.
         steps: Steps of learning α with all units; half as many follow with those that are kept.
         batch: Pictures a step.
         lr: Step size.
@@ -53,10 +53,10 @@ class Causality(AbstractAnalysis):
         sizes: Sequence[int] = (1, 2, 4, 8, 12, 16, 20),
         images: int = 64,
         absent: Literal["zero", "mean"] = "zero",
-        boost: float = 1.0,
-        steps: int = 60,
-        batch: int = 16,
-        lr: float = 0.05,
+        boost: float = 3.0,
+        steps: int = 40,
+        batch: int = 8,
+        lr: float = 0.1,
         sparsity: float = 0.005,
         keep: float = 0.5,
     ) -> None:
@@ -67,7 +67,7 @@ class Causality(AbstractAnalysis):
         if not sizes or min(sizes) < 1:
             raise ValueError(f"analysis.causality.sizes: {list(sizes)} are no numbers of units; give e.g. [1, 4, 20]")
         self.layers, self.classes, self.units = layers, classes, units
-        self.sizes = sorted({size for size in sizes if size <= units} | {units})
+        self.sizes = sorted({size for size in sizes if size < units} | {units})
         self.values, self.images, self.soft = (absent, boost), images, Soft(steps, batch, lr, sparsity, keep)
 
     def __call__(self, subject: Subject, found: Mapping[str, Findings], parts: Parts) -> Findings:
@@ -123,16 +123,19 @@ class Causality(AbstractAnalysis):
     ) -> dict[str, list[Ranking]]:
         """Method → rankings of the units of a layer, one or several random ones."""
         subject, count, name = bench.subject, bench.shapes[layer][0], bench.subject.segmenter.classes[column]
-        whole, having, boxed = (
-            bench.whole(layer, column), bench.having("learning", column), bench.boxed("learning", layer, column)
-        )  # fmt: skip
-        learn = partial(self.soft.learn, subject, whole, column, having, boxed, self.units)
-        share = bench.parts.once(f"alpha {layer} {name}", lambda: {"share": learn()})["share"]
-        iou = agreement(found, layer, count).get(name)
+        whole = bench.whole(layer, column)
+
+        def learn() -> dict[str, Tensor]:
+            having, boxed = bench.having("learning", column), bench.boxed("learning", layer, column)
+            on = self.soft.on(subject, whole, column, boxed, self.units)
+            return {"on": on, "off": self.soft.off(subject, whole, column, having, self.units)}
+
+        share = bench.parts.once(f"alpha {layer} {name}", learn)
+        effect, iou = effects[:, :, column].mean(dim=1), agreement(found, layer, count).get(name)
         return {
-            "learned": [by_share(share)],
-            "effect": [by(effects[:, :, column].mean(dim=1))],
-            **({} if iou is None else {"iou": [by(iou)]}),
+            "learned": [Ranking(share["on"], share["off"], soft=True)],
+            "effect": [Ranking(effect, effect)],
+            **({} if iou is None else {"iou": [Ranking(iou, iou)]}),
             "random": [at_random(subject, layer, count, number) for number in range(RANDOM)],
         }
 
@@ -144,7 +147,7 @@ class Causality(AbstractAnalysis):
         having, boxed = bench.having("measuring", column), bench.boxed("measuring", layer, column)
         found = {}
         for method, several in rankings.items():
-            for size in (size for size in self.sizes if size <= len(whole.units)):
+            for size in sorted({min(size, len(whole.units)) for size in self.sizes}):
                 sets = [ranking.top(whole, size) for ranking in several]
                 found[layer, name, method, size] = bench.parts.once(
                     f"measured {layer} {name} {method} {size}",
@@ -156,9 +159,10 @@ class Causality(AbstractAnalysis):
         """How good the largest set of a ranking is, by the segmenter, on samples that it was not learned from."""
         reader, whole = bench.subject.segmenter, bench.whole(layer, column)
         having, boxed = bench.having("choosing", column), bench.boxed("choosing", layer, column)
-        units = ranking.top(whole, self.units)
+        size = min(self.units, len(whole.units))
+        units = ranking.top(whole, size)
         found = bench.parts.once(
             f"chosen {layer} {reader.classes[column]} {method}",
             lambda: measure(bench.subject, reader, having, boxed, [units], column),
         )
-        return Best(score(found, column), layer, method, units)
+        return Best(score(found, column), layer, method, size, units)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from zstar.dissection.base import Findings, Subject
@@ -15,41 +15,41 @@ from zstar.stats.streams import stream
 
 @dataclass(frozen=True)
 class Ranking:
-    """The units of a layer from the most important one for a class to the least.
+    """How important each unit of a layer is for a class.
 
     Attributes:
-        order: Their numbers.
-        share: α of each unit of the layer, by its number.
+        on, off: For making it appear, and for removing it, ``[d]``.
+        soft: Whether this is α, by which they are moved; else they are moved in full.
     """
 
-    order: Int64[Tensor, " d"]
-    share: Float[Tensor, " d"]
+    on: Float[Tensor, " d"]
+    off: Float[Tensor, " d"]
+    soft: bool = False
 
     def top(self, whole: UnitSet, count: int) -> UnitSet:
-        """The first ``count`` of them with their values; ``whole`` are all units of the layer in order."""
-        chosen = self.order[:count]
-        values = (value[chosen] for value in (self.share, whole.present, whole.absent))
-        return UnitSet(whole.layer, whole.shape, chosen, *values)
+        """The ``count`` most important ones for either with their values; ``whole`` are all units of the layer."""
+        on, off = (self._share(values, count) for values in (self.on, self.off))
+        chosen = torch.maximum(on, off).nonzero().flatten()
+        return UnitSet(
+            whole.layer, whole.shape, chosen, on[chosen], whole.present[chosen], whole.absent[chosen], off[chosen]
+        )
 
-
-def by(values: Float[Tensor, " d"]) -> Ranking:
-    """From the largest value on, all moved in full."""
-    return Ranking(values.argsort(descending=True, stable=True), torch.ones_like(values))
-
-
-def by_share(share: Float[Tensor, " d"]) -> Ranking:
-    """From the largest α on, each moved by its own."""
-    return Ranking(share.argsort(descending=True, stable=True), share)
+    def _share(self, values: Float[Tensor, " d"], count: int) -> Float[Tensor, " d"]:
+        chosen = values.argsort(descending=True, stable=True)[:count]
+        share = torch.zeros_like(values)
+        share[chosen] = values[chosen] if self.soft else 1.0
+        return share
 
 
 def at_random(subject: Subject, layer: str, units: int, number: int) -> Ranking:
     """In no order, all moved in full."""
-    return by(torch.rand(units, generator=stream("random units", subject.seed, layer, number)))
+    values = torch.rand(units, generator=stream("random units", subject.seed, layer, number))
+    return Ranking(values, values)
 
 
 def agreement(found: Mapping[str, Findings], layer: str, units: int) -> dict[str, Tensor]:
     """Name of a class → IoU of each unit of a layer with it; empty where nobody has measured it."""
-    table = found["agreement"].tables.get("iou") if "agreement" in found else None
+    table = found["agreement"].tables.get("agreement") if "agreement" in found else None
     if table is None:
         return {}
     values: dict[str, Tensor] = {}
@@ -61,8 +61,8 @@ def agreement(found: Mapping[str, Findings], layer: str, units: int) -> dict[str
 
 def best_agreement(found: Mapping[str, Findings], layer: str) -> float | None:
     """The mean over the classes of a layer's highest IoU; ``None`` where nobody has measured it."""
-    if "agreement" not in found or "iou" not in found["agreement"].tables:
+    if "agreement" not in found or "agreement" not in found["agreement"].tables:
         return None
-    table = found["agreement"].tables["iou"]
+    table = found["agreement"].tables["agreement"]
     best = table.filter(table["layer"] == layer).group_by("class").agg(pl.col("iou").max())["iou"]
     return float(best.mean()) if len(best) else None
