@@ -30,7 +30,7 @@ def effect_table(effects: Mapping[str, Tensor], classes: Sequence[str]) -> pl.Da
             for k, name in enumerate(classes):
                 rows.append({"layer": layer, "unit": unit, "class": name, "effect": float(values[unit, :, k].mean())})
                 samples.append(values[unit, :, k].double().numpy())
-    return _with_intervals(rows, samples)
+    return with_intervals(rows, samples)
 
 
 def causal_effect(found: Mapping[str, Tensor]) -> np.ndarray:
@@ -76,7 +76,7 @@ def measured_table(
         rows.append({"layer": layer, "class": name, "method": method, "units": size})
         rows[-1] |= row_of(found, classes.index(name))
         samples.append(causal_effect(found))
-    return _with_intervals(rows, samples)
+    return with_intervals(rows, samples)
 
 
 def leakage_table(best: Mapping[str, tuple[str, Mapping[str, Tensor]]], classes: Sequence[str]) -> pl.DataFrame:
@@ -96,7 +96,7 @@ def leakage_table(best: Mapping[str, tuple[str, Mapping[str, Tensor]]], classes:
     return pl.DataFrame(rows).fill_nan(None)
 
 
-def _with_intervals(rows: list[dict[str, Any]], samples: Sequence[np.ndarray]) -> pl.DataFrame:
+def with_intervals(rows: list[dict[str, Any]], samples: Sequence[np.ndarray]) -> pl.DataFrame:
     for row, (low, high) in zip(rows, intervals(samples), strict=True):
         row |= {"low": low, "high": high}
     return pl.DataFrame(rows).fill_nan(None)
