@@ -18,7 +18,7 @@ from zstar.segmenters.base import AbstractSegmenter
 
 TRIES, LIKELY = 2, 0.5  # boxes in each scene to insert a class in, and the share of them that is used
 
-LEARNED = 3  # times as many scenes to learn from
+LEARNED = 2  # times as many scenes to learn from
 
 Boxed = tuple[Scenes, Float[Tensor, "m 1 h w"]]
 
