@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,9 @@ def write_findings(folder: Path, name: str, found: Findings, generator: Abstract
         write_png(folder / f"{safe_name(title)}.png", picture)
     units = {title: one for title, one in found.units.items() if len(one.units)}
     if units:
-        save_directions(folder / UNITS, as_directions({name: units}), generator, command=command())
+        save_directions(
+            folder / UNITS, as_directions({name: replace(found, units=units)}), generator, command=command()
+        )
     content = {"tables": list(found.tables), "pictures": list(found.pictures), "units": list(units)}
     write_json(folder / DONE, {**content, "summary": plain(found.summary)})
 
@@ -67,16 +70,19 @@ def _pixels(path: Path) -> np.ndarray:
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
-def as_directions(units: Mapping[str, Mapping[str, UnitSet]]) -> dict[str, Units]:
-    """Analysis → class → units, as directions by name: a class is that of the last analysis that has it, and those
-    before are ``door_agreement``."""
+def as_directions(found: Mapping[str, Findings]) -> dict[str, Units]:
+    """Analysis → its findings, as directions by the names of their classes: a class is that of the last analysis that
+    has it, and those before are ``door_agreement``. What an analysis has measured of a class under ``scores`` in its
+    summary goes along."""
     made: dict[str, Units] = {}
-    for analysis, sets in units.items():
-        for name, one in sets.items():
+    for analysis, one in found.items():
+        scores = one.summary.get("scores", {})
+        for name, units in one.units.items():
             if name in made:
                 made[f"{name}_{made[name].label.found['method']}"] = made.pop(name)
-            meaning = f"{name} everywhere in the mask"
-            made[name] = Units(one, label=Label(meaning, "", -1.0, 1.0, {"class": name, "method": analysis}))
+            facts = {"class": name, "method": analysis}
+            known = {key: value for key, value in scores.get(name, {}).items() if value is not None}
+            made[name] = Units(units, label=Label(f"{name} everywhere in the mask", "", -1.0, 1.0, facts, known))
     return made
 
 

@@ -28,7 +28,7 @@ def carry_out(job: DissectJob, folder: Path, plain: dict[str, Any], logger: Abst
     """Analyses, units, report."""
     write_text(folder / "config.yaml", OmegaConf.to_yaml(plain))
     found = analyse(job, folder)
-    units = as_directions({name: one.units for name, one in found.items()})
+    units = as_directions(found)
     if units:
         save_directions(folder / UNITS, units, job.subject.generator, command=command())
     for name, one in found.items():

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -15,6 +16,7 @@ from zstar.dissection.scenes import picture
 from zstar.dissection.units import UnitSet
 
 SHOWN = 8  # pictures of a sheet
+SCORES = ("kept_share", "elsewhere", "worst", "net", "inserted", "effect")  # what a card says of a class's units
 
 Key = tuple[str, str, str, int]  # layer, class, method and number of units
 
@@ -58,10 +60,19 @@ def causal_findings(
         pictures,
         {name: one.units for name, one in best.items()},
         {
-            "classes": list(best),
-            "removed": {row["class"]: 1 - row["kept_share"] for row in table.iter_rows(named=True)},
-            "inserted": {row["class"]: row["inserted"] for row in table.iter_rows(named=True)},
+            "scores": {row["class"]: {name: row[name] for name in SCORES} for row in table.iter_rows(named=True)},
+            "layers": {name: one.layer for name, one in best.items()},
+            "sentences": [_sentence(row) for row in table.iter_rows(named=True)],
         },
+    )
+
+
+def _sentence(row: Mapping[str, Any]) -> str:
+    """What the units of a class do, in words."""
+    return (
+        f"{row['units']} units of {row['layer']} remove {100 * (1 - row['kept_share']):.0f} % of the pixels of "
+        f"{row['class']} and make it appear in {100 * (row['inserted'] or 0):.0f} % of boxes where it can; the area "
+        f"of the other class that changes most changes by {100 * (row['net'] or 0):.0f} % elsewhere"
     )
 
 
