@@ -24,6 +24,7 @@ from zstar.config.build import build
 from zstar.data.folder import Folder
 from zstar.losses.base import AbstractLoss
 from zstar.losses.embedding import Embedding
+from zstar.losses.gram import Gram
 from zstar.losses.lpips import LPIPS
 from zstar.losses.mobilefacenet import MobileFaceNet
 from zstar.losses.moco import MoCoResNet50
@@ -36,7 +37,7 @@ from zstar.losses.stlpips import STLPIPS
 ROOT = Path(__file__).parents[1]
 ASSETS = ROOT.parent / "shared" / "assets"
 FILES = {
-    "vgg19": ASSETS / "vgg19-conv3" / "vgg_normalised_conv3_1.pth",
+    **dict.fromkeys(("vgg19", "gram", "content"), ASSETS / "vgg19-conv3" / "vgg_normalised_conv3_1.pth"),
     "squeezenet11": ASSETS / "squeezenet11" / "squeezenet1_1_features.caffe_bgr255.converted.pth",
     "identity": ASSETS / "mobilefacenet" / "mobilefacenet_068.ckpt",
 }
@@ -134,8 +135,8 @@ def test_weight_map(loss: AbstractLoss) -> None:
     spoilt[..., :12] = pictures(2, seed=3)[..., :12]
     ignoring, everywhere = torch.zeros(2, 1, SIZE, SIZE), torch.ones(2, 1, SIZE, SIZE)
     ignoring[..., 36:] = 1  # far from the spoilt part, but receptive fields are wide
-    if isinstance(loss, Embedding):  # a vector has no places
-        with pytest.raises(ValueError, match=r"^loss: an embedding by \w+ .*; .* give it mask=null$"):
+    if isinstance(loss, Embedding | Gram):  # a vector has no places, and a texture has none
+        with pytest.raises(ValueError, match=r"^loss: an? (embedding by \w+|Gram matrix) .*give it mask=null$"):
             loss(spoilt, target, ignoring)
         return
     plain = loss(spoilt, target)

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zstar.config.constraints import Within, require
 from zstar.losses.base import AbstractLoss, spatial_mean
-from zstar.losses.networks import at_most, unit_length
+from zstar.losses.maps import FeatureMaps
+from zstar.losses.networks import unit_length
 
 
 class Perceptual(AbstractLoss):
@@ -21,14 +21,9 @@ class Perceptual(AbstractLoss):
     discriminator.
 
     Arguments:
-        network: A module that takes images in [−1, 1]. It is frozen here. It returns a list of maps ``[b, c, h, w]``,
-            or something whose attribute ``features`` is that list, or anything else if ``layers`` are names.
-        layers: Which maps: positions in that list, or names of the network's submodules whose outputs are read; all
-            maps of the list if not given.
+        network, layers, size: As for :class:`zstar.losses.maps.FeatureMaps`.
         weight: λ, the factor of this loss in the objective.
         target, mask: As for :class:`zstar.losses.base.AbstractLoss`.
-        size: Images whose shorter side has more pixels are shrunk to so many (mean over areas) before they are
-            compared; ``None`` for never.
     """
 
     looks_around = True
@@ -43,24 +38,10 @@ class Perceptual(AbstractLoss):
         size: int | None = None,
     ) -> None:
         super().__init__(weight, target, mask)
-        require("loss.perceptual", Within(1), size=1 if size is None else size)
-        self.size = size
-        self.network = network.float().eval().requires_grad_(False)
-        self.layers = None if layers is None else list(layers)
-        if self.layers is not None and not self.layers:
-            raise ValueError("loss.perceptual.layers: the list is empty; name at least one layer, or set it to null")
-        if any(not isinstance(layer, str) and layer < 0 for layer in self.layers or ()):
-            raise ValueError(f"loss.perceptual.layers: {self.layers} has a negative position; count from 0")
-        self.named = self.layers is not None and all(isinstance(layer, str) for layer in self.layers)
-        missing = set(self.layers) - {name for name, _ in network.named_modules()} if self.named else set()
-        if missing:
-            names = ", ".join(name for name, _ in network.named_modules() if name)
-            raise ValueError(
-                f"loss.perceptual.layers: {type(network).__name__} has no layer '{min(missing)}'; choose from {names}"
-            )
+        self.maps = FeatureMaps(network, layers, size, "loss.perceptual")
 
     def features(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:
-        return [unit_length(activation) for activation in self._maps(image)]
+        return [unit_length(activation) for activation in self.maps(image)]
 
     def compare(
         self, features: list[Tensor], target: list[Tensor], weights: Float[Tensor, "b 1 h w"] | None = None
@@ -70,32 +51,3 @@ class Perceptual(AbstractLoss):
             for a, b in zip(features, target, strict=True)
         ]
         return torch.stack(distances).mean(dim=0)
-
-    def _maps(self, image: Tensor) -> list[Tensor]:
-        image = at_most(image, self.size)
-        if self.named:
-            return self._outputs(image)
-        output = self.network(image)
-        maps = list(getattr(output, "features", output))
-        if self.layers is None:
-            return maps
-        if max(self.layers) >= len(maps):
-            raise ValueError(
-                f"loss.perceptual.layers: {self.layers} asks for more than the {len(maps)} maps that there are"
-            )
-        return [maps[position] for position in self.layers]
-
-    def _outputs(self, image: Tensor) -> list[Tensor]:
-        seen: dict[str, Tensor] = {}
-        handles = [
-            self.network.get_submodule(name).register_forward_hook(
-                lambda _m, _i, output, name=name: seen.__setitem__(name, output)
-            )
-            for name in self.layers
-        ]
-        try:
-            self.network(image)
-        finally:
-            for handle in handles:
-                handle.remove()
-        return [seen[name] for name in self.layers]
