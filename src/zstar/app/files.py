@@ -52,6 +52,6 @@ def latents_bytes(painting: Painting) -> bytes:
     card |= {"generator": painting.studio.generator.fingerprint()}
     buffer = BytesIO()
     with ZipFile(buffer, "w") as file:
-        file.writestr("latents.safetensors", save(tensors))
+        file.writestr("latents.safetensors", save({name: value.clone() for name, value in tensors.items()}))
         file.writestr("latents.json", json.dumps(card, indent=2))
     return buffer.getvalue()

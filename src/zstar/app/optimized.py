@@ -1,7 +1,7 @@
 """Optimised brushes: the latent moves until the segmenter sees the class where the stroke is."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from zstar.app.strokes import ALPHAS, BadStrokes, Stroke
+from zstar.app.studio import AbstractBrush, Change
 from zstar.config.constraints import POSITIVE, Within, require
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.variables import Group, Variables
@@ -100,7 +101,7 @@ class Scenes:
         return latents[here].mean(dim=0) - latents[without].mean(dim=0)
 
 
-class OptimizedBrush:
+class OptimizedBrush(AbstractBrush):
     """v* = argmin −log p(class | stroke) + λ‖outside‖² + μ‖v − v₀‖², begun along the class's mean difference in w.
 
     What makes it draw what the generator knows, and no pattern that the segmenter takes for it, is the start: a search
@@ -121,9 +122,7 @@ class OptimizedBrush:
         self.home = "w" if space.name == "w_plus" else space.name
         self.scenes = Scenes(generator, segmenter, self.home, weights.samples)
 
-    def __call__(
-        self, stroke: Stroke, v: Variables, space: str, noise: str
-    ) -> Callable[[Variables], dict[str, Tensor]]:
+    def __call__(self, stroke: Stroke, v: Variables, space: str, noise: str) -> Change:
         if space != self.space.name:
             raise BadStrokes(f"the optimised brush moves latents of {self.space.name}, and these are of {space}")
         with self.lock:

@@ -1,9 +1,10 @@
 """The studio: all that paintings share, none of which is any painter's."""
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -42,13 +43,19 @@ class Picture:
     noise: str = "const"
 
 
-class Brush(Protocol):
-    """A kind of brush: from a stroke, and the v that it is made on, to a change of v."""
+class AbstractBrush(ABC):
+    """A kind of brush."""
 
-    def __call__(self, stroke: Stroke, v: Variables, space: str, noise: str) -> Change: ...
+    @abstractmethod
+    def __call__(self, stroke: Stroke, v: Variables, space: str, noise: str) -> Change:
+        """The change that a stroke makes, on the v that it is painted on.
+
+        Raises:
+            BadStrokes: It can't be made there.
+        """
 
 
-class UnitBrush:
+class UnitBrush(AbstractBrush):
     """Units of the generator, switched where the stroke is (GANPaint, Bau et al. 2019,
     https://arxiv.org/abs/1811.10597).
 
@@ -83,7 +90,7 @@ class Studio:
     """
 
     generator: AbstractGenerator
-    brushes: Mapping[str, Brush]
+    brushes: Mapping[str, AbstractBrush]
     classes: tuple[str, ...]
     directions: Mapping[str, AbstractDirection]
     postprocess: AbstractPostprocess

@@ -136,7 +136,7 @@ async function update() {
         const last = times.slice(-20), sorted = [...last].sort((a, b) => a - b);
         const middle = (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
         if (last.length) speed.textContent = `A stroke shows its result in ${Math.round(middle)} ms (median of the last ${last.length}).`;
-        element.dataset.strokes = String(Number(element.dataset.strokes || 0) + 1);
+        easel.dataset.strokes = String(Number(easel.dataset.strokes || 0) + 1);
         send();
       });
     }
