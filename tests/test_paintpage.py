@@ -197,7 +197,8 @@ def test_photos_come_in_and_files_go_out(
     strokes = read_strokes((tmp_path / "strokes.json").read_bytes())
     assert strokes.strokes[0].name == "tree" and "photo" in strokes.picture
     assert abs(strokes.strokes[0].points[0][0] - 30) < 0.5
-    page.get_by_role("tab", name="New scene").click()
+    page.get_by_role("tab", name="Scene").click()
+    expect(page.locator("#seed input")).to_have_value("0")
     page.locator("#seed input").fill("12")
     page.locator("#scene").click()
     expect(told(page)).to_have_text("scene 12: choose a brush and paint.")

@@ -1,5 +1,6 @@
 """The page in the browser, with Gradio: the controls and what they ask a session for."""
 
+import logging
 import os
 import socket
 import tempfile
@@ -33,6 +34,7 @@ def require_gradio() -> Any:
         Unfit: It is not installed.
     """
     os.environ.update(SILENT)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # by which it asks itself whether it is there
     try:
         import gradio
     except ModuleNotFoundError:
@@ -54,7 +56,7 @@ def make_page(workplace: Workplace, begin: Any = None) -> Any:
     """
     gr = require_gradio()
     pictures = workplace.pictures
-    first = begin or (lambda _: pictures.sample(0))
+    first = begin or (lambda progress: pictures.sample(workplace.plain["scene"]))
     with gr.Blocks(title="Paint", analytics_enabled=False) as page:
         session = gr.State(None)
         gr.Markdown(TITLE, elem_id="title")
@@ -63,19 +65,24 @@ def make_page(workplace: Workplace, begin: Any = None) -> Any:
                 easel = make_easel(gr, workplace)
                 with gr.Row(elem_id="steps"):
                     steps = {name: gr.Button(name.capitalize(), elem_id=name, min_width=80) for name in STEPS}
+                with gr.Row(elem_id="saves"):
+                    saves = {name: gr.Button(f"Save {name}", size="sm", min_width=90) for name in SAVED}
             with gr.Column(scale=2, min_width=320):
                 brush = make_brush(gr, workplace)
                 sliders = make_sliders(gr, workplace)
                 with gr.Tabs():
-                    with gr.Tab("Your photo"):
+                    with gr.Tab("Photo"):
                         photo = make_upload(gr, workplace)
-                    with gr.Tab("Held-out picture"):
-                        names = gr.Dropdown(pictures.names(), value=None, label="Picture", elem_id="names")
-                    with gr.Tab("New scene"):
+                    with gr.Tab("Picture"):
+                        names = gr.Dropdown(
+                            pictures.names(),
+                            value=None,
+                            label="A held-out picture, which is projected",
+                            elem_id="names",
+                        )
+                    with gr.Tab("Scene"):
                         seed = gr.Number(0, label="Number of the scene", precision=0, minimum=0, elem_id="seed")
                         scene = gr.Button("Draw it", elem_id="scene")
-                with gr.Row(elem_id="saves"):
-                    saves = {name: gr.Button(f"Save {name}", size="sm", min_width=90) for name in SAVED}
 
         wires = Wires(gr, workplace, session, easel, sliders)
         page.load(wires.opened(first), outputs=wires.outputs, show_progress="hidden", api_visibility="private")

@@ -82,14 +82,12 @@ def find_picture(workplace: Workplace, origin: Mapping[str, Any]) -> Picture:
 
 
 def first_picture(workplace: Workplace) -> Callable[[Progress], Picture]:
-    """What a page begins with: the photo or the scene of the configuration, else a scene."""
+    """What a page begins with: the photo of the configuration, or its scene."""
     plain, pictures = workplace.plain, workplace.pictures
     if plain["photo"] is not None:
         found = photo_of(workplace, plain["photo"], read_photo(plain["photo"]))
         return lambda progress: found
-    if plain["scene"] is not None:
-        return lambda progress: pictures.sample(plain["scene"])
-    return lambda progress: pictures.sample(0)
+    return lambda progress: pictures.sample(plain["scene"])
 
 
 def read_photo(path: str) -> bytes:

@@ -159,7 +159,7 @@ class Paint:
     titles: Mapping[str, str]
     strokes: str | None
     photo: str | None
-    scene: Seed | None
+    scene: Seed
     output: str
     host: str
     port: Annotated[int, Within(0, 65535)]

@@ -30,7 +30,8 @@ function paint() {
 
 function brush() {
   const name = document.querySelector("#brushes input:checked"), width = document.querySelector("#size input");
-  return { colour: (props.colours || {})[name && name.value] || "#fff", width: Number((width && width.value) || 8) };
+  const slow = document.querySelector("#kinds input:checked")?.value === "optimize";
+  return { colour: (props.colours || {})[name && name.value] || "#fff", width: Number((width && width.value) || 8), slow };
 }
 
 function drawWet(all) {
@@ -60,6 +61,12 @@ function send() { // one stroke after the other: each is painted on what the one
   sent = waiting.shift();
   sent.at = performance.now();
   trigger("stroke", { points: sent.points });
+  const mine = sent, began = performance.now();
+  const wait = setInterval(() => { // what takes longer than a moment says so
+    if (sent !== mine) return clearInterval(wait);
+    const seconds = Math.round((performance.now() - began) / 1000);
+    if (seconds) tell(`Painting … ${seconds} s${mine.slow ? "; the latent moves until the class is seen there, the first time after a look at many scenes" : ""}.`);
+  }, 500);
 }
 
 wet.addEventListener("pointerdown", (event) => {
