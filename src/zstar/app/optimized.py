@@ -25,7 +25,7 @@ from zstar.segmenters.base import AbstractSegmenter
 from zstar.spaces.base import AbstractSpace
 from zstar.stats.streams import chunks, stream
 
-STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # of the way from a scene without the class to one with it
+STRENGTHS = (0.5, 1.0, 1.5, 2.0, 3.0)  # of the way from a scene without the class to one with it
 HERE, NOT_HERE = 0.5, 0.02  # shares of a stroke that a class has to cover, or may not
 FEWEST = 12  # samples that a mean is taken of, at the least
 
@@ -43,10 +43,10 @@ class Weights:
         margin: How far beyond a stroke the picture may change, in shares of its side.
     """
 
-    samples: int = 1536
-    steps: int = 40
-    lr: float = 0.02
-    outside: float = 100.0
+    samples: int = 1024
+    steps: int = 20
+    lr: float = 0.01
+    outside: float = 1000.0
     origin: float = 0.05
     margin: float = 0.08
 
@@ -167,7 +167,8 @@ class OptimizedBrush(AbstractBrush):
         if self.space.name != "w_plus":
             return [one[None] for one in lengths]
         rows = self.space.shape[0]
-        ranges = {(low, high) for low in (0, rows // 4, rows // 2) for high in (rows // 2, 3 * rows // 4, rows)}
+        half, most = rows // 2, 3 * rows // 4
+        ranges = {(0, half), (0, most), (0, rows), (rows // 4, most), (rows // 4, rows), (half, rows)}
         chosen = [
             torch.zeros(rows, 1).index_fill_(0, torch.arange(low, high), 1.0)
             for low, high in sorted(ranges)
