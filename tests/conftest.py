@@ -161,3 +161,12 @@ def guess() -> Callable[..., Any]:
         return TrainedEncoder(network.eval().requires_grad_(False), name)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def brushes(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Words for ``paint.py``: brushes that are found in a second, and projections that take little more."""
+    from painters import write_units
+
+    path = write_units(tmp_path_factory.mktemp("units") / "brushes.safetensors")
+    return [f"units={path}", "steps=3", "projector=[encoder_or_mean,optimization]", "data.count=4"]

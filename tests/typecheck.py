@@ -47,4 +47,11 @@ def quick(target: Any = None, *, typechecker: Callable[..., Any]) -> Any:
         with thorough("context"):  # in which a name is one size, among the arguments and in the result
             return checked(*args, **kwargs)
 
-    return wrapper
+    if not inspect.isgeneratorfunction(target):
+        return wrapper
+
+    @functools.wraps(target)
+    def generator(*args: Any, **kwargs: Any) -> Any:  # still one for those who ask, as Gradio does
+        return (yield from wrapper(*args, **kwargs))
+
+    return generator

@@ -20,7 +20,7 @@ from zstar.config.composition import adapt_hydra
 from zstar.config.messages import complain, explain
 from zstar.config.paths import let_streams_replace, place, readable
 from zstar.config.reasons import Unfit
-from zstar.config.schema import Dissect, Edit, Invert, Train
+from zstar.config.schema import Dissect, Edit, Invert, Paint, Train
 from zstar.config.words import require_kept
 from zstar.runs.ending import Stopped, ending_well
 from zstar.runs.locks import LeftToAnother
@@ -194,5 +194,13 @@ def edit(cfg: DictConfig) -> Mapping[str, Any]:
 def dissect(cfg: DictConfig) -> Mapping[str, Any]:
     """Find out what the units of a generator do: ``python dissect.py layers=[b32.conv0]``."""
     from zstar.dissecting.run import run
+
+    return run(cfg)
+
+
+@entry("paint", Paint)
+def paint(cfg: DictConfig) -> Mapping[str, Any] | None:
+    """Paint on photos: ``python paint.py``, and ``python paint.py strokes=strokes.json`` without a page."""
+    from zstar.app.run import run
 
     return run(cfg)

@@ -162,3 +162,37 @@ class Dissect:
     output: str
     analysis: Annotated[Node, "[agreement]"]
     judge: Node | None = None
+
+
+@dataclass(frozen=True)
+class Paint:
+    """``conf/paint.yaml``: how photos are projected, what is painted with, and where the page is."""
+
+    data: Annotated[Node, "cottages"]
+    generator: Annotated[Node, "cottages"]
+    space: Annotated[Node, "w_plus"]
+    optimizer: Annotated[Node, "adam"]
+    segmenter: Annotated[Node, "annotator"]
+    postprocess: Annotated[Node, "residual"]
+    units: str
+    only: list[str] | None
+    titles: Mapping[str, str]
+    strokes: str | None
+    photo: str | None
+    scene: Seed
+    output: str
+    host: str
+    port: Annotated[int, Within(0, 65535)]
+    open: bool
+    max_megabytes: Annotated[float, POSITIVE]
+    max_megapixels: Annotated[float, POSITIVE]
+    seed: Seed
+    steps: Annotated[int, Within(0)]
+    noise: Literal["const", "none"]
+    device: str
+    projector: Node | None = None
+    loss: Node | None = None
+    operator: Node | None = None
+    regularizer: Node | None = None
+    encoder: Node | None = None
+    direction: Node | None = None

@@ -1,0 +1,254 @@
+"""The page for painting, driven in a real browser: strokes, undo, uploads, downloads, and no word to anybody else."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import DictConfig
+from PIL import Image
+from test_painting import bad_uploads
+
+from zstar.app.open import Workplace, open_workplace
+from zstar.app.page import free_port, served
+from zstar.app.strokes import read_strokes
+from zstar.config.reasons import Unfit
+
+pytestmark = pytest.mark.slow
+PATIENCE = 60_000  # ms; a machine with other work takes its time
+DONE = "([many]) => Number(document.querySelector('#easel canvas').closest('.easel').dataset.strokes || 0) >= many"
+PIXELS = """([x, y, side]) => {
+    const canvas = document.querySelector('#easel canvas.picture'), scale = canvas.width / 64;
+    const data = canvas.getContext('2d').getImageData(x * scale, y * scale, side * scale, side * scale).data;
+    return [0, 1, 2].map((c) => data.reduce((sum, value, k) => sum + (k % 4 === c ? value : 0), 0) / (data.length / 4));
+}"""
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Any:
+    return pytest.importorskip("playwright.sync_api", reason="needs playwright, which the extra dev has")
+
+
+@pytest.fixture(scope="module")
+def expect(playwright: Any) -> Iterator[Callable[..., Any]]:
+    playwright.expect.set_options(timeout=PATIENCE)
+    yield playwright.expect
+    playwright.expect.set_options(timeout=None)
+
+
+@pytest.fixture(scope="module")
+def workplace(composed: Callable[..., DictConfig], brushes: list[str]) -> Workplace:
+    pytest.importorskip("gradio", reason="needs Gradio, which the extra paint has")
+    return open_workplace(composed("paint", *brushes, "port=0"))
+
+
+@pytest.fixture(scope="module")
+def address(workplace: Workplace) -> Iterator[str]:
+    with served(workplace) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Any) -> Iterator[Any]:
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        pytest.skip("needs chromium, chromium-browser or google-chrome on the path")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def opened(browser: Any, address: str) -> Iterator[Callable[..., Any]]:
+    """Opens the page; at the end, nothing may have failed in it or been asked of another host."""
+    contexts, faults = [], []
+
+    def go(width: int = 1280, height: int = 900, **options: Any) -> Any:
+        contexts.append(browser.new_context(viewport={"width": width, "height": height}, **options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("console", lambda message: message.type == "error" and faults.append(message.text))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        own = (f"{address}/", "data:", f"blob:{address}/")
+        page.on("request", lambda request: request.url.startswith(own) or faults.append(request.url))
+        page.goto(address)
+        page.wait_for_function("document.querySelector('#easel .told')?.textContent.includes('choose a brush')")
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert not faults
+
+
+def paint(page: Any, points: list[tuple[float, float]]) -> None:
+    """A stroke with the mouse, in pixels of the picture, and its result."""
+    before = int(page.evaluate("Number(document.querySelector('#easel .easel').dataset.strokes || 0)"))
+    box = page.locator("#easel canvas.wet").bounding_box()
+    places = [(box["x"] + x / 64 * box["width"], box["y"] + y / 64 * box["height"]) for x, y in points]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=6)
+    page.mouse.up()
+    page.wait_for_function(DONE, arg=[before + 1])
+
+
+def choose(page: Any, group: str, name: str) -> None:
+    page.locator(f"#{group} label", has_text=name).click()
+
+
+def told(page: Any) -> Any:
+    return page.locator("#easel .told")
+
+
+def differs(one: list[float], other: list[float]) -> bool:
+    return max(abs(a - b) for a, b in zip(one, other, strict=True)) > 4
+
+
+def test_a_stranger_draws_removes_and_goes_back(opened: Callable[..., Any], expect: Any) -> None:
+    page = opened()
+    tree, far, door = [4, 38, 10], [50, 2, 10], [30, 46, 6]
+    start = {name: page.evaluate(PIXELS, place) for name, place in (("tree", tree), ("far", far), ("door", door))}
+    paint(page, [(9, 38), (9, 50)])
+    expect(told(page)).to_have_text("Drew: tree.")
+    drawn = page.evaluate(PIXELS, tree)
+    assert differs(drawn, start["tree"]) and not differs(page.evaluate(PIXELS, far), start["far"])
+    choose(page, "brushes", "door")
+    choose(page, "modes", "remove")
+    paint(page, [(32, 46), (32, 52)])
+    expect(told(page)).to_have_text("Removed: door.")
+    removed = page.evaluate(PIXELS, door)
+    assert differs(removed, start["door"])
+    expect(page.locator("#easel .speed")).to_have_text(re.compile(r"result in \d+ ms \(median of the last 2\)"))
+    page.locator("#undo").click()
+    expect(told(page)).to_have_text("Undone.")
+    page.wait_for_function(
+        f"JSON.stringify(({PIXELS})({door})) === '{json.dumps(start['door'], separators=(',', ':'))}'"
+    )
+    page.locator("#redo").click()
+    expect(told(page)).to_have_text("Done again.")
+    assert page.evaluate(PIXELS, door) == removed
+    page.locator("#reset").click()
+    expect(told(page)).to_have_text(re.compile("The original"))
+    assert page.evaluate(PIXELS, tree) == start["tree"] and page.evaluate(PIXELS, door) == start["door"]
+    page.locator("#undo").click()
+    page.locator("#easel .easel").focus()
+    page.keyboard.press("Control+z")
+    page.wait_for_function(f"JSON.stringify(({PIXELS})({tree})) === '{json.dumps(drawn, separators=(',', ':'))}'")
+
+
+def test_strokes_are_seen_while_they_are_drawn_and_pictures_compared(opened: Callable[..., Any]) -> None:
+    page = opened()
+    box = page.locator("#easel canvas.wet").bounding_box()
+    wet = """() => document.querySelector('#easel canvas.wet').getContext('2d').getImageData(0, 0, 768, 768)
+        .data.some(Boolean)"""
+    assert not page.evaluate(wet)
+    page.mouse.move(box["x"] + 60, box["y"] + box["height"] * 0.6)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 90, box["y"] + box["height"] * 0.7, steps=4)
+    assert page.evaluate(wet)
+    page.mouse.up()
+    page.wait_for_function(DONE, arg=[1])
+    assert not page.evaluate(wet)
+    left = [6, 36, 8]
+    edited = page.evaluate(PIXELS, left)
+    page.locator("#easel .compare input").fill("60")
+    original = page.evaluate(PIXELS, left)
+    assert differs(edited, original)
+    page.locator("#easel .compare input").fill("0")
+    assert page.evaluate(PIXELS, left) == edited
+
+
+def test_sliders_restyle_the_whole_picture(opened: Callable[..., Any], expect: Any) -> None:
+    page = opened()
+    before = page.evaluate(PIXELS, [2, 54, 8])
+    number = page.locator("#restyle-season input[type=number]")
+    number.fill("0.5")
+    number.blur()
+    expect(told(page)).to_have_text("Restyled.")
+    assert differs(page.evaluate(PIXELS, [2, 54, 8]), before)
+    page.locator("#undo").click()
+    expect(number).to_have_value("0")
+
+
+def test_photos_come_in_and_files_go_out(
+    opened: Callable[..., Any], expect: Any, tmp_path: Path, workplace: Workplace
+) -> None:
+    page = opened()
+    photo = tmp_path / "photo.jpg"
+    Image.linear_gradient("L").convert("RGB").resize((300, 200)).save(photo)
+    page.locator("#upload input").set_input_files(photo)
+    expect(told(page)).to_have_text("your photo: choose a brush and paint.")
+    top, bottom = (page.evaluate(PIXELS, [20, y, 10]) for y in (2, 50))
+    assert bottom[0] - top[0] > 100, "the picture is the photo, whatever its projection is"
+    paint(page, [(30, 40), (34, 50)])
+    for name, file in (("picture", "picture.png"), ("latents", "latents.zip"), ("strokes", "strokes.json")):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=f"Save {name}").click()
+        assert download.value.suggested_filename == file
+        download.value.save_as(tmp_path / file)
+    assert Image.open(tmp_path / "picture.png").size == (64, 64)
+    strokes = read_strokes((tmp_path / "strokes.json").read_bytes())
+    assert strokes.strokes[0].name == "tree" and "photo" in strokes.picture
+    assert abs(strokes.strokes[0].points[0][0] - 30) < 0.5
+    page.get_by_role("tab", name="Scene").click()
+    expect(page.locator("#seed input")).to_have_value("0")
+    page.locator("#seed input").fill("12")
+    page.locator("#scene").click()
+    expect(told(page)).to_have_text("scene 12: choose a brush and paint.")
+
+
+@pytest.mark.parametrize("name", ["text", "truncated", "single", "huge"])
+def test_bad_uploads_get_a_sentence(opened: Callable[..., Any], expect: Any, tmp_path: Path, name: str) -> None:
+    page = opened()
+    content, sentence = bad_uploads(tmp_path)[name]
+    before = page.evaluate(PIXELS, [0, 0, 64])
+    (tmp_path / "photo.png").write_bytes(content)
+    page.locator("#upload input").set_input_files(tmp_path / "photo.png")
+    expect(told(page)).to_contain_text(sentence)
+    assert page.evaluate(PIXELS, [0, 0, 64]) == before
+    paint(page, [(9, 38), (9, 50)])
+    expect(told(page)).to_have_text("Drew: tree.")
+
+
+def test_painters_do_not_see_each_other(opened: Callable[..., Any]) -> None:
+    one, other = opened(), opened()
+    before = other.evaluate(PIXELS, [0, 0, 64])
+    paint(one, [(9, 38), (9, 50)])
+    other.locator("#undo").click()
+    other.wait_for_function("document.querySelector('#easel .told').textContent === 'Nothing to undo.'")
+    assert other.evaluate(PIXELS, [0, 0, 64]) == before != one.evaluate(PIXELS, [0, 0, 64])
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_fits_a_phone_and_a_desk(opened: Callable[..., Any], width: int) -> None:
+    page = opened(width, 844 if width < 500 else 900, has_touch=width < 500)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    box = page.locator("#easel canvas.wet").bounding_box()
+    assert box["width"] == pytest.approx(box["height"], abs=1) and box["width"] >= min(340, width * 0.4)
+    if width < 500:
+        page.touchscreen.tap(box["x"] + 60, box["y"] + 0.7 * box["height"])
+        page.wait_for_function(DONE, arg=[1])
+
+
+def test_it_listens_to_this_machine_alone_and_a_taken_port_is_said(workplace: Workplace, address: str) -> None:
+    assert workplace.plain["host"] == "127.0.0.1" and address.startswith("http://127.0.0.1:")
+    port = int(address.rpartition(":")[2])
+    with pytest.raises(ValueError, match=rf"port: {port} on 127.0.0.1 can't be had .* choose another port, or port=0"):
+        with served(replace(workplace, plain={**workplace.plain, "port": port})):
+            pass
+    assert free_port("127.0.0.1", 0) > 0
+
+
+def test_without_gradio_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    from zstar.app.page import require_gradio
+
+    monkeypatch.setitem(__import__("sys").modules, "gradio", None)
+    with pytest.raises(Unfit, match=r"the page needs Gradio; install it with pip install 'zstar\[paint\]'"):
+        require_gradio()
