@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -16,8 +15,7 @@ from zstar.benchmark.page_text import distinct, facts, failures, omission, stora
 from zstar.benchmark.sprites import BUDGET, COLUMNS, Atlas, pack
 from zstar.config.paths import read_text
 from zstar.reports.gallery import GAIN
-from zstar.reports.numbers import plain
-from zstar.reports.pages import template
+from zstar.reports.pages import in_script, template
 from zstar.runs.folder import write_text
 
 WHOLE = 128  # the page shows all images of a set of at most this size
@@ -124,19 +122,6 @@ def chosen(board: Mapping[str, Any]) -> tuple[dict[str, list[str]], str]:
     tail = f", and the {WORST} of each row with the worst {metric['title']}" if metric else ""
     rule = f"Of {len(order):,} images this page has the first {FIRST}, those of the failure gallery{tail}."
     return selection, rule
-
-
-def in_script(value: Any) -> str:
-    """JSON that may stand in a script element, whatever its strings say; not-a-number becomes null."""
-    text = json.dumps(plain(value, _number), allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _number(value: float) -> float | str | None:
-    """Six digits; JavaScript reads infinity from text."""
-    if math.isnan(value):
-        return None
-    return float(f"{value:.6g}") if math.isfinite(value) else str(value).replace("inf", "Infinity")
 
 
 def _payload(board: Mapping[str, Any], union: Sequence[str], atlas: Atlas) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import zstar
 from zstar.checkpoints.identity import identify
 from zstar.config.build import build, to_plain
 from zstar.config.check import check
+from zstar.config.keys import naming
 from zstar.config.schema import Dissect
 from zstar.config.signatures import nearest, resolve
 from zstar.dissection.base import AbstractAnalysis, Subject
@@ -123,12 +124,8 @@ def choose_layers(generator: AbstractGenerator, layers: Sequence[str] | None) ->
 def make_segmenter(node: Mapping[str, Any], key: str, generator: AbstractGenerator) -> AbstractSegmenter:
     """The segmenter under ``key``, which can read the generator's pictures."""
     segmenter = build(node, at=key)
-    try:
+    with naming(key, node["_target_"]):
         segmenter.require_images(generator)
-    except ValueError as error:
-        raise ValueError(
-            str(error).replace("segmenter", key if key == "segmenter" else f"segmenter@{key}", 2)
-        ) from None
     return segmenter
 
 
@@ -137,5 +134,5 @@ def require_classes(segmenter: AbstractSegmenter, judge: AbstractSegmenter) -> N
     if missing := [name for name in segmenter.classes if name not in judge.classes]:
         raise ValueError(
             f"judge: it has no class '{missing[0]}', which the segmenter has; choose another one, or "
-            "segmenter@judge=null, which takes the segmenter itself"
+            "judge=null, which takes the segmenter itself"
         )

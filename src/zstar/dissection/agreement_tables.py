@@ -23,7 +23,6 @@ CLASSES = {"layer": pl.String, "class": pl.String, "kind": pl.String, **NUMBERS}
 ALL = "all"
 
 Label = Literal["beyond", "iou"]
-Pair = tuple["Scores", "Scores"]  # with the classes of the pictures, and with those of other pictures
 
 
 @dataclass(frozen=True)
@@ -54,13 +53,22 @@ class Scores:
         return values.gather(0, self.label[None])[0]
 
 
-def score(levels: Float[Tensor, "u t"], counts: Counts, kinds: Int64[Tensor, " k"]) -> Scores:
-    """Choose the level of the greatest information quality ratio for each unit and class; with one level, that."""
+Pair = tuple[Scores, Scores]  # with the classes of the pictures, and with those of other pictures
+
+
+def best_steps(counts: Counts, kinds: Int64[Tensor, " k"]) -> Int64[Tensor, "k u"]:
+    """The level of the greatest information quality ratio for each unit and class, by its number."""
+    return counts.iqr(kinds).argmax(dim=0)
+
+
+def score(
+    levels: Float[Tensor, "u t"], counts: Counts, kinds: Int64[Tensor, " k"], step: Int64[Tensor, "k u"]
+) -> Scores:
+    """Agreement at a level for each unit and class."""
     iqr = counts.iqr(kinds)
-    step = iqr.argmax(dim=0, keepdim=True)
 
     def chosen(values: Tensor) -> Tensor:
-        return values.gather(0, step)[0]
+        return values.gather(0, step[None])[0]
 
     shares = counts.active[:, kinds].double() / counts.total[kinds].clamp(min=1).double()[:, None]
     spread = levels.T.double()[:, None].expand_as(iqr)
@@ -71,12 +79,15 @@ def score(levels: Float[Tensor, "u t"], counts: Counts, kinds: Int64[Tensor, " k
 def compare(seen: Seen, kinds: Int64[Tensor, " k"], label: Label) -> Pair:
     """Scores with the classes of the pictures and with those of others.
 
-    Of two classes, a unit is of the one that it agrees better with: by ``beyond``, better than with masks of other
-    pictures, which a large class has many pixels in common with wherever a unit is; by ``iou``, at all.
+    A unit is of the class that it agrees best with: by ``beyond``, better than the same mask does with that class in
+    other pictures, which a large class has many pixels in common with wherever a unit is; by ``iou``, at all, and with
+    other pictures it then has levels and a class of its own.
     """
-    true, null = (score(seen.levels, counts, kinds) for counts in (seen.true, seen.shuffled))
+    step = best_steps(seen.true, kinds)
+    true = score(seen.levels, seen.true, kinds, step)
     if label == "iou":
-        return true, null
+        return true, score(seen.levels, seen.shuffled, kinds, best_steps(seen.shuffled, kinds))
+    null = score(seen.levels, seen.shuffled, kinds, step)
     chosen = (true.iou - null.iou).argmax(dim=0)
     return replace(true, label=chosen), replace(null, label=chosen)
 
