@@ -79,7 +79,8 @@ def as_directions(found: Mapping[str, Findings]) -> dict[str, Units]:
         scores = one.summary.get("scores", {})
         for name, units in one.units.items():
             if name in made:
-                made[f"{name}_{made[name].label.found['method']}"] = made.pop(name)
+                before = made.pop(name)
+                made[f"{name}_{before.label.found['method']}"] = before
             facts = {"class": name, "method": analysis}
             known = {key: value for key, value in scores.get(name, {}).items() if value is not None}
             made[name] = Units(units, label=Label(f"{name} everywhere in the mask", "", -1.0, 1.0, facts, known))
