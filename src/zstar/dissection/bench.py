@@ -16,7 +16,7 @@ from zstar.dissection.values import class_means, values_off
 from zstar.generators.reading import map_shapes
 from zstar.segmenters.base import AbstractSegmenter
 
-TRIES, LIKELY = 2, 0.5  # boxes in each scene to insert a class in, and the share of them that is used
+TRIES, LIKELY = 4, 0.3  # boxes in each scene to insert a class in, and the share of them that is used
 
 LEARNED = 2  # times as many scenes to learn from
 

@@ -64,14 +64,16 @@ def free_boxes(
         scenes: The scenes.
         box: Height and width of a box.
         column: The class.
-        likely: How likely each place of its upper left corner is.
+        likely: How likely each place of its upper left corner is; where there is no room at these, any is as likely.
         purpose, seed: What the random numbers are for.
 
     Returns:
         The masks of those that have one, and which these are.
     """
     size = (scenes.labels.shape[1], scenes.labels.shape[2])
-    room = _corners(scenes.labels != column, box) * likely
+    anywhere = _corners(scenes.labels != column, box)
+    room = anywhere * likely
+    room = torch.where(room.sum(dim=(1, 2), keepdim=True) > 0, room, anywhere)
     return _draw(room, box, size, stream(purpose, seed, column))
 
 
@@ -113,32 +115,37 @@ def candidates(
 ) -> tuple[Scenes, Float[Tensor, "m 1 h w"]]:
     """Scenes and boxes in them where a class can be made to appear at all.
 
-    ``tries`` boxes in each scene, at places where other scenes have the class, are filled with the mean of *all* units
-    of the layer; the share ``keep`` of all of them in which that raises the class's probability most is left. The
-    probability is read in the box itself.
+    ``tries`` boxes in each scene, one at a place where other scenes have the class, the next one anywhere, are filled
+    with the mean of *all* units of the layer; the share ``keep`` of all of them in which that raises the class's
+    probability most is left. The probability is read in the box itself.
     """
     found: list[Scenes] = []
     masks, gains = [], []
+    before = torch.cat(
+        [chances(reader, picture(subject, part.latents), column) for part in scenes.batches(subject.batch)]
+    )
     for number in range(tries):
-        mask, fits = free_boxes(scenes, box, column, likely, f"boxes {number}", subject.seed)
+        places = likely if number % 2 == 0 else torch.ones_like(likely)
+        mask, fits = free_boxes(scenes, box, column, places, f"boxes {number}", subject.seed)
+        if not fits.any():
+            continue
         some = scenes[fits]
-        for part, where in zip(some.batches(subject.batch), mask.split(subject.batch), strict=True):
-            before = chance(reader, picture(subject, part.latents), where, column)
-            there = subject.generator.bring(where)
-            after = chance(reader, picture(subject, part.latents, whole, 1.0, there), where, column)
-            gains.append((after - before).cpu())
+        after = [
+            chances(reader, picture(subject, part.latents, whole, 1.0, subject.generator.bring(where)), column)
+            for part, where in zip(some.batches(subject.batch), mask.split(subject.batch), strict=True)
+        ]
+        gain = torch.cat(after) - before[fits.to(before.device)]
+        gains.append((gain.cpu() * mask[:, 0]).sum(dim=(1, 2)) / mask.sum(dim=(1, 2, 3)))
         found.append(some)
         masks.append(mask)
+    if not gains:
+        return scenes[:0], torch.zeros(0, 1, *scenes.labels.shape[1:])
     order = torch.cat(gains).argsort(descending=True)
     order = order[: max(1, round(keep * len(order)))]
     latents, labels = (torch.cat([getattr(one, name) for one in found]) for name in ("latents", "labels"))
     return Scenes(latents, labels)[order], torch.cat(masks)[order]
 
 
-def chance(
-    reader: AbstractSegmenter, images: Tensor, mask: Float[Tensor, "b 1 h w"], column: int
-) -> Float[Tensor, " b"]:
-    """The mean probability of a class within a mask; differentiable."""
-    where = mask.to(images)[:, 0]
-    logits = reader.to(images.device).logits(images.clamp(-1, 1))
-    return (logits.softmax(dim=1)[:, column] * where).sum(dim=(1, 2)) / where.sum(dim=(1, 2)).clamp_min(1)
+def chances(reader: AbstractSegmenter, images: Float[Tensor, "b c h w"], column: int) -> Float[Tensor, "b h w"]:
+    """The probability of a class at each pixel."""
+    return reader.to(images.device).logits(images.clamp(-1, 1)).softmax(dim=1)[:, column]

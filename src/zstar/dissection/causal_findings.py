@@ -92,10 +92,8 @@ def switched(bench: Bench, best: Best, column: int) -> Float[Tensor, "c h w"]:
     subject, scenes = bench.subject, bench.having("measuring", column)[:SHOWN]
     boxed, masks = bench.boxed("measuring", best.layer, column)
     boxed, masks = boxed[:SHOWN], subject.generator.bring(masks[:SHOWN])
-    rows = [
-        picture(subject, scenes.latents),
-        picture(subject, scenes.latents, best.units),
-        outlined(picture(subject, boxed.latents), masks),
-        picture(subject, boxed.latents, best.units, 1.0, masks),
-    ]
+    rows = [picture(subject, scenes.latents), picture(subject, scenes.latents, best.units)]
+    if len(boxed) == len(scenes):
+        rows += [outlined(picture(subject, boxed.latents), masks)]
+        rows += [picture(subject, boxed.latents, best.units, 1.0, masks)]
     return sheet(rows)

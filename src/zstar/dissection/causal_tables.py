@@ -64,7 +64,8 @@ def row_of(found: Mapping[str, Tensor], column: int) -> dict[str, Any]:
 def score(found: Mapping[str, Tensor], column: int) -> float:
     """By how much a set is good for a class: what it removes, and inserts, less what it changes elsewhere."""
     row = row_of(found, column)
-    return (1 - row["kept_share"]) + float(found["on"].mean()) - max(row["worst"], 0.0)
+    inserted = float(found["on"].mean()) if len(found["on"]) else 0.0
+    return (1 - row["kept_share"]) + inserted - (row["worst"] if math.isfinite(row["worst"]) else 0.0)
 
 
 def measured_table(

@@ -17,6 +17,7 @@ from zstar.dissection.rankings import Ranking, agreement, at_random, best_agreem
 from zstar.dissection.soft import Soft
 
 RANDOM = 3  # random sets beside each ranked one
+LEARNED = "learned"  # ranked by the α that was learned
 MOST_LAYERS = 2  # that are looked at, where it is not said which
 FEWEST = 6  # samples that have a class, without which nothing is said of it
 
@@ -32,7 +33,8 @@ class Causality(AbstractAnalysis):
         layers: Of the layers that are looked at, those whose units are switched; ``null`` for the two whose units agree
             best with the classes, or all where that has not been measured.
         classes: Names of the classes; ``null`` for all that the samples have.
-        units: Most units in a set.
+        units: Most units that are switched off at once. Those that are switched on may be more: few, moved far, draw
+            what the segmenter sees and nobody else.
         sizes: Numbers of units of the curves.
         images: Pictures that each number is measured on.
         absent: What switched off units are: ``zero``, or their ``mean`` where the class is absent.
@@ -53,12 +55,12 @@ class Causality(AbstractAnalysis):
         sizes: Sequence[int] = (1, 2, 4, 8, 12, 16, 20),
         images: int = 64,
         absent: Literal["zero", "mean"] = "zero",
-        boost: float = 3.0,
+        boost: float = 2.0,
         steps: int = 40,
         batch: int = 8,
         lr: float = 0.1,
         sparsity: float = 0.005,
-        keep: float = 0.5,
+        keep: float = 1.0,
     ) -> None:
         require("analysis.causality", Within(1), units=units, steps=steps, batch=batch)
         require("analysis.causality", Within(FEWEST), images=images)
@@ -80,7 +82,7 @@ class Causality(AbstractAnalysis):
             for layer in layers:
                 rankings = self._rankings(bench, found, layer, column, effects[layer])
                 measured |= self._measure(bench, layer, column, rankings)
-                for method in ("learned", "effect"):
+                for method in (LEARNED, "effect"):
                     one = self._judge(bench, layer, column, method, rankings[method][0])
                     best[name] = max(best.get(name, one), one, key=lambda best: best.value)
         return causal_findings(bench, effects, measured, best)
@@ -127,13 +129,13 @@ class Causality(AbstractAnalysis):
 
         def learn() -> dict[str, Tensor]:
             having, boxed = bench.having("learning", column), bench.boxed("learning", layer, column)
-            on = self.soft.on(subject, whole, column, boxed, self.units)
+            on = self.soft.on(subject, whole, column, boxed)
             return {"on": on, "off": self.soft.off(subject, whole, column, having, self.units)}
 
         share = bench.parts.once(f"alpha {layer} {name}", learn)
         effect, iou = effects[:, :, column].mean(dim=1), agreement(found, layer, count).get(name)
         return {
-            "learned": [Ranking(share["on"], share["off"], soft=True)],
+            LEARNED: [Ranking(share["on"], share["off"], soft=True)],
             "effect": [Ranking(effect, effect)],
             **({} if iou is None else {"iou": [Ranking(iou, iou)]}),
             "random": [at_random(subject, layer, count, number) for number in range(RANDOM)],
@@ -148,7 +150,8 @@ class Causality(AbstractAnalysis):
         found = {}
         for method, several in rankings.items():
             for size in sorted({min(size, len(whole.units)) for size in self.sizes}):
-                sets = [ranking.top(whole, size) for ranking in several]
+                on = len(whole.units) if method == LEARNED and size == min(self.units, len(whole.units)) else None
+                sets = [ranking.top(whole, size, on) for ranking in several]
                 found[layer, name, method, size] = bench.parts.once(
                     f"measured {layer} {name} {method} {size}",
                     lambda sets=sets: measure(bench.subject, bench.subject.judge, having, boxed, sets, column),
@@ -160,7 +163,7 @@ class Causality(AbstractAnalysis):
         reader, whole = bench.subject.segmenter, bench.whole(layer, column)
         having, boxed = bench.having("choosing", column), bench.boxed("choosing", layer, column)
         size = min(self.units, len(whole.units))
-        units = ranking.top(whole, size)
+        units = ranking.top(whole, size, len(whole.units) if method == LEARNED else None)
         found = bench.parts.once(
             f"chosen {layer} {reader.classes[column]} {method}",
             lambda: measure(bench.subject, reader, having, boxed, [units], column),

@@ -79,6 +79,8 @@ def fill_boxes(
     strength: float = 1.0,
 ) -> Float[Tensor, " n"]:
     """Switch units on in a mask for each scene: the share of the mask that is seen as of the class then."""
+    if not len(scenes):
+        return torch.zeros(0)
     shares = []
     for part, mask in zip(scenes.batches(subject.batch), masks.split(subject.batch), strict=True):
         where = subject.generator.bring(mask)

@@ -26,13 +26,18 @@ class Ranking:
     off: Float[Tensor, " d"]
     soft: bool = False
 
-    def top(self, whole: UnitSet, count: int) -> UnitSet:
-        """The ``count`` most important ones for either with their values; ``whole`` are all units of the layer."""
-        on, off = (self._share(values, count) for values in (self.on, self.off))
-        chosen = torch.maximum(on, off).nonzero().flatten()
-        return UnitSet(
-            whole.layer, whole.shape, chosen, on[chosen], whole.present[chosen], whole.absent[chosen], off[chosen]
-        )
+    def top(self, whole: UnitSet, count: int, on: int | None = None) -> UnitSet:
+        """The most important ones with their values: ``count`` to switch off, and as many, or ``on``, to switch on.
+
+        Arguments:
+            whole: All units of the layer in order.
+            count: How many are switched off.
+            on: How many are switched on; as many, if it is not given.
+        """
+        share, off = self._share(self.on, count if on is None else on), self._share(self.off, count)
+        chosen = torch.maximum(share, off).nonzero().flatten()
+        values = (value[chosen] for value in (share, whole.present, whole.absent, off))
+        return UnitSet(whole.layer, whole.shape, chosen, *values)
 
     def _share(self, values: Float[Tensor, " d"], count: int) -> Float[Tensor, " d"]:
         chosen = values.argsort(descending=True, stable=True)[:count]

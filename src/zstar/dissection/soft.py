@@ -18,11 +18,12 @@ from zstar.stats.streams import stream
 class Soft:
     """α ∈ [0, 1]^d for a class: what Adam finds on some samples (Bau et al. 2019, section 3.3).
 
-    Of all units those with the largest α are kept, and learned once more without the others. What removes a class and
-    what inserts it are learned apart: they are not the same units, and one α for both changes more than it has to.
+    What removes a class and what inserts it are learned apart: they are not the same units, and one α for both changes
+    more than it has to.
 
     Attributes:
-        steps: Steps with all units; half as many follow with those that are kept.
+        steps: Steps with all units; of those that remove a class, the ones with the largest α are kept then, and
+            learned for half as many steps without the others.
         batch: Pictures a step.
         lr: Step size; .01 as published, with ten times the steps.
         sparsity: Weight of ‖α‖₂, .005 as published.
@@ -57,13 +58,19 @@ class Soft:
             labels = F.one_hot(scenes.labels.long().to(images.device), chances.shape[1]).movedim(-1, 1).float()
             return left(chances, labels, column) + self.keep * changed(chances, labels, column)
 
-        return self._learn(loss, whole, len(having), count, stream("units off", subject.seed, whole.layer, column))
+        rng = stream("units off", subject.seed, whole.layer, column)
+        free = torch.ones_like(whole.share)
+        first = self._descend(loss, whole, len(having), 0.5 * free, free, self.steps, rng)
+        free = torch.zeros_like(first)
+        free[first.topk(min(count, len(first))).indices] = 1
+        return self._descend(loss, whole, len(having), first, free, self.steps // 2, rng)
 
     def on(
-        self, subject: Subject, whole: UnitSet, column: int, boxed: tuple[Scenes, Float[Tensor, "m 1 h w"]], count: int
+        self, subject: Subject, whole: UnitSet, column: int, boxed: tuple[Scenes, Float[Tensor, "m 1 h w"]]
     ) -> Float[Tensor, " d"]:
-        """Likewise those with which a class comes where it is not: minimised is −log p of it in boxes in which they are
-        switched on, read in these boxes."""
+        """Likewise with which a class comes where it is not, of any number of units: minimised is −log p of it in boxes
+        in which they are switched on, read in these boxes. It begins with all units on: few units, moved far, draw what
+        the segmenter sees and nobody else."""
 
         def loss(units: UnitSet, rows: Tensor) -> Tensor:
             mask = subject.generator.bring(boxed[1][rows])
@@ -71,21 +78,10 @@ class Soft:
             logits = subject.segmenter.to(images.device).logits(images.clamp(-1, 1))
             return -(logits.log_softmax(dim=1)[:, column] * mask[:, 0]).sum() / mask.sum()
 
-        return self._learn(loss, whole, len(boxed[0]), count, stream("units on", subject.seed, whole.layer, column))
-
-    def _learn(
-        self,
-        loss: Callable[[UnitSet, Tensor], Tensor],
-        whole: UnitSet,
-        samples: int,
-        count: int,
-        rng: torch.Generator,
-    ) -> Tensor:
-        free = torch.ones_like(whole.share)
-        first = self._descend(loss, whole, samples, 0.5 * free, free, self.steps, rng)
-        free = torch.zeros_like(first)
-        free[first.topk(min(count, len(first))).indices] = 1
-        return self._descend(loss, whole, samples, first, free, self.steps // 2, rng)
+        if not len(boxed[0]):  # there is nowhere to learn from
+            return torch.zeros_like(whole.share)
+        free, rng = torch.ones_like(whole.share), stream("units on", subject.seed, whole.layer, column)
+        return self._descend(loss, whole, len(boxed[0]), free, free, self.steps, rng)
 
     @torch.enable_grad()
     def _descend(
