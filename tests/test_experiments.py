@@ -11,7 +11,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 STUDIES = ROOT / "experiments"
-HELPERS = {"contestants.py", "curves.py", "plan.py", "projector_as_published.py", "watching.py"}  # of other scripts
+HELPERS = {
+    "contestants.py",
+    "tasks.py",
+    "curves.py",
+    "plan.py",
+    "projector_as_published.py",
+    "watching.py",
+}  # of other scripts
 TINY = "protocol.data=null data.count=3 batch_size=3 seed=0 budget.evaluations=50"
 STEERED = (
     "task.batch=2 task.steps=1 callbacks.scores_every=0 callbacks.samples_every=0 logger=none output=outputs/steering"
@@ -48,6 +55,9 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
     "leaderboard/encoders.sh": (["STEPS=12 BATCH=2 COUNT=3 {}"], []),
     "leaderboard/table.py": ([], []),
     "leaderboard/same.py": ([], []),
+    "painting/compare.py": (
+        ["python {} --count 1 --pool 12 --chains z --postprocess --words steps=2"], ["painting/add_a_tree.png"]
+    ),
     "projection/run.sh": (["{} data.count=2 steps=2 projector.best_of.candidates=4"], ["projection/curves.png"]),
     "projection/table.py": ([], []),
     "restoration/run.py": (
@@ -114,7 +124,7 @@ def test_a_script_starts_at_its_smallest_size(script: str, tmp_path: Path, share
     commands, figures = CASES[script]
     for name in ("experiments", "examples", "conf"):
         shutil.copytree(ROOT / name, tmp_path / name)
-    for name in ("invert.py", "train.py", "edit.py"):
+    for name in ("invert.py", "train.py", "edit.py", "paint.py"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / ".venv").symlink_to(sys.prefix)
     before = contents(tmp_path / "experiments")

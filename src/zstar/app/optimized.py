@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from zstar.app.strokes import ALPHAS, BadStrokes, Stroke
@@ -70,7 +70,7 @@ class Scenes:
         self.generator, self.segmenter, self.space, self.count = generator, segmenter, space, count
         self._found: tuple[Tensor, Tensor] | None = None
 
-    def draw(self) -> tuple[Float[Tensor, "n ..."], Int64[Tensor, "n h w"]]:
+    def draw(self) -> tuple[Float[Tensor, "n ..."], UInt8[Tensor, "n h w"]]:
         """The latents and the classes, drawn when they are first asked for."""
         if self._found is None:
             latents, classes, rng = [], [], stream("scenes of brushes", 0)
@@ -115,8 +115,9 @@ class OptimizedBrush(AbstractBrush):
     """
 
     def __init__(
-        self, space: AbstractSpace, segmenter: AbstractSegmenter, lock: threading.Lock, weights: Weights = Weights()
+        self, space: AbstractSpace, segmenter: AbstractSegmenter, lock: threading.Lock, weights: Weights | None = None
     ) -> None:
+        weights = weights or Weights()
         self.space, self.segmenter, self.lock, self.weights = space, segmenter, lock, weights
         generator = space.generator
         self.home = "w" if space.name == "w_plus" else space.name
