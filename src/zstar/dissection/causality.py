@@ -16,7 +16,7 @@ from zstar.dissection.measure import measure
 from zstar.dissection.rankings import Ranking, agreement, at_random, best_agreement
 from zstar.dissection.soft import Soft
 
-RANDOM = 3  # random sets beside each ranked one
+RANDOM = 2  # random sets beside each ranked one
 LEARNED = "learned"  # ranked by the α that was learned
 MOST_LAYERS = 2  # that are looked at, where it is not said which
 FEWEST = 6  # samples that have a class, without which nothing is said of it
