@@ -14,7 +14,7 @@ from zstar.app.page import served
 
 STROKES = (  # brush, mode, kind, and points in pixels of the picture
     ("tree", "draw", "optimise", ((56, 40), (56, 50))),
-    ("door", "remove", "switch units", ((26, 46), (26, 52))),
+    ("cloud", "draw", "switch units", ((11, 14), (21, 14))),
 )
 
 
