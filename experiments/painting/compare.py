@@ -8,6 +8,7 @@ would be.
 """
 
 import argparse
+import hashlib
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -25,14 +26,17 @@ from zstar.app.open import Workplace, open_workplace
 from zstar.app.painting import Painting
 from zstar.app.strokes import BadStrokes
 from zstar.app.studio import Picture
+from zstar.checkpoints.io import resolve
 from zstar.config.build import build
 from zstar.data.cottages import FACTORS, Cottages, render
+from zstar.data.reading import read_image
 from zstar.images import enlarge, write_png
+from zstar.inversion import Inversion
 from zstar.losses.targets import Targets
-from zstar.postprocess.base import grow
-from zstar.projectors.base import project
+from zstar.objective import Objective
+from zstar.postprocess.base import AbstractPostprocess, grow
 from zstar.reports.captions import labelled
-from zstar.runs.folder import write_text
+from zstar.runs.folder import config_hash, write_atomic, write_text
 from zstar.segmenters.annotator import Annotator
 
 CHAINS = {
@@ -40,6 +44,7 @@ CHAINS = {
     "θ": "[encoder_or_mean,optimization,weights]",
     "features": "[encoder_or_mean,optimization,features]",
 }
+FOLDER = Path("outputs/painting")
 MARGIN = 4  # pixels around what was painted that belong to neither inside nor outside
 
 
@@ -49,19 +54,31 @@ def open_with(chain: str, words: Sequence[str]) -> Workplace:
         return open_workplace(compose("paint", [f"projector={CHAINS[chain]}", *words]))
 
 
-def project_all(workplace: Workplace, photos: Tensor, ids: list[str]) -> tuple[dict[str, Picture], float, float]:
-    """The photos, projected together; mean PSNR of the projections, and seconds a photo."""
-    pipeline, began = workplace.pictures.pipeline, time.perf_counter()
-    found = project(pipeline.problem, pipeline.projectors, Targets({"image": photos}, ids))
-    seconds = (time.perf_counter() - began) / len(ids)
-    pictures = {
+def project_all(workplace: Workplace, photos: Tensor, ids: list[str], key: dict, start: Inversion | None) -> Inversion:
+    """The photos, projected together; kept, so that the same command goes on where it was killed. Seconds are those of
+    the processor."""
+    path = FOLDER / f"{config_hash(key | {'ids': ids})}.safetensors"
+    if path.is_file():
+        return Inversion.load(path)
+    pipeline, began = workplace.pictures.pipeline, time.process_time()
+    objective = Objective(pipeline.problem, Targets({"image": photos}, ids))
+    found = start
+    for projector in pipeline.projectors if start is None else pipeline.projectors[-1:]:
+        found = projector(objective, found)
+    spent = (time.process_time() - began) / len(ids) + (0 if start is None else float(start.seconds[0]))
+    found = replace(found, seconds=torch.full((len(ids),), spent), history={})
+    found.save(path)
+    return found
+
+
+def pictures_of(found: Inversion, photos: Tensor) -> dict[str, Picture]:
+    """Each photo with its own part of the projection."""
+    return {
         name: Picture(
             photos[i : i + 1], {k: v[i : i + 1] for k, v in found.v.items()}, found.space, {"image": name}, name
         )
-        for i, name in enumerate(ids)
+        for i, name in enumerate(found.ids)
     }
-    psnr = sum(decibel(photos[i], found.image[i].clamp(-1, 1)) for i in range(len(ids))) / len(ids)
-    return pictures, psnr, seconds
 
 
 def decibel(a: Tensor, b: Tensor) -> float:
@@ -71,14 +88,14 @@ def decibel(a: Tensor, b: Tensor) -> float:
 
 def carry_out(task: Task, workplace: Workplace, picture: Picture, factors: Tensor, kind: str, judge: Annotator) -> dict:
     """One task on one photo: the finished picture and what is measured of it."""
-    place, painting, began = task.place(factors), Painting(workplace.studio, picture), time.perf_counter()
+    place, painting, began = task.place(factors), Painting(workplace.studio, picture), time.process_time()
     try:
         for stroke in task.strokes(place, kind):
             painting.add(stroke)
     except BadStrokes:
         return {}
     made, raw = painting.render(), workplace.studio.render(*painting.variables(), "const")
-    seconds, plain = time.perf_counter() - began, workplace.studio.render(picture.v, picture.space, "const")
+    seconds, plain = time.process_time() - began, workplace.studio.render(picture.v, picture.space, "const")
     far = grow((painting.mask() > 0).float(), MARGIN)[0, 0] == 0
     inside, box = place > 0, grow(place[None, None], 2)[0, 0] > 0
     column = judge.column(task.kind, "task")
@@ -86,7 +103,6 @@ def carry_out(task: Task, workplace: Workplace, picture: Picture, factors: Tenso
     share = (after[inside] == column).float().mean().item()
     return {
         "made": made,
-        "raw": raw,
         "seen": share >= 0.5 if task.on else share <= 0.2,
         "share": share,
         "outside": decibel(made[0][:, far], picture.photo[0][:, far]),
@@ -102,86 +118,125 @@ def restyle(workplace: Workplace, pictures: Sequence[Picture], factors: Tensor) 
     judge, vocabulary = load_annotator("judge64")
     column = NAMES.index("season")
     for picture, own in zip(pictures, factors, strict=True):
-        painting, began = Painting(workplace.studio, picture), time.perf_counter()
+        painting, began = Painting(workplace.studio, picture), time.process_time()
         painting.restyle({"season": workplace.studio.directions["season"].label.low})
         made, wanted = painting.render(), own.clone()
         wanted[column] = max(float(own[column]) - 0.5, FACTORS["season"].low)
         read = [vocabulary.read(judge(one).factors)[0] for one in (picture.photo, made)]
-        seconds = time.perf_counter() - began
+        seconds = time.process_time() - began
         change = float(read[1][column] - read[0][column])
         truth = decibel(made[0], render(wanted[None])[0][0])
-        yield {"made": made, "raw": made, "seen": change <= -0.3, "share": change, "truth": truth, "seconds": seconds}
+        yield {"made": made, "seen": change <= -0.3, "share": change, "truth": truth, "seconds": seconds}
 
 
-def rows_of(count: argparse.Namespace, words: list[str]) -> tuple[list[dict], dict, list[str]]:
-    """A row for each projection, kind of brush, task and photo; the pictures; and facts of the projections."""
-    data = Cottages(count=count.pool)
-    batch = data.read(range(count.pool))
+class Part:
+    """What one projection and one kind of brush have come to, in a folder; what is there already is not done again."""
+
+    def __init__(self, chain: str, brush: str, key: dict) -> None:
+        self.chain, self.brush = chain, brush
+        self.folder = FOLDER / config_hash(key | {"brush": brush})
+        self.rows: list[dict] = []
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return (self.folder / "rows.csv").is_file()
+
+    def keep(self, task: str, image: str, found: dict) -> None:
+        """Write the picture, and remember the numbers."""
+        numbers = {name: float(value) for name, value in found.items() if name != "made"}
+        self.rows.append({"projection": self.chain, "brush": self.brush, "task": task, "image": image} | numbers)
+        if found:
+            write_png(self.folder / f"{task} {image}.png", found["made"][0])
+
+    def end(self) -> None:
+        """Write the numbers."""
+        frame = pl.DataFrame(self.rows, infer_schema_length=None)
+        write_atomic(self.folder / "rows.csv", frame.write_csv)
+
+    def read(self) -> pl.DataFrame:
+        """The numbers."""
+        return pl.read_csv(self.folder / "rows.csv", infer_schema_length=None)
+
+
+def work(count: argparse.Namespace) -> tuple[list[Part], list[str], Tensor, list[str]]:
+    """All parts, facts of the projections, and the photos with their names."""
+    batch = Cottages(count=count.pool).read(range(count.pool))
     factors, judge = batch.extras["factors"], Annotator("judge64")
     chosen = {t.name: [i for i in range(count.pool) if t.possible(factors[i])][: count.count] for t in TASKS}
     autumn = [i for i in range(count.pool) if factors[i, NAMES.index("season")] > 0.6][: count.count]
     used = sorted({i for places in chosen.values() for i in places} | set(autumn))
-    rows, sheets, facts, scenes = [], {}, [], None
-    for chain in count.chains:
-        workplace = open_with(chain, words)
-        ids = [batch.ids[i] for i in used]
-        pictures, psnr, seconds = project_all(workplace, batch.images[used], ids)
-        facts.append(f"| {chain} | {len(ids)} | {psnr:.1f} | {seconds:.1f} |")
-        print(facts[-1], flush=True)
-        for kind in count.kinds:
-            brush = workplace.studio.brushes[kind]
-            if kind == "optimize":  # scenes are drawn once, and count for no stroke
-                scenes = scenes or brush.scenes
-                brush.scenes = scenes
+    ids, photos = [batch.ids[i] for i in used], batch.images[used]
+    parts, facts, scenes, start = [], [], None, None
+    for chain in CHAINS:
+        if chain not in count.chains and chain != "z":
+            continue
+        workplace = open_with(chain, count.words)
+        key = {"chain": chain, "words": count.words}
+        found = project_all(workplace, photos, ids, key, start)
+        start = start or found
+        if chain not in count.chains:
+            continue
+        psnr = sum(decibel(photo, image.clamp(-1, 1)) for photo, image in zip(photos, found.image, strict=True))
+        facts.append(f"| {chain} | {len(ids)} | {psnr / len(ids):.1f} | {float(found.seconds[0]):.1f} |")
+        pictures = pictures_of(found, photos)
+        brushes = [*count.kinds, *(f"units, {name}" for name in count.postprocess if "units" in count.kinds)]
+        for brush in [*brushes, "direction"]:
+            extra = {
+                "count": count.count,
+                "pool": count.pool,
+                "units": units_hash(count.words) if "units" in brush else "",
+            }
+            part = Part(chain, brush, key | extra)
+            parts.append(part)
+            if part.done:
+                continue
+            print(f"{chain}, {brush}", flush=True)
+            studio = workplace.studio
+            if brush == "optimize":  # scenes are drawn once, and count for no stroke
+                scenes = scenes or studio.brushes["optimize"].scenes
+                studio.brushes["optimize"].scenes = scenes
                 scenes.draw()
-            for task in TASKS:
-                if task.kind not in workplace.studio.classes:
-                    continue
-                for i in chosen[task.name]:
-                    found = carry_out(task, workplace, pictures[batch.ids[i]], factors[i], kind, judge)
-                    keep(rows, sheets, (chain, kind, task.name, batch.ids[i]), found, batch.images[i])
-        restyled = restyle(workplace, [pictures[batch.ids[i]] for i in autumn], factors[autumn])
-        for i, found in zip(autumn, restyled, strict=True):
-            keep(rows, sheets, (chain, "direction", "autumn to spring", batch.ids[i]), found, batch.images[i])
-        for name in count.postprocess:
-            with_other(rows, workplace, name, chain, pictures, chosen, factors, batch.ids, judge)
-    return rows, sheets, facts
+            if ", " in brush:
+                studio = replace(studio, postprocess=other_postprocess(brush.partition(", ")[2]))
+            if brush == "direction":
+                own = [pictures[batch.ids[i]] for i in autumn]
+                for i, one in zip(autumn, restyle(workplace, own, factors[autumn]), strict=True):
+                    part.keep("autumn to spring", batch.ids[i], one)
+            for task in TASKS if brush != "direction" else ():
+                for i in chosen[task.name] if task.kind in studio.classes else ():
+                    here, kind = replace(workplace, studio=studio), brush.partition(", ")[0]
+                    one = carry_out(task, here, pictures[batch.ids[i]], factors[i], kind, judge)
+                    part.keep(task.name, batch.ids[i], one)
+            part.end()
+    return parts, facts, batch.images, batch.ids
 
 
-def with_other(rows, workplace, name, chain, pictures, chosen, factors, ids, judge) -> None:
-    """The tasks with units once more, with another way onto the photo."""
+def other_postprocess(name: str) -> AbstractPostprocess:
+    """Another way onto the photo."""
     with initialize_config_module("zstar.conf", version_base="1.3"):
-        other = build(compose("paint", [f"postprocess={name}"]).postprocess)
-    studio = replace(workplace.studio, postprocess=other)
-    for task in TASKS:
-        for i in chosen[task.name] if task.kind in studio.classes else ():
-            found = carry_out(task, replace(workplace, studio=studio), pictures[ids[i]], factors[i], "units", judge)
-            keep(rows, {}, (chain, f"units, {name}", task.name, ids[i]), found, factors)
+        return build(compose("paint", [f"postprocess={name}"]).postprocess)
 
 
-def keep(rows: list[dict], sheets: dict, key: tuple[str, str, str, str], found: dict, photo: Tensor) -> None:
-    """Put what was found where it belongs."""
-    chain, kind, task, image = key
-    rows.append({"projection": chain, "brush": kind, "task": task, "image": image}
-                | {name: value for name, value in found.items() if name not in ("made", "raw")})  # fmt: skip
-    if found:
-        sheets.setdefault((task, image), [photo]).append(found["made"][0])
+def units_hash(words: list[str]) -> str:
+    """What tells a file of units from another one."""
+    named = [word.partition("=")[2] for word in words if word.startswith("units=")] or ["units64"]
+    return hashlib.sha256(resolve(named[0]).read_bytes()).hexdigest()
 
 
-def table(rows: list[dict]) -> str:
-    """A line for each projection, brush and task."""
-    frame = pl.DataFrame(rows, infer_schema_length=None)
-    heads = ["task", "projection", "brush", "photos", "judge sees it", "dB outside", "dB outside, G(v′) alone"]
+def table(frame: pl.DataFrame) -> str:
+    """A line for each task, projection and brush."""
+    heads = ["task", "projection", "brush", "judge sees it", "dB outside", "dB outside, G(v′) alone"]
     heads += ["% of classes changed outside", "dB to the nearest truth: median, least", "s a photo"]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for (task, chain, brush), own in frame.group_by("task", "projection", "brush", maintain_order=True):
-        seen = own["seen"].fill_null(False)
-        cells = [task, chain, brush, str(len(own)), f"{int(seen.sum())} of {len(own)}"]
-        cells += [number(own[name].median(), 1) if name in own.columns else "–" for name in ("outside", "raw_outside")]
-        cells += [number(own["changed"].mean(), 2) if "changed" in own.columns else "–"]
-        cells += [f"{number(own['truth'].median(), 1)}, {number(own['truth'].min(), 1)}"]
-        cells += [number(own["seconds"].median(), 2)]
-        lines.append("| " + " | ".join(cells) + " |")
+        cells = [task, chain, brush, f"{int(own['seen'].fill_null(0).sum())} of {len(own)}"]
+        cells += [number(own["outside"].median(), 1), number(own["raw_outside"].median(), 1)]
+        cells += [
+            number(own["changed"].mean(), 2),
+            f"{number(own['truth'].median(), 1)}, {number(own['truth'].min(), 1)}",
+        ]
+        lines.append("| " + " | ".join([*cells, number(own["seconds"].median(), 2)]) + " |")
     return "\n".join(lines)
 
 
@@ -190,19 +245,19 @@ def number(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
-def draw(rows: list[dict], sheets: dict, folder: Path) -> None:
-    """A sheet for each task: photos above each other, the photo first and then what each way has made of it."""
-    ways = list(dict.fromkeys((row["projection"], row["brush"]) for row in rows if ", " not in row["brush"]))
-    for task in dict.fromkeys(row["task"] for row in rows):
-        own = {image: cells for (name, image), cells in sheets.items() if name == task}
-        done = {(row["projection"], row["brush"]) for row in rows if row["task"] == task}
-        titles = ["photo", *(f"{chain}, {brush}" for chain, brush in ways if (chain, brush) in done)]
-        whole = {image: cells for image, cells in own.items() if len(cells) == len(titles)}
-        if not whole:
-            continue
-        cells = enlarge(torch.stack([cell for cells in list(whole.values())[:6] for cell in cells]), 128)
-        labels = titles * min(6, len(whole))
-        write_png(folder / f"{task.replace(' ', '_')}.png", labelled(cells, labels, len(titles), task))
+def draw(parts: list[Part], frame: pl.DataFrame, photos: dict[str, Tensor], folder: Path) -> None:
+    """A sheet for each task: the photo first, and then what each way has made of it."""
+    for (task,), own in frame.group_by("task", maintain_order=True):
+        ways = [part for part in parts if len(own.filter(projection=part.chain, brush=part.brush))]
+        cells, labels = [], []
+        for image in own["image"].unique(maintain_order=True).to_list()[:6]:
+            cells.append(photos[image])
+            for part in ways:
+                path = part.folder / f"{task} {image}.png"
+                cells.append(read_image(path, 64) if path.is_file() else torch.ones(3, 64, 64))
+            labels += ["photo", *(f"{part.chain}, {part.brush}" for part in ways)]
+        sheet = labelled(enlarge(torch.stack(cells), 128), labels, 1 + len(ways), str(task))
+        write_png(folder / f"{str(task).replace(' ', '_')}.png", sheet)
 
 
 def main() -> None:
@@ -212,17 +267,18 @@ def main() -> None:
     parser.add_argument("--pool", type=int, default=64, help="held-out cottages that they are taken from")
     parser.add_argument("--chains", nargs="*", default=list(CHAINS), choices=list(CHAINS))
     parser.add_argument("--kinds", nargs="*", default=["units", "optimize"], choices=["units", "optimize"])
-    parser.add_argument("--postprocess", nargs="*", default=["blend"])
+    parser.add_argument("--postprocess", nargs="*", default=["blend"], help="beside that of paint.py, for units")
     parser.add_argument("--figures", type=Path, default=Path("outputs/figures/painting"))
     parser.add_argument("--words", nargs="*", default=[], help="for paint.py, such as steps=50")
     count = parser.parse_args()
-    rows, sheets, facts = rows_of(count, count.words)
-    text = "| projection | photos | PSNR | s a photo |\n|---|---|---|---|\n" + "\n".join(facts) + "\n\n" + table(rows)
+    parts, facts, photos, ids = work(count)
+    frame = pl.concat([part.read() for part in parts], how="diagonal_relaxed")
+    order = {task.name: place for place, task in enumerate(TASKS)}
+    frame = frame.sort(pl.col("task").replace_strict(order, default=len(order)), maintain_order=True)
+    text = "| projection | photos | PSNR | s a photo |\n|---|---|---|---|\n" + "\n".join(facts) + "\n\n" + table(frame)
     print("\n" + text)
-    write_text(Path("outputs/painting/table.md"), text + "\n")
-    Path("outputs/painting").mkdir(parents=True, exist_ok=True)
-    pl.DataFrame(rows, infer_schema_length=None).write_csv("outputs/painting/rows.csv")
-    draw(rows, sheets, count.figures)
+    write_text(FOLDER / "table.md", text + "\n")
+    draw(parts, frame, dict(zip(ids, photos, strict=True)), count.figures)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A studio and its pictures, built from a composed configuration."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +13,15 @@ from zstar.app.studio import Studio, UnitBrush
 from zstar.config.build import build, offer, to_plain
 from zstar.config.check import check
 from zstar.config.schema import Paint
+from zstar.config.signatures import nearest
 from zstar.directions.base import require_way
-from zstar.directions.units import load_units
+from zstar.directions.units import Units, load_units
 from zstar.images import to_uint8
 from zstar.projection.pipeline import Pipeline
 from zstar.segmenters.base import AbstractSegmenter
 from zstar.stats.streams import stream
 
+IDLE = 0.1  # share of a class that a brush draws or removes, below which it does nothing
 USUAL = {  # what a projection can be told, and a single photo has no use for
     "compile": None, "checkpointing": False, "precision": "exact", "micro_batch": None,
     "budget": {"evaluations": None, "seconds": None},
@@ -68,11 +70,24 @@ def open_workplace(cfg: Mapping[str, Any]) -> Workplace:
             "units": UnitBrush(units, generator.resolution),
             "optimize": OptimizedBrush(pipeline.space, segmenter, pictures.lock),
         },
-        classes=tuple(units),
+        classes=choose_classes(units, plain["classes"]),
         directions=pipeline.directions,
         postprocess=build(plain["postprocess"], at="postprocess"),
     )
     return Workplace(studio, pictures, segmenter, find_colours(studio, segmenter), plain)
+
+
+def choose_classes(units: Mapping[str, Units], names: Sequence[str] | None) -> tuple[str, ...]:
+    """The classes that there are brushes for: those that are named, or all whose units do something, the most
+    effective first, by what their card says of them."""
+    if names is None:
+        scores = {name: one.label.scores for name, one in units.items()}
+        order = sorted(units, key=lambda name: -scores[name].get("effect", 1.0))
+        works = [n for n in order if scores[n].get("effect", 1.0) >= IDLE or scores[n].get("kept_share", 0) <= 1 - IDLE]
+        return tuple(works or order)
+    if unknown := [name for name in names if name not in units]:
+        raise ValueError(f"classes: there are no units of '{unknown[0]}'; {nearest(unknown[0], units)}")
+    return tuple(names)
 
 
 @torch.no_grad()

@@ -20,6 +20,7 @@ MONO = ["ui-monospace", "Consolas", "monospace"]
 KINDS = {"units": "switch units: at once", "optimize": "optimise: some seconds"}
 HOW = "Units of the generator are switched where you paint; or the latent moves until the class is seen there."
 TITLE = "# Paint\nChoose a brush and paint: the generator draws what belongs there. What you do not touch stays."
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 STEPS = ("undo", "redo", "reset")
 SAVED = ("picture", "latents", "strokes")
 SILENT = {  # before Gradio is imported: it asks nobody for versions, fonts or models
@@ -174,6 +175,8 @@ def served(workplace: Workplace, begin: Any = None) -> Iterator[str]:
 def serve(workplace: Workplace, begin: Any = None) -> None:
     """Serve the page until the program is interrupted."""
     with served(workplace, begin) as address:
+        if workplace.plain["host"] not in LOOPBACK:
+            print(f"host: with {workplace.plain['host']}, everybody who reaches this machine can paint, too")
         print(f"paint at {address}; Ctrl-C ends it")
         try:
             while True:

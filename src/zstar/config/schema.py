@@ -175,6 +175,7 @@ class Paint:
     segmenter: Annotated[Node, "annotator"]
     postprocess: Annotated[Node, "residual"]
     units: str
+    classes: list[str] | None
     only: list[str] | None
     titles: Mapping[str, str]
     strokes: str | None
