@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torchvision.models import get_model
 from torchvision.utils import save_image
 
 from zstar.checkpoints.io import card_path, load_weights, shipped
@@ -29,13 +30,14 @@ from zstar.runs.folder import write_json, write_text
 from zstar.stats.streams import seed_global, stream
 
 ROOT = Path(__file__).parents[1]
-PROGRAMS = ("invert.py", "edit.py", "train.py")
+PROGRAMS = ("invert.py", "edit.py", "train.py", "dissect.py")
 QUIET = ["logger=none"]
 FEW = ["data.count=3", "steps=2"]
 SMALL = {
     "invert.py": [*FEW, *QUIET],
     "edit.py": ["data.count=6", "steps=2", *QUIET, "frames=2", "measured=2"],
     "train.py": [*QUIET, "task.steps=2", "task.batch=4", "validation.count=4", "callbacks.samples_every=0"],
+    "dissect.py": ["samples=16", *QUIET],
     "zstar.tune": ["steps=2"],
 }
 
@@ -95,6 +97,8 @@ def prepare(folder: Path) -> None:
     from grumpy_dcgan import Generator
 
     torch.save(Generator().state_dict(), folder / "G_iter6400.pkl")
+    segmenter = get_model("lraspp_mobilenet_v3_large", weights=None, weights_backbone=None, num_classes=21)
+    torch.save(segmenter.state_dict(), folder / "lraspp.pth")
 
 
 def project(folder: Path) -> None:

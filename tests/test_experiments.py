@@ -81,6 +81,7 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
     "tradeoff/table.py": ([], []),
     "tuning/run.sh": (["METHODS=adam_w TRIALS=1 PROTOCOL=cottages_small {} batch_size=8"], []),
     "tuning/table.py": ([], []),
+    "speed/dissection.py": (["python {} --count 4 --batch 2"], []),
     "speed/fir.py": (["python {} --seconds 0.001"], []),
     "speed/gpu.py": (["python {} --pixels 8 --batch 1 --seconds 0.01"], []),
     "speed/memory.py": (["python {} --pixels 256 --rows 1"], []),

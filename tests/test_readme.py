@@ -52,7 +52,9 @@ def _commands() -> Iterator[Any]:
         for line in _lines(page):
             if match := re.search(r"(?:^|\s)(?:python (?:\S*/)?(\w+)\.py|zstar-(\w+))(?=\s|$)", line):
                 primary = match[1] or match[2]
-                if primary in ("invert", "train", "edit", "paint") and not re.search(r"[<>…]\S*=|\$\{?[A-Z@]", line):
+                if primary in ("invert", "train", "edit", "dissect", "paint") and not re.search(
+                    r"[<>…]\S*=|\$\{?[A-Z@]", line
+                ):
                     name = f"{page.parent.relative_to(ROOT).as_posix()}: {line}"
                     yield pytest.param(primary, line[: match.start()], line[match.end() :], id=name)
 

@@ -5,7 +5,7 @@ from html import escape
 
 import polars as pl
 
-WIDTH, ROW, LEFT, RIGHT, TOP = 640, 26, 92, 44, 4
+WIDTH, ROW, LEFT, RIGHT, TOP = 440, 24, 82, 36, 4
 FEW = (  # told apart by most eyes, light enough for dark paper and dark enough for light
     "#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#b07aa1", "#9c755f",
     "#76b7b2", "#d4a72c", "#ff9da7", "#7f7f7f", "#2f9e8f", "#a6a63b",
@@ -36,7 +36,7 @@ def bars(table: pl.DataFrame, column: str, shades: Mapping[str, str], label: str
     parts.append(f' aria-label="{escape(label)}">')
     for i, layer in enumerate(layers):
         y, x, total = TOP + i * ROW, float(LEFT), 0
-        parts.append(f'<text x="{LEFT - 8}" y="{y + 16}" text-anchor="end">{escape(layer[-14:])}</text>')
+        parts.append(f'<text x="{LEFT - 8}" y="{y + 15}" text-anchor="end">{escape(layer[-12:])}</text>')
         rows = table.filter(pl.col("layer") == layer)
         for row in rows.to_dicts():
             width, total = row[column] * scale, total + row[column]
@@ -48,5 +48,5 @@ def bars(table: pl.DataFrame, column: str, shades: Mapping[str, str], label: str
         if column == "units":
             place = LEFT + int(rows["shuffled"].sum()) * scale
             parts.append(f'<path class="tick" d="M{place:.1f} {y}v{ROW - 2}"/>')
-        parts.append(f'<text x="{max(x, LEFT) + 8:.1f}" y="{y + 16}">{total}</text>')
+        parts.append(f'<text x="{max(x, LEFT) + 8:.1f}" y="{y + 15}">{total}</text>')
     return "".join(parts) + "</svg>"

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from zstar.dissecting.words import INTRODUCTIONS, caption
 from zstar.dissection.agreeing import COLUMNS
 from zstar.dissection.base import Findings
 from zstar.images import to_pil
@@ -17,7 +18,7 @@ from zstar.reports.pages import data_uri
 LADDER = ((1600, 88, 1.0), (1400, 80, 1.0), (1200, 72, 0.75), (900, 65, 0.5), (700, 55, 0.375))
 """Widest picture, quality of WebP, and size of the small pictures of units; the first that fits into a page."""
 
-SHORT, LONG = 24, 200  # rows of a table that is shown at once, and that can be unfolded
+SHORT, LONG = 12, 200  # rows of a table that is shown at once, and that can be unfolded
 STRONGEST = 6  # classes of a unit that are listed
 
 
@@ -100,15 +101,15 @@ def sections(found: Mapping[str, Findings], pictures: Mapping[str, Any]) -> list
     """What is shown of each analysis."""
     made = []
     for name, one in found.items():
-        facts = [(key, value) for key, value in one.summary.items() if isinstance(value, str | int | float | bool)]
-        said = one.summary.get("sentences")
+        facts = [(key, _text(value)) for key, value in one.summary.items() if isinstance(value, str | int | float)]
+        said, told = one.summary.get("sentences"), one.summary.get("captions") or {}
         made.append(
             {
                 "name": name,
                 "sentences": said if isinstance(said, list | tuple) else [],
                 "facts": facts,
-                "captions": one.summary.get("captions") or {},
-                "pictures": [(title, pictures[f"{name}/{title}"]) for title in one.pictures],
+                "introduction": INTRODUCTIONS.get(name, ""),
+                "pictures": [(told.get(title, caption(title)), pictures[f"{name}/{title}"]) for title in one.pictures],
                 "tables": list(_tables(one)),
             }
         )

@@ -88,7 +88,7 @@ class Tally:
         classes = [one.flatten(1) % columns for one in labels]  # the unlabelled last
         present = [self._note(variant, one) for variant, one in enumerate(classes)]
         size = labels[0].shape[1:]
-        step = max(1, min(AT_ONCE // size.numel(), EXACT // (rows * columns)))
+        step = max(1, min(AT_ONCE // (size[0] * size[1]), EXACT // (rows * columns)))
         for i in range(len(maps)):
             for first in range(0, maps.shape[1], step):
                 units = slice(first, first + step)
