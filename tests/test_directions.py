@@ -498,14 +498,18 @@ def test_the_contract(
     read = load_directions(tmp_path / "found.safetensors", shipped)
     assert list(read) == list(found)
     for key, direction in found.items():
-        latent = shipped.sample(3, torch.Generator().manual_seed(5), space=direction.space)
-        still = direction.move(latent, torch.zeros(3))
-        assert torch.equal(still, latent)
+        space = direction.space or "w"
+        v = {"latent": shipped.sample(3, torch.Generator().manual_seed(5), space=space)}
+        before = shipped.render(v, space)
+        still, there = direction.carry(shipped, v, space, torch.zeros(3))
+        assert torch.equal(still["latent"], v["latent"]) and torch.equal(shipped.render(still, there), before)
         alpha = torch.tensor([direction.label.low, 0.0, direction.label.high]).clamp(-2, 2)
-        moved = direction.move(latent, alpha)
-        assert torch.equal(moved[1], latent[1])
-        assert torch.equal(read[key].move(latent, alpha), moved) and read[key].label == direction.label
-        images, before = (shipped.synthesize(v, direction.space) for v in (moved, latent))
+        moved, there = direction.carry(shipped, v, space, alpha)
+        assert direction.space is None or torch.equal(moved["latent"][1], v["latent"][1])
+        again, _ = read[key].carry(shipped, v, space, alpha)
+        assert all(torch.equal(again[name], moved[name]) for name in moved) and read[key].label == direction.label
+        images = shipped.render(moved, there)
         changed = (images - before).abs().mean(dim=(1, 2, 3))
         assert all(float(change) > 0.003 for change, a in zip(changed, alpha, strict=True) if a != 0), (key, changed)
+        assert torch.equal(images[1], before[1])
         assert images.isfinite().all() and math.isfinite(sum(direction.label.scores.values()))

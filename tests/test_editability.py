@@ -285,6 +285,14 @@ def test_locality_is_the_share_that_was_planted(painter: Module, annotator: Anno
     assert all(values.isnan().all() for values in Locality(annotator, Pixel(), {"left": ["sun"]})(far).values())
 
 
+def test_the_area_of_a_class_has_the_place_of_the_class(painter: Module, annotator: Annotator) -> None:
+    traversal = walk(painter, [1.0, -0.5, 0.0], torch.tensor([[-0.1, 0.0, 0.0], [0.1, 0, 0]]), size=1)
+    named = Locality(annotator, Pixel("l1"), {"left": ["sun"]}, effect=0.3)(traversal)
+    annotator.names = ("area/sun", *annotator.names[1:])
+    area = Locality(annotator, Pixel("l1"), {}, factor="area/sun", effect=0.3)(traversal)
+    assert named.keys() == area.keys() and all(torch.equal(named[name], area[name]) for name in named)
+
+
 class Cubic(Linear):
     """The strength to the third power: small steps around 0."""
 

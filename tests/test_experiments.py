@@ -35,6 +35,14 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
     ),
     "differences/table.py": ([], []),
     "directions/compare.py": (["python {} --images 2 --samples 20 --factors season --methods learned random"], []),
+    "dissection/run.sh": (
+        ["SAMPLES=80 IMAGES=6 STEPS=1 CLASSES=sun,door {} analysis.causality.sizes=[20] analysis.placing.step=16 "
+         "analysis.placing.images=2 analysis.artefacts.sizes=[20]"],
+        ["dissection/switched_sun.png", "dissection/where_door.png", "dissection/artefacts.png"],
+    ),
+    "dissection/table.py": ([], []),
+    "dissection/doors.py": (["python {} --count 2 --samples 20"], ["dissection/door_wall.png"]),
+    "dissection/true.py": (["python {} --names sun --images 4 --samples 200"], ["dissection/true_sun.png"]),
     "encoders/run.sh": (["STEPS=1 COUNT=2 {} cottages"], ["encoders/curves.png"]),
     "encoders/table.py": ([], []),
     "encoders/small.sh": (["STEPS=12 BATCH=2 COUNT=3 SAMPLES=50 {}"], ["encoders/curves.png"]),
@@ -125,7 +133,7 @@ def test_a_script_starts_at_its_smallest_size(script: str, tmp_path: Path, share
     commands, figures = CASES[script]
     for name in ("experiments", "examples", "conf"):
         shutil.copytree(ROOT / name, tmp_path / name)
-    for name in ("invert.py", "train.py", "edit.py", "paint.py"):
+    for name in ("invert.py", "train.py", "edit.py", "paint.py", "dissect.py"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / ".venv").symlink_to(sys.prefix)
     before = contents(tmp_path / "experiments")

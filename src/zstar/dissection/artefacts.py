@@ -46,6 +46,8 @@ class Artefacts(AbstractAnalysis):
         network: The network of the distances: an annotator's file or name, as for ``metric=kid``.
     """
 
+    passes = 9.0
+
     def __init__(
         self,
         real: AbstractData,

@@ -47,6 +47,8 @@ class Causality(AbstractAnalysis):
         keep: Weight of what changes elsewhere.
     """
 
+    passes = 64.0
+
     def __init__(
         self,
         layers: Sequence[str] | None = None,

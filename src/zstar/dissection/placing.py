@@ -53,6 +53,7 @@ class Placing(AbstractAnalysis):
     """
 
     needs = ("causality",)
+    passes = 20.0
 
     def __init__(
         self,

@@ -31,6 +31,7 @@ class Relations(AbstractAnalysis):
     """
 
     needs = ("causality",)
+    passes = 3.0
 
     def __init__(
         self, images: Annotated[int, Within(FEWEST)] = 200, kinds: Mapping[str, Sequence[str]] | None = None

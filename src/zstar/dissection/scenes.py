@@ -62,6 +62,8 @@ def picture(
 ) -> Float[Tensor, "b c h w"]:
     """Pictures of samples with units moved by one strength; differentiable in their shares."""
     generator = subject.generator
+    if subject.drawn is not None:
+        subject.drawn(len(latent))
     v = {"latent": generator.bring(latent)}
     if units is not None:
         v = units.change(v, v["latent"].new_full((len(latent),), strength), mask)

@@ -25,7 +25,7 @@ class Locality(AbstractEditability):
     Arguments:
         annotation: An annotator, which tells classes apart.
         identity: The perceptual distance.
-        places: Attribute → names of the classes that show it.
+        places: Attribute → names of the classes that show it; the area of a class is shown by the class.
         factor: Name of the attribute; null takes the one that the direction is for.
         effect: How far it is to move.
     """
@@ -55,7 +55,7 @@ class Locality(AbstractEditability):
 
     def __call__(self, traversal: Traversal) -> dict[str, Float[Tensor, " n"]]:
         factor = find_factor(traversal, self.annotator, self.factor)
-        if factor not in self.places:
+        if factor is None or not self.shown(factor):
             return {}
         found = match(traversal, self.annotator, factor, self.effect)
         before, after = traversal.before, found.images
@@ -76,10 +76,16 @@ class Locality(AbstractEditability):
         }
         return {f"locality/{name}": value.where(found.reached, torch.nan) for name, value in values.items()}
 
+    def shown(self, factor: str) -> tuple[str, ...]:
+        """The classes that show an attribute; that of ``area/<class>`` is the class. Empty if it has no place."""
+        kind, _, name = factor.partition("/")
+        own = (name,) if kind == "area" and name in self.annotator.vocabulary.classes else ()
+        return self.places.get(factor, own)
+
     @torch.no_grad()
     def seen(self, images: Float[Tensor, "n c h w"], factor: str, size: int) -> Float[Tensor, "n 1 h w"]:
         """1 where a pixel is of one of the classes that show an attribute."""
         classes = self.annotator.vocabulary.classes
-        wanted = torch.tensor([name in self.places[factor] for name in classes], device=images.device)
+        wanted = torch.tensor([name in self.shown(factor) for name in classes], device=images.device)
         labels = [self.annotator.network.to(images.device)(part).logits.argmax(dim=1) for part in images.split(size)]
         return wanted[torch.cat(labels)][:, None].float()
