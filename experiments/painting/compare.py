@@ -40,9 +40,9 @@ from zstar.runs.folder import config_hash, write_atomic, write_text
 from zstar.segmenters.annotator import Annotator
 
 CHAINS = {
-    "z": "[encoder_or_mean,optimization]",
-    "θ": "[encoder_or_mean,optimization,weights]",
-    "features": "[encoder_or_mean,optimization,features]",
+    "z": ["projector=[encoder_or_mean,optimization]"],
+    "θ": ["projector=[encoder_or_mean,optimization,weights]", "projector.weights.steps=50"],
+    "features": ["projector=[encoder_or_mean,optimization,features]", "projector.features.steps=50"],
 }
 FOLDER = Path("outputs/painting")
 MARGIN = 4  # pixels around what was painted that belong to neither inside nor outside
@@ -51,7 +51,7 @@ MARGIN = 4  # pixels around what was painted that belong to neither inside nor o
 def open_with(chain: str, words: Sequence[str]) -> Workplace:
     """The studio of ``paint.py`` with a chain of projectors."""
     with initialize_config_module("zstar.conf", version_base="1.3"):
-        return open_workplace(compose("paint", [f"projector={CHAINS[chain]}", *words]))
+        return open_workplace(compose("paint", [*CHAINS[chain], *words]))
 
 
 def project_all(workplace: Workplace, photos: Tensor, ids: list[str], key: dict, start: Inversion | None) -> Inversion:
@@ -173,6 +173,12 @@ def work(count: argparse.Namespace) -> tuple[list[Part], list[str], Tensor, list
             continue
         workplace = open_with(chain, count.words)
         key = {"chain": chain, "words": count.words}
+        if chain != "z":  # on fewer photos, from the latents that there are
+            chosen, autumn = {name: places[: count.few] for name, places in chosen.items()}, autumn[: count.few]
+            key |= {"few": count.few}
+            used = sorted({i for places in chosen.values() for i in places} | set(autumn))
+            start = start.select([start.ids.index(batch.ids[i]) for i in used])
+            ids, photos = start.ids, batch.images[used]
         found = project_all(workplace, photos, ids, key, start)
         start = start or found
         if chain not in count.chains:
@@ -264,6 +270,7 @@ def main() -> None:
     """Project, paint, measure, print, draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=8, help="photos of each task")
+    parser.add_argument("--few", type=int, default=3, help="of these, those that θ and features are compared on")
     parser.add_argument("--pool", type=int, default=64, help="held-out cottages that they are taken from")
     parser.add_argument("--chains", nargs="*", default=list(CHAINS), choices=list(CHAINS))
     parser.add_argument("--kinds", nargs="*", default=["units", "optimize"], choices=["units", "optimize"])
@@ -275,9 +282,13 @@ def main() -> None:
     frame = pl.concat([part.read() for part in parts], how="diagonal_relaxed")
     order = {task.name: place for place, task in enumerate(TASKS)}
     frame = frame.sort(pl.col("task").replace_strict(order, default=len(order)), maintain_order=True)
-    text = "| projection | photos | PSNR | s a photo |\n|---|---|---|---|\n" + "\n".join(facts) + "\n\n" + table(frame)
+    text = "| projection | photos | PSNR | s a photo |\n|---|---|---|---|\n" + "\n".join(facts)
+    text += f"\n\n{table(frame.filter(projection='z'))}\n"
+    if set(count.chains) - {"z"}:
+        pairs = frame.filter(pl.col("projection") != "z").select("task", "image").unique()
+        text += f"\n{table(frame.join(pairs, on=['task', 'image'], how='semi', maintain_order='left'))}\n"
     print("\n" + text)
-    write_text(FOLDER / "table.md", text + "\n")
+    write_text(FOLDER / "table.md", text)
     draw(parts, frame, dict(zip(ids, photos, strict=True)), count.figures)
 
 

@@ -39,20 +39,23 @@ class Weights:
         steps: Optimizer steps behind the line search.
         lr: Their size, in units of the latents.
         outside: λ of the squared error outside of the stroke's reach, against the cross-entropy within it.
+        enough: Probability of the class from which it is seen well enough.
         origin: μ of the distance from where the latent was.
         margin: How far beyond a stroke the picture may change, in shares of its side.
     """
 
     samples: int = 1024
-    steps: int = 20
+    steps: int = 40
     lr: float = 0.01
     outside: float = 1000.0
+    enough: float = 0.8
     origin: float = 0.05
     margin: float = 0.08
 
     def __post_init__(self) -> None:
         require("optimized", Within(2 * FEWEST), samples=self.samples)
         require("optimized", Within(0), steps=self.steps, outside=self.outside, origin=self.origin)
+        require("optimized", Within(0, 1, above=True), enough=self.enough)
         require("optimized", POSITIVE, lr=self.lr)
 
 
@@ -155,7 +158,9 @@ class OptimizedBrush(AbstractBrush):
             image = generator.render(v, self.space.name, noise)
         outside = 1 - grow((mask > 0).to(mask), round(weights.margin * mask.shape[-1]))
         losses = {
-            "segmentation": Segmentation(self.segmenter, stroke.name, absent=stroke.mode == "remove"),
+            "segmentation": Segmentation(
+                self.segmenter, stroke.name, absent=stroke.mode == "remove", enough=weights.enough
+            ),
             "pixel": Pixel(weight=weights.outside, mask="outside"),
         }
         origin = OriginNorm(self.space, weights.origin, v["latent"])

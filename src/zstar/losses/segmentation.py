@@ -1,10 +1,13 @@
 """Distance between what a segmenter sees in images."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from zstar.config.constraints import Within, require
 from zstar.losses.base import AbstractLoss, spatial_mean
 from zstar.segmenters.base import AbstractSegmenter
 
@@ -21,6 +24,8 @@ class Segmentation(AbstractLoss):
         segmenter: Who says what is where. It is frozen.
         wanted: Name of the class that is to be seen; null for those of the target.
         absent: Whether ``wanted`` is not to be seen instead.
+        enough: Probability of what is wanted from which a pixel costs nothing: whoever goes on beyond it finds what
+            the segmenter likes, and no better things.
         weight: λ, the factor of this loss in the objective.
         target, mask: As for :class:`zstar.losses.base.AbstractLoss`.
 
@@ -35,6 +40,7 @@ class Segmentation(AbstractLoss):
         segmenter: AbstractSegmenter,
         wanted: str | None = None,
         absent: bool = False,
+        enough: float = 1.0,
         weight: float = 1.0,
         target: str = "image",
         mask: str | None = "mask",
@@ -44,7 +50,8 @@ class Segmentation(AbstractLoss):
             raise ValueError("loss.segmentation.absent: nothing is named that is to be absent; set wanted to a class")
         self.segmenter = segmenter.eval().requires_grad_(False)
         self.column = None if wanted is None else segmenter.column(wanted, "loss.segmentation.wanted")
-        self.absent = absent
+        require("loss.segmentation", Within(0, 1, above=True), enough=enough)
+        self.absent, self.least = absent, -math.log(enough)
 
     def features(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:
         return [self.segmenter.logits(image)]
@@ -58,6 +65,6 @@ class Segmentation(AbstractLoss):
             return spatial_mean((goal.exp() * (goal - seen)).sum(dim=1, keepdim=True), weights)
         own = slice(self.column, self.column + 1)
         if not self.absent:
-            return spatial_mean(-seen[:, own], weights)
+            return spatial_mean((-seen[:, own] - self.least).relu(), weights)
         others = torch.cat([seen[:, : self.column], seen[:, self.column + 1 :]], dim=1)
-        return spatial_mean(-others.logsumexp(dim=1, keepdim=True), weights)
+        return spatial_mean((-others.logsumexp(dim=1, keepdim=True) - self.least).relu(), weights)
