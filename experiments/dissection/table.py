@@ -11,7 +11,7 @@ import polars as pl
 
 from zstar.runs.results import scan_rows
 
-SHOWN = ("curves_*.png", "switched_*.png", "where_*.png", "changes_*.png", "switched.png")
+SHOWN = ("curves_*.png", "switched_*.png", "where_*.png", "changes_all.png", "switched.png")
 
 
 def read(folder: Path, name: str) -> pl.DataFrame:
