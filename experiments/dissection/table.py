@@ -11,7 +11,7 @@ import polars as pl
 
 from zstar.runs.results import scan_rows
 
-SHOWN = ("curves_*.png", "switched_*.png", "where_*.png", "changes_*.png", "switched.png")
+SHOWN = ("curves_*.png", "switched_*.png", "where_*.png", "changes_all.png", "switched.png")
 
 
 def read(folder: Path, name: str) -> pl.DataFrame:
@@ -52,8 +52,10 @@ def causality(folder: Path) -> None:
     rows = []
     for (name, layer, method), some in curve.group_by("class", "layer", "method", maintain_order=True):
         kept = dict(zip(some["units"], some["kept_share"], strict=True))
-        rows.append([name, layer, method, *(percent(kept.get(size)) for size in sizes)])
-    show(["class", "layer", "ranked by", *(f"left, {size} off" for size in sizes)], rows)
+        last = some.sort("units").row(-1, named=True)
+        rows.append([name, layer, method, *(percent(kept.get(size)) for size in sizes), percent(last["net"])])
+    left = [f"left, {size} off" for size in sizes]
+    show(["class", "layer", "ranked by", *left, f"most change of another area, {sizes[-1]} off"], rows)
 
 
 def relations(folder: Path) -> None:

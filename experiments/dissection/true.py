@@ -3,8 +3,8 @@
     python experiments/dissection/true.py --names tree window cloud --figures experiments/dissection
 
 Each picture is moved until half of the pixels of the class are left, as an annotator reads them: by the units of the
-class, by the difference of the means of latents with much and with little of it, and by the normal of an SVM. What else
-has changed then is read by the annotator's factors, and by a judge of another make.
+class, and by the difference of the means of latents with much and with little of it. What else has changed then is read
+by the annotator's factors, and by a judge of another make.
 """
 
 import argparse
@@ -16,7 +16,6 @@ from torch import Tensor
 from zstar.annotations.annotator import Annotator as Scorer
 from zstar.directions.attribute import Attribute
 from zstar.directions.base import AbstractDirection
-from zstar.directions.interfacegan import InterFaceGAN
 from zstar.directions.units import load_units
 from zstar.dissection.pictures import sheet
 from zstar.editability.base import Traversal
@@ -64,14 +63,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--names", nargs="+", default=["tree", "window", "cloud"])
     parser.add_argument("--images", type=int, default=32, help="of those that have the class")
-    parser.add_argument("--samples", type=int, default=1000, help="scored samples for means and SVMs")
+    parser.add_argument("--samples", type=int, default=1000, help="scored samples for the means")
     parser.add_argument("--units", default="units64")
     parser.add_argument("--figures", type=Path, default=Path("outputs/figures/dissection"))
     given = parser.parse_args()
     generator, scorer, judge = StyleGAN2(checkpoint="cottages64"), Scorer(count=given.samples), Annotator("judge64")
     space, units = W(generator), load_units(given.units, StyleGAN2(checkpoint="cottages64"))
     areas = [f"area/{name}" for name in given.names]
-    latent = Attribute(scorer, areas).find(space), InterFaceGAN(scorer, areas).find(space)
+    means = Attribute(scorer, areas).find(space)
     others = [k for k, name in enumerate(scorer.names) if "/" not in name]
     print("| class | by | reached | other factors [95 %] | pixels of other classes elsewhere, % [95 %] | N |")
     print("|---|---|---|---|---|---|", flush=True)
@@ -81,7 +80,7 @@ def main() -> None:
         share = score(scorer, generator.synthesize(pool, "w").clamp(-1, 1))[:, column]
         v = {"latent": pool[share > 0.005][: given.images]}
         ways: dict[str, tuple[AbstractDirection, float]] = {"its units": (units[name], -1.0)}
-        ways |= {"attribute mean": (latent[0][area], -FARTHEST), "SVM": (latent[1][area], -FARTHEST)}
+        ways["attribute mean"] = means[area], -FARTHEST
         rows = []
         for way, (direction, end) in ways.items():
             traversal = Traversal(name, direction, generator, v, "w", torch.tensor([end, 0.0]))
