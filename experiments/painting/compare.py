@@ -178,6 +178,7 @@ def work(count: argparse.Namespace) -> tuple[list[Part], list[str], Tensor, list
             key |= {"few": count.few}
             used = sorted({i for places in chosen.values() for i in places} | set(autumn))
             start = start.select([start.ids.index(batch.ids[i]) for i in used])
+            start = replace(start, history={"total": torch.zeros(len(used), 1)})
             ids, photos = start.ids, batch.images[used]
         found = project_all(workplace, photos, ids, key, start)
         start = start or found
@@ -274,7 +275,7 @@ def main() -> None:
     parser.add_argument("--pool", type=int, default=64, help="held-out cottages that they are taken from")
     parser.add_argument("--chains", nargs="*", default=list(CHAINS), choices=list(CHAINS))
     parser.add_argument("--kinds", nargs="*", default=["units", "optimize"], choices=["units", "optimize"])
-    parser.add_argument("--postprocess", nargs="*", default=["blend"], help="beside that of paint.py, for units")
+    parser.add_argument("--postprocess", nargs="*", default=["blend", "poisson"], help="beside that of paint.py, for units")
     parser.add_argument("--figures", type=Path, default=Path("outputs/figures/painting"))
     parser.add_argument("--words", nargs="*", default=[], help="for paint.py, such as steps=50")
     count = parser.parse_args()
