@@ -2,7 +2,7 @@
 # The runs behind README.md, from the root of the project. Cells that are finished are skipped, so it can be killed and
 # called again, by several processes at once.
 # The board goes to outputs/leaderboard/<world>/benchmark, or to BOARD; METHODS=adam_w,stylegan2 takes some of the methods.
-#   experiments/leaderboard/encoders.sh && experiments/leaderboard/run.sh cottages
+#   experiments/leaderboard/run.sh cottages
 #   experiments/leaderboard/run.sh round_trip budget.evaluations=50 seed=0  # and turned: what follows goes to invert.py
 #   VGG=vgg_normalised_conv3_1.pth CATS=grumpyB_204.tar DCGAN=G_iter6400.pkl CATS_ENCODER=weights.safetensors \
 #     experiments/leaderboard/run.sh grumpy
@@ -17,12 +17,7 @@ case $world in
   cottages | round_trip | turned)
     baseline=stylegan2
     words=(--config-dir experiments/leaderboard/conf)
-    for name in igan e4e restyle; do
-      if [[ -z ${METHODS:-} && ! -f outputs/encoders/board/$name/weights.safetensors ]]; then
-        echo "$0: outputs/encoders/board/$name is missing; run experiments/leaderboard/encoders.sh first, or choose METHODS" >&2
-        exit 2
-      fi
-    done ;;
+    ;;
   grumpy)
     export PYTHONPATH=examples/grumpy${PYTHONPATH:+:$PYTHONPATH}
     words=(--config-dir examples/grumpy/conf generator.checkpoint="$DCGAN" data.path="$CATS" encoder=trained
