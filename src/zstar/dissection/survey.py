@@ -78,8 +78,8 @@ def find_levels(subject: Subject, shares: Sequence[float], steps: int, tops: int
     for latent in subject.latents("dissected"):
         maps, _ = read(subject.generator, {"latent": latent}, subject.space, "const", subject.layers)
         for layer, own in maps.items():
-            sketches[layer].add(own.transpose(0, 1).flatten(1))
-            peaks = own.amax(dim=(2, 3)).T.cpu()
+            sketches[layer].add(own.float().transpose(0, 1).flatten(1))
+            peaks = own.float().amax(dim=(2, 3)).T.cpu()
             numbers = torch.arange(begin, begin + len(own)).expand(len(peaks), -1)
             values, samples = (torch.cat(pair, dim=1) for pair in zip(best[layer], (peaks, numbers), strict=True))
             values, order = values.sort(dim=1, descending=True, stable=True)
@@ -105,7 +105,7 @@ def count(subject: Subject, first: dict[str, Tensor], latents: Iterable[Tensor])
     before: Tensor | None = None
     for latent in latents:
         maps, images = read(subject.generator, {"latent": latent}, subject.space, "const", subject.layers)
-        labels = subject.segmenter(images)
+        maps, labels = {layer: own.float() for layer, own in maps.items()}, subject.segmenter(images)
         others = torch.cat([labels[-1:] if before is None else before, labels[:-1]])
         before = labels[-1:]
         for layer, own in maps.items():
