@@ -59,9 +59,9 @@ def psnr_outside(before: Tensor, after: Tensor, mask: Tensor) -> Tensor:
 def beside(name: str) -> dict[str, float]:
     """In drawn scenes: share of each class among the pixels next to those of a class, left and right."""
     masks = Cottages(DRAWN, seed=1).read(range(DRAWN)).extras["masks"]
-    place = masks[:, CLASSES.index(name)].float()
-    wide = F.max_pool2d(place[:, None], (1, 3), 1, (0, 1))[:, 0]
-    around = (wide - place)[:, None] * masks.float()
+    labels = F.one_hot(masks.argmax(dim=1), len(CLASSES)).movedim(-1, 1).float()  # masks are soft at their edges
+    place = labels[:, CLASSES.index(name)]
+    around = (F.max_pool2d(place[:, None], (1, 3), 1, (0, 1))[:, 0] - place)[:, None] * labels
     share = around.sum(dim=(0, 2, 3)) / around.sum().clamp_min(1)
     return dict(zip(CLASSES, share.tolist(), strict=True))
 
