@@ -275,7 +275,9 @@ def main() -> None:
     parser.add_argument("--pool", type=int, default=64, help="held-out cottages that they are taken from")
     parser.add_argument("--chains", nargs="*", default=list(CHAINS), choices=list(CHAINS))
     parser.add_argument("--kinds", nargs="*", default=["units", "optimize"], choices=["units", "optimize"])
-    parser.add_argument("--postprocess", nargs="*", default=["blend", "poisson"], help="beside that of paint.py, for units")
+    parser.add_argument(
+        "--postprocess", nargs="*", default=["blend", "poisson"], help="beside that of paint.py, for units"
+    )
     parser.add_argument("--figures", type=Path, default=Path("outputs/figures/painting"))
     parser.add_argument("--words", nargs="*", default=[], help="for paint.py, such as steps=50")
     count = parser.parse_args()
@@ -287,10 +289,12 @@ def main() -> None:
     text += f"\n\n{table(frame.filter(projection='z'))}\n"
     if set(count.chains) - {"z"}:
         pairs = frame.filter(pl.col("projection") != "z").select("task", "image").unique()
+        frame = frame.filter(~pl.col("brush").str.contains(", "))
         text += f"\n{table(frame.join(pairs, on=['task', 'image'], how='semi', maintain_order='left'))}\n"
     print("\n" + text)
     write_text(FOLDER / "table.md", text)
-    draw(parts, frame, dict(zip(ids, photos, strict=True)), count.figures)
+    parts = [part for part in parts if ", " not in part.brush]
+    draw(parts, frame.filter(~pl.col("brush").str.contains(", ")), dict(zip(ids, photos, strict=True)), count.figures)
 
 
 if __name__ == "__main__":
