@@ -59,7 +59,10 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
         ],
         [],
     ),
-    "leaderboard/encoders.sh": (["NETWORKS=outputs/made STEPS=12 BATCH=2 COUNT=3 {}", "ls outputs/made/restyle.json"], []),
+    "leaderboard/encoders.sh": (
+        ["NETWORKS=outputs/made STEPS=12 BATCH=2 COUNT=3 {}", "ls outputs/made/restyle.json"],
+        [],
+    ),
     "leaderboard/table.py": ([], []),
     "leaderboard/same.py": ([], []),
     "painting/compare.py": (

@@ -51,7 +51,9 @@ class Transformers(AbstractSegmenter):
                 f"segmenter.path: {path} is no folder with a config.json; name one that holds such a network"
             )
         try:
-            from transformers import AutoModelForSemanticSegmentation  # takes seconds, and few have it
+            from transformers import (  # ty: ignore[import-not-found]  # takes seconds, and few have it
+                AutoModelForSemanticSegmentation,
+            )
         except ImportError:
             raise ValueError(
                 "segmenter: transformers is not installed; install it with pip install 'zstar[transformers]'"
