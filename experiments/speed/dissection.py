@@ -77,7 +77,7 @@ def main() -> None:
     first = clock.seconds["plain, 1 level"]
     print(f"{options.count} samples, {units} units of {options.layer}, {len(segmenter.classes)} classes")
     for name, seconds in clock.seconds.items():
-        ratio = f"{first / seconds:6.1f} times faster than plain" if "Tally" in name else ""
+        ratio = f"{first / max(seconds, 1e-9):6.1f} times faster than plain" if "Tally" in name else ""
         print(f"{name:18s} {seconds:9.2f} s  {1e3 * seconds / options.count:8.3f} ms a sample  {ratio}")
 
 
