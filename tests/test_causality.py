@@ -18,7 +18,7 @@ from zstar.dissection.soft import Soft
 from zstar.dissection.units import UnitSet
 from zstar.dissection.values import class_means
 
-QUICK = {"units": 3, "sizes": [1, 2, 3], "images": 8, "steps": 10, "batch": 4, "classes": ["ball"], "boost": 1.0}
+QUICK = {"units": 3, "sizes": [1, 2, 3], "images": 8, "steps": 8, "batch": 4, "classes": ["ball"], "boost": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_findings_say_what_is_true(findings: Findings) -> None:
 def test_rankings_by_agreement_stand_beside_the_others(world: Subject, tmp_path: Path) -> None:
     iou = pl.DataFrame([{"layer": LAYER, "unit": u, "class": "ball", "iou": float(u == 5)} for u in range(8)])
     found = {"agreement": Findings({"agreement": iou})}
-    tables = Causality(**QUICK)(world, found, Parts(tmp_path)).tables
+    tables = Causality(**QUICK | {"units": 1, "sizes": [1], "steps": 1})(world, found, Parts(tmp_path)).tables
     (row,) = rows(tables["curve"], method="iou", units=1)
     assert row["kept_share"] == 1  # unit 5 does nothing
 

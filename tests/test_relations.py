@@ -3,12 +3,13 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 import torch
-from toy import BALL, BALLS, FRAIL, GROUND, LAYER, SIZE, SKY, WEAK, Painter, subject
+from toy import BALL, BALLS, FRAIL, GROUND, LAYER, SIZE, SKY, WEAK, Colours, Painter, subject
 
 from zstar.data.base import AbstractData, Batch
 from zstar.dissection.artefacts import FOUND, Artefacts
@@ -16,7 +17,7 @@ from zstar.dissection.base import Findings, Parts, Subject
 from zstar.dissection.kinds import ALL, kinds_of
 from zstar.dissection.placing import Placing, place, spread
 from zstar.dissection.relations import Relations
-from zstar.dissection.scenes import draw_scenes
+from zstar.dissection.scenes import aligned, draw_scenes
 from zstar.dissection.units import UnitSet
 from zstar.dissection.unreal import most_unreal, read_boxes
 
@@ -83,6 +84,24 @@ def test_where_a_thing_can_be_put(world: Subject, causal: Mapping[str, Findings]
         Placing(["tree"])(world, causal, Parts(tmp_path))
 
 
+class Shuffled(Colours):
+    """Has the classes in another order, and one more, which it sees nowhere."""
+
+    classes = ("ball", "cloud", "ground", "sky")
+    kinds = dict.fromkeys(classes, "object")
+
+    def logits(self, images: torch.Tensor) -> torch.Tensor:
+        sky, ground, ball = super().logits(images).unbind(dim=1)
+        return torch.stack([ball, torch.full_like(ball, -9.0), ground, sky], dim=1)
+
+
+def test_a_judge_may_have_its_classes_in_another_order(world: Subject) -> None:
+    other = aligned(replace(world, judge=Shuffled()))
+    scenes, same = (draw_scenes(one, "held out", one.judge, 8) for one in (other, world))
+    assert list(other.judge.classes) == list(world.segmenter.classes) and aligned(world) is world
+    assert (scenes.labels == same.labels).float().mean() > 0.95
+
+
 def test_a_place_counts_as_what_had_most_of_it(world: Subject) -> None:
     scenes = draw_scenes(world, "held out", world.judge, 8)
     masks = torch.zeros(2, 1, SIZE, SIZE)
@@ -117,7 +136,7 @@ class Balls(AbstractData):
 
 
 def test_units_that_make_what_no_real_picture_has(world: Subject, tmp_path: Path) -> None:
-    found = Artefacts(Balls(), sizes=[2, 3], images=32, share=0.05)(world, {}, Parts(tmp_path))
+    found = Artefacts(Balls(32), sizes=[2], images=24, share=0.05)(world, {}, Parts(tmp_path))
     kid = found.tables["kid"]
     before, after, random = (row(kid, method=name)["kid"] for name in ("as they are", FOUND, "random"))
     assert after < 0.2 * before and after < random

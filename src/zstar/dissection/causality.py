@@ -14,6 +14,7 @@ from zstar.dissection.causal_tables import score
 from zstar.dissection.effects import single_effects
 from zstar.dissection.measure import measure
 from zstar.dissection.rankings import Ranking, agreement, at_random, best_agreement
+from zstar.dissection.scenes import aligned
 from zstar.dissection.soft import Soft
 
 RANDOM = 2  # random sets beside each ranked one
@@ -75,7 +76,7 @@ class Causality(AbstractAnalysis):
         self.values, self.images, self.soft = (absent, boost), images, Soft(steps, batch, lr, sparsity, keep)
 
     def __call__(self, subject: Subject, found: Mapping[str, Findings], parts: Parts) -> Findings:
-        layers = self._layers(subject, found)
+        subject, layers = aligned(subject), self._layers(subject, found)
         bench = Bench.of(subject, parts, layers, *self.values, self.images)
         effects = {layer: self._effects(bench, layer) for layer in layers}
         measured: dict[Key, dict[str, Tensor]] = {}
@@ -109,12 +110,9 @@ class Causality(AbstractAnalysis):
 
     def _columns(self, bench: Bench) -> dict[str, int]:
         """The classes that enough samples have, and their places."""
-        segmenter, judge = bench.subject.segmenter, bench.subject.judge
+        segmenter = bench.subject.segmenter
         names = list(segmenter.classes) if self.classes is None else list(self.classes)
         columns = {name: segmenter.column(name, "analysis.causality.classes") for name in names}
-        if list(judge.classes) != list(segmenter.classes):
-            others = ", ".join(judge.classes)
-            raise ValueError(f"judge: its classes, {others}, are not the segmenter's; choose one that has the same")
         scenes = (bench.learning, bench.choosing, bench.measuring)
         return {
             name: column

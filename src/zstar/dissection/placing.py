@@ -15,7 +15,7 @@ from zstar.dissection.base import AbstractAnalysis, Findings, Parts, Subject
 from zstar.dissection.boxes import fill, usual_size
 from zstar.dissection.causal_tables import SEEN, with_intervals
 from zstar.dissection.pictures import overlaid
-from zstar.dissection.scenes import Scenes, draw_scenes, picture, see
+from zstar.dissection.scenes import Scenes, aligned, draw_scenes, picture, see
 from zstar.dissection.units import UnitSet
 from zstar.images import enlarge, grid
 
@@ -65,6 +65,7 @@ class Placing(AbstractAnalysis):
         self.classes, self.images, self.step = classes, images, step
 
     def __call__(self, subject: Subject, found: Mapping[str, Findings], parts: Parts) -> Findings:
+        subject = aligned(subject)
         classes, sets = list(subject.segmenter.classes), found["causality"].units
         if self.classes is not None:
             for name in self.classes:

@@ -13,7 +13,7 @@ from zstar.dissection.causal_tables import with_intervals
 from zstar.dissection.kinds import ALL, Kinds, kinds_of
 from zstar.dissection.measure import Ablation, ablate
 from zstar.dissection.pictures import heat
-from zstar.dissection.scenes import LEAST, draw_scenes
+from zstar.dissection.scenes import LEAST, aligned, draw_scenes
 
 FEWEST = 6  # scenes of a kind that have the class, without which nothing is said of it
 USUAL = {"is_chapel": ["cottage", "chapel"], "time_of_day": ["day", "dusk"], "season": ["summer", "autumn"]}
@@ -40,6 +40,7 @@ class Relations(AbstractAnalysis):
         self.images, self.kinds = images, dict(USUAL if kinds is None else kinds)
 
     def __call__(self, subject: Subject, found: Mapping[str, Findings], parts: Parts) -> Findings:
+        subject = aligned(subject)
         classes, sets = list(subject.segmenter.classes), found["causality"].units
         scenes = draw_scenes(subject, "held out", subject.judge, self.images)
         kinds = kinds_of(subject, scenes, self.kinds, parts)

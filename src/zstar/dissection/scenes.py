@@ -1,7 +1,7 @@
 """Samples with the class of each pixel, and pictures of them with something changed."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int16, Int64
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from zstar.dissection.base import Subject
 from zstar.dissection.units import UnitSet
+from zstar.generators.base import AbstractGenerator
 from zstar.segmenters.base import AbstractSegmenter
 
 LEAST = 0.002  # share of a picture that a class covers where it is present: 8 pixels of 64×64
@@ -41,6 +42,37 @@ class Scenes:
         """A few at a time."""
         for first in range(0, len(self), size):
             yield self[first : first + size]
+
+
+class Aligned(AbstractSegmenter):
+    """A segmenter that is asked for the classes of another one alone, in their order.
+
+    Arguments:
+        inner: The segmenter, which has them all.
+        other: Whose classes they are.
+    """
+
+    def __init__(self, inner: AbstractSegmenter, other: AbstractSegmenter) -> None:
+        super().__init__()
+        self.inner, self.classes, self.kinds = inner, list(other.classes), other.kinds
+        self.columns = [inner.column(name, "judge") for name in self.classes]
+
+    def logits(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
+        return self.inner.logits(images)[:, self.columns]
+
+    def require_images(self, generator: AbstractGenerator) -> None:
+        self.inner.require_images(generator)
+
+
+def aligned(subject: Subject) -> Subject:
+    """The subject with a judge that has the segmenter's classes in their order.
+
+    Raises:
+        ValueError: The judge lacks one.
+    """
+    if list(subject.judge.classes) == list(subject.segmenter.classes):
+        return subject
+    return replace(subject, judge=Aligned(subject.judge, subject.segmenter))
 
 
 @torch.no_grad()
