@@ -10,10 +10,11 @@ from zstar.directions.apply import apply, in_order
 from zstar.directions.base import Label
 from zstar.directions.library import load_directions, save_directions
 from zstar.directions.linear import Linear
-from zstar.directions.units import UnitFile, Units
+from zstar.directions.units import UnitFile, Units, load_units
 from zstar.dissection.units import UnitSet, on_grid
 from zstar.generators.reading import map_shapes, read
 from zstar.generators.stylegan2 import StyleGAN2
+from zstar.segmenters.annotator import Annotator
 from zstar.spaces.w import W
 
 LAYER = "b8.conv0"
@@ -100,3 +101,15 @@ def test_units_of_another_map_are_refused(tiny: StyleGAN2, tmp_path: Path) -> No
     save_directions(path := tmp_path / "units.safetensors", {"door": Units(wrong)}, tiny)
     with pytest.raises(ValueError, match=re.escape(f"its units are of a map ({units.shape[0]}, 16, 16), and that")):
         load_directions(path, tiny)
+
+
+@pytest.mark.parametrize("name", ["tree", "window", "sun"])
+def test_the_shipped_units_remove_what_they_are_said_to(name: str) -> None:
+    generator, judge = StyleGAN2(checkpoint="cottages64"), Annotator("judge64")
+    direction = load_units("units64", generator)[name]
+    v = {"latent": generator.sample(8, torch.Generator().manual_seed(3), space="w")}
+    off, _ = direction.carry(generator, v, "w", -torch.ones(8))
+    with torch.no_grad():
+        before, after = (int((judge(generator.render(one, "w")) == judge.column(name, "")).sum()) for one in (v, off))
+    assert before > 100 and after < 0.3 * before
+    assert direction.label.scores["kept_share"] < 0.2 and direction.label.found["class"] == name
