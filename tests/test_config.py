@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from zstar.config.build import build, offer, to_plain
 from zstar.config.check import MULTI_SELECT, ConfigError, check
 from zstar.config.constraints import POSITIVE, Within, require
-from zstar.config.schema import Dissect, Edit, Invert, Train
+from zstar.config.schema import Dissect, Edit, Invert, Paint, Train
 from zstar.losses.pixel import Pixel
 from zstar.projection.job import make_job
 from zstar.regularizers.latent_norm import LatentNorm
@@ -28,7 +28,7 @@ NO_OPTIONS = {"hydra", "search", "shared"}  # of launchers and searches, or part
 OPTIONS = [path for path in FILES if not NO_OPTIONS & set(path.parts)]
 RECIPES = [path for path in OPTIONS if path.parts[0] in ("method", "experiment", "protocol", "sweep")]
 FLOOR = 20
-SETTINGS = {"invert": Invert, "train": Train, "edit": Edit, "dissect": Dissect}
+SETTINGS = {"invert": Invert, "train": Train, "edit": Edit, "dissect": Dissect, "paint": Paint}
 
 
 @functools.cache
@@ -42,6 +42,7 @@ def _with(composed: Any, option: Path) -> Iterator[tuple[str, DictConfig]]:
     """Each primary config that has the group of ``option``, with it chosen; recipes need fit one primary only."""
     group, name = option.parent.as_posix(), option.stem
     homes = [primary for primary in PRIMARIES if group in _groups(composed, primary)]
+    homes = [primary for primary in homes if primary != "paint" or option not in RECIPES]  # which are of whole runs
     homes = homes or (PRIMARIES if option in RECIPES else ["edit"])  # a list that is empty names no group
     errors = []
     for primary in homes:

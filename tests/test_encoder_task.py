@@ -140,7 +140,7 @@ def test_the_generator_and_the_networks_of_losses_stay_as_they_are(cfg: Callable
     generator, judge = task.space.generator, task.losses["perceptual"]
     before = generator.fingerprint(), [value.clone() for value in judge.state_dict().values()]
     train(task.train(), Cottages(16, resolution=16), 3)
-    assert task.done == 3 and not generator.training and not judge.network.training
+    assert task.done == 3 and not generator.training and not judge.maps.network.training
     assert generator.fingerprint() == before[0]
     assert all(map(torch.equal, judge.state_dict().values(), before[1]))
     assert all(weight.grad is None for module in (generator, judge, task.mean) for weight in module.parameters())

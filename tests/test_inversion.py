@@ -93,7 +93,7 @@ def test_a_batch_is_exactly_its_images_under_every_loss(
     tiny: StyleGAN2, name: str, composed: Callable[..., Any], request: pytest.FixtureRequest
 ) -> None:
     weights = {
-        "vgg19": "vgg19-conv3/vgg_normalised_conv3_1.pth",
+        **dict.fromkeys(("vgg19", "gram", "content"), "vgg19-conv3/vgg_normalised_conv3_1.pth"),
         "squeezenet11": "squeezenet11/squeezenet1_1_features.caffe_bgr255.converted.pth",
         "identity": "mobilefacenet/mobilefacenet_068.ckpt",
     }
@@ -103,6 +103,7 @@ def test_a_batch_is_exactly_its_images_under_every_loss(
     if name == "moco":  # of smaller images, for the sake of time
         extra += [f"loss.moco.network.checkpoint={request.getfixturevalue('moco_checkpoint')}"]
         extra += ["loss.moco.size=[32,32]"]
+    extra += ["loss.gram.target=image"] if name == "gram" else []
     node = composed("invert", f"loss=[{name}]", *extra).loss[name]
     # For these small pictures a network of faces has nearly one vector, and steps would amplify its rounding.
     problem = problem_of(tiny, losses={name: build(node)}, lr=0.003 if name == "identity" else 0.03)

@@ -45,7 +45,8 @@ pytestmark = pytest.mark.skipif(not fake_device.available(), reason="needs a tor
 
 CONF = Path(__file__).parents[1] / "conf"
 SIZE = 16
-FILES = {"identity", "moco", "squeezenet11", "vgg19", "lpips_vgg"}  # whose networks are no part of the project, or big
+# Their networks are no part of the project, or big.
+FILES = {"identity", "moco", "squeezenet11", "vgg19", "gram", "content", "lpips_vgg"}
 
 
 def names(group: str) -> list[str]:

@@ -277,7 +277,7 @@ def test_what_is_measured_is_the_same_bits_in_all_precisions(precision: Any, ima
     with computing(precision):
         assert measure(metrics, images, other, Slices()) == wanted
         write_features(metrics, extract_features(metrics, pictures), list("abcd"), tmp_path)
-    assert set(eye.seen) == set(metrics["perceptual"].distance.network.seen) == {EXACT}
+    assert set(eye.seen) == set(metrics["perceptual"].distance.maps.network.seen) == {EXACT}
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from zstar.config.constraints import FilePath, Within, require
 from zstar.data.base import AbstractData
-from zstar.dissection.base import AbstractAnalysis, Findings, Parts, Subject
+from zstar.dissection.base import AbstractAnalysis, Findings, Parts, Purpose, Subject
 from zstar.dissection.pictures import outlined, sheet
 from zstar.dissection.scenes import picture
 from zstar.dissection.units import UnitSet, on_grid
@@ -73,7 +73,7 @@ class Artefacts(AbstractAnalysis):
         activity = parts.once("activity", lambda: self._activity(subject, layers, realism))
         orders = {layer: rank(subject, layer, activity) for layer in layers}
 
-        def kid(purpose: str, name: str, units: UnitSet | None) -> Tensor:
+        def kid(purpose: Purpose, name: str, units: UnitSet | None) -> Tensor:
             kept = parts.once(f"{purpose} {name}", lambda: {"features": self._switched(subject, purpose, units)})
             return contributions(targets, kept["features"])
 
@@ -114,7 +114,7 @@ class Artefacts(AbstractAnalysis):
     def _features(self, images: Tensor, subject: Subject) -> Tensor:
         return torch.cat([self.kid.features(part).cpu() for part in images.split(subject.batch)])
 
-    def _switched(self, subject: Subject, purpose: str, units: UnitSet | None) -> Tensor:
+    def _switched(self, subject: Subject, purpose: Purpose, units: UnitSet | None) -> Tensor:
         """Features of samples with units off."""
         latents = subject.latents(purpose, self.images)
         return torch.cat([self.kid.features(picture(subject, latent, units)).cpu() for latent in latents])
@@ -168,7 +168,7 @@ def rank(subject: Subject, layer: str, activity: Mapping[str, Tensor]) -> dict[s
     """Method → orders of the units of a layer, one or several random ones."""
     more, active = activity[f"more/{layer}"], activity[f"active/{layer}"]
     draws = [
-        torch.randperm(len(more), generator=stream("random units", subject.seed, layer, number))
+        torch.randperm(len(more), generator=stream("random units beside artefacts", subject.seed, layer, number))
         for number in range(RANDOM)
     ]
     return {

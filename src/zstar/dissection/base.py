@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 import torch
@@ -16,6 +16,8 @@ from zstar.dissection.units import UnitSet
 from zstar.generators.base import AbstractGenerator
 from zstar.segmenters.base import AbstractSegmenter
 from zstar.stats.streams import chunks, stream
+
+Purpose = Literal["dissected", "held out"]
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,13 @@ class Subject:
         """The space that samples are drawn in."""
         return self.generator.drawn
 
-    def latents(self, purpose: str, count: int | None = None) -> Iterator[Float[Tensor, "b ..."]]:
+    def latents(self, purpose: Purpose, count: int | None = None) -> Iterator[Float[Tensor, "b ..."]]:
         """Samples of the prior, a batch at a time, on the generator's device; the same ones for the same purpose.
 
-        Purposes keep apart what is learned from and what is measured: ``"dissected"``, ``"held out"``.
+        What is learned from is ``"dissected"``, and what is measured ``"held out"``.
         """
-        rng = stream(f"latents {purpose}", self.seed)
+        held_out = purpose == "held out"
+        rng = stream("latents held out", self.seed) if held_out else stream("latents dissected", self.seed)
         for size in chunks(self.samples if count is None else count, self.batch):
             yield self.generator.bring(self.generator.sample(size, rng))
             if self.drawn is not None:

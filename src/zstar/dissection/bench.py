@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zstar.dissection.base import Parts, Subject
+from zstar.dissection.base import Parts, Purpose, Subject
 from zstar.dissection.boxes import candidates, usual_places, usual_size
 from zstar.dissection.scenes import Scenes, draw_scenes
 from zstar.dissection.units import UnitSet
@@ -98,7 +98,7 @@ class Bench:
         return Scenes(found["latents"], found["labels"]), found["masks"]
 
 
-def kept_scenes(subject: Subject, parts: Parts, purpose: str, reader: AbstractSegmenter) -> Scenes:
+def kept_scenes(subject: Subject, parts: Parts, purpose: Purpose, reader: AbstractSegmenter) -> Scenes:
     """:func:`draw_scenes`, from the parts where that is done already."""
 
     def make() -> dict[str, Tensor]:

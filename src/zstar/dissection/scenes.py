@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int16, Int64
 from torch import Tensor
 
-from zstar.dissection.base import Subject
+from zstar.dissection.base import Purpose, Subject
 from zstar.dissection.units import UnitSet
 from zstar.generators.base import AbstractGenerator
 from zstar.segmenters.base import AbstractSegmenter
@@ -76,7 +76,7 @@ def aligned(subject: Subject) -> Subject:
 
 
 @torch.no_grad()
-def draw_scenes(subject: Subject, purpose: str, reader: AbstractSegmenter, count: int | None = None) -> Scenes:
+def draw_scenes(subject: Subject, purpose: Purpose, reader: AbstractSegmenter, count: int | None = None) -> Scenes:
     """The samples of a purpose, as ``reader`` sees their pictures."""
     latents, labels = [], []
     for latent in subject.latents(purpose, count):
