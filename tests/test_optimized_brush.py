@@ -25,7 +25,7 @@ def segmenter() -> Annotator:
 @pytest.fixture(scope="module")
 def brush(segmenter: Annotator) -> OptimizedBrush:
     space = WPlus(StyleGAN2(checkpoint="cottages64"), prior_samples=200)
-    return OptimizedBrush(space, segmenter, threading.Lock(), Weights(samples=200, steps=6))
+    return OptimizedBrush(space, segmenter, threading.Lock(), Weights(samples=200, steps=25))
 
 
 def scene(brush: OptimizedBrush, seed: int) -> dict[str, torch.Tensor]:
