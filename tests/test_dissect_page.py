@@ -137,6 +137,7 @@ def test_units_are_sorted_filtered_and_opened(browser: Any, written: tuple[Path,
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.goto(written[0].as_uri() + "#unit=b8.conv0%205")
+    page.wait_for_function("() => document.querySelector('#panel').open")  # the page hears of its address in time
     page.keyboard.press("ArrowRight")
     page.wait_for_function("() => !location.hash.endsWith('b8.conv0%205')")
     assert page.locator("#panel[open]").count() == 1 and not faults
