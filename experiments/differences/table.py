@@ -71,13 +71,13 @@ def number(value: dict[str, float] | None) -> str:
 def curves(rows: list[dict[str, Any]], path: Path) -> None:
     """Reconstruction against damage and against leakage of edits, a curve for each kind through its strengths."""
     _, panels = plt.subplots(1, 2, figsize=(11, 4.2))
-    for kind in dict.fromkeys(row["kind"] for row in rows):
+    for place, kind in enumerate(dict.fromkeys(row["kind"] for row in rows)):
         mine = [row for row in rows if row["kind"] == kind]
         for panel, metric in zip(panels, ("drift", "leakage"), strict=True):
             found = [row["summary"] for row in mine if metric in row["summary"]]
             points = [(summary["psnr"]["mean"], summary[metric]["mean"]) for summary in found]
             if points:
-                panel.plot(*zip(*points, strict=True), marker="o", markersize=4, label=kind)
+                panel.plot(*zip(*points, strict=True), marker="o", markersize=4, label=kind, color=f"C{place % 10}")
     panels[0].set(xlabel="PSNR of the photo, dB", ylabel="PSNR of random samples to the original's, dB")
     panels[1].set(xlabel="PSNR of the photo, dB", ylabel="leakage of edits at matched effect")
     panels[1].legend(frameon=False, fontsize=7, ncols=2)
