@@ -77,7 +77,9 @@ def curves(rows: list[dict[str, Any]], path: Path) -> None:
             found = [row["summary"] for row in mine if metric in row["summary"]]
             points = [(summary["psnr"]["mean"], summary[metric]["mean"]) for summary in found]
             if points:
-                panel.plot(*zip(*sorted(points), strict=True), marker="o", markersize=4, label=kind, color=f"C{place % 10}")
+                panel.plot(
+                    *zip(*sorted(points), strict=True), marker="o", markersize=4, label=kind, color=f"C{place % 10}"
+                )
     panels[0].set(xlabel="PSNR of the photo, dB", ylabel="PSNR of random samples to the original's, dB")
     panels[1].set(xlabel="PSNR of the photo, dB", ylabel="leakage of edits at matched effect")
     panels[1].legend(frameon=False, fontsize=7, ncols=2)
