@@ -1,16 +1,16 @@
 """A painting as files: picture, latents and strokes."""
 
 import json
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
 
-import torch
 from safetensors.torch import save
 
 from zstar.app.painting import Painting
-from zstar.editing.latents import save_inversion
-from zstar.images import to_pil, write_png
+from zstar.editing.latents import pack_inversion, save_inversion, without_cost
+from zstar.images import encode_png, to_uint8, write_png
 from zstar.inversion import Inversion
 from zstar.runs.folder import write_text
 
@@ -25,31 +25,19 @@ def save_painting(painting: Painting, folder: Path) -> None:
 
 def as_inversion(painting: Painting) -> Inversion:
     """The latents of a painting with all that was done, as those of a projection, which ``edit.py`` goes on from."""
-    (v, space), none = painting.variables(), torch.zeros(1)
-    return Inversion(
-        ids=[painting.picture.title],
-        space=space,
-        v={name: value.cpu().contiguous() for name, value in v.items()},
-        image=None,
-        loss=none,
-        evaluations=none.long(),
-        seconds=none,
-        status=["done"],
-        noise_mode=painting.picture.noise,
-    )
+    v, space = painting.variables()
+    v = {name: value.cpu().contiguous() for name, value in v.items()}
+    return replace(without_cost([painting.picture.title], space, v), noise_mode=painting.picture.noise)
 
 
 def picture_bytes(painting: Painting) -> bytes:
     """The content of ``picture.png``."""
-    buffer = BytesIO()
-    to_pil(painting.render()[0]).save(buffer, format="PNG")
-    return buffer.getvalue()
+    return encode_png(to_uint8(painting.render())[0].cpu())
 
 
 def latents_bytes(painting: Painting) -> bytes:
     """``latents.safetensors`` and its card ``latents.json``, as one zip."""
-    tensors, card = as_inversion(painting).pack()
-    card |= {"generator": painting.studio.generator.fingerprint()}
+    tensors, card = pack_inversion(as_inversion(painting), painting.studio.generator)
     buffer = BytesIO()
     with ZipFile(buffer, "w") as file:
         file.writestr("latents.safetensors", save({name: value.clone() for name, value in tensors.items()}))

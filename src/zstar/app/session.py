@@ -4,7 +4,6 @@ import base64
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from io import BytesIO
 from typing import Any
 
 from jaxtyping import Float
@@ -17,7 +16,8 @@ from zstar.app.pictures import Progress
 from zstar.app.strokes import BadStrokes, make_stroke
 from zstar.app.studio import Picture
 from zstar.data.decoding import BadImage
-from zstar.images import to_pil
+from zstar.images import encode_png, to_uint8
+from zstar.reports.pages import data_uri
 
 News = dict[str, Any]
 """What the easel hears: ``picture`` and ``photo`` as data addresses, ``told`` in words, ``bad`` if it is a refusal,
@@ -152,9 +152,7 @@ class Session:
 
 def address(image: Float[Tensor, "1 c h w"]) -> str:
     """A picture as an address that holds it, so that no file of it lies anywhere."""
-    buffer = BytesIO()
-    to_pil(image[0]).save(buffer, format="PNG", compress_level=1)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return data_uri(encode_png(to_uint8(image)[0].cpu()), "image/png")
 
 
 def file_of(name: str, kind: str, content: bytes) -> dict[str, str]:

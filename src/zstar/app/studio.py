@@ -12,6 +12,7 @@ from torch import Tensor
 
 from zstar.app.strokes import BadStrokes, Stroke
 from zstar.config.signatures import nearest
+from zstar.directions.apply import apply, in_order
 from zstar.directions.base import AbstractDirection
 from zstar.directions.units import Units
 from zstar.generators.base import AbstractGenerator
@@ -104,13 +105,10 @@ class Studio:
 
     def restyle(self, picture: Picture, amounts: Mapping[str, float]) -> tuple[dict[str, Tensor], str]:
         """v moved along directions, and the space that it is in then."""
-        v, space = dict(picture.v), picture.space
-        order = [*self.generator.spaces, None]
-        for name in sorted(amounts, key=lambda one: order.index(self.directions[one].space)):
-            alpha = v["latent"].new_full((len(v["latent"]),), amounts[name])
-            with self.lock, torch.no_grad():
-                v, space = self.directions[name].carry(self.generator, v, space, alpha)
-        return v, space
+        latent = picture.v["latent"]
+        steps = [(self.directions[name], latent.new_full((len(latent),), amount)) for name, amount in amounts.items()]
+        with self.lock, torch.no_grad():
+            return apply(self.generator, picture.v, picture.space, in_order(self.generator, steps))
 
     def require(self, stroke: Stroke) -> None:
         """Refuse a stroke that no brush here can make.

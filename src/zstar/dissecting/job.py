@@ -18,9 +18,8 @@ from zstar.projection.device import pick_device
 from zstar.runs.folder import config_hash
 from zstar.segmenters.base import AbstractSegmenter
 
-SMALLEST = (
-    8  # pixels of the maps of middle layers; coarser ones know no places, and those of the picture's size no things
-)
+# Pixels of the maps of middle layers: coarser ones know no places, and those of the picture's size no things.
+SMALLEST = 8
 
 
 @dataclass(frozen=True)

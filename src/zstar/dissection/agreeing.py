@@ -10,7 +10,7 @@ from torch import Tensor
 from zstar.config.constraints import Within, require
 from zstar.dissection.agreement_tables import ALL, Label, Pair, compare, tables
 from zstar.dissection.base import AbstractAnalysis, Findings, Parts, Subject
-from zstar.dissection.survey import Seen, kinds_of, survey
+from zstar.dissection.survey import Seen, kinds_of_classes, survey
 from zstar.dissection.tops import Tops, find_tops, path, sheet
 from zstar.dissection.units import UnitSet
 from zstar.generators.reading import map_shapes
@@ -66,7 +66,7 @@ class Agreement(AbstractAnalysis):
             seen = survey(subject, SPAN, self.steps, self.tops, parts)
         else:
             seen = survey(subject, [self.share], 1, self.tops, parts)
-        kinds, own = kinds_of(subject)
+        kinds, own = kinds_of_classes(subject)
         scores = {layer: compare(one, own, self.label) for layer, one in seen.items()}
         made = tables(scores, subject.segmenter, self.bounds)
         levels = {layer: true.of_label(true.level).float() for layer, (true, _) in scores.items()}

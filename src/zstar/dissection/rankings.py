@@ -54,11 +54,10 @@ def at_random(subject: Subject, layer: str, units: int, number: int) -> Ranking:
 
 def agreement(found: Mapping[str, Findings], layer: str, units: int) -> dict[str, Tensor]:
     """Name of a class → IoU of each unit of a layer with it; empty where nobody has measured it."""
-    table = found["agreement"].tables.get("agreement") if "agreement" in found else None
-    if table is None:
-        return {}
     values: dict[str, Tensor] = {}
-    for (name,), rows in table.filter(table["layer"] == layer).group_by("class", maintain_order=True):
+    if (table := _of_layer(found, layer)) is None:
+        return values
+    for (name,), rows in table.group_by("class", maintain_order=True):
         values[str(name)] = torch.zeros(units)
         values[str(name)][torch.tensor(rows["unit"].to_list())] = torch.tensor(rows["iou"].to_list()).float()
     return values
@@ -66,8 +65,13 @@ def agreement(found: Mapping[str, Findings], layer: str, units: int) -> dict[str
 
 def best_agreement(found: Mapping[str, Findings], layer: str) -> float | None:
     """The mean over the classes of a layer's highest IoU; ``None`` where nobody has measured it."""
-    if "agreement" not in found or "agreement" not in found["agreement"].tables:
+    if (table := _of_layer(found, layer)) is None:
         return None
-    table = found["agreement"].tables["agreement"]
-    best = table.filter(table["layer"] == layer).group_by("class").agg(pl.col("iou").max())["iou"]
+    best = table.group_by("class").agg(pl.col("iou").max())["iou"]
     return float(best.mean()) if len(best) else None
+
+
+def _of_layer(found: Mapping[str, Findings], layer: str) -> pl.DataFrame | None:
+    """The rows of a layer in the table of agreement, if there is one."""
+    table = found["agreement"].tables.get("agreement") if "agreement" in found else None
+    return None if table is None else table.filter(pl.col("layer") == layer)

@@ -13,7 +13,7 @@ from zstar.dissection.causal_tables import with_intervals
 from zstar.dissection.kinds import ALL, Kinds, kinds_of
 from zstar.dissection.measure import Ablation, ablate
 from zstar.dissection.pictures import heat
-from zstar.dissection.scenes import LEAST, aligned, draw_scenes
+from zstar.dissection.scenes import aligned, draw_scenes
 
 FEWEST = 6  # scenes of a kind that have the class, without which nothing is said of it
 USUAL = {"is_chapel": ["cottage", "chapel"], "time_of_day": ["day", "dusk"], "season": ["summer", "autumn"]}
@@ -48,7 +48,7 @@ class Relations(AbstractAnalysis):
         samples: list[np.ndarray] = []
         for name, units in sets.items():
             column = classes.index(name)
-            there = (scenes.labels == column).float().mean(dim=(1, 2)) >= LEAST
+            there = scenes.present(column)
 
             def measure(units: Any = units, column: int = column, there: Tensor = there) -> dict[str, Tensor]:
                 return vars(ablate(subject, subject.judge, scenes[there], units, column))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int16, Int64
+from jaxtyping import Bool, Float, Int16, Int64
 from torch import Tensor
 
 from zstar.dissection.base import Purpose, Subject
@@ -35,8 +35,11 @@ class Scenes:
 
     def having(self, column: int, count: int | None = None, least: float = LEAST) -> "Scenes":
         """The first ``count`` in which a class covers at least ``least`` of the picture."""
-        share = (self.labels == column).float().mean(dim=(1, 2))
-        return self[(share >= least).nonzero().flatten()[:count]]
+        return self[self.present(column, least).nonzero().flatten()[:count]]
+
+    def present(self, column: int, least: float = LEAST) -> Bool[Tensor, " n"]:
+        """Whether a class covers at least ``least`` of each picture."""
+        return (self.labels == column).float().mean(dim=(1, 2)) >= least
 
     def batches(self, size: int) -> Iterator["Scenes"]:
         """A few at a time."""

@@ -8,11 +8,11 @@ from itertools import islice
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from torch.nn import functional as F
 
 from zstar.dissection.agreement import Counts, Tally
 from zstar.dissection.base import Parts, Subject
 from zstar.dissection.quantiles import Quantiles
+from zstar.dissection.values import cover
 from zstar.generators.reading import map_shapes, read
 from zstar.segmenters.base import KINDS
 
@@ -40,7 +40,7 @@ class Seen:
     peaks: Float[Tensor, "u n"]
 
 
-def kinds_of(subject: Subject) -> tuple[list[str], Int64[Tensor, " k"]]:
+def kinds_of_classes(subject: Subject) -> tuple[list[str], Int64[Tensor, " k"]]:
     """The kinds that there are classes of, and the place of each class's kind among them."""
     names = [kind for kind in KINDS if kind in subject.segmenter.kinds.values()]
     own = [names.index(subject.segmenter.kinds[name]) for name in subject.segmenter.classes]
@@ -98,7 +98,7 @@ def find_levels(subject: Subject, shares: Sequence[float], steps: int, tops: int
 def count(subject: Subject, first: dict[str, Tensor], latents: Iterable[Tensor]) -> dict[str, Tensor]:
     """Counts over some batches: of classes where they are, and of those of the picture before, which are masks as
     likely but not of this picture."""
-    _, kinds = kinds_of(subject)
+    _, kinds = kinds_of_classes(subject)
     place = subject.generator.bring
     tallies = {layer: Tally(place(first[f"{layer}/levels"]), kinds, 2, even=True) for layer in subject.layers}
     sums: dict[str, Tensor] = {}
@@ -121,12 +121,11 @@ def count(subject: Subject, first: dict[str, Tensor], latents: Iterable[Tensor])
 
 def means(maps: dict[str, Tensor], labels: Int64[Tensor, "b h w"], classes: int) -> Iterator[tuple[str, Tensor]]:
     """Sums of each unit where each class is, and of the shares of locations that this is."""
-    masks = F.one_hot(labels, classes).movedim(-1, 1).float()
     grids: dict[torch.Size, Tensor] = {}
     for layer, own in maps.items():
         size = own.shape[2:]
         if size not in grids:
-            grids[size] = F.interpolate(masks, size=tuple(size), mode="area").transpose(0, 1).flatten(1)
+            grids[size] = cover(labels, classes, (size[0], size[1])).transpose(0, 1).flatten(1)
         yield f"{layer}/sums", (grids[size] @ own.transpose(0, 1).flatten(1).T).double()
         yield f"{layer}/weights", grids[size].sum(dim=1).double()
 

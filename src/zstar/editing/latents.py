@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from zstar.checkpoints.io import read_card, save_weights
 from zstar.config.build import offer
@@ -39,17 +40,28 @@ def known(node: Mapping[str, Any], generator: AbstractGenerator) -> Inversion:
     """The latents that samples of the generator were drawn as, in place of a projection."""
     settings = {key: value for key, value in take_companions(node)[0].items() if key != CLASSES}
     data = offer(settings, at="data", generator=generator)
-    latents, nothing = data.latents(), torch.zeros(len(data))
+    ids = [data.name(index) for index in range(len(data))]
+    return without_cost(ids, data.space, {"latent": data.latents()})
+
+
+def without_cost(ids: list[str], space: str, v: dict[str, Tensor]) -> Inversion:
+    """Images whose v is known, as if they had been projected at no cost."""
+    nothing = torch.zeros(len(ids))
     return Inversion(
-        ids=[data.name(index) for index in range(len(data))], space=data.space, v={"latent": latents}, image=None,
-        loss=nothing, evaluations=nothing.long(), seconds=nothing, status=["done"] * len(data),
+        ids=ids, space=space, v=v, image=None, loss=nothing, evaluations=nothing.long(), seconds=nothing,
+        status=["done"] * len(ids),
     )  # fmt: skip
 
 
 def save_inversion(path: Path, inversion: Inversion, generator: AbstractGenerator) -> None:
     """Write latents as a run of ``invert.py`` would, for whatever goes on from such a run."""
+    save_weights(path, *pack_inversion(inversion, generator))
+
+
+def pack_inversion(inversion: Inversion, generator: AbstractGenerator) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors of such a file, and its card."""
     tensors, card = inversion.pack()
-    save_weights(path, tensors, card | {"generator": generator.fingerprint()})
+    return tensors, card | {"generator": generator.fingerprint()}
 
 
 def load_inversion(path: Path, generator: AbstractGenerator) -> tuple[Inversion, list[str]]:
