@@ -66,7 +66,8 @@ class Artefacts(AbstractAnalysis):
         self.images, self.share, self.boxes, self.kid = images, share, boxes, KID(network)
 
     def __call__(self, subject: Subject, found: Mapping[str, Findings], parts: Parts) -> Findings:
-        layers = choose_layers(subject, self.layers)
+        subject.require_layers("analysis.artefacts.layers", self.layers or ())
+        layers = list(subject.layers if self.layers is None else self.layers)
         shapes, real = map_shapes(subject.generator, layers), self._read(subject)
         realism = Realism(self.kid.extract, real, subject.seed, subject.batch)
         targets = self._features(real, subject)
@@ -154,14 +155,6 @@ class Artefacts(AbstractAnalysis):
         before = picture(subject, latents[worst])
         mask = F.interpolate(unreal[worst.cpu()][:, None], size=before.shape[2:], mode="nearest")
         return sheet([before, outlined(before, mask), picture(subject, latents[worst], units)])
-
-
-def choose_layers(subject: Subject, layers: Sequence[str] | None) -> list[str]:
-    """The layers whose units are switched."""
-    if unknown := [name for name in layers or () if name not in subject.layers]:
-        known = ", ".join(subject.layers)
-        raise ValueError(f"analysis.artefacts.layers: '{unknown[0]}' is not looked at; choose from {known}")
-    return list(subject.layers if layers is None else layers)
 
 
 def rank(subject: Subject, layer: str, activity: Mapping[str, Tensor]) -> dict[str, list[Tensor]]:

@@ -1,7 +1,7 @@
 """The protocol of analyses: what is asked of a generator's units, and what is answered."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -48,6 +48,12 @@ class Subject:
     def space(self) -> str:
         """The space that samples are drawn in."""
         return self.generator.drawn
+
+    def require_layers(self, key: str, layers: Sequence[str]) -> None:
+        """Refuse layers that are not looked at; ``key`` begins the sentence."""
+        if unknown := [name for name in layers if name not in self.layers]:
+            known = ", ".join(self.layers)
+            raise ValueError(f"{key}: '{unknown[0]}' is not looked at; choose from {known}")
 
     def latents(self, purpose: Purpose, count: int | None = None) -> Iterator[Float[Tensor, "b ..."]]:
         """Samples of the prior, a batch at a time, on the generator's device; the same ones for the same purpose.

@@ -99,9 +99,7 @@ class Causality(AbstractAnalysis):
     def _layers(self, subject: Subject, found: Mapping[str, Findings]) -> list[str]:
         """The layers whose units are switched."""
         if self.layers is not None:
-            if unknown := [name for name in self.layers if name not in subject.layers]:
-                known = ", ".join(subject.layers)
-                raise ValueError(f"analysis.causality.layers: '{unknown[0]}' is not looked at; choose from {known}")
+            subject.require_layers("analysis.causality.layers", self.layers)
             return list(self.layers)
         means = {layer: best_agreement(found, layer) for layer in subject.layers}
         if all(mean is None for mean in means.values()):
