@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -267,6 +268,21 @@ def test_photos_are_read_upright_and_opaque(workplace: Workplace) -> None:
     buffer = BytesIO()
     Image.new("RGBA", (50, 50), (0, 0, 0, 0)).save(buffer, "PNG")
     assert workplace.pictures.read(buffer.getvalue()).min() == 1
+
+
+def test_each_message_may_be_asked_for_by_another_thread(workplace: Workplace) -> None:
+    session = Session(workplace)
+    messages = session.begin(lambda progress: workplace.pictures.sample(3))
+
+    def elsewhere(act: Callable[[], Any]) -> Any:
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            return thread.submit(act).result(timeout=60)
+
+    heard = []
+    while (news := elsewhere(lambda: next(messages, None))) is not None:
+        heard.append(news)
+    assert "choose a brush" in heard[-1]["told"]
+    assert elsewhere(session.undo)["told"] == "Nothing to undo."
 
 
 def test_sessions_share_nothing(workplace: Workplace) -> None:

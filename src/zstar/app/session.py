@@ -66,7 +66,8 @@ class Session:
             raise result
         with self.lock:
             self.painting = Painting(self.workplace.studio, result)
-            yield self.show(f"{result.title}: choose a brush and paint.", photo=True)
+            news = self.show(f"{result.title}: choose a brush and paint.", photo=True)
+        yield news  # not within the lock, as whoever asks for what follows may be another thread
 
     def stroke(self, entry: Mapping[str, Any]) -> News:
         """Paint a stroke, given in plain values."""
