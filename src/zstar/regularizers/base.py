@@ -18,6 +18,7 @@ class AbstractRegularizer(ABC):
         syntheses: How often it runs the generator itself each time that it is taken; budgets count them.
         of: Kinds of variables that it is about, such as ``weights``; where v has none of them, its value is zero and
             takes no synthesis. Empty where it is about what every v has.
+        quadratic: Whether it is a quadratic function of the latent, if G(v) is a linear one.
 
     Arguments:
         space: The space that the latents live in.
@@ -26,6 +27,7 @@ class AbstractRegularizer(ABC):
 
     syntheses: int = 0
     of: ClassVar[tuple[str, ...]] = ()
+    quadratic: ClassVar[bool] = False
 
     def __init__(self, space: AbstractSpace, weight: float = 1.0) -> None:
         if weight not in Within(0):
