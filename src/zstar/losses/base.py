@@ -117,15 +117,16 @@ def require_targets(
     for name, loss in losses.items():
         for key, picture in loss.pictures.items():
             if picture not in names:
-                raise ValueError(_lack(f"loss.{name}.{key}", picture, names, source))
+                raise ValueError(lack(f"loss.{name}.{key}", picture, names, source))
         if loss.mask in (None, "mask", *maps):
             continue
         if loss.mask in names:
             raise ValueError(f"loss.{name}.mask: '{loss.mask}' is a picture and no map; choose mask, or null for none")
-        raise ValueError(_lack(f"loss.{name}.mask", loss.mask, {*maps, "null"}, source))
+        raise ValueError(lack(f"loss.{name}.mask", loss.mask, {*maps, "null"}, source))
 
 
-def _lack(key: str, name: str, names: Collection[str], source: str) -> str:
+def lack(key: str, name: str, names: Collection[str], source: str = "the data have") -> str:
+    """The sentence for the setting ``key`` that names a target which there is not among ``names``."""
     give = f"give data.{name}=<file or folder>, or " if name in COMPANIONS and "data" in source else ""
     return f"{key}: {source} no '{name}'; {give}choose one of {', '.join(sorted(names))}"
 

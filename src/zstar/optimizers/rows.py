@@ -34,8 +34,6 @@ def dot(a: Float[Tensor, "b n"], b: Float[Tensor, "b n"]) -> Float[Tensor, " b"]
     return (a * b).sum(dim=1)
 
 
-def pick(
-    condition: Bool[Tensor, " b"], yes: Float[Tensor, "b n"], no: Float[Tensor, "b n"]
-) -> Float[Tensor, "b n"]:
+def pick(condition: Bool[Tensor, " b"], yes: Float[Tensor, "b n"], no: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
     """Row by row one of two."""
     return torch.where(condition[:, None], yes, no)

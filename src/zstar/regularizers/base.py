@@ -1,6 +1,7 @@
 """The protocol of regularizers R(v): one value per image."""
 
 from abc import ABC, abstractmethod
+from copy import copy
 from typing import ClassVar
 
 from jaxtyping import Float
@@ -35,6 +36,12 @@ class AbstractRegularizer(ABC):
             raise ValueError(f"regularizer.*.weight: {weight} can't weigh {name}; set it to a finite number, 0 or more")
         self.space = space
         self.weight = weight
+
+    def at(self, space: AbstractSpace) -> "AbstractRegularizer":
+        """The same penalty on latents of another space, such as that of pictures of another size."""
+        other = copy(self)
+        other.space = space
+        return other
 
     @abstractmethod
     def __call__(self, v: Variables, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
