@@ -15,6 +15,7 @@ from zstar.encoders.base import EncoderSpec
 from zstar.encoders.resnet import ResNet
 from zstar.encoders.restyle import ReStyle
 from zstar.encoders.trained import TrainedEncoder
+from zstar.generators.pixels import Pixels
 from zstar.inversion import minimize
 from zstar.losses.pixel import Pixel
 from zstar.losses.targets import Targets
@@ -26,11 +27,15 @@ from zstar.projectors.base import AbstractProjector, project
 from zstar.projectors.encoder import Encoder
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.regularizers.in_domain import InDomain
+from zstar.spaces.base import AbstractSpace
+from zstar.spaces.pixels import Pixels as PixelSpace
 from zstar.spaces.z import Z
 
 CONF = Path(__file__).parents[1] / "conf" / "projector"
 PROJECTORS = sorted(path.stem for path in CONF.glob("*.yaml"))
+PICTURES = {"copy", "poisson", "recolour", "multiscale"}  # projectors of generator=pixels
 SHORT = {
+    "multiscale": ["projector.multiscale.smallest=8"], "poisson": ["projector.poisson.source=image"],
     "best_of": ["projector.best_of.candidates=7"], "cma": ["projector.cma.generations=3"],
     "basin_cma": ["projector.basin_cma.generations=2", "projector.basin_cma.steps=3"],
     "weights": ["projector.weights.steps=8"], "features": ["projector.features.steps=8"],
@@ -52,7 +57,13 @@ def problem(unlearned: Any) -> Problem:
 
 @pytest.fixture
 def targets() -> Targets:
-    return Targets({"image": torch.rand(2, 3, 16, 16) * 2 - 1}, ["a", "b"])
+    named = {"image": torch.rand(2, 3, 16, 16) * 2 - 1, "mask": torch.ones(2, 1, 16, 16)}
+    return Targets(named, ["a", "b"])
+
+
+def space_for(name: str, generator: Any) -> AbstractSpace:
+    """One that a projector is for."""
+    return PixelSpace(Pixels(16)) if name in PICTURES else Z(generator, prior_samples=100)
 
 
 @pytest.fixture
@@ -66,7 +77,8 @@ def make(composed: Callable[..., Any], guess: Any) -> Callable[..., list[Abstrac
 
 
 @pytest.mark.parametrize("name", PROJECTORS)
-def test_a_projector_says_what_it_costs(name: str, problem: Problem, targets: Targets, make: Any) -> None:
+def test_a_projector_says_what_it_costs(name: str, unlearned: Any, targets: Targets, make: Any) -> None:
+    problem = Problem(space_for(name, unlearned), {"pixel": Pixel()}, {}, Adam(lr=0.05))
     [projector] = make(problem, [name], "steps=4")
     assert (project(problem, [projector], targets).evaluations == projector.cost).all()
     short = projector.scaled(0.4)
@@ -79,7 +91,7 @@ def test_a_projector_says_what_it_costs(name: str, problem: Problem, targets: Ta
 def test_a_projector_says_whether_it_is_random(name: str, unlearned: Any, targets: Targets, make: Any) -> None:
     found = []
     for seed in (0, 1):
-        problem = Problem(Z(unlearned, prior_samples=100), {"pixel": Pixel()}, {}, Adam(lr=0.05), seed)
+        problem = Problem(space_for(name, unlearned), {"pixel": Pixel()}, {}, Adam(lr=0.05), seed)
         projectors = make(problem, [name], "steps=4")
         found.append(project(problem, projectors, targets).loss)
     assert found[0].equal(found[1]) != projectors[0].random
@@ -128,7 +140,7 @@ def test_syntheses_of_regularizers_and_encoders_count(name: str, unlearned: Any,
         def __call__(self, v: Any, image: torch.Tensor) -> torch.Tensor:
             return image.new_zeros(len(image))
 
-    space = Z(unlearned, prior_samples=100)
+    space = space_for(name, unlearned)
     plain, priced = (Problem(space, {"pixel": Pixel()}, reg, Adam(lr=0.05)) for reg in ({}, {"twice": Twice(space)}))
     [cheap], [dear] = (make(problem, [name], "steps=4") for problem in (plain, priced))
     assert (project(priced, [dear], targets).evaluations == dear.cost).all() and dear.cost == 3 * cheap.cost

@@ -103,7 +103,7 @@ def test_a_batch_is_exactly_its_images_under_every_loss(
     if name == "moco":  # of smaller images, for the sake of time
         extra += [f"loss.moco.network.checkpoint={request.getfixturevalue('moco_checkpoint')}"]
         extra += ["loss.moco.size=[32,32]"]
-    extra += ["loss.gram.target=image"] if name == "gram" else []
+    extra += [f"loss.{name}.target=image"] if name in ("gram", "gradient") else []
     node = composed("invert", f"loss=[{name}]", *extra).loss[name]
     # For these small pictures a network of faces has nearly one vector, and steps would amplify its rounding.
     problem = problem_of(tiny, losses={name: build(node)}, lr=0.003 if name == "identity" else 0.03)
@@ -123,7 +123,7 @@ def test_a_batch_is_exactly_its_images_under_every_regularizer(
     single_runs_agree(problem, lambda p: [Random(p), Optimization(p, steps=6)], targets)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])  # that of quadratic equations: test_gradient_domain.py
 def test_a_batch_is_exactly_its_images_under_every_optimizer(
     tiny: StyleGAN2, optimizer: str, composed: Callable[..., Any]
 ) -> None:

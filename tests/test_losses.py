@@ -23,6 +23,7 @@ from torchvision.models import resnet50
 from zstar.config.build import build
 from zstar.data.folder import Folder
 from zstar.losses.base import AbstractLoss
+from zstar.losses.boundary import Boundary
 from zstar.losses.embedding import Embedding
 from zstar.losses.gram import Gram
 from zstar.losses.lpips import LPIPS
@@ -138,6 +139,14 @@ def test_weight_map(loss: AbstractLoss) -> None:
     if isinstance(loss, Embedding | Gram):  # a vector has no places, and a texture has none
         with pytest.raises(ValueError, match=r"^loss: an? (embedding by \w+|Gram matrix) .*give it mask=null$"):
             loss(spoilt, target, ignoring)
+        return
+    if isinstance(loss, Boundary):  # which counts outside of the map, and there beside it alone
+        ignoring = torch.zeros(2, 1, SIZE, SIZE)
+        ignoring[..., :12] = 1
+        for width in (1, 5, None):
+            loss.width = width
+            torch.testing.assert_close(loss(spoilt, target, ignoring), torch.zeros(2), rtol=0, atol=1e-6)
+            assert (loss(spoilt, target, 1 - ignoring) > 0).all()
         return
     plain = loss(spoilt, target)
     torch.testing.assert_close(loss(spoilt, target, ignoring), torch.zeros(2), rtol=0, atol=1e-6)

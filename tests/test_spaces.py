@@ -23,13 +23,19 @@ CONF = Path(__file__).parents[1] / "conf"
 SPACES = sorted(path.stem for path in (CONF / "space").glob("*.yaml"))
 PROJECTORS = sorted(path.stem for path in (CONF / "projector").glob("*.yaml"))
 SHORT = {"best_of": ["candidates=5"], "cma": ["generations=4"], "basin_cma": ["generations=2", "steps=3"]}
-SHORT |= {"weights": ["steps=4"], "features": ["steps=4"]}
+SHORT |= {"weights": ["steps=4"], "features": ["steps=4"], "multiscale": ["smallest=8"], "poisson": ["source=image"]}
 LEARNED, NONE = "StyleGAN2 has learned its weights", "Pixels has no weights to fit"
 REFUSALS = {  # (projector, space) → why there is nothing to do
     ("weights", "pixels"): NONE,
     ("features", "pixels"): "Pixels offers no feature layers",
     ("untrained", "pixels"): NONE,
     **{("untrained", space): LEARNED for space in SPACES if space != "pixels"},
+    **{
+        (name, space): f"projector.{name}: latents of {space} are no pictures; choose generator=pixels space=pixels"
+        for name in ("copy", "poisson", "recolour", "multiscale")
+        for space in SPACES
+        if space != "pixels"
+    },
 }
 
 
@@ -138,7 +144,8 @@ def test_every_projector_works_in_every_space_and_never_makes_it_worse(
     name: str, space: str, generators: dict[str, AbstractGenerator], composed: Callable[..., Any], guess: Any
 ) -> None:
     problem = Problem(space_of(space, generators, composed), {"pixel": Pixel()}, {}, Adam(lr=0.05))
-    targets = Targets({"image": torch.rand(3, 3, 16, 16) * 2 - 1}, ["a", "b", "c"])
+    images = torch.rand(3, 3, 16, 16) * 2 - 1
+    targets = Targets({"image": images, "mask": torch.ones_like(images[:, :1])}, ["a", "b", "c"])
     words = [f"projector.{name}.{word}" for word in SHORT.get(name, [])]
     node = composed("invert", f"projector=[{name}]", "steps=4", *words).projector[name]
     if (refusal := REFUSALS.get((name, space))) is not None:

@@ -62,6 +62,6 @@ class Gradient(AbstractLoss):
         if weights is None:
             return torch.cat([each.flatten(1) for each in squares], dim=1).mean(dim=1)
         (height, _), (_, width) = (each.shape[-2:] for each in squares)
-        pairs = touching(region(weights, squares[0].new_empty(1, 1, height, width)))
+        pairs = touching(region(weights, squares[0].new_empty(len(weights), 1, height, width)))
         total = sum((each * pair).sum(dim=(1, 2, 3)) for each, pair in zip(squares, pairs, strict=True))
         return total / sum(pair.sum(dim=(1, 2, 3)) for pair in pairs).clamp_min(1e-12)
