@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torchvision.models import get_model
 from torchvision.utils import save_image
 
@@ -76,12 +77,18 @@ def prepare(folder: Path) -> None:
         shutil.copy(ROOT / name, folder)
     shutil.copytree(ROOT / "examples", folder / "examples")
     images = Cottages(count=12, split="test").read(range(12))
-    for name in ("photos", "cats", "masks"):
+    for name in ("photos", "cats", "masks", "sources"):
         (folder / name).mkdir()
         for place, image in enumerate(images.images):
             picture = torch.ones_like(image) if name == "masks" else image
             picture[:, 40:, 40:] = -1 if name == "masks" else picture[:, 40:, 40:]
             save_image(picture, folder / name / f"{place:03d}.png", normalize=True, value_range=(-1, 1))
+    (folder / "experiments").mkdir()
+    shutil.copytree(ROOT / "experiments" / "style", folder / "experiments" / "style")
+    Image.open(ROOT / "experiments" / "style" / "swirls.png").save(folder / "painting.jpg")
+    with torch.random.fork_rng(devices=[]):
+        seed_global("weights of a feature network", 0)
+        torch.save(get_model("vgg19", weights=None).state_dict(), folder / "vgg19.pth")
     weights = shipped("cottages64")
     for name in ("network", "ffhq"):
         torch.save(load_weights(weights), folder / f"{name}.pkl")

@@ -79,6 +79,11 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
         ["restoration/cottages_denoising.png", "restoration/faces_inpainting.png"],
     ),
     "restoration/table.py": ([], []),
+    "seams/compare.py": (["python {} --count 2 --shown 2"], ["seams/seams.png"]),
+    "style/compare.py": (
+        ["python {} --count 1 --steps 1 --styles experiments/style/mosaic.png"], ["style/pictures_64.png"]
+    ),
+    "style/paintings.py": (["python {} --size 32"], ["style/swirls.png", "style/mosaic.png"]),
     "steering/run.sh": (["STEPS=1 COUNT=2 SPACES=w WALKS=linear {}"], ["steering/curves.png"]),
     "steering/table.py": ([], []),
     "steering/joint.py": (
@@ -98,6 +103,7 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
     "speed/ingredients.py": (["python {} --rounds 1 --batch 2"], []),
     "speed/measure.py": (["python {} --batches 1"], []),
     "speed/pictures.py": (["python {} --count 3 --size 32 --metrics [psnr]"], []),
+    "speed/poisson.py": (["python {} --size 32 --repeats 1 --iterations 5"], []),
     "speed/scale.py": (["python {} --sizes 1 3 --batch 1"], []),
     "speed/startup.py": (["python {} --before . --repeats 1"], []),
     "speed/sweep.py": (["python {} --cells 2", "! python {} --cells 1"], []),

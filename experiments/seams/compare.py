@@ -19,7 +19,6 @@ from zstar.images import enlarge, grid, write_png
 from zstar.losses.fields import field
 from zstar.postprocess.base import grow, smooth
 from zstar.postprocess.gradients import clone
-from zstar.runs.folder import write_text
 from zstar.stats.bootstrap import bootstrap_interval
 
 THINGS = ("cloud", "tree")
@@ -104,7 +103,6 @@ def main() -> None:
         cells = [seam(made, source, mask), seam(made, background, mask), inner(made, source, mask), near]
         lines.append(f"| {name} | " + " | ".join(show(cell) for cell in cells) + " |")
         rows.append(made)
-    write_text(asked.figures / "table.md", "\n".join(lines) + "\n")
     print("\n".join(lines))
     shown = torch.cat([enlarge(row[: asked.shown].clamp(-1, 1)) for row in rows])
     write_png(asked.figures / "seams.png", grid(shown, asked.shown))

@@ -27,7 +27,6 @@ from zstar.losses.targets import Targets
 from zstar.objective import Objective
 from zstar.projection.pipeline import Pipeline
 from zstar.projectors.base import project
-from zstar.runs.folder import write_text
 
 HERE = Path(__file__).parent
 WAYS = {
@@ -114,7 +113,6 @@ def main() -> None:
             rows.append(result.image.clamp(-1, 1))
     if asked.ways is None:
         lines += normalisations([*usual, *pixels[:1]], targets, judge)
-    write_text(asked.figures / f"table_{asked.resolution}.md", "\n".join(lines) + "\n")
     print("\n".join(lines))
     write_png(asked.figures / f"pictures_{asked.resolution}.png", grid(enlarge(torch.cat(rows)), asked.count))
 
