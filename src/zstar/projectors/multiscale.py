@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 
-from jaxtyping import Float
-from torch import Tensor
+import torch
 
 from zstar.callbacks import Callback
 from zstar.config.constraints import Within, require
@@ -27,7 +26,9 @@ class Multiscale(AbstractProjector):
     For ``generator=pixels``. In style transfer a network sees as far as its receptive field, so strokes of a style are
     as large as at the size that they were found at, and a step at half the size costs a quarter (the schedule of
     style-transfer-pytorch: Adam, each size with fewer steps, and the running mean of what it goes through). In
-    gradient-domain editing colours get across a region sooner. Targets are scaled down with the picture.
+    gradient-domain editing colours get across a region sooner (with ``loss.boundary.width=null``, so that all of the
+    background holds its place). Targets are scaled down with the picture; what is scaled up is the change of the start,
+    so that its own detail stays.
 
     Arguments:
         problem: The equation without its targets; its optimizer takes the steps, from a fresh state at each size.
@@ -95,14 +96,16 @@ class Multiscale(AbstractProjector):
         self, objective: Objective, inversion: Inversion | None = None, callbacks: Sequence[Callback] = ()
     ) -> Inversion:
         """Optimise each picture by itself, size by size; what was found before stays where that is no better."""
-        found = inversion
+        first = self.problem.start(objective.targets) if inversion is None else inversion.v
+        found, change = inversion, torch.zeros_like(first["latent"][..., :1, :1])
         for stage in self._stages():
             size = stage.problem.generator.resolution
             here = objective if size == self.problem.generator.resolution else _bound(stage.problem, objective.targets)
-            found = stage(here, None if found is None else replace(found, v=_scaled(found, size)), callbacks)
-        if inversion is None:
-            return found
-        return replace(found, **winners(found, inversion))
+            start = to_size(first["latent"], (size, size))
+            v = {"latent": start + to_size(change, (size, size))}
+            found = stage(here, None if found is None else replace(found, v=v), callbacks)
+            change = found.latent - start
+        return found if inversion is None else replace(found, **winners(found, inversion))
 
 
 def resized(problem: Problem, size: int) -> Problem:
@@ -119,7 +122,3 @@ def _bound(problem: Problem, targets: Targets) -> Objective:
     side = problem.generator.resolution
     named = {name: to_size(value, (side, side)) for name, value in targets.named.items()}
     return Objective(problem, replace(targets, named=named))
-
-
-def _scaled(inversion: Inversion, size: int) -> dict[str, Float[Tensor, "b c h w"]]:
-    return {"latent": to_size(inversion.latent, (size, size))}

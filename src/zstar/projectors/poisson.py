@@ -15,9 +15,9 @@ class Poisson(AbstractProjector):
     """argmin ∫ |∇ŷ − g|² inside of the mask with ŷ = background all around it, for ``generator=pixels``.
 
     The limit of the losses ``boundary`` and ``gradient`` as the weight of the boundary grows, solved with multigrid
-    (:func:`zstar.postprocess.gradients.clone`; Pérez et al. 2003, https://doi.org/10.1145/882262.882269): a second for
-    a megapixel. Choose it for the usual problem, and ``optimizer=conjugate_gradient`` where other terms join in. The
-    losses measure what it finds, and nothing of them is minimised.
+    (:func:`zstar.postprocess.gradients.clone`; Pérez et al. 2003, https://doi.org/10.1145/882262.882269). Choose it for
+    the usual problem, and ``optimizer=conjugate_gradient`` where other terms join in. The losses measure what it finds,
+    and nothing of them is minimised.
 
     Arguments:
         problem: The equation without its targets.
