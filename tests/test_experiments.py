@@ -81,7 +81,7 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
     "restoration/table.py": ([], []),
     "seams/compare.py": (["python {} --count 2 --shown 2"], ["seams/seams.png"]),
     "style/compare.py": (
-        ["python {} --count 1 --steps 1 --styles experiments/style/mosaic.png"], ["style/pictures_64.png"]
+        ["python {} --count 1 --steps 1 --styles experiments/style/mosaic.png"], ["style/mosaic_64.png"]
     ),
     "style/paintings.py": (["python {} --size 32"], ["style/swirls.png", "style/mosaic.png"]),
     "steering/run.sh": (["STEPS=1 COUNT=2 SPACES=w WALKS=linear {}"], ["steering/curves.png"]),

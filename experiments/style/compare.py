@@ -97,10 +97,8 @@ def main() -> None:
     ways = WAYS | (LATENT if asked.resolution == 64 else {})
     ways = {name: words for name, words in ways.items() if asked.ways is None or name in asked.ways}
     contents = Cottages(count=asked.count, resolution=asked.resolution).read(range(asked.count))
-    rows, lines = (
-        [contents.images],
-        ["| style | way | style, relative | content | seconds | evaluations |", "|---|" + "---|" * 5],
-    )
+    rows = [contents.images]
+    print("| style | way | style, relative | content | seconds | evaluations |\n|---" + "|---" * 5 + "|")
     for path in asked.styles:
         style = read_image(path, asked.resolution).expand_as(contents.images)
         targets = Targets({"image": contents.images, "style": style}, contents.ids)
@@ -108,13 +106,12 @@ def main() -> None:
         for name, words in ways.items():
             own = [] if words in LATENT.values() else pixels if "multiscale" in str(words) else pixels[:1]
             result = transfer([*usual, *own, *words], targets, judge)
-            lines.append(f"| {path.stem} | {name} | " + show(result))
-            print(lines[-1], flush=True)
+            print(f"| {path.stem} | {name} | " + show(result), flush=True)
             rows.append(result.image.clamp(-1, 1))
+            picture = "_".join([*(each.stem for each in asked.styles), f"{asked.resolution}.png"])
+            write_png(asked.figures / picture, grid(enlarge(torch.cat(rows)), asked.count))
     if asked.ways is None:
-        lines += normalisations([*usual, *pixels[:1]], targets, judge)
-    print("\n".join(lines))
-    write_png(asked.figures / f"pictures_{asked.resolution}.png", grid(enlarge(torch.cat(rows)), asked.count))
+        normalisations([*usual, *pixels[:1]], targets, judge)
 
 
 def judging(words: list[str], targets: Targets) -> Callable[[Tensor], dict[str, Tensor]]:
@@ -128,13 +125,9 @@ def judging(words: list[str], targets: Targets) -> Callable[[Tensor], dict[str, 
     return judge
 
 
-def normalisations(words: list[str], targets: Targets, judge: Callable[[Tensor], dict[str, Tensor]]) -> list[str]:
-    """The table of Gram matrices normalised in other ways, with weights by which all begin at the same value."""
-    lines = [
-        "",
-        "| normalisation | weight | " + " | ".join(("style, relative", "content", "seconds", "evaluations")) + " |",
-    ]
-    lines.append("|---|" + "---|" * 5)
+def normalisations(words: list[str], targets: Targets, judge: Callable[[Tensor], dict[str, Tensor]]) -> None:
+    """Print the table of Gram matrices normalised in other ways, with weights by which all begin at the same value."""
+    print("\n| normalisation | weight | style, relative | content | seconds | evaluations |\n|---" + "|---" * 5 + "|")
     begins: dict[str, float] = {}
     for name in NORMALIZATIONS:
         start = transfer([*words, f"loss.gram.normalization={name}", "projector=[copy]"], targets, None)
@@ -142,8 +135,7 @@ def normalisations(words: list[str], targets: Targets, judge: Callable[[Tensor],
         weight = begins["relative"] / begins[name]
         chosen: list[Any] = [f"loss.gram.normalization={name}", f"loss.gram.weight={weight}"]
         result = transfer([*words, *chosen], targets, judge)
-        lines.append(f"| {name} | {weight:.3g} | " + show(result))
-    return lines
+        print(f"| {name} | {weight:.3g} | " + show(result), flush=True)
 
 
 def show(result: Result) -> str:
