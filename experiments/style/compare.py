@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("--resolution", type=int, default=64, help="pixels of a side")
     parser.add_argument("--count", type=int, default=4, help="contents")
     parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--ways", nargs="*", help="some of them; all, and the normalisations, if not given")
+    parser.add_argument("--ways", nargs="*", help="some of them, or normalisations; all if not given")
     parser.add_argument("--figures", type=Path, default=Path("outputs/figures/style"), help="folder of the pictures")
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -110,7 +110,7 @@ def main() -> None:
             rows.append(result.image.clamp(-1, 1))
             picture = "_".join([*(each.stem for each in asked.styles), f"{asked.resolution}.png"])
             write_png(asked.figures / picture, grid(enlarge(torch.cat(rows)), asked.count))
-    if asked.ways is None:
+    if asked.ways is None or "normalisations" in asked.ways:
         normalisations([*usual, *pixels[:1]], targets, judge)
 
 
