@@ -32,7 +32,7 @@ from zstar.editing import latents as editlatents
 from zstar.editing.films import between, fit
 from zstar.editing.layouts import Sheet, make_sheets
 from zstar.editing.run import run
-from zstar.editing.video import there_and_back, write_gif, write_mp4
+from zstar.reports.video import there_and_back, write_gif, write_mp4
 from zstar.editing.work import measure
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.generators.variables import named, part

@@ -12,6 +12,7 @@ from zstar.data.base import Batch
 from zstar.images import to_uint8, write_pixels
 from zstar.inversion import Inversion
 from zstar.losses.targets import Targets
+from zstar.projection.alternatives import write_alternatives
 from zstar.projection.batch_store import Part, labelled, long_rows, start_rows
 from zstar.projection.earlier import EDITABILITY, Earlier
 from zstar.projection.job import Job
@@ -58,6 +59,7 @@ def project_batch(job: Job, index: int, batch: Batch, folder: Path, display: Dis
         for kind, pixels in pictures.items():
             for name, picture in zip(batch.ids, pixels.cpu(), strict=True):
                 write(write_pixels, folder / kind / f"{safe_name(name)}.png", picture)
+        write_alternatives(pipeline.generator, inversion, targets.named, folder, write)
     return Part.of(inversion, pl.concat(rows), batch.failed | diverged(inversion), features)
 
 
