@@ -43,7 +43,9 @@ class Stroked(AbstractData):
         if not self.folder.is_dir():
             raise ValueError(f"{KEY}: there is no folder '{path}'; give one with strokes.json and its layers")
         if next(self.folder.rglob(FILE), None) is None:
-            raise ValueError(f"{KEY}: there is no {FILE} in '{path}' nor in the folders in it; docs/strokes.md says how")
+            raise ValueError(
+                f"{KEY}: there is no {FILE} in '{path}' nor in the folders in it; docs/strokes.md says how"
+            )
 
     def __len__(self) -> int:
         return len(self.data)

@@ -46,7 +46,8 @@ def write_alternatives(
         values = [f"{place}: {value:.3g}" for place, value in enumerate(_values(inversion, row), start=1)]
         strip = labelled(cells, ["before", *values], len(cells), f"{name}: the value of the equation at each")
         write(write_pixels, folder / "alternatives" / file, to_uint8(strip[None])[0])
-        frames = enlarge(draw(generator, inversion, row, way(generator, inversion, row))).cpu()
+        ends = inversion.v["origin"][row : row + 1], inversion.latent[row : row + 1]
+        frames = enlarge(draw(generator, inversion, row, way(generator, inversion.space, *ends, FRAMES))).cpu()
         chosen = [round(place * (FRAMES - 1) / (STRIP - 1)) for place in range(STRIP)]
         labels = [f"{place / (FRAMES - 1):.2g}" for place in chosen]
         strip = labelled(frames[chosen], labels, STRIP, f"{name}: from before (0) to the best (1)")
@@ -66,13 +67,14 @@ def draw(
     return generator.render({**own, "latent": latent}, inversion.space, inversion.noise_mode).clamp(-1, 1)
 
 
-def way(generator: AbstractGenerator, inversion: Inversion, row: int) -> Float[Tensor, "{FRAMES} ..."]:
-    """Latents in equal steps from ``origin`` to what was found: on the arc between them where the prior is a ball,
-    which is nowhere dense within, else straight."""
-    first, last = inversion.v["origin"][row : row + 1], inversion.latent[row : row + 1]
-    arc = generator.prior == "normal" and inversion.space == next(iter(generator.spaces))
+def way(
+    generator: AbstractGenerator, space: str, first: Float[Tensor, "1 ..."], last: Float[Tensor, "1 ..."], count: int
+) -> Float[Tensor, "{count} ..."]:
+    """Latents in equal steps between two: on the arc in a space with a normal prior, whose latents are all about as
+    far from 0, else straight."""
+    arc = generator.prior == "normal" and space == next(iter(generator.spaces))
     between = slerp if arc else torch.lerp
-    return torch.cat([between(first, last, share) for share in torch.linspace(0, 1, FRAMES).tolist()])
+    return torch.cat([between(first, last, share) for share in torch.linspace(0, 1, count).tolist()])
 
 
 def mark(targets: Mapping[str, Tensor]) -> Float[Tensor, "b c h w"]:

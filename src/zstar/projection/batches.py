@@ -29,7 +29,9 @@ def project_batch(job: Job, index: int, batch: Batch, folder: Path, display: Dis
     """Project one batch and have its pictures written; returns what else is to be stored of it."""
     if not batch.ids:
         return Part(pl.DataFrame(schema=RESULTS_SCHEMA), batch.failed)
-    named = {"image": batch.images} | {name: batch.extras[name] for name in (*COMPANIONS, *STROKES) if name in batch.extras}
+    named = {"image": batch.images} | {
+        name: batch.extras[name] for name in (*COMPANIONS, *STROKES) if name in batch.extras
+    }
     pipeline, (metrics, _) = job.pipeline, job.pipeline.measures
     named = {name: value.to(pipeline.device) for name, value in named.items()}
     classes = batch.extras.get("class") if pipeline.generator.classes else None

@@ -32,6 +32,5 @@ def find_alternatives(folder: Path, names: Iterable[str]) -> list[Alternatives]:
     return found
 
 
-
 def _address(file: Path) -> str:
     return data_uri(file.read_bytes(), f"image/{file.suffix[1:]}") if file.is_file() else ""
