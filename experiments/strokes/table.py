@@ -107,7 +107,7 @@ def interval(values: list[float]) -> tuple[float, float, float]:
 
 
 def figure(answers: dict[str, Answers], tasks: Path, folder: Path) -> None:
-    """The first task of each kind and factor: the picture, the strokes, what came first and best, and the true answer."""
+    """The first task of each kind and factor: picture, strokes, what came first, what was best, and the true answer."""
     cells, labels = [], []
     for name, one in answers.items():
         if not Path(name).stem.endswith("-0"):

@@ -1,4 +1,4 @@
-"""Write the pictures, the strokes and the true answers of the study: ``python tasks.py FOLDER [--each 4] [--split test]``.
+"""Write the pictures, the strokes and the true answers of the study: ``python tasks.py FOLDER [--each 4]``.
 
 A factor of the world moves by half of its range, away from the nearer end; strokes are sampled from the picture that
 the world then draws, by its exact masks, and nothing else of that picture is shown to the method.

@@ -11,9 +11,10 @@ Variables = Mapping[str, Tensor]
 of: ``noise/<map>`` [b, 1, h, w]; ``weights/<parameter>`` [b, *shape], what this image adds to a parameter of G, or
 that in fewer numbers (:func:`zstar.generators.changes.weight_changes`); ``features/<layer>`` [b, c, h, w], what this
 image adds to the feature map of a layer; ``factors/<layer>`` [b, c, h, w], δ of the factors 1 + δ that it multiplies
-that map by before; ``class`` [b, k], how much of each class of a conditional generator an image is. G looks at no other, such as
-``origin`` [b, ...], the latent that an edit begins with, and ``alternatives/latent`` [b, k, ...] with
-``alternatives/value`` [b, k], other solutions of the equation and its value there, the lowest first."""
+that map by before; ``class`` [b, k], how much of each class of a conditional generator an image is.
+
+G does not look at ``origin`` [b, ...], the latent that an edit begins with, nor at ``alternatives/latent`` [b, k, ...]
+and ``alternatives/value`` [b, k], several solutions of the equation and its value there, the lowest first."""
 
 KINDS = ("noise/", "weights/", "features/", "factors/", "alternatives/")
 """How the names of the tensors in v begin of which there are several of a kind."""

@@ -26,14 +26,15 @@ def hog(
     left over beside whole cells, these belong to none.
 
     Arguments:
-        image: In [−1, 1], of 3 channels, whose grey is the luma of BT.601, or of 1.
+        image: In [−1, 1], of 3 channels, whose grey level is the luma of BT.601, or of 1.
         cell: Height and width of a cell, in pixels.
         bins: Number of orientations; the first bin's centre is a gradient along the rows.
         contrast: Mean length of a cell's gradients, in grey levels a pixel, at which its histogram has half of the
             squared length 1 that it has in full.
     """
-    weights = image.new_tensor(LUMA) if image.shape[1] == 3 else image.new_ones(image.shape[1]) / image.shape[1]
-    grey = to_unit((image * weights.view(1, -1, 1, 1)).sum(dim=1, keepdim=True))
+    channels = image.split(1, dim=1)
+    grey = sum(share * channel for share, channel in zip(LUMA, channels, strict=True)) if len(channels) == 3 else image
+    grey = to_unit(grey)
     dx = F.pad((grey[..., 2:] - grey[..., :-2]) / 2, (1, 1))
     dy = F.pad((grey[..., 2:, :] - grey[..., :-2, :]) / 2, (0, 0, 1, 1))
     squared = dx.square() + dy.square()

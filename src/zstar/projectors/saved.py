@@ -1,6 +1,7 @@
 """Latents of a finished run as a projection."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from zstar.callbacks import Callback
 from zstar.checkpoints.io import read_card
@@ -8,7 +9,7 @@ from zstar.config.constraints import RunPath
 from zstar.generators.variables import is_variable
 from zstar.inversion import Inversion, clock
 from zstar.objective import Objective, Problem
-from zstar.projectors.base import AbstractProjector
+from zstar.projectors.base import AbstractProjector, better
 from zstar.runs.latents import latents_file
 
 KEY = "inversion"
@@ -67,4 +68,7 @@ class Saved(AbstractProjector):
                 lifted = self.problem.generator.lift(v["latent"], own.space, self.problem.space.name)
             v["latent"] = lifted.contiguous()  # one row in memory may be all of them
         v["origin"] = v["latent"]
-        return self.candidate(objective, v, 0, began).after(inversion)
+        found = self.candidate(objective, v, 0, began)
+        if inversion is None:
+            return found
+        return better(found, replace(inversion, v={**inversion.v, "origin": v["origin"]}))

@@ -1,6 +1,7 @@
 """Several solutions of the equation, from several starts."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 
 import torch
@@ -65,9 +66,10 @@ class Starts(AbstractDescent):
         v.setdefault("origin", v["latent"])
         many = {name: value.repeat_interleave(count, dim=0) for name, value in v.items()}
         many["latent"] = self.starts(objective, v).flatten(0, 1)
-        timed = self if self.seconds is None else self.timed(self.seconds / count)
+        each = copy(self)  # which has its share of the time that an image may take
+        each.seconds = None if self.seconds is None else self.seconds / count
         latent, *_ = problem.groups(many)
-        found = timed.descend(objective.repeated(count), many, [latent], callbacks)
+        found = each.descend(objective.repeated(count), many, [latent], callbacks)
         values = found.loss.nan_to_num(torch.inf, torch.inf, torch.inf).view(len(ids), count)
         order = values.argsort(dim=1, stable=True)[:, : self.keep]
         first = torch.arange(len(ids), device=order.device)[:, None] * count
