@@ -48,7 +48,7 @@ class Guidance:
     starts: int = 4
     steps: int = 40
     lr: float = 0.05
-    origin: float = 0.1
+    origin: float = 1.0
     sketch: float = 0.2
 
 
