@@ -12,10 +12,10 @@ for space in ${SPACES:-z w w_plus}; do
   # z0: the network's answer in w_plus, and an optimisation where there is no network
   chain='[encoder_or_mean,optimization]'
   if [ "$space" = w_plus ]; then chain='[encoder_or_mean]'; fi
-  "$python" invert.py "space=$space" "projector=$chain" steps="${STEPS:-100}" name="before_$space" "${common[@]}"
+  "$python" invert.py "space=$space" "projector=$chain" steps="${STEPS:-100}" name="$space-before" "${common[@]}"
   for count in ${COUNTS:-1 8}; do
     "$python" invert.py experiment=strokes "space=$space" "data.strokes=$folder/tasks/strokes" "projector.starts.count=$count" \
-      "inversion=$(ls -d "$folder/before_${space}"_*)" steps="${STROKE_STEPS:-40}" name="strokes_${space}_$count" "${common[@]}" "$@"
+      "inversion=$(ls -d "$folder/$space-before"_*)" steps="${STROKE_STEPS:-40}" name="strokes_${space}_$count" "${common[@]}" "$@"
   done
 done
 "$python" experiments/strokes/table.py "$folder" --figures "${FIGURES:-outputs/figures/strokes}"

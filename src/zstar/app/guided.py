@@ -153,7 +153,7 @@ class Guide:
         origin = OriginNorm(self.space, self.guidance.origin)
         return Problem(self.space, losses, {"origin_norm": origin}, Adam(lr=self.guidance.lr), noise=noise)
 
-    def way(self, v: Variables, latent: Tensor, noise: str) -> Float[Tensor, "{FRAMES} c h w"]:
+    def way(self, v: Variables, latent: Tensor, noise: str) -> Float[Tensor, "frames c h w"]:
         """Pictures on the way from v to another latent in its place."""
         generator = self.space.generator
         latents = way(generator, self.space.name, v["latent"], generator.bring(latent)[None], FRAMES)
