@@ -12,18 +12,17 @@ from playwright.sync_api import Page, sync_playwright
 from zstar.app.open import open_workplace
 from zstar.app.page import served
 
-MARKS = (  # brush, colour, and points in pixels of the picture
-    ("Colour", "#3b5ba8", ((26, 27), (40, 27))),
-    ("Drag", None, ((12, 42), (53, 44))),
+MARKS = (  # brush, its width, and points in pixels of the picture
+    ("Colour", 5, ((26, 27), (40, 27))),
+    ("Drag", 30, ((31, 40), (38, 40))),
 )
 ANSWERS = "Number(document.querySelector('#board .board').dataset.answers || 0)"
 
 
-def mark(page: Page, brush: str, color: str | None, points: tuple[tuple[float, float], ...]) -> None:
+def mark(page: Page, brush: str, width: int, points: tuple[tuple[float, float], ...]) -> None:
     """Choose the brush, draw with the mouse, and wait for what it leads to."""
     page.locator("#board .kinds label", has_text=brush).click()
-    if color is not None:
-        page.locator("#board .colour input").fill(color)
+    page.locator("#board .size input").fill(str(width))
     box, before = page.locator("#board canvas.wet").bounding_box(), page.evaluate(ANSWERS)
     places = [(box["x"] + x / 64 * box["width"], box["y"] + y / 64 * box["height"]) for x, y in points]
     page.mouse.move(*places[0])
@@ -48,6 +47,7 @@ def main() -> None:
         page.wait_for_function("document.querySelector('#easel .told')?.textContent.includes('choose a brush')")
         page.get_by_role("tab", name="Strokes").click()
         page.wait_for_function("document.querySelector('#board .told')?.textContent.includes('Draw what you want')")
+        page.locator("#board .colour input").fill("#3b5ba8")
         for one in MARKS:
             mark(page, *one)
         page.screenshot(path=Path(__file__).with_name("strokes.png"))

@@ -13,7 +13,6 @@ from omegaconf import DictConfig
 from PIL import Image
 from torch import Tensor
 
-from zstar.checkpoints.io import save_weights
 from zstar.config.check import STROKES
 from zstar.data.cottages import Cottages
 from zstar.data.decoding import BadImage
@@ -461,14 +460,3 @@ def test_images_that_the_run_lacks_fail_by_name(
     given = [*words, "experiment=strokes", f"data.strokes={tmp_path}/strokes", f"inversion={base['folder']}", "steps=1"]
     found = run(composed("invert", *given, "projector.starts.count=1"))
     assert found["failed"] == {"p3.png": f"inversion: {base['folder']} has no latents of it"} and found["images"] == 3
-
-
-def test_a_training_keeps_its_discriminator(tmp_path: Path, tiny: StyleGAN2) -> None:
-    """What ``regularizer.realism.checkpoint`` reads."""
-    path = tmp_path / "discriminator.safetensors"
-    network = Discriminator(resolution=16, channel_base=128, channel_max=8)
-    save_weights(path, network.state_dict(), {"kind": "discriminator"})
-    realism = Realism(Z(tiny), Discriminator(resolution=16, channel_base=128, channel_max=8), str(path))
-    images = torch.rand(1, 3, 16, 16)
-    network.group = 1
-    torch.testing.assert_close(realism({}, images), torch.nn.functional.softplus(-network(images)[0])[:, 0])

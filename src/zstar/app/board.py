@@ -9,7 +9,7 @@ from typing import Any
 
 from zstar.app.files import inversion_zip
 from zstar.app.guided import Found, Guide
-from zstar.app.marks import MOST_MARKS, Mark, make_mark, zipped
+from zstar.app.marks import MOST_MARKS, Mark, make_mark, read_stay, zipped
 from zstar.app.painting import Painting
 from zstar.app.session import EVERY, News, address, file_of
 from zstar.app.strokes import BadStrokes
@@ -63,7 +63,7 @@ class Board:
     def mark(self, entry: Mapping[str, Any]) -> Iterator[News]:
         """Draw a mark and find pictures; news of the steps come first, the alternatives last."""
         try:
-            mark, before = make_mark(entry), self.state
+            mark, stay, before = make_mark(entry), read_stay(entry), self.state
             if len(before.marks) >= MOST_MARKS:
                 raise BadStrokes(f"there are {MOST_MARKS} marks already; undo some")
             self.guide.targets([mark], self.image)  # of itself, so that it is this one that is refused
@@ -77,7 +77,7 @@ class Board:
 
         def work() -> None:
             try:
-                ended.append(self.guide.find(self.v, self.noise, targets, lambda *news: heard.put(news)))
+                ended.append(self.guide.find(self.v, self.noise, targets, lambda *news: heard.put(news), stay))
             except Exception as error:  # raised again below, where somebody hears of it
                 ended.append(error)
 

@@ -117,10 +117,16 @@ class Guide:
                                                 "lies outside of the picture")) from None  # fmt: skip
         return {"image": image, **{name: value[None] for name, value in made.items()}}
 
-    def find(self, v: Variables, noise: str, targets: Mapping[str, Tensor], watch: Watch) -> Found:
-        """The alternatives for the v of a picture in the space that is searched, and the targets of its marks."""
+    def find(
+        self, v: Variables, noise: str, targets: Mapping[str, Tensor], watch: Watch, stay: float | None = None
+    ) -> Found:
+        """The alternatives for the v of a picture in the space that is searched, and the targets of its marks.
+
+        Arguments:
+            stay: μ of the distance from where the latent was, where it is another than that of the guidance.
+        """
         with self.lock:
-            problem = self.problem(targets, noise)
+            problem = self.problem(targets, noise, self.guidance.origin if stay is None else stay)
             objective = Objective(
                 problem, Targets({n: problem.generator.bring(t) for n, t in targets.items()}, ["marks"])
             )
@@ -142,7 +148,7 @@ class Guide:
         pictures = self.render({**same, "latent": latents}, noise)
         return Found(latents.cpu(), values, pictures, sorted(times)[len(times) // 2] if times else 0.0)
 
-    def problem(self, targets: Mapping[str, Tensor], noise: str) -> Problem:
+    def problem(self, targets: Mapping[str, Tensor], noise: str, stay: float) -> Problem:
         """The equation with the losses of the marks that there are."""
         losses = {
             "color_strokes": Pixel(target="color_strokes", mask="color_mask"),
@@ -150,7 +156,7 @@ class Guide:
             "warp": Warp(),
         }
         losses = {name: loss for name, loss in losses.items() if bool(targets[loss.mask].any())}
-        origin = OriginNorm(self.space, self.guidance.origin)
+        origin = OriginNorm(self.space, stay)
         return Problem(self.space, losses, {"origin_norm": origin}, Adam(lr=self.guidance.lr), noise=noise)
 
     def way(self, v: Variables, latent: Tensor, noise: str) -> Float[Tensor, "frames c h w"]:

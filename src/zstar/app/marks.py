@@ -83,6 +83,18 @@ def make_mark(entry: Any) -> Mark:
     return Mark(entry["kind"], pairs, float(size), color.lower())
 
 
+def read_stay(entry: Mapping[str, Any]) -> float | None:
+    """How near the picture is to stay, as a message says beside a mark; ``None`` where it says nothing.
+
+    Raises:
+        BadStrokes: It is no number from 0 to 100.
+    """
+    stay = entry.get("stay")
+    if stay is not None and not (_is_number(stay) and 0 <= stay <= 100):
+        raise BadStrokes(f"stay is {str(stay)[:20]!r}; give a number from 0 to 100")
+    return None if stay is None else float(stay)
+
+
 def zipped(marks: Sequence[Mark], side: int) -> bytes:
     """Layers and ``strokes.json`` as ``data.strokes=`` takes them, in one zip."""
     buffer, entries = BytesIO(), []

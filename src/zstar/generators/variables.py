@@ -25,6 +25,11 @@ def is_variable(name: str) -> bool:
     return name in ("latent", "class", "origin") or name.startswith(KINDS)
 
 
+def drawn(v: Variables) -> dict[str, Tensor]:
+    """The tensors that a picture is drawn from, without what is only noted beside them."""
+    return {name: value for name, value in v.items() if name != "origin" and not name.startswith("alternatives/")}
+
+
 def kinds_of(v: Variables) -> set[str]:
     """What kinds of variables there are, such as ``latent`` and ``weights``."""
     return {name.partition("/")[0] for name in v}

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from zstar.directions.apply import slerp
 from zstar.generators.base import AbstractGenerator
+from zstar.generators.variables import drawn
 from zstar.images import enlarge, to_uint8, write_pixels
 from zstar.inversion import Inversion
 from zstar.reports.captions import labelled
@@ -60,9 +61,7 @@ def draw(
 ) -> Float[Tensor, "n c h w"]:
     """Images of other latents in the place of an image's own, with all else that belongs to it, clamped to [−1, 1]."""
     own = {
-        name: value[row : row + 1].expand(len(latent), *value.shape[1:])
-        for name, value in inversion.v.items()
-        if name != "origin" and not name.startswith("alternatives/")
+        name: value[row : row + 1].expand(len(latent), *value.shape[1:]) for name, value in drawn(inversion.v).items()
     }
     return generator.render({**own, "latent": latent}, inversion.space, inversion.noise_mode).clamp(-1, 1)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from zstar.callbacks import Callback
 from zstar.checkpoints.io import read_card
 from zstar.config.constraints import RunPath
-from zstar.generators.variables import is_variable
+from zstar.generators.variables import drawn
 from zstar.inversion import Inversion, clock
 from zstar.objective import Objective, Problem
 from zstar.projectors.base import AbstractProjector, better
@@ -62,7 +62,7 @@ class Saved(AbstractProjector):
         device, targets = objective.targets.images.device, objective.targets
         began = clock(device)
         own = self.inversion.select([self.rows[name] for name in targets.ids], device)
-        v = {name: value for name, value in own.v.items() if is_variable(name) and not name.startswith("alternatives/")}
+        v = drawn(own.v)
         if own.space != self.problem.space.name:
             with self.problem.generator.conditioned(v.get("class")):
                 lifted = self.problem.generator.lift(v["latent"], own.space, self.problem.space.name)

@@ -2,7 +2,7 @@
 const find = (selector) => element.querySelector(selector), all = (selector) => [...element.querySelectorAll(selector)];
 const board = find(".board"), picture = find("canvas.picture"), wet = find("canvas.wet"), bar = find(".frame progress");
 const way = find(".way input"), told = find(".told"), speed = find(".speed"), thumbs = find(".thumbs");
-const width = find(".size input"), color = find(".colour input"), shown = find(".show input");
+const width = find(".size input"), color = find(".colour input"), shown = find(".show input"), near = find(".stay input");
 const HINTS = {
   color: "Paint where the picture is to have this colour. It need not be exact: what can be drawn and is near is found.",
   sketch: "Draw lines along which edges are to run. Their colour does not matter.",
@@ -18,7 +18,7 @@ const load = (address) => new Promise((done, failed) => {
   image.src = address;
 });
 const kind = () => find(".kinds input:checked").value;
-const brush = () => ({ kind: kind(), size: Number(width.value), color: color.value, points });
+const brush = () => ({ kind: kind(), size: Number(width.value), color: color.value, stay: 10 ** Number(near.value), points });
 
 function paint() {
   const image = preview || frames[Math.min(Number(way.value), frames.length - 1)];
@@ -81,7 +81,7 @@ function send() { // one mark after the other: each adds to what was drawn befor
   if (sent || !waiting.length) return;
   sent = waiting.shift();
   tell("Looking for pictures …");
-  trigger("mark", { kind: sent.kind, size: sent.size, color: sent.color, points: sent.points });
+  trigger("mark", { kind: sent.kind, size: sent.size, color: sent.color, stay: sent.stay, points: sent.points });
 }
 
 wet.addEventListener("pointerdown", (event) => {
