@@ -166,12 +166,15 @@ def guess() -> Callable[..., Any]:
 @pytest.fixture
 def finished(tmp_path: Path) -> Callable[..., str]:
     """``finished(problem, targets)``: the word that names a finished run with random latents of the targets."""
+    from dataclasses import replace
+
     from zstar.projectors.base import project
     from zstar.projectors.random import Random
 
     def save(problem: Any, targets: Any) -> str:
         folder = tmp_path / "finished"
-        project(problem, [Random(problem)], targets).save(folder / "latents.safetensors")
+        seeded = replace(problem, seed=0)
+        project(seeded, [Random(seeded)], targets).save(folder / "latents.safetensors")
         return f"inversion={folder}"
 
     return save

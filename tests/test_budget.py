@@ -34,7 +34,7 @@ SHORT = {
     "best_of": ["projector.best_of.candidates=7"], "cma": ["projector.cma.generations=3"],
     "basin_cma": ["projector.basin_cma.generations=2", "projector.basin_cma.steps=3"],
     "weights": ["projector.weights.steps=8"], "features": ["projector.features.steps=8"],
-    "starts": ["projector.starts.count=3"],
+    "starts": ["projector.starts.count=12"],
 }  # fmt: skip
 
 

@@ -105,7 +105,7 @@ def test_a_batch_is_exactly_its_images_under_every_loss(
         extra += [f"loss.moco.network.checkpoint={request.getfixturevalue('moco_checkpoint')}"]
         extra += ["loss.moco.size=[32,32]"]
     extra += ["loss.gram.target=image"] if name == "gram" else []
-    extra += [f"loss.{name}.target=image"] if name in STROKES else []
+    extra += [f"loss.{name}.target=image", f"loss.{name}.mask=null"] if name in STROKES else []
     node = composed("invert", f"loss=[{name}]", *extra).loss[name]
     # For these small pictures a network of faces has nearly one vector, and steps would amplify its rounding.
     problem = problem_of(tiny, losses={name: build(node)}, lr=0.003 if name == "identity" else 0.03)
