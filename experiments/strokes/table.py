@@ -127,7 +127,7 @@ def figure(answers: dict[str, Answers], tasks: Path, folder: Path) -> None:
     if cells:
         folder.mkdir(parents=True, exist_ok=True)
         sheet = labelled(
-            enlarge(torch.stack(cells)), labels, 5, "strokes; before; by the equation; by the truth; the truth"
+            enlarge(torch.stack(cells)), labels, 5, "strokes · before · the first · the best · the truth"
         )
         write_png(folder / "answers.png", sheet)
 

@@ -113,8 +113,7 @@ class Guide:
         try:
             made = drawn([mark.layer(side) for mark in marks], image[0], "crop")
         except BadImage as error:
-            raise BadStrokes(str(error).replace("is transparent everywhere; draw something, or leave it out",
-                                                "lies outside of the picture")) from None  # fmt: skip
+            raise BadStrokes(str(error)) from None
         return {"image": image, **{name: value[None] for name, value in made.items()}}
 
     def find(

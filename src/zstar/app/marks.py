@@ -36,9 +36,15 @@ class Mark:
     color: str = "#000000"
 
     def layer(self, side: int) -> Layer:
-        """The layer that it is, on a picture of ``side`` pixels."""
+        """The layer that it is, on a picture of ``side`` pixels.
+
+        Raises:
+            BadStrokes: It lies outside of the picture.
+        """
         points = self.points[:1] if self.kind == "warp" else self.points
         alpha = (Stroke("", points, self.size).mask(side)[0, 0] * 255).round().byte()
+        if not alpha.any():
+            raise BadStrokes(f"the {NAMES[self.kind]} lies outside of the picture")
         color = torch.tensor(list(bytes.fromhex(self.color[1:])), dtype=torch.uint8)
         pixels = torch.cat([color.expand(side, side, 3), alpha[..., None]], dim=-1)
         (x, y), (x1, y1) = self.points[0], self.points[-1]
