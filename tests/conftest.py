@@ -163,6 +163,37 @@ def guess() -> Callable[..., Any]:
     return make
 
 
+@pytest.fixture
+def finished(tmp_path: Path) -> Callable[..., str]:
+    """``finished(problem, targets)``: the word that names a finished run with random latents of the targets."""
+    from dataclasses import replace
+
+    from zstar.projectors.base import project
+    from zstar.projectors.random import Random
+
+    def save(problem: Any, targets: Any) -> str:
+        folder = tmp_path / "finished"
+        seeded = replace(problem, seed=0)
+        project(seeded, [Random(seeded)], targets).save(folder / "latents.safetensors")
+        return f"inversion={folder}"
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def judge(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Settings of ``regularizer.realism`` for images of 16×16 pixels: a discriminator with random weights."""
+    from zstar.checkpoints.io import save_weights
+    from zstar.discriminators.stylegan2 import StyleGAN2
+
+    torch.manual_seed(3)
+    path = tmp_path_factory.mktemp("judge") / "discriminator.safetensors"
+    settings = {"resolution": 16, "channel_base": 128, "channel_max": 8}
+    save_weights(path, StyleGAN2(**settings).state_dict(), {"kind": "discriminator"})
+    node = {"_target_": "zstar.discriminators.stylegan2.StyleGAN2", **settings}
+    return {"discriminator": node, "checkpoint": str(path)}
+
+
 @pytest.fixture(scope="session")
 def brushes(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Words for ``paint.py``: brushes that are found in a second, and projections that take little more."""

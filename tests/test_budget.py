@@ -39,6 +39,7 @@ SHORT = {
     "best_of": ["projector.best_of.candidates=7"], "cma": ["projector.cma.generations=3"],
     "basin_cma": ["projector.basin_cma.generations=2", "projector.basin_cma.steps=3"],
     "weights": ["projector.weights.steps=8"], "features": ["projector.features.steps=8"],
+    "starts": ["projector.starts.count=12"],
 }  # fmt: skip
 
 
@@ -67,8 +68,11 @@ def space_for(name: str, generator: Any) -> AbstractSpace:
 
 
 @pytest.fixture
-def make(composed: Callable[..., Any], guess: Any) -> Callable[..., list[AbstractProjector]]:
+def make(
+    composed: Callable[..., Any], guess: Any, targets: Targets, finished: Callable[..., str]
+) -> Callable[..., list[AbstractProjector]]:
     def chain(problem: Problem, names: list[str], *words: str) -> list[AbstractProjector]:
+        words = (*words, *([finished(problem, targets)] if "saved" in names else []))
         words = (*words, *[word for name in names for word in SHORT.get(name, [])])
         nodes = composed("invert", f"projector=[{','.join(names)}]", *words).projector
         return [offer(node, problem=problem, encoder=guess(problem.space)) for node in nodes.values()]

@@ -32,13 +32,13 @@ from zstar.editing import latents as editlatents
 from zstar.editing.films import between, fit
 from zstar.editing.layouts import Sheet, make_sheets
 from zstar.editing.run import run
-from zstar.editing.video import there_and_back, write_gif, write_mp4
 from zstar.editing.work import measure
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.generators.variables import named, part
 from zstar.images import to_uint8
 from zstar.inversion import Inversion
 from zstar.projection import run as projection
+from zstar.reports.video import there_and_back, write_gif, write_mp4
 
 ROOT = Path(tempfile.mkdtemp(prefix="zstar-"))
 TINY, OTHER, FOUND = ROOT / "tiny.safetensors", ROOT / "other.safetensors", ROOT / "found.safetensors"

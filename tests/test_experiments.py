@@ -92,6 +92,8 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
          "python {} outputs/steering/fixed outputs/steering/joint annotator64 --images 4"],
         ["steering/joint.png"],
     ),
+    "strokes/run.sh": (["EACH=1 STEPS=1 STROKE_STEPS=1 SPACES=w COUNTS=2 {} batch_size=8"], ["strokes/answers.png"]),
+    "strokes/table.py": ([], []),
     "tradeoff/run.sh": (["STEPS=1 COUNT=2 {}"], ["tradeoff/tradeoff.png", "tradeoff/strips.png"]),
     "tradeoff/table.py": ([], []),
     "tuning/run.sh": (["METHODS=adam_w TRIALS=1 PROTOCOL=cottages_small {} batch_size=8"], []),

@@ -9,7 +9,8 @@ import torch
 from parameters import slowly
 from torch import Tensor
 
-from zstar.config.build import build, offer
+from zstar.config.build import build, offer, to_plain
+from zstar.config.check import STROKES
 from zstar.data.cottages import Cottages
 from zstar.encoders.trained import TrainedEncoder
 from zstar.generators.stylegan2 import StyleGAN2
@@ -104,6 +105,7 @@ def test_a_batch_is_exactly_its_images_under_every_loss(
         extra += [f"loss.moco.network.checkpoint={request.getfixturevalue('moco_checkpoint')}"]
         extra += ["loss.moco.size=[32,32]"]
     extra += [f"loss.{name}.target=image"] if name in ("gram", "gradient") else []
+    extra += [f"loss.{name}.target=image", f"loss.{name}.mask=null"] if name in STROKES else []
     node = composed("invert", f"loss=[{name}]", *extra).loss[name]
     # For these small pictures a network of faces has nearly one vector, and steps would amplify its rounding.
     problem = problem_of(tiny, losses={name: build(node)}, lr=0.003 if name == "identity" else 0.03)
@@ -113,9 +115,14 @@ def test_a_batch_is_exactly_its_images_under_every_loss(
 
 @pytest.mark.parametrize("name", REGULARIZERS)
 def test_a_batch_is_exactly_its_images_under_every_regularizer(
-    tiny: StyleGAN2, name: str, composed: Callable[..., Any], guess: Callable[..., TrainedEncoder]
+    tiny: StyleGAN2,
+    name: str,
+    composed: Callable[..., Any],
+    guess: Callable[..., TrainedEncoder],
+    judge: dict[str, Any],
 ) -> None:
-    node = composed("invert", f"regularizer=[{name}]").regularizer[name]
+    node = to_plain(composed("invert", f"regularizer=[{name}]").regularizer[name])
+    node |= judge if name == "realism" else {}
     space = WPlus(tiny, prior_samples=500)
     regularizer = offer(node, space=space, encoder=guess(space))
     problem = Problem(space, {"pixel": Pixel()}, {name: regularizer}, Adam(lr=0.03), noise="optimize")

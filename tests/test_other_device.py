@@ -17,6 +17,7 @@ from torch import Tensor
 
 from zstar.callbacks import BestSoFar, EarlyStop
 from zstar.config.build import build, offer
+from zstar.config.check import STROKES
 from zstar.config.signatures import resolve
 from zstar.data.base import AbstractData
 from zstar.data.cottages import Cottages
@@ -49,7 +50,7 @@ pytestmark = pytest.mark.skipif(not fake_device.available(), reason="needs a tor
 CONF = Path(__file__).parents[1] / "conf"
 SIZE = 16
 # Their networks are no part of the project, or big.
-FILES = {"identity", "moco", "squeezenet11", "vgg19", "lpips_vgg"}
+FILES = {"identity", "moco", "squeezenet11", "vgg19", "lpips_vgg", "realism"}
 PICTURES = {"copy", "poisson", "recolour", "multiscale"}  # projectors of generator=pixels
 
 
@@ -96,6 +97,8 @@ def targets(device: FakeDevice, size: int = SIZE) -> Targets:
     mask = torch.ones(2, 1, size, size)
     mask[:, :, : size // 4] = 0
     named = {"image": torch.rand(2, 3, size, size, generator=rng) * 2 - 1, "mask": mask}
+    for target, weights in zip(STROKES[::2], STROKES[1::2], strict=True):
+        named |= {target: named["image"].flip(0), weights: mask}
     return Targets({name: value.to(device.name) for name, value in named.items()}, ["a", "b"])
 
 
@@ -244,6 +247,7 @@ SHORT = {
     "optimization": {"steps": 2, "explore": 0.05, "patience": 1}, "features": {"steps": 2, "form": "both"},
     "untrained": {"steps": 2, "window": 2}, "weights": {"steps": 2, "latent_lr": 0.01},
     "copy": {}, "poisson": {"source": "image"}, "recolour": {}, "multiscale": {"steps": 2, "smallest": 8},
+    "saved": {}, "starts": {"count": 3, "steps": 2},
     "cma": {"generations": 2, "population": 5}, "basin_cma": {"generations": 2, "population": 4, "steps": 1},
 }  # fmt: skip
 
@@ -255,6 +259,7 @@ def test_a_projector_finds_there_what_it_finds_here(
     tiny: AbstractGenerator,
     there: AbstractGenerator,
     guess: Callable[..., TrainedEncoder],
+    finished: Callable[..., str],
 ) -> None:
     found: list[Inversion] = []
     tiny = copy.deepcopy(tiny)
@@ -265,7 +270,13 @@ def test_a_projector_finds_there_what_it_finds_here(
         encoder.network.to(place)
         noise = "none" if name in PICTURES else "optimize"
         problem = Problem(space, {"pixel": Pixel()}, {}, Adam(lr=0.01), noise=noise)
-        projector = offer(node("projector", name) | SHORT[name], problem=problem, encoder=encoder)
+        own = dict(SHORT[name])
+        if name == "saved" and not found:
+            images = targets(device).images.cpu()
+            run = finished(problem, Targets({"image": images}, ["a", "b"])).partition("=")[2]
+        if name == "saved":
+            own["run"] = run
+        projector = offer(node("projector", name) | own, problem=problem, encoder=encoder)
         named = {key: value.to(place) for key, value in targets(device).named.items()}
         found.append(project(problem, [projector], Targets(named, ["a", "b"])))
     here, away = found

@@ -17,6 +17,7 @@ from zstar.app.open import Workplace, open_workplace
 from zstar.app.page import free_port, served
 from zstar.app.strokes import read_strokes
 from zstar.config.reasons import Unfit
+from zstar.data.layers import read_layers
 
 pytestmark = pytest.mark.slow
 PATIENCE = 60_000  # ms; a machine with other work takes its time
@@ -252,3 +253,73 @@ def test_without_gradio_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(__import__("sys").modules, "gradio", None)
     with pytest.raises(Unfit, match=r"the page needs Gradio; install it with pip install 'zstar\[paint\]'"):
         require_gradio()
+
+
+def draw(page: Any, kind: str, points: list[tuple[float, float]]) -> None:
+    """A mark on the board with the mouse, in pixels of the picture, and what it leads to."""
+    page.locator("#board .kinds label", has_text=kind).click()
+    canvas = page.locator("#board canvas.wet")
+    canvas.scroll_into_view_if_needed()
+    before, box = page.evaluate(ANSWERS), canvas.bounding_box()
+    places = [(box["x"] + x / 64 * box["width"], box["y"] + y / 64 * box["height"]) for x, y in points]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=6)
+    page.mouse.up()
+    page.wait_for_function(f"(before) => {ANSWERS} > before", arg=before)
+
+
+ANSWERS = "Number(document.querySelector('#board .board').dataset.answers || 0)"
+BOARD = PIXELS.replace("#easel", "#board")
+
+
+def at_the_board(page: Any) -> Any:
+    page.get_by_role("tab", name="Strokes").click()
+    page.wait_for_function("document.querySelector('#board .told')?.textContent.includes('Draw what you want')")
+    return page.locator("#board .told")
+
+
+def test_marks_lead_to_alternatives_and_a_way_there(opened: Callable[..., Any], expect: Any, tmp_path: Path) -> None:
+    page = opened()
+    words = at_the_board(page)
+    roof, start = [26, 24, 8], page.evaluate(BOARD, [26, 24, 8])
+    page.locator("#board .colour input").fill("#2040e0")
+    draw(page, "Colour", [(25, 27), (40, 27)])
+    expect(words).to_have_text("Alternative 1 of 4; the slider leads there from before.")
+    first = page.evaluate(BOARD, roof)
+    assert first[2] - first[0] > start[2] - start[0] + 8, "it is bluer"
+    expect(page.locator("#board .thumbs button")).to_have_count(4)
+    expect(page.locator("#board .speed")).to_have_text(re.compile(r"A step of 4 descents takes \d+ ms"))
+    page.locator("#board .way input").fill("0")
+    assert max(abs(a - b) for a, b in zip(page.evaluate(BOARD, roof), start, strict=True)) < 1
+    page.locator("#board .thumbs button").nth(2).click()
+    expect(words).to_have_text(re.compile("^Alternative 3 of 4"))
+    assert page.locator("#board .thumbs button").nth(2).get_attribute("aria-checked") == "true"
+    draw(page, "Drag", [(10, 12), (45, 10)])
+    expect(words).to_have_text(re.compile("^Alternative 1 of 4"))
+    with page.expect_download() as download:
+        page.locator("#board [data-save=marks]").click()
+    download.value.save_as(tmp_path / "strokes.zip")
+    shutil.unpack_archive(tmp_path / "strokes.zip", tmp_path / "strokes")
+    assert [layer.kind for layer in read_layers(tmp_path / "strokes" / "strokes.json")] == ["color", "warp"]
+    page.locator("#board [data-step=undo]").click()
+    expect(words).to_have_text("Undone.")
+    assert page.locator("#board .thumbs button").nth(2).get_attribute("aria-checked") == "true"
+    page.locator("#board [data-step=clear]").click()
+    expect(page.locator("#board .thumbs button")).to_have_count(0)
+    assert page.evaluate(BOARD, roof) == start
+    page.get_by_role("tab", name="Paint").click()
+    paint(page, [(9, 38), (9, 50)])
+    expect(told(page)).to_have_text("Drew: tree.")
+
+
+def test_the_board_fits_a_phone_and_refuses_what_lies_outside(opened: Callable[..., Any], expect: Any) -> None:
+    page = opened(390, 844)
+    words = at_the_board(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    draw(page, "Drag", [(30, 30), (30.4, 30)])
+    expect(words).to_have_text(re.compile("a drag leads from one place to another"))
+    draw(page, "Sketch", [(10, 40), (50, 40)])
+    expect(words).to_have_text(re.compile("^Alternative 1 of 4"))
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

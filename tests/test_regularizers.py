@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -82,10 +83,13 @@ def penalty_of(regularizer: AbstractRegularizer, latent: Tensor, noise: Mapping[
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_another_image_of_the_batch_changes_nothing(name: str, guess: Callable[..., TrainedEncoder]) -> None:
+def test_another_image_of_the_batch_changes_nothing(
+    name: str, guess: Callable[..., TrainedEncoder], judge: dict[str, Any]
+) -> None:
     """Fails for the widespread noise regulariser that takes its means over the whole batch."""
     space = space_of(WPlus)
     node = yaml.safe_load((CONF / f"{name}.yaml").read_text())[name]
+    node |= judge if name == "realism" else {}
     regularizer = offer(node, space=space, encoder=guess(space))
     v = {"latent": torch.randn(3, ROWS, DIM), **named("noise", noise_of(3))}
     v |= {f"{kind}/tint": torch.randn(3, 3, 2) for kind in regularizer.of}

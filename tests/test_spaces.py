@@ -24,6 +24,7 @@ SPACES = sorted(path.stem for path in (CONF / "space").glob("*.yaml"))
 PROJECTORS = sorted(path.stem for path in (CONF / "projector").glob("*.yaml"))
 SHORT = {"best_of": ["candidates=5"], "cma": ["generations=4"], "basin_cma": ["generations=2", "steps=3"]}
 SHORT |= {"weights": ["steps=4"], "features": ["steps=4"], "multiscale": ["smallest=8"], "poisson": ["source=image"]}
+SHORT |= {"starts": ["count=3"]}
 LEARNED, NONE = "StyleGAN2 has learned its weights", "Pixels has no weights to fit"
 REFUSALS = {  # (projector, space) → why there is nothing to do
     ("weights", "pixels"): NONE,
@@ -141,12 +142,14 @@ def test_a_constraint_holds_during_optimization(
 @pytest.mark.parametrize("name", PROJECTORS)
 @pytest.mark.parametrize("space", SPACES)
 def test_every_projector_works_in_every_space_and_never_makes_it_worse(
-    name: str, space: str, generators: dict[str, AbstractGenerator], composed: Callable[..., Any], guess: Any
-) -> None:
+    name: str, space: str, generators: dict[str, AbstractGenerator], composed: Callable[..., Any], guess: Any,
+    finished: Callable[..., str],
+) -> None:  # fmt: skip
     problem = Problem(space_of(space, generators, composed), {"pixel": Pixel()}, {}, Adam(lr=0.05))
     images = torch.rand(3, 3, 16, 16) * 2 - 1
     targets = Targets({"image": images, "mask": torch.ones_like(images[:, :1])}, ["a", "b", "c"])
     words = [f"projector.{name}.{word}" for word in SHORT.get(name, [])]
+    words += [finished(problem, targets)] if name == "saved" else []
     node = composed("invert", f"projector=[{name}]", "steps=4", *words).projector[name]
     if (refusal := REFUSALS.get((name, space))) is not None:
         with pytest.raises(Unfit, match=refusal):

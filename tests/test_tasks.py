@@ -13,9 +13,12 @@ from zstar.annotators.load import load_annotator
 from zstar.checkpoints.io import load_weights
 from zstar.data.cottages import Cottages
 from zstar.data.stream import Stream
+from zstar.discriminators.stylegan2 import StyleGAN2 as Discriminator
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.images import write_png
+from zstar.regularizers.realism import Realism
+from zstar.spaces.z import Z
 from zstar.stats.streams import stream
 from zstar.tasks.callbacks import Checkpoints
 from zstar.tasks.fit import fit
@@ -136,6 +139,17 @@ def test_exported_generator_is_the_mean_and_loads(tmp_path: Path, generator: Dic
     card = json.loads((tmp_path / "weights.json").read_text())
     assert card["steps"] == 6 and card["images"] == 24 and card["config"]["task"]["batch"] == 4
     assert "annotator" not in card["config"]
+
+
+def test_the_discriminator_is_left_for_the_regularizer_realism(tmp_path: Path, generator: DictConfig) -> None:
+    fit(generator, tmp_path)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["parts"]["discriminator"]
+    network = Discriminator(resolution=16, channel_max=8)
+    space = Z(StyleGAN2(checkpoint=str(tmp_path / "weights.safetensors")))
+    realism = Realism(space, network, str(tmp_path / "discriminator.safetensors"))
+    assert torch.equal(network.logit.weight, state["logit.weight"])
+    images = torch.rand(3, 3, 16, 16) * 2 - 1
+    torch.testing.assert_close(realism({}, images), torch.nn.functional.softplus(-network(images)[0])[:, 0])
 
 
 def test_a_folder_of_photos_trains_a_generator(tmp_path: Path, composed: Callable[..., DictConfig]) -> None:

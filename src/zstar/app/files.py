@@ -10,6 +10,7 @@ from safetensors.torch import save
 
 from zstar.app.painting import Painting
 from zstar.editing.latents import pack_inversion, save_inversion, without_cost
+from zstar.generators.base import AbstractGenerator
 from zstar.images import encode_png, to_uint8, write_png
 from zstar.inversion import Inversion
 from zstar.runs.folder import write_text
@@ -37,7 +38,12 @@ def picture_bytes(painting: Painting) -> bytes:
 
 def latents_bytes(painting: Painting) -> bytes:
     """``latents.safetensors`` and its card ``latents.json``, as one zip."""
-    tensors, card = pack_inversion(as_inversion(painting), painting.studio.generator)
+    return inversion_zip(as_inversion(painting), painting.studio.generator)
+
+
+def inversion_zip(inversion: Inversion, generator: AbstractGenerator) -> bytes:
+    """``latents.safetensors`` and its card ``latents.json``, as one zip."""
+    tensors, card = pack_inversion(inversion, generator)
     buffer = BytesIO()
     with ZipFile(buffer, "w") as file:
         file.writestr("latents.safetensors", save({name: value.clone() for name, value in tensors.items()}))

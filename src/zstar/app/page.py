@@ -7,9 +7,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import resources
 from typing import Any
 
+from zstar.app.bundled import asset
+from zstar.app.guiding import add_strokes
 from zstar.app.open import Workplace
 from zstar.app.strokes import ALPHAS
 from zstar.app.wires import Wires
@@ -43,11 +44,6 @@ def require_gradio() -> Any:
     return gradio
 
 
-def asset(name: str) -> str:
-    """The text of a file beside this module."""
-    return (resources.files("zstar.app") / "assets" / name).read_text(encoding="utf-8")
-
-
 def make_page(workplace: Workplace, begin: Any = None) -> Any:
     """The page as Gradio's ``Blocks``.
 
@@ -61,7 +57,7 @@ def make_page(workplace: Workplace, begin: Any = None) -> Any:
     with gr.Blocks(title="Paint", analytics_enabled=False) as page:
         session = gr.State(None)
         gr.Markdown(TITLE, elem_id="title")
-        with gr.Row():
+        with gr.Tabs(elem_id="rooms") as rooms, gr.Tab("Paint"), gr.Row():
             with gr.Column(scale=3, min_width=320):
                 easel = make_easel(gr, workplace)
                 with gr.Row(elem_id="steps"):
@@ -85,6 +81,7 @@ def make_page(workplace: Workplace, begin: Any = None) -> Any:
                         seed = gr.Number(0, label="Number of the scene", precision=0, minimum=0, elem_id="seed")
                         scene = gr.Button("Draw it", elem_id="scene")
 
+        add_strokes(gr, workplace, session, rooms)
         wires = Wires(gr, workplace, session, easel, sliders)
         page.load(wires.opened(first), outputs=wires.outputs, show_progress="hidden", api_visibility="private")
         wires.stroke(easel.stroke, brush)

@@ -27,6 +27,7 @@ MULTI_SELECT = (
 SHARD = ("shard", "shards")  # of data: the program's part of any data set, which no class of them knows
 CLASSES = "classes"  # of data, likewise: a table with the class of each image
 COMPANIONS = ("mask", "style", "source", "background", "strokes")  # of data, likewise: targets besides the image
+STROKES = ("color_strokes", "color_mask", "sketch", "sketch_mask", "warp", "warp_mask")  # targets in data.strokes
 RESERVED = ("_target_", "_args_", "_partial_", "_convert_", "_recursive_")
 
 Config = DictConfig | Mapping[str, Any]

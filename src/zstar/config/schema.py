@@ -65,6 +65,7 @@ class Invert:
     output: str
     label: Name | None
     budget: Budget
+    inversion: str | None = None
     protocol: Protocol | None = None
     projector: Node | None = None
     loss: Node | None = None
@@ -138,7 +139,6 @@ class Edit(Invert):
     search: Node | None = None
     only: list[str] | None = None
     rows: list[int] | Mapping[str, Any] | None = None
-    inversion: str | None = None
     interpolation: Literal["linear", "spherical", "w_plus"] | None = None
     pairs: list[list[int]] | None = None
     mixing: list[int] | None = None

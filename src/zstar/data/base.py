@@ -17,7 +17,7 @@ class Batch:
         ids: A stable name for each image that could be read: the same in every run and on every machine.
         images: ``[b, c, h, w]`` in [−1, 1], in the order of ``ids``.
         extras: What else is known of them, batch first: ``latent``, ``factors``, ``masks``, and further targets,
-            by the names in :data:`zstar.config.check.COMPANIONS`.
+            by the names in :data:`zstar.config.check.COMPANIONS` and :data:`zstar.config.check.STROKES`.
         failed: Name → reason, for images that could not be read.
         shapes: Name → height and width of an image's file, where it was brought to another size.
     """

@@ -3,6 +3,7 @@
 import contextlib
 import sys
 import warnings
+from collections.abc import Iterator
 from io import BytesIO
 
 import numpy as np
@@ -45,7 +46,7 @@ def decode(data: bytes, least: int | None = None) -> list[Image.Image]:
     Raises:
         BadImage: for anything that is not a whole, readable picture of at most ``MAX_PIXELS`` pixels.
     """
-    try:
+    with _reasons():
         image = _open(data)
         raw = _raw_mode(image)
         if image.mode in ("RGB", "RGBA") and ";16" in raw and not raw.startswith("CMYK"):
@@ -60,6 +61,26 @@ def decode(data: bytes, least: int | None = None) -> list[Image.Image]:
         if image.mode == "F" or image.mode.startswith("I"):
             return _planes(_deep_grey(image))
         return [_opaque(image)]
+
+
+def decode_layer(data: bytes) -> Image.Image:
+    """Turn the content of a file with transparent pixels into a picture of mode ``RGBA``, upright.
+
+    Raises:
+        BadImage: As for :func:`decode`, or nothing of it is transparent.
+    """
+    with _reasons():
+        image = _upright(_open(data))
+        if not image.has_transparency_data:
+            raise BadImage("it has no transparency, so all of it would be a stroke; save it on a transparent ground")
+        return image.convert("RGBA")
+
+
+@contextlib.contextmanager
+def _reasons() -> Iterator[None]:
+    """Within the context, whatever goes wrong in a decoder is a ``BadImage`` with its reason."""
+    try:
+        yield
     except BadImage:
         raise
     except UnidentifiedImageError:

@@ -49,13 +49,14 @@ def read_picture(
     # At four times the resolution the filter hardly notices that a JPEG was decoded at a fraction of its size.
     planes = decode(data, least=4 * resolution)
     width, height = planes[0].size
-    image = torch.cat([_to_tensor(_fit(plane, resolution, fit)) for plane in planes])
+    image = torch.cat([_to_tensor(make_square(plane, resolution, fit)) for plane in planes])
     if channels == 1 and image.shape[0] == 3:
         image = (image * torch.tensor(LUMA)[:, None, None]).sum(dim=0, keepdim=True)
     return image.expand(channels, -1, -1).contiguous(), (height, width)
 
 
-def _fit(plane: Image.Image, resolution: int, fit: Fit) -> Image.Image:
+def make_square(plane: Image.Image, resolution: int, fit: Fit) -> Image.Image:
+    """A picture of Pillow's as a square of ``resolution`` pixels a side, as for :func:`read_picture`."""
     width, height = plane.size
     if fit == "pad":
         scale = resolution / max(width, height)

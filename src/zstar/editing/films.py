@@ -12,9 +12,9 @@ from zstar.directions.apply import slerp
 from zstar.editing.job import EditJob
 from zstar.editing.layouts import Combination, Sheet
 from zstar.editing.pictures import heading, strengths
-from zstar.editing.video import there_and_back, write_gif, write_mp4
 from zstar.images import enlarge, grid, shrink, to_uint8, write_pixels
 from zstar.reports.captions import SMALLEST, labelled, letters, titled
+from zstar.reports.video import there_and_back, write_gif, write_mp4
 from zstar.runs.folder import safe_name
 from zstar.runs.writers import Writers
 

@@ -1,7 +1,7 @@
 """The latents that an editing run begins with: projected now or before, or known."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from zstar.config.signatures import resolve
 from zstar.data.companions import take_companions
 from zstar.data.samples import Samples
 from zstar.generators.base import AbstractGenerator
+from zstar.generators.variables import drawn
 from zstar.inversion import Inversion
 from zstar.projection import run as projection
 
@@ -82,4 +83,5 @@ def load_inversion(path: Path, generator: AbstractGenerator) -> tuple[Inversion,
     if not kept:
         raise ValueError(f"inversion: all images in {path} diverged; project them again with a lower optimizer.lr")
     left_out = [name for i, name in enumerate(inversion.ids) if i not in set(kept)]
-    return inversion.select(kept, generator.bring(inversion.latent).device), left_out
+    chosen = inversion.select(kept, generator.bring(inversion.latent).device)
+    return replace(chosen, v=drawn(chosen.v)), left_out

@@ -11,15 +11,23 @@ Variables = Mapping[str, Tensor]
 of: ``noise/<map>`` [b, 1, h, w]; ``weights/<parameter>`` [b, *shape], what this image adds to a parameter of G, or
 that in fewer numbers (:func:`zstar.generators.changes.weight_changes`); ``features/<layer>`` [b, c, h, w], what this
 image adds to the feature map of a layer; ``factors/<layer>`` [b, c, h, w], δ of the factors 1 + δ that it multiplies
-that map by before; ``class`` [b, k], how much of each class of a conditional generator an image is."""
+that map by before; ``class`` [b, k], how much of each class of a conditional generator an image is.
 
-KINDS = ("noise/", "weights/", "features/", "factors/")
+G does not look at ``origin`` [b, ...], the latent that an edit begins with, nor at ``alternatives/latent`` [b, k, ...]
+and ``alternatives/value`` [b, k], several solutions of the equation and its value there, the lowest first."""
+
+KINDS = ("noise/", "weights/", "features/", "factors/", "alternatives/")
 """How the names of the tensors in v begin of which there are several of a kind."""
 
 
 def is_variable(name: str) -> bool:
     """Whether a tensor of this name is one of v."""
-    return name in ("latent", "class") or name.startswith(KINDS)
+    return name in ("latent", "class", "origin") or name.startswith(KINDS)
+
+
+def drawn(v: Variables) -> dict[str, Tensor]:
+    """The tensors that a picture is drawn from, without what is only noted beside them."""
+    return {name: value for name, value in v.items() if name != "origin" and not name.startswith("alternatives/")}
 
 
 def kinds_of(v: Variables) -> set[str]:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zstar.config.check import COMPANIONS
+from zstar.config.check import COMPANIONS, STROKES
 from zstar.config.constraints import Within
 from zstar.runs.precision import networks, single
 
@@ -127,7 +127,8 @@ def require_targets(
 
 def lack(key: str, name: str, names: Collection[str], source: str = "the data have") -> str:
     """The sentence for the setting ``key`` that names a target which there is not among ``names``."""
-    give = f"give data.{name}=<file or folder>, or " if name in COMPANIONS and "data" in source else ""
+    companion = "strokes" if name in STROKES else name
+    give = f"give data.{companion}=<file or folder>, or " if companion in COMPANIONS and "data" in source else ""
     return f"{key}: {source} no '{name}'; {give}choose one of {', '.join(sorted(names))}"
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import polars as pl
 from torch import Tensor
 
-from zstar.config.check import COMPANIONS
+from zstar.config.check import COMPANIONS, STROKES
 from zstar.data.base import Batch
 from zstar.images import to_uint8, write_pixels
 from zstar.inversion import Inversion
 from zstar.losses.targets import Targets
+from zstar.projection.alternatives import write_alternatives
 from zstar.projection.batch_store import Part, labelled, long_rows, start_rows
 from zstar.projection.earlier import EDITABILITY, Earlier
 from zstar.projection.job import Job
@@ -28,7 +29,9 @@ def project_batch(job: Job, index: int, batch: Batch, folder: Path, display: Dis
     """Project one batch and have its pictures written; returns what else is to be stored of it."""
     if not batch.ids:
         return Part(pl.DataFrame(schema=RESULTS_SCHEMA), batch.failed)
-    named = {"image": batch.images} | {name: batch.extras[name] for name in COMPANIONS if name in batch.extras}
+    named = {"image": batch.images} | {
+        name: batch.extras[name] for name in (*COMPANIONS, *STROKES) if name in batch.extras
+    }
     pipeline, (metrics, _) = job.pipeline, job.pipeline.measures
     named = {name: value.to(pipeline.device) for name, value in named.items()}
     classes = batch.extras.get("class") if pipeline.generator.classes else None
@@ -58,6 +61,7 @@ def project_batch(job: Job, index: int, batch: Batch, folder: Path, display: Dis
         for kind, pixels in pictures.items():
             for name, picture in zip(batch.ids, pixels.cpu(), strict=True):
                 write(write_pixels, folder / kind / f"{safe_name(name)}.png", picture)
+        write_alternatives(pipeline.generator, inversion, targets.named, folder, write)
     return Part.of(inversion, pl.concat(rows), batch.failed | diverged(inversion), features)
 
 

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from zstar.runs.index import recall
 
 EDITABILITY = "editability"
 COST = ("seconds", "evaluations")
-PICTURES = ("targets", "reconstructions", "observed", "starts")
+PICTURES = ("targets", "reconstructions", "observed", "starts", "strokes", "alternatives", "morphs")
+SUFFIXES = (".png", ".gif")
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,8 @@ class Earlier:
 
     def copy_pictures(self, name: str, folder: Path) -> None:
         """Put the pictures of an image into the folder of another run."""
-        for kind in PICTURES:
-            old, new = (place / kind / f"{safe_name(name)}.png" for place in (self.folder, folder))
+        for kind, suffix in product(PICTURES, SUFFIXES):
+            old, new = (place / kind / f"{safe_name(name)}{suffix}" for place in (self.folder, folder))
             if old.is_file():
                 write_atomic(new, lambda part, old=old: shutil.copyfile(old, part))
 

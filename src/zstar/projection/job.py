@@ -15,11 +15,13 @@ from zstar.benchmark.protocol import (
 )
 from zstar.checkpoints.identity import identify
 from zstar.config.build import offer, to_plain
-from zstar.config.check import CLASSES, check
+from zstar.config.check import CLASSES, STROKES, check
 from zstar.config.schema import Invert
 from zstar.data.base import AbstractData
 from zstar.data.classes import Classified
 from zstar.data.companions import MAPS, Companions, take_companions
+from zstar.data.known import Known
+from zstar.data.strokes import Stroked
 from zstar.generators.base import AbstractGenerator
 from zstar.projection.earlier import EDITABILITY, Earlier
 from zstar.projection.labels import Labels
@@ -37,6 +39,7 @@ ON_CPU = {
     "bf16": "precision: on a CPU without instructions for bfloat16 it takes many times as long as precision=exact",
 }
 READ = ("data", "generator")  # which have a fingerprint of what they have read
+IGNORED = (*MEASURES, "protocol", "label", "inversion", *READ)  # or identified otherwise
 USUAL = {"target": "image", "mask": "mask", "size": None}  # what a loss looks at if nothing else is chosen
 
 
@@ -94,9 +97,11 @@ def make_job(cfg: Mapping[str, Any], generator: AbstractGenerator | None = None)
     hashes = {"data": data.fingerprint(), "generator": pipeline.generator.fingerprint()}
     require_frozen(plain.get("protocol"), **hashes)  # before anything else is built
     for part in (pipeline.problem, *pipeline.projectors):
-        part.require_targets({"image", *companions}, MAPS & companions)
+        part.require_targets({"image", *companions}, {name for name in companions if is_map(name)})
     notices = list(notes(pipeline))
     require_allowed(pipeline)
+    if plain.get("inversion") is not None and "saved" not in pipeline.nodes("projector"):
+        raise ValueError("inversion: no projector begins with it; choose projector=[saved,…], or inversion=null")
     if pipeline.editability:
         pipeline.require_ways(pipeline.space.name)
     depends, measured = latent_identity(pipeline, hashes), measure_identity(pipeline)
@@ -108,11 +113,18 @@ def make_job(cfg: Mapping[str, Any], generator: AbstractGenerator | None = None)
 
 
 def make_data(plain: dict[str, Any], pipeline: Pipeline) -> tuple[AbstractData, set[str]]:
-    """The images with their companions and classes, and the names of the companions."""
+    """The images with their companions, strokes and classes, and the names of the targets that these are."""
     plain["data"], companions = take_companions(plain["data"])
-    table = plain["data"].pop(CLASSES, None)
+    table, strokes = plain["data"].pop(CLASSES, None), companions.pop("strokes", None)
     data = with_classes(offer(plain["data"], at="data", generator=pipeline.generator), table, pipeline)
-    return Companions(data, companions) if companions else data, set(companions)
+    data = data if plain.get("inversion") is None else Known(data, plain["inversion"])
+    data = Companions(data, companions) if companions else data
+    return (data, set(companions)) if strokes is None else (Stroked(data, strokes), {*companions, *STROKES})
+
+
+def is_map(target: str) -> bool:
+    """Whether a companion can weigh or hide pixels."""
+    return target in MAPS or (target in STROKES and target.endswith("_mask"))
 
 
 def with_classes(data: AbstractData, table: str | None, pipeline: Pipeline) -> AbstractData:
@@ -172,7 +184,7 @@ def measure_hashes(measured: Mapping[str, Any]) -> dict[str, str]:
 def latent_identity(pipeline: Pipeline, hashes: Mapping[str, str]) -> dict[str, Any]:
     """All that the latents depend on: results that are equal in it are measurements of the same ones."""
     plain, encoder = pipeline.plain, pipeline.encoder
-    settings = {key: value for key, value in plain.items() if key not in (*MEASURES, "protocol", "label", *READ)}
+    settings = {key: value for key, value in plain.items() if key not in IGNORED}
     settings["loss"] = {
         name: {key: value for key, value in node.items() if key not in USUAL or value != USUAL[key]}
         for name, node in pipeline.nodes("loss").items()

@@ -14,6 +14,7 @@ from torch import Tensor
 from zstar.config.paths import place, read_text
 from zstar.images import enlarge, grid, write_png
 from zstar.reports import charts
+from zstar.reports.alternatives import find_alternatives
 from zstar.reports.gallery import GAIN, SIZE, Section, sections
 from zstar.reports.numbers import ARROWS, decimals, show
 from zstar.reports.pages import template
@@ -74,6 +75,7 @@ def write_report(folder: str | Path, result: Mapping[str, Any] | None = None) ->
         observed=(folder / "observed").is_dir(),
         start=chain[-2] if table["start"].is_not_null().any() else "",
         sections=pictures(folder, values, failed, leading["metric"], facts) if leading else [],
+        alternatives=find_alternatives(folder, dict.fromkeys(values["image"])),
         distributions=list(distributions(values, table, failed)),
         curves=curves,
         classes={name: kind(found) for name, found in (result["classes"] or {}).items()},

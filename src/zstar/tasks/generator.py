@@ -200,8 +200,10 @@ class GeneratorTask(AbstractTask):
             network.load_state_dict(tensors)
 
     def attached(self) -> dict[str, tuple[dict[str, Tensor], dict[str, Any]]]:
-        """The directions, of the mean generator."""
-        return {} if self.steering is None else {"directions": self.steering.export(self.mean)}
+        """The discriminator, for the regularizer ``realism``, and the directions, of the mean generator."""
+        network = {name: value.detach().cpu().contiguous() for name, value in self.discriminator.state_dict().items()}
+        kept = {"discriminator": (network, {"kind": "discriminator", "network": type(self.discriminator).__name__})}
+        return kept | ({} if self.steering is None else {"directions": self.steering.export(self.mean)})
 
     @torch.no_grad()
     def pictures(self, data: AbstractData | None) -> Float[Tensor, "n c h w"]:

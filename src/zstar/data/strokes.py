@@ -1,0 +1,101 @@
+"""Strokes of a user on the images of a data set: layers with transparent pixels, and a JSON beside them."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from zstar.config.paths import place
+from zstar.data.base import AbstractData, Batch
+from zstar.data.companions import SAME_SHAPE
+from zstar.data.decoding import BadImage
+from zstar.data.entries import stem
+from zstar.data.layers import Layer, drawn, read_layers
+from zstar.runs.threads import read_all
+
+FILE = "strokes.json"
+KEY = "data.strokes"
+
+
+class Stroked(AbstractData):
+    """The images of ``data`` with the strokes on each: ``data.strokes=<folder>``, as ``docs/strokes.md`` describes it.
+
+    The folder has a folder for each image, of its name without the suffix, with a ``strokes.json`` and its layers; or
+    these themselves, for all images that have no folder of their own. An image comes with the targets
+    ``color_strokes``, ``sketch`` and ``warp`` [c, h, w] in [−1, 1], and with ``color_mask``, ``sketch_mask`` and
+    ``warp_mask`` [1, h, w] in [0, 1], which are 0 where there is no such stroke. An image without strokes, or with some
+    that can't be used, comes back in ``Batch.failed``.
+
+    Arguments:
+        data: The images.
+        path: The folder.
+
+    Raises:
+        ValueError: There is no such folder, or no strokes in it; one sentence.
+    """
+
+    def __init__(self, data: AbstractData, path: str) -> None:
+        self.data, self.path, self.folder = data, path, place(path)
+        self.block, self.fit, self.computes = data.block, data.fit, data.computes
+        if not self.folder.is_dir():
+            raise ValueError(f"{KEY}: there is no folder '{path}'; give one with strokes.json and its layers")
+        if next(self.folder.rglob(FILE), None) is None:
+            raise ValueError(
+                f"{KEY}: there is no {FILE} in '{path}' nor in the folders in it; docs/strokes.md says how"
+            )
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def read(self, indices: Sequence[int]) -> Batch:
+        batch = self.data.read(indices)
+        if not batch.ids:
+            return batch
+        size = batch.images.shape[-1]
+        shapes = [batch.shapes.get(name, (size, size)) for name in batch.ids]
+        found = read_all(self._read, batch.ids, batch.images, shapes)
+        failed = {name: reason for name, reason in zip(batch.ids, found, strict=True) if isinstance(reason, str)}
+        rows = [row for row, name in enumerate(batch.ids) if name not in failed]
+        extras = {name: value[rows] for name, value in batch.extras.items()}
+        for name in found[rows[0]] if rows else ():
+            extras[name] = torch.stack([found[row][name] for row in rows])
+        ids = [batch.ids[row] for row in rows]
+        return replace(batch, ids=ids, images=batch.images[rows], extras=extras, failed=batch.failed | failed)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the images' fingerprint and of the content of all strokes."""
+        digest = hashlib.sha256(self.data.fingerprint().encode())
+        for file in sorted(file for file in self.folder.rglob("*") if file.is_file()):
+            digest.update(f"{file.relative_to(self.folder)}\0".encode("utf-8", "surrogateescape") + file.read_bytes())
+        return digest.hexdigest()
+
+    def split(self, count: int) -> tuple[AbstractData, AbstractData | None]:
+        """Both parts of the images, with the same strokes."""
+        kept, held = self.data.split(count)
+        return Stroked(kept, self.path), held and Stroked(held, self.path)
+
+    def _read(self, name: str, image: Tensor, shape: tuple[int, int]) -> dict[str, Tensor] | str:
+        """The targets of an image, or the reason why it has failed."""
+        try:
+            layers = read_layers(self._file(name))
+            self._require_sizes(layers, shape)
+            return drawn(layers, image, self.fit)
+        except BadImage as error:
+            return f"{KEY}: {error}"
+
+    def _file(self, name: str) -> Path:
+        own, shared = self.folder / stem(name) / FILE, self.folder / FILE
+        if not own.is_file() and not shared.is_file():
+            raise BadImage(f"there are no strokes for {name}; add {stem(name)}/{FILE}")
+        return own if own.is_file() else shared
+
+    def _require_sizes(self, layers: Sequence[Layer], shape: tuple[int, int]) -> None:
+        """Refuse layers that do not lie over the picture."""
+        for layer in layers:
+            width, height = layer.picture.size
+            if abs(height * shape[1] / (width * shape[0]) - 1) > SAME_SHAPE:
+                sizes = f"{height} × {width} pixels and the image {shape[0]} × {shape[1]}"
+                raise BadImage(f"{layer.file} has {sizes}; give it the image's ratio of height to width")
