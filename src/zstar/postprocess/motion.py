@@ -41,8 +41,10 @@ class Motion:
         return Motion(self.flow + flow, self.gain * gain, self.gain * offset + self.offset)
 
     def apply(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """The picture moved, of the size of this grid; what comes from beyond the border is that of the border."""
-        return self.gain * sample(image, self.flow, "bicubic") + self.offset
+        """The picture moved, of the size of this grid; what comes from beyond the border is that of the border. A pixel
+        that neither moves nor changes its colour is itself, bit for bit."""
+        still = (self.flow == 0).all(dim=1, keepdim=True)
+        return self.gain * torch.where(still, image, sample(image, self.flow, "bicubic")) + self.offset
 
     def within(self) -> Float[Tensor, "b 1 h w"]:
         """1 where a pixel comes from within the picture, 0 where from half a pixel beyond its border or more."""
@@ -70,3 +72,10 @@ def _grid(like: Float[Tensor, "b _ h w"]) -> Float[Tensor, "1 2 h w"]:
 def _resize(values: Tensor, size: tuple[int, int]) -> Tensor:
     smaller = size[0] < values.shape[-2]
     return F.interpolate(values, size=tuple(size), mode="bilinear", align_corners=False, antialias=smaller)
+
+
+def choose(condition: Tensor, yes: Motion, no: Motion) -> Motion:
+    """``yes`` for the images whose condition ``[b]`` holds, ``no`` for the others."""
+    where = condition.view(-1, 1, 1, 1)
+    pairs = zip((yes.flow, yes.gain, yes.offset), (no.flow, no.gain, no.offset), strict=True)
+    return Motion(*(torch.where(where, a, b) for a, b in pairs))
