@@ -99,7 +99,9 @@ class Companions(AbstractData):
         other.shared, other.files = self.shared, self.files
         return other
 
-    def _read(self, image: str, shape: tuple[int, int], channels: int, size: tuple[int, int]) -> dict[str, Tensor] | str:
+    def _read(
+        self, image: str, shape: tuple[int, int], channels: int, size: tuple[int, int]
+    ) -> dict[str, Tensor] | str:
         """The companions of an image by name, or the reason why it has failed."""
         found = {}
         for name in (*self.shared, *self.files):

@@ -45,9 +45,9 @@ class Cottages(AbstractData):
     ) -> None:
         if split not in SPLITS:
             raise ValueError(f"data.split is {split!r}; choose one of {', '.join(SPLITS)}.")
-        self.photo_resolution = photo_resolution or resolution
+        self.photo_resolution = resolution if photo_resolution is None else photo_resolution
         settings = {"count": (count, 1), "resolution": (resolution, 8), "first": (first, 0)}
-        settings["photo_resolution"] = (resolution if photo_resolution is None else photo_resolution, 8)
+        settings["photo_resolution"] = (self.photo_resolution, 8)
         for name, (value, least) in settings.items():
             if value < least:
                 raise ValueError(f"data.{name} is {value}; give {least} or more.")

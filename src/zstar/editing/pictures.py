@@ -78,7 +78,9 @@ def draw(
     few = shown[:LOGGED]
     labels = [label for strip in few for label in strip.labels]
     picture = labelled(torch.cat([strip.cells for strip in few]), labels, few[0].columns, title)
-    return picture, [as_preview(strip) | {"photo": more and as_preview(more)} for strip, more in zip(shown, below, strict=True)]
+    return picture, [
+        as_preview(strip) | {"photo": more and as_preview(more)} for strip, more in zip(shown, below, strict=True)
+    ]
 
 
 def as_preview(strip: Strip) -> dict[str, Any]:
@@ -115,9 +117,7 @@ def beside(name: str, front: dict[str, Tensor], pictures: Tensor, labels: Sequen
     return Strip(name, torch.stack(cells), texts, columns + len(front))
 
 
-def beneath(
-    strip: Strip, sheet: Sheet, photo: Float[Tensor, "c h w"], edits: Float[Tensor, "k c h w"]
-) -> Strip:
+def beneath(strip: Strip, sheet: Sheet, photo: Float[Tensor, "c h w"], edits: Float[Tensor, "k c h w"]) -> Strip:
     """The edits of a photo, in the columns of the edits of its projection; the photo itself is in front of them."""
     blank = torch.ones_like(photo)
     front = dict([("photo", photo), ("", blank)][: strip.columns - sheet.columns])

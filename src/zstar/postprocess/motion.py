@@ -65,7 +65,9 @@ def sample(image: Float[Tensor, "b c h w"], flow: Float[Tensor, "b 2 h w"], mode
 def _grid(like: Float[Tensor, "b _ h w"]) -> Float[Tensor, "1 2 h w"]:
     """Each pixel's own place, across and down."""
     height, width = like.shape[-2:]
-    y, x = torch.meshgrid(*(torch.arange(n, device=like.device, dtype=like.dtype) for n in (height, width)), indexing="ij")
+    y, x = torch.meshgrid(
+        *(torch.arange(n, device=like.device, dtype=like.dtype) for n in (height, width)), indexing="ij"
+    )
     return torch.stack([x, y])[None]
 
 

@@ -12,6 +12,7 @@ from zstar.postprocess.base import AbstractPostprocess, Change, to_size
 from zstar.postprocess.estimation import Estimator
 from zstar.postprocess.motion import Motion, choose
 
+FLAT = 1e-8  # mean squared error that no eye can see
 Model = Literal["auto", "colour", "flow"]
 
 
@@ -77,8 +78,8 @@ class Transfer(AbstractPostprocess):
         (height, width), (least, wide) = change.size, change.frame
         if height < least or width < wide:
             raise ValueError(
-                f"postprocess.transfer: the photo has {width} × {height} pixels, fewer than the {wide} × {least} of the "
-                "generator; give a larger one, or choose residual"
+                f"postprocess.transfer: the photo has {width} × {height} pixels, fewer than the {wide} × {least} of "
+                "the generator; give a larger one, or choose residual"
             )
         between = [change.path(step / self.frames) for step in range(1, self.frames)]
         return [change.before, *between, change.after]
@@ -86,7 +87,7 @@ class Transfer(AbstractPostprocess):
     def motion(self, frames: list[Float[Tensor, "b c h w"]]) -> Motion:
         """The composed motion of the model, on the grid of the frames."""
         if self.model == "auto":
-            return choose(self.prefers_flow(frames), self.along(frames, True), self.along(frames, False))
+            return choose(self.gain(frames) > self.margin, self.along(frames, True), self.along(frames, False))
         return self.along(frames, self.model == "flow")
 
     def along(self, frames: list[Float[Tensor, "b c h w"]], moves: bool) -> Motion:
@@ -96,15 +97,15 @@ class Transfer(AbstractPostprocess):
             whole = self.estimate(first, second, moves).after(whole)
         return whole
 
-    def prefers_flow(self, frames: list[Float[Tensor, "b c h w"]]) -> Float[Tensor, " b"]:
-        """Whether flow and colour, fitted at half the size, are by the margin closer to G(v′) than colour alone."""
+    def gain(self, frames: list[Float[Tensor, "b c h w"]]) -> Float[Tensor, " b"]:
+        """By how many dB flow and colour, fitted at half the size, are closer to G(v′) than colour alone."""
         small = [F.avg_pool2d(frame, 2, ceil_mode=True, count_include_pad=False) for frame in frames]
         size = frames[0].shape[-2:]
         errors = []
         for moves in (True, False):
             picture = self.along(small, moves).resized(size).apply(frames[0])
             errors.append((picture.clamp(-1, 1) - frames[-1]).square().mean(dim=(1, 2, 3)))
-        return errors[0] * 10 ** (self.margin / 10) < errors[1]
+        return 10 * (errors[1].clamp_min(FLAT) / errors[0].clamp_min(FLAT)).log10()
 
     def missing(self, change: Change, motion: Motion) -> Float[Tensor, "b 1 h w"]:
         """How much of G(v′) the motion does not explain, from 0 to 1."""
