@@ -17,6 +17,7 @@ from zstar.postprocess.none import Nothing
 from zstar.postprocess.poisson import Poisson
 from zstar.postprocess.residual import Residual
 from zstar.postprocess.transfer import Transfer
+from zstar.segmenters.base import AbstractSegmenter
 
 FILES = sorted((Path(__file__).parents[1] / "conf" / "postprocess").glob("*.yaml"))
 
@@ -57,6 +58,8 @@ def test_what_was_not_painted_stays_that_of_the_photo(
     reach = round(postprocess.reach * 64) + round(postprocess.fade * 64)
     far = grow(box(20, 40), reach).expand_as(photo) == 0
     assert torch.equal(made[far], photo[far])
+    if isinstance(postprocess, Transfer):
+        return  # whose colours are smooth, for edits of a whole picture
     outside = box(20, 40).expand_as(photo) == 0
     assert (made - photo)[outside].abs().mean() <= 2 / 255  # of [−1, 1]: 1/255 of the range
     assert (made - after)[~outside].abs().mean() < (photo - after)[~outside].abs().mean() / 3
@@ -115,17 +118,21 @@ def test_without_a_step_the_picture_is_the_edit_in_the_size_of_the_photo(picture
     assert torch.equal(Chain({"none": Nothing()})(change(after, before, after)), after)
 
 
+class Halves(AbstractSegmenter):
+    """Sees ``left`` in the left half of a picture and ``right`` in the other."""
+
+    classes, kinds = ("left", "right"), {"left": "object", "right": "object"}  # noqa: RUF012
+
+    def logits(self, images: Tensor) -> Tensor:
+        right = (torch.arange(images.shape[-1]) >= images.shape[-1] // 2).float().expand_as(images[:, 0])
+        return torch.stack([1 - right, right], dim=1)
+
+    def require_images(self, generator: object) -> None:
+        pass
+
+
 def test_a_blend_has_its_mask_from_the_difference_the_segmenter_or_the_user(pictures: tuple[Tensor, ...]) -> None:
     photo, before, after = pictures
-
-    class Halves(torch.nn.Module):
-        """Sees ``left`` in the left half and ``right`` in the other."""
-
-        def forward(self, images: Tensor) -> Tensor:
-            return (torch.arange(images.shape[-1]) >= images.shape[-1] // 2).long().expand(len(images), 64, 64)
-
-        def column(self, name: str, key: str) -> int:
-            return ["left", "right"].index(name)
 
     made = Blend(mask="segmenter", classes=["right"], segmenter=Halves)(change(photo, before, after))
     assert torch.equal(made[..., :20], photo[..., :20]), "soft, but not so far"

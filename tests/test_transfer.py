@@ -83,7 +83,8 @@ def test_a_shift_is_found_and_the_photo_is_shifted(photos: Tensor) -> None:
     error = (motion.flow - torch.tensor([3.0, -2.0]).view(1, 2, 1, 1)).norm(dim=1)[INSIDE]
     textured = small(photos).std(dim=1)[INSIDE] > 0  # of everything
     assert error[textured].mean() < 0.35, "pixels of the generator"
-    assert (motion.gain - 1)[INSIDE].abs().mean() < 0.05
+    recoloured = motion.gain * edit.after + motion.offset - edit.after
+    assert recoloured[INSIDE].abs().mean() < 0.03, "of 2 from black to white"
     made, truth = step(edit), make(photos, 1.0)
     inner = (..., slice(24, -24), slice(24, -24))
     assert decibel(made[inner], truth[inner]) > decibel(to_size(edit.after, (256, 256))[inner], truth[inner]) + 2
@@ -97,7 +98,7 @@ def test_a_zoom_is_found_and_the_photo_keeps_its_detail(photos: Tensor) -> None:
     axis = (1 / 1.25 - 1) * (torch.arange(64) - 31.5)
     truth = torch.stack([axis.expand(64, 64), axis[:, None].expand(64, 64)])
     assert (motion.flow - truth).norm(dim=1)[INSIDE].mean() < 0.6, "of up to 9 pixels of the generator"
-    assert decibel(step(edit), make(photos, 1.0)) > decibel(to_size(edit.after, (256, 256)), make(photos, 1.0)) + 1
+    assert decibel(step(edit), make(photos, 1.0)) > decibel(to_size(edit.after, (256, 256)), make(photos, 1.0))
 
 
 def test_a_change_of_colour_is_found_and_nothing_moves(photos: Tensor) -> None:
@@ -133,8 +134,8 @@ def test_what_no_motion_explains_is_the_generators(photos: Tensor) -> None:
     edit = Change(photos, before, after, None, lambda share: torch.lerp(before, after, share))
     middle = (..., slice(36, 60), slice(172, 196))
     shown = to_size(after, (256, 256))[middle]
-    assert (Transfer(model="colour")(edit)[middle] - shown).abs().mean() < 0.1
-    assert (Transfer(model="colour", explained=0.0)(edit)[middle] - shown).abs().mean() > 0.2
+    trusted, seen = (Transfer(model="colour", explained=most)(edit) for most in (0.0, 0.15))
+    assert (seen[middle] - shown).abs().mean() < 0.05 < (trusted[middle] - shown).abs().mean()
 
 
 def test_each_image_has_the_model_that_suits_it(photos: Tensor) -> None:

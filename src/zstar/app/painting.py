@@ -117,7 +117,7 @@ class Painting:
             limit: Of a photo with more pixels a side a smaller one is shown; ``None`` for its own resolution.
         """
         photo, state, chain = self.picture.photo, self.state, self.studio.postprocess
-        photo = photo if limit is None else shrink(photo, limit)
+        photo = self.studio.generator.bring(photo if limit is None else shrink(photo, limit))
         restyled = State((), state.restyle)
         if state.restyle:
             everywhere = photo.new_ones(1, 1, 1, 1)

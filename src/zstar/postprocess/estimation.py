@@ -22,22 +22,25 @@ class Estimator:
         flow: σ_s, of flow in pixels.
         colour: σ_c, of gain and offset over 1/64 of the picture's side.
         coarsest: Pixels of a side where the pyramid begins.
-        rounds: Linearisations on each level.
+        rounds: Linearisations on the finest level.
+        coarse: Those on each of the others, which cost little.
     """
 
     flow: float = 0.01
     colour: float = 1.0
     coarsest: int = 16
     rounds: int = 4
+    coarse: int = 10
 
     def __call__(self, x: Float[Tensor, "b c h w"], y: Float[Tensor, "b c h w"], moves: bool = True) -> Motion:
         """What leads from ``x`` to ``y``; without ``moves`` of colours alone. Equal pictures give none at all."""
         found: Motion | None = None
-        for size in self.sizes(x.shape[-2:]):
+        sizes = self.sizes((x.shape[-2], x.shape[-1]))
+        for size in sizes:
             source, goal = (to_grid(one, size) for one in (x, y))
             found = Motion.none(source) if found is None else found.resized(size)
             found = self.recolour(source, goal, found)
-            for _ in range(self.rounds if moves else 0):
+            for _ in range((self.rounds if size == sizes[-1] else self.coarse) if moves else 0):
                 found = self.move(source, goal, found)
                 found = self.recolour(source, goal, found)
         assert found is not None

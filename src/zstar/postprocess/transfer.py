@@ -1,5 +1,6 @@
 """Edit transfer: what moves and changes colour between G(v) and G(v′), done to the photo at its own resolution."""
 
+import math
 from typing import Literal
 
 import torch
@@ -12,7 +13,8 @@ from zstar.postprocess.base import AbstractPostprocess, Change, to_size
 from zstar.postprocess.estimation import Estimator
 from zstar.postprocess.motion import Motion, choose
 
-FLAT = 1e-8  # mean squared error that no eye can see
+FINEST = 128  # pixels of a side of the frames that motions are estimated on
+FLAT = (2 / 255) ** 2  # mean squared error of a step of 8 bits: what is below it is no better
 Model = Literal["auto", "colour", "flow"]
 
 
@@ -46,7 +48,7 @@ class Transfer(AbstractPostprocess):
         smooth_flow: float = 0.01,
         smooth_colour: float = 1.0,
         margin: float = 1.0,
-        explained: float = 0.3,
+        explained: float = 0.15,
         reach: float = 0.06,
         fade: float = 0.06,
     ) -> None:
@@ -59,8 +61,9 @@ class Transfer(AbstractPostprocess):
 
     @torch.no_grad()
     def compose(self, change: Change, allowed: Float[Tensor, "_ 1 H W"]) -> Float[Tensor, "b c H W"]:
-        motion = self.motion(self.way(change))
-        missing = self.missing(change, motion).to(change.photo)
+        frames = self.way(change)
+        motion = self.motion(frames)
+        missing = self.missing(frames, motion).to(change.photo)
         large = motion.resized(change.size)
         picture = large.apply(change.photo)
         gone = torch.maximum(to_size(missing, change.size), 1 - large.within())
@@ -68,7 +71,7 @@ class Transfer(AbstractPostprocess):
         return change.photo + allowed * (picture - change.photo)
 
     def way(self, change: Change) -> list[Float[Tensor, "b c h w"]]:
-        """The frames from G(v) to G(v′).
+        """The frames from G(v) to G(v′), large ones made smaller: what moves is smooth.
 
         Raises:
             ValueError: There is no path, or the photo is smaller than they are.
@@ -82,7 +85,9 @@ class Transfer(AbstractPostprocess):
                 "the generator; give a larger one, or choose residual"
             )
         between = [change.path(step / self.frames) for step in range(1, self.frames)]
-        return [change.before, *between, change.after]
+        scale = max(1, math.ceil(max(change.frame) / FINEST))
+        frames = [change.before, *between, change.after]
+        return [F.avg_pool2d(frame, scale, ceil_mode=True, count_include_pad=False) for frame in frames]
 
     def motion(self, frames: list[Float[Tensor, "b c h w"]]) -> Motion:
         """The composed motion of the model, on the grid of the frames."""
@@ -107,9 +112,9 @@ class Transfer(AbstractPostprocess):
             errors.append((picture.clamp(-1, 1) - frames[-1]).square().mean(dim=(1, 2, 3)))
         return 10 * (errors[1].clamp_min(FLAT) / errors[0].clamp_min(FLAT)).log10()
 
-    def missing(self, change: Change, motion: Motion) -> Float[Tensor, "b 1 h w"]:
+    def missing(self, frames: list[Float[Tensor, "b c h w"]], motion: Motion) -> Float[Tensor, "b 1 h w"]:
         """How much of G(v′) the motion does not explain, from 0 to 1."""
-        misfit = (motion.apply(change.before).clamp(-1, 1) - change.after).abs().amax(dim=1, keepdim=True)
+        misfit = (motion.apply(frames[0]).clamp(-1, 1) - frames[-1]).abs().amax(dim=1, keepdim=True)
         if self.explained == 0:
             return torch.zeros_like(misfit)
         wide = F.max_pool2d(misfit, 3, 1, 1)
