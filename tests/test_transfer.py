@@ -108,7 +108,8 @@ def test_a_change_of_colour_is_found_and_nothing_moves(photos: Tensor) -> None:
     edit, step = along(0.7 * photos, make), Transfer()
     motion = step.motion(step.way(edit))
     assert motion.flow.abs().amax() == 0, "colour alone explains it"
-    assert (step(edit) - make(0.7 * photos, 1.0)).abs().amax() < 0.02
+    error = (step(edit) - make(0.7 * photos, 1.0)).abs()
+    assert error.mean() < 0.004 and error.amax() < 0.06, "of 2 from black to white"
 
 
 def test_a_batch_is_its_single_photos(photos: Tensor) -> None:

@@ -7,13 +7,16 @@ The margin of the automatic choice is set on cottages of the split ``validation`
 """
 
 import argparse
+import json
 import time
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torchmetrics.functional.image import structural_similarity_index_measure
 from worlds import EDITS, FOLDER, Case, World
 
@@ -23,7 +26,7 @@ from zstar.postprocess.none import Nothing
 from zstar.postprocess.residual import Residual
 from zstar.postprocess.transfer import Transfer
 from zstar.reports.captions import labelled
-from zstar.runs.folder import write_text
+from zstar.runs.folder import config_hash, write_json, write_text
 from zstar.stats.comparison import mean_interval
 
 WAYS = {
@@ -35,18 +38,19 @@ WAYS = {
 AUTOMATIC = Transfer()
 BATCH, TIMED = 8, 4  # photos at once, and those that are made one by one, for the clock
 MARGINS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
+WIDTH = 192  # pixels of a photo in a sheet
 SHOWN = 3  # photos of a sheet: the best, the middle and the worst, by the automatic choice
 
 
-def decibel(made: Tensor, truth: Tensor) -> np.ndarray:
+def decibel(made: Tensor, truth: Tensor) -> list[float]:
     """PSNR of each photo."""
-    return (10 * torch.log10(4 / (made - truth).square().mean(dim=(1, 2, 3)))).double().numpy()
+    return (10 * torch.log10(4 / (made - truth).square().mean(dim=(1, 2, 3)))).tolist()
 
 
-def similarity(made: Tensor, truth: Tensor) -> np.ndarray:
+def similarity(made: Tensor, truth: Tensor) -> list[float]:
     """SSIM of each photo."""
     pairs = zip(to_unit(made).split(1), to_unit(truth).split(1), strict=True)
-    return np.array([float(structural_similarity_index_measure(a, b, data_range=1.0)) for a, b in pairs])
+    return [float(structural_similarity_index_measure(a, b, data_range=1.0)) for a, b in pairs]
 
 
 def rows_of(change: Change, part: slice, frames: Mapping[float, Tensor]) -> Change:
@@ -55,9 +59,24 @@ def rows_of(change: Change, part: slice, frames: Mapping[float, Tensor]) -> Chan
     return Change(photo, before, after, None, lambda share: frames[share][part])
 
 
-def measure(case: Case) -> tuple[dict[str, Tensor], dict[str, tuple[np.ndarray, np.ndarray]], np.ndarray, float]:
-    """Name of a way → its photos, and → PSNR and SSIM of each; by how many dB flow is better, as the automatic choice
-    sees it; and the seconds that it takes for a photo, alone on one core, without those of the generator."""
+@dataclass(frozen=True)
+class Scores:
+    """What is measured of an edit; all but the seconds for each photo.
+
+    Attributes:
+        psnr, ssim: Name of a way → dB and similarity to the truth.
+        gains: By how many dB flow is better than colour alone, as the automatic choice sees it.
+        seconds: Of the automatic choice for a photo, alone on one core, without those of the generator.
+    """
+
+    psnr: dict[str, list[float]]
+    ssim: dict[str, list[float]]
+    gains: list[float]
+    seconds: float
+
+
+def measure(case: Case, figure: Path | None) -> Scores:
+    """Make the photos in all ways, compare them with the truth, and draw some of them."""
     change, made = case.change, {"nothing": case.change.photo}
     frames = {share: change.path(share) for share in (step / AUTOMATIC.frames for step in range(AUTOMATIC.frames + 1))}
     parts = [slice(first, first + BATCH) for first in range(0, len(change.photo), BATCH)]
@@ -69,48 +88,66 @@ def measure(case: Case) -> tuple[dict[str, Tensor], dict[str, tuple[np.ndarray, 
     seconds = []
     for row in range(min(TIMED, len(change.photo))):
         alone, began = rows_of(change, slice(row, row + 1), frames), time.process_time()
-        picture = AUTOMATIC(alone)
+        AUTOMATIC(alone)
         seconds.append(time.process_time() - began)
-        torch.testing.assert_close(picture, made["automatic"][row : row + 1], atol=0.02, rtol=0)
-    found = {name: (decibel(picture, case.truth), similarity(picture, case.truth)) for name, picture in made.items()}
-    return made, found, gains.double().numpy(), float(np.mean(seconds))
+    psnr = {name: decibel(picture, case.truth) for name, picture in made.items()}
+    ssim = {name: similarity(picture, case.truth) for name, picture in made.items()}
+    if figure is not None:
+        draw(case, made, np.argsort(psnr["automatic"]), figure)
+    return Scores(psnr, ssim, gains.tolist(), float(np.mean(seconds)))
 
 
-def table(scores: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]) -> str:
+def kept(split: str, count: int, edit: str, words: list[str], figure: Path | None) -> Scores:
+    """The scores of an edit; they are kept, so that the same command goes on where it was killed."""
+    settings = [str(vars(way)) for way in (*WAYS.values(), AUTOMATIC)]
+    path = FOLDER / f"{config_hash({'of': [split, count, edit, words], 'ways': settings})}.json"
+    if path.is_file() and (figure is None or figure.is_file()):
+        return Scores(**json.loads(path.read_text()))
+    found = measure(World(split, 0, count, words).case_of(edit), figure)
+    write_json(path, asdict(found))
+    print(f"{split}: {edit}", flush=True)
+    return found
+
+
+def table(scores: Mapping[str, Scores]) -> str:
     """PSNR and SSIM with their intervals, a row for each way and edit."""
     lines = ["| edit | way | PSNR, dB | SSIM |", "|---|---|---|---|"]
-    for edit, ways in scores.items():
-        for way, (psnr, ssim) in ways.items():
-            (a, b), (c, d) = mean_interval(psnr), mean_interval(ssim)
-            row = [edit, way, f"{psnr.mean():.2f} [{a:.2f}, {b:.2f}]", f"{ssim.mean():.4f} [{c:.4f}, {d:.4f}]"]
-            lines.append("| " + " | ".join(row) + " |")
+    for edit, found in scores.items():
+        for way in found.psnr:
+            cells = [edit, way]
+            for values, digits in ((found.psnr[way], 2), (found.ssim[way], 4)):
+                low, high = mean_interval(np.array(values))
+                cells.append(f"{np.mean(values):.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]")
+            lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def margins(worlds: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]) -> str:
-    """For each margin how often the choice is right, and what wrong ones cost."""
+def margins(worlds: Mapping[str, Mapping[str, Scores]]) -> str:
+    """For each margin how often the choice is right, and what wrong ones cost on average."""
     lines = ["| margin, dB |" + "".join(f" right, {name} | lost, dB, {name} |" for name in worlds)]
     lines.append("|---|" + "---|---|" * len(worlds))
     for margin in MARGINS:
         cells = []
         for edits in worlds.values():
-            seen = np.concatenate([one for one, _ in edits.values()])
-            real = np.concatenate([one for _, one in edits.values()])
+            seen = np.concatenate([found.gains for found in edits.values()])
+            real = np.concatenate(
+                [np.subtract(found.psnr["flow and colour"], found.psnr["colour"]) for found in edits.values()]
+            )
             wrong = (seen > margin) != (real > 0)
             cells += [f"{int((~wrong).sum())} of {len(wrong)}", f"{(np.abs(real) * wrong).mean():.2f}"]
         lines.append(f"| {margin:g} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def draw(case: Case, made: Mapping[str, Tensor], order: np.ndarray, folder: Path) -> None:
+def draw(case: Case, made: Mapping[str, Tensor], order: np.ndarray, path: Path) -> None:
     """A sheet: photos with what each way has made of them, and the truth."""
     rows = dict.fromkeys([int(order[-1]), int(order[len(order) // 2]), int(order[0])])
     cells, labels = [], []
     for row in list(rows)[:SHOWN]:
         cells += [picture[row] for picture in made.values()] + [case.truth[row]]
         labels += ["photo", *list(made)[1:], "truth"]
-    sheet = labelled(torch.stack(cells), labels, len(made) + 1, case.name)
-    write_png(folder / f"{case.name.replace(', ', '_').replace(' ', '_')}.png", sheet)
+    cells = F.interpolate(torch.stack(cells), size=(WIDTH, WIDTH), mode="area")
+    write_png(path, labelled(cells, labels, len(made) + 1, case.name))
 
 
 def main() -> None:
@@ -122,18 +159,13 @@ def main() -> None:
     parser.add_argument("--figures", type=Path, default=Path("outputs/figures/edit_transfer"))
     parser.add_argument("--words", nargs="*", default=[], help="for edit.py, such as steps=50")
     size = parser.parse_args()
-    scores, choices, seconds = {}, {}, []
-    for split, count in (("validation", size.setting), ("test", size.count)):
-        choices[split] = {}
-        for case in World(split, 0, count, size.words).cases(size.edits):
-            made, found, gains, spent = measure(case)
-            choices[split][case.name] = gains, found["flow and colour"][0] - found["colour"][0]
-            if split == "test":
-                scores[case.name] = found
-                seconds.append(spent)
-                draw(case, made, found["automatic"][0].argsort(), size.figures)
-            print(f"{split}: {case.name}", flush=True)
-    text = f"{table(scores)}\n\n{margins(choices)}\n\n{np.mean(seconds):.2f} s a photo, one core\n"
+    figures = {edit: size.figures / f"{edit.replace(', ', '_').replace(' ', '_')}.png" for edit in size.edits}
+    worlds = {
+        "validation": {edit: kept("validation", size.setting, edit, size.words, None) for edit in size.edits},
+        "test": {edit: kept("test", size.count, edit, size.words, figures[edit]) for edit in size.edits},
+    }
+    seconds = np.mean([found.seconds for found in worlds["test"].values()])
+    text = f"{table(worlds['test'])}\n\n{margins(worlds)}\n\n{seconds:.2f} s a photo, one core\n"
     print("\n" + text)
     write_text(FOLDER / "table.md", text)
 

@@ -1,7 +1,8 @@
 """The edits of the study: photos, the frames from G(v) to G(v′), and the picture that the world itself draws."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -63,18 +64,21 @@ class World:
         batch = Cottages(count, split, self.size, first=first).read(range(count))
         self.factors = batch.extras["factors"]
         self.photos = render(self.factors, LARGER * self.size)[0]
-        path = FOLDER / f"{config_hash({'ids': batch.ids, 'words': words})}.safetensors"
-        if not path.is_file():
-            targets = Targets({"image": batch.images}, batch.ids)
-            project(self.pipeline.problem, self.pipeline.projectors, targets, []).save(path)
-        self.inversion = Inversion.load(path)
+        self.targets, self.words = Targets({"image": batch.images}, batch.ids), words
 
-    def cases(self, names: list[str]) -> Iterator[Case]:
-        """The edits, one after the other."""
-        for name in names:
-            factor, _, true = name.partition(", ")
-            make = self.zoomed if factor == "zoom" else self.drawn if true else self.generated
-            yield make(name, factor)
+    @cached_property
+    def inversion(self) -> Inversion:
+        """The projections, which are kept."""
+        path = FOLDER / f"{config_hash({'ids': self.targets.ids, 'words': self.words})}.safetensors"
+        if not path.is_file():
+            project(self.pipeline.problem, self.pipeline.projectors, self.targets, []).save(path)
+        return Inversion.load(path)
+
+    def case_of(self, name: str) -> Case:
+        """An edit by its name."""
+        factor, _, true = name.partition(", ")
+        make = self.zoomed if factor == "zoom" else self.drawn if true else self.generated
+        return make(name, factor)
 
     def generated(self, name: str, factor: str) -> Case:
         """Frames of the generator, along a shipped direction."""
