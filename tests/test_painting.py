@@ -178,7 +178,8 @@ def test_a_larger_photo_comes_back_in_its_own_size(
     assert (session.painting.render() - before).abs().mean() > 0.01
     assert not session.stroke({**STROKE, "kind": "units", "mode": "draw"})["bad"], "strokes go the same way"
     assert size_of(session.download("picture")["download"]["content"]) == (160, 160)
-    assert session.painting.render(40).shape[-1] == 40, "a screen gets less"
+    assert session.painting.render(80).shape[-1] == 80, "a screen gets less"
+    assert session.painting.render(40).shape[-1] == 64, "and no less than the generator has"
     save_painting(session.painting, tmp_path / "saved")
     assert read_image(tmp_path / "saved/photo.png", 160).shape == (3, 160, 160)
 

@@ -114,10 +114,12 @@ class Painting:
         """The photo with what was done to it, in [−1, 1]: restyled everywhere, painted within reach of the strokes.
 
         Arguments:
-            limit: Of a photo with more pixels a side a smaller one is shown; ``None`` for its own resolution.
+            limit: A photo with more pixels a side is made smaller, though not smaller than the generator's pictures;
+                ``None`` for its own resolution.
         """
         photo, state, chain = self.picture.photo, self.state, self.studio.postprocess
-        photo = self.studio.generator.bring(photo if limit is None else shrink(photo, limit))
+        generator = self.studio.generator
+        photo = generator.bring(photo if limit is None else shrink(photo, max(limit, generator.resolution)))
         restyled = State((), state.restyle)
         if state.restyle:
             everywhere = photo.new_ones(1, 1, 1, 1)

@@ -26,6 +26,11 @@ class Motion:
         """Everything stays."""
         return cls(torch.zeros_like(like[:, :1]).repeat(1, 2, 1, 1), torch.ones_like(like), torch.zeros_like(like))
 
+    def split(self, size: int) -> list["Motion"]:
+        """Those of so many images at a time."""
+        parts = zip(self.flow.split(size), self.gain.split(size), self.offset.split(size), strict=True)
+        return [Motion(*part) for part in parts]
+
     def resized(self, size: tuple[int, int]) -> "Motion":
         """The same on another grid, with its flow in pixels of that."""
         height, width = self.flow.shape[-2:]

@@ -96,10 +96,11 @@ class Transfer(AbstractPostprocess):
         return self.along(frames, self.model == "flow")
 
     def along(self, frames: list[Float[Tensor, "b c h w"]], moves: bool) -> Motion:
-        """The motions between neighbouring frames, composed."""
-        whole = Motion.none(frames[0])
-        for first, second in zip(frames[:-1], frames[1:], strict=True):
-            whole = self.estimate(first, second, moves).after(whole)
+        """The motions between neighbouring frames, all estimated at once, and composed."""
+        steps = self.estimate(torch.cat(frames[:-1]), torch.cat(frames[1:]), moves).split(len(frames[0]))
+        whole = steps[0]
+        for step in steps[1:]:
+            whole = step.after(whole)
         return whole
 
     def gain(self, frames: list[Float[Tensor, "b c h w"]]) -> Float[Tensor, " b"]:
