@@ -179,7 +179,7 @@ def main() -> None:
     """Project, transfer, measure, print, draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=32, help="photos that are measured, of the split test")
-    parser.add_argument("--setting", type=int, default=16, help="photos that the margin is set on, of validation")
+    parser.add_argument("--setting", type=int, default=12, help="photos that the margin is set on, of validation")
     parser.add_argument("--edits", nargs="*", default=list(EDITS), choices=EDITS)
     parser.add_argument("--figures", type=Path, default=Path("outputs/figures/edit_transfer"))
     parser.add_argument("--words", nargs="*", default=["steps=50"], help="for edit.py")
