@@ -1,7 +1,10 @@
 """Folders, archives and samples as sources of images."""
 
+import importlib
+import inspect
 import io
 import os
+import pkgutil
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +15,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
+import zstar.data
 from zstar.config.build import offer
 from zstar.config.check import CLASSES, COMPANIONS, SHARD
 from zstar.data.base import AbstractData
@@ -388,3 +392,13 @@ def test_what_is_wrong_with_companions_is_said_in_one_sentence(photos: Path, tmp
     }.items():
         with pytest.raises(ValueError, match=sentence):
             Companions(Folder(str(photos), resolution=8), {"style": path})
+
+
+def test_what_wraps_images_passes_their_own_resolution_on() -> None:
+    for module in pkgutil.iter_modules(zstar.data.__path__):
+        importlib.import_module(f"zstar.data.{module.name}")
+    kinds = [kind for kind in AbstractData.__subclasses__() if kind.__module__.startswith("zstar.")]
+    wrappers = [kind for kind in kinds if "data" in inspect.signature(kind.__init__).parameters]
+    assert {"Subset", "Companions", "Known", "Stroked"} <= {kind.__name__ for kind in wrappers}
+    for kind in wrappers:
+        assert "large" in vars(kind), f"{kind.__name__}: post-processing would get the small image for the photo"

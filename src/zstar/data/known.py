@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from zstar.checkpoints.io import read_card
-from zstar.data.base import AbstractData, Batch
+from zstar.data.base import MEGAPIXELS, AbstractData, Batch
 from zstar.runs.latents import latents_file
 
 KEY = "inversion"
@@ -42,6 +42,9 @@ class Known(AbstractData):
             extras={name: value[rows] for name, value in batch.extras.items()},
             failed=batch.failed | unknown,
         )
+
+    def large(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
+        return self.data.large(index, megapixels)
 
     def fingerprint(self) -> str:
         """That of the images: which of them are left is said by the latents that the run begins with."""

@@ -13,7 +13,7 @@ from PIL import Image, ImageChops
 from torch import Tensor
 
 from zstar.data.decoding import BadImage, decode_layer
-from zstar.data.reading import Fit, make_square
+from zstar.data.reading import Fit, make_size
 from zstar.images import LUMA, to_float
 
 KINDS = ("color", "sketch", "warp")
@@ -114,11 +114,11 @@ def _squared(layer: Layer, channels: int, size: int, fit: Fit) -> tuple[Tensor, 
     if alpha.getextrema()[1] == 0:
         raise BadImage(f"{layer.file} is transparent everywhere; draw something, or leave it out")
     # What is laid around a picture is white, and the mask is to be 0 there.
-    clear = make_square(ImageChops.invert(alpha), size, fit)
+    clear = make_size(ImageChops.invert(alpha), (size, size), fit)
     mask = 1 - torch.from_numpy(np.array(clear, dtype=np.float32) / 255)[None]
     if not mask.any():
         raise BadImage(f"{layer.file} has no stroke within the part of the picture that is used, its middle square")
-    colours = to_float(np.array(make_square(layer.picture, size, fit))[..., :3])
+    colours = to_float(np.array(make_size(layer.picture, (size, size), fit))[..., :3])
     if channels == 1:
         colours = (colours * torch.tensor(LUMA)[:, None, None]).sum(dim=0, keepdim=True)
     return colours, mask

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zstar.config.paths import place
-from zstar.data.base import AbstractData, Batch
+from zstar.data.base import MEGAPIXELS, AbstractData, Batch
 from zstar.data.companions import SAME_SHAPE
 from zstar.data.decoding import BadImage
 from zstar.data.entries import stem
@@ -64,6 +64,9 @@ class Stroked(AbstractData):
             extras[name] = torch.stack([found[row][name] for row in rows])
         ids = [batch.ids[row] for row in rows]
         return replace(batch, ids=ids, images=batch.images[rows], extras=extras, failed=batch.failed | failed)
+
+    def large(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
+        return self.data.large(index, megapixels)
 
     def fingerprint(self) -> str:
         """SHA-256 of the images' fingerprint and of the content of all strokes."""
