@@ -8,6 +8,7 @@ The margin of the automatic choice is set on cottages of the split ``validation`
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -142,7 +143,10 @@ def table(scores: Mapping[str, Scores]) -> str:
             cells = [edit, way]
             for values, digits in ((found.psnr[way], 2), (found.ssim[way], 4)):
                 low, high = mean_interval(np.array(values))
-                cells.append(f"{np.mean(values):.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]")
+                interval = (
+                    f" [{low:.{digits}f}, {high:.{digits}f}]" if math.isfinite(low + high) else ""
+                )  # of a few photos
+                cells.append(f"{np.mean(values):.{digits}f}{interval}")
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
