@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
@@ -20,6 +21,8 @@ class Batch:
             by the names in :data:`zstar.config.check.COMPANIONS`.
         failed: Name → reason, for images that could not be read.
         shapes: Name → height and width of an image's file, where it was brought to another size.
+        corners: Name → where an image lies in its file, if not as ``fit`` says: see
+            :data:`zstar.data.alignment.Corners`.
     """
 
     ids: list[str]
@@ -27,6 +30,7 @@ class Batch:
     extras: dict[str, Tensor] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    corners: dict[str, Float[np.ndarray, "4 2"]] = field(default_factory=dict)
 
 
 class AbstractData(ABC):

@@ -50,9 +50,23 @@ def read_picture(
     planes = decode(data, least=4 * resolution)
     width, height = planes[0].size
     image = torch.cat([_to_tensor(_fit(plane, resolution, fit)) for plane in planes])
+    return _colours(image, channels), (height, width)
+
+
+def read_whole(content: bytes, channels: int = 3) -> Float[Tensor, "c h w"]:
+    """Read the content of an image file as it is, in [−1, 1], for a crop of its own.
+
+    Raises:
+        BadImage: with the reason, for a file that can't be read.
+    """
+    return _colours(torch.cat([_to_tensor(plane) for plane in decode(content)]), channels)
+
+
+def _colours(image: Float[Tensor, "k h w"], channels: int) -> Float[Tensor, "c h w"]:
+    """A picture of 1 or 3 channels with as many as are asked for."""
     if channels == 1 and image.shape[0] == 3:
         image = (image * torch.tensor(LUMA)[:, None, None]).sum(dim=0, keepdim=True)
-    return image.expand(channels, -1, -1).contiguous(), (height, width)
+    return image.expand(channels, -1, -1).contiguous()
 
 
 def _fit(plane: Image.Image, resolution: int, fit: Fit) -> Image.Image:
