@@ -21,6 +21,7 @@ from zstar.data.find_faces import main
 from zstar.data.landmarks import landmarks_table, read_landmarks
 from zstar.detectors.base import AbstractDetector, Face
 from zstar.images import write_png
+from zstar.postprocess.paste_back import paste_back
 from zstar.stats.streams import stream
 
 EYES = np.array([[69.0, 111.0], [108.0, 111.0]])  # where CelebA's aligned pictures have them
@@ -264,3 +265,44 @@ def test_nearly_all_of_500_faces_are_found(detector: Any, celeba: list[Image.Ima
     found = [detector(np.asarray(photo)) for photo in celeba]
     assert sum(map(bool, found)) >= 475
     assert np.quantile([offset(faces) for faces in found if faces], 0.5) < 0.06
+
+
+def seen(photo: Tensor, turn: float = 0.3, size: float = 30) -> tuple[np.ndarray, Tensor]:
+    """The corners of a face's crop, and the crop at about its own resolution."""
+    corners = ffhq_corners(face((110, 90), size, turn))
+    return corners, cut_out(photo, corners, round(4 * size))
+
+
+@pytest.mark.parametrize("seam", ["feather", "poisson"])
+def test_without_an_edit_the_photo_stays_itself(seam: Any) -> None:
+    photo = smooth_photo(200, 240)
+    corners, crop = seen(photo)
+    assert torch.equal(paste_back(photo, crop, crop, corners, seam), photo)
+    assert torch.equal(paste_back(photo, crop, crop + 1, corners + 1000, seam), photo), "a crop that lies outside"
+
+
+@pytest.mark.parametrize("seam", ["feather", "poisson"])
+def test_a_change_comes_back_to_where_it_was_cut_out(seam: Any) -> None:
+    photo = 0.5 * smooth_photo(200, 240)
+    corners, crop = seen(photo)
+    edit = torch.zeros_like(crop)
+    edit[:, 50:70, 40:80] = 0.3
+    edit = F.avg_pool2d(edit[None], 9, 1, 4)[0]
+    made = paste_back(photo, crop, crop + edit, corners, seam)
+    again = cut_out(made, corners, crop.shape[-1])
+    middle = (slice(None), slice(24, -24), slice(24, -24))
+    assert (again - crop - edit)[middle].abs().max() < 0.03
+    x, y = np.meshgrid(np.arange(240), np.arange(200))
+    far = torch.from_numpy(np.abs(x - 110) + np.abs(y - 90) > 130)
+    assert torch.equal(made[:, far], photo[:, far])
+    assert made.abs().max() <= 1
+
+
+def test_a_replaced_crop_differs_at_the_seam_alone() -> None:
+    photo = 0.5 * smooth_photo(200, 240)
+    corners, crop = seen(photo)
+    half = F.interpolate(F.avg_pool2d(crop[None], 2), scale_factor=2, mode="bilinear")[0]  # a poorer picture of it
+    made = paste_back(photo, crop, half, corners)
+    assert (made - photo).abs().mean() * 127.5 < 2
+    shade = paste_back(photo, crop, (crop + 0.2).clamp(-1, 1), corners, "poisson")
+    assert (shade - photo).abs().max() < 0.05, "another light is no edge, and flows away"

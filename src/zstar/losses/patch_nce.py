@@ -19,10 +19,10 @@ class PatchNCE(AbstractLoss):
     other patches: the contrastive loss of CUT (Park et al. 2020, https://arxiv.org/abs/2007.15651).
 
     Per layer the cross-entropy −log softmax(q·k/τ) of the picture's features q, of length 1, with those k of the
-    target, mean over places; then the mean over layers. What is constant, the same of the target with itself, is taken off, so
-    that the target costs nothing. Choose it where the picture may look different everywhere, as long as each of its
-    parts stays what it was: translations between domains, restyling. CUT learns a projection of the features with the
-    translator; here they are those of the network.
+    target, mean over places; then the mean over layers. What the target costs with itself is taken off, so that it
+    costs nothing. Choose it where the picture may look different everywhere, as long as each of its parts stays what it
+    was: translations between domains, restyling. CUT learns a projection of the features with the translator; here they
+    are those of the network.
 
     Arguments:
         network, layers, size: As for :class:`zstar.losses.maps.FeatureMaps`.
