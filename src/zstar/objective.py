@@ -60,8 +60,20 @@ class Problem:
             raise ValueError(f"noise: '{self.noise}' is unknown; choose const, none or optimize")
         if self.noise == "optimize" and not self.generator.noise_shapes:
             raise Unfit(f"noise: 'optimize' needs noise maps and {type(self.generator).__name__} has none; choose none")
+        if self.optimizer.quadratic and (reason := self._bent()):
+            name = type(self.optimizer).__name__
+            raise Unfit(f"optimizer: {name} is for quadratic equations, and {reason}; choose optimizer=lbfgs or adam")
         size = self.generator.resolution
         require_remains(self.operators.values(), (self.generator.channels, size, size))
+
+    def _bent(self) -> str:
+        """Why the equation is not quadratic in v; empty where it is."""
+        if not self.generator.linear:
+            return f"{type(self.generator).__name__} is not linear as generator=pixels is"
+        terms = {f"loss.{n}": loss.quadratic for n, loss in self.losses.items()}
+        terms |= {f"regularizer.{n}": term.quadratic for n, term in self.regularizers.items()}
+        terms |= {f"operator.{n}": operator.linear for n, operator in self.operators.items()}
+        return next((f"{name} makes this one none" for name, fine in terms.items() if not fine), "")
 
     def cost(self, kinds: Collection[str] = ()) -> int:
         """Syntheses that an evaluation of the equation takes: one, and those of regularizers that draw on their own.
@@ -162,7 +174,7 @@ class Objective:
 
     Attributes:
         targets: What of the targets may be seen: in the place of the image its observation, where there are operators.
-        goals: The observation of its target for each loss.
+        goals: The observation of its pictures for each loss, as channels.
         graphs: What is recorded of its evaluations, if anything.
 
     Arguments:
@@ -176,23 +188,25 @@ class Objective:
         problem.require_targets(targets.named, targets.maps)
         self.features: dict[str, list[Tensor]] = {}
         with torch.no_grad():
-            self.goals = {
-                name: observe(problem.operators.values(), targets.named[loss.target], targets.named, targets.ids)
-                for name, loss in problem.losses.items()
-            }
+            self.goals = {name: self._goal(loss, targets) for name, loss in problem.losses.items()}
             self.targets = problem.observe(targets)
             for name, loss in problem.losses.items():
                 self._keep_features(name, loss)
 
+    def _goal(self, loss: AbstractLoss, targets: Targets) -> Float[Tensor, "b k h w"]:
+        pictures = [targets.named[name] for name in loss.pictures.values()]
+        seen = [observe(self.problem.operators.values(), each, targets.named, targets.ids) for each in pictures]
+        return torch.cat(seen, dim=1) if len(seen) > 1 else seen[0]
+
     def _keep_features(self, name: str, loss: AbstractLoss) -> None:
         goal = self.goals[name]
         if self.problem.slices.size is not None:
-            one = loss.look(goal[:1])
+            one = loss.target_features(goal[:1])
             if sum(f.numel() * f.element_size() for f in one) * len(goal) > KEPT:
                 return
 
         def features(_rows: slice, v: Variables) -> dict[str, Tensor]:
-            return {str(place): feature for place, feature in enumerate(loss.look(v["goal"]))}
+            return {str(place): feature for place, feature in enumerate(loss.target_features(v["goal"]))}
 
         self.features[name] = list(self.problem.slices.run(features, {"goal": goal}).values())
 
@@ -201,7 +215,7 @@ class Objective:
         if name in self.features:
             return [feature[rows] for feature in self.features[name]]
         with torch.no_grad():
-            return self.problem.losses[name].look(self.goals[name][rows])
+            return self.problem.losses[name].target_features(self.goals[name][rows])
 
     def repeated(self, times: int) -> "Objective":
         """The equation for ``times`` candidates of each image, one after the other; no feature is computed again."""

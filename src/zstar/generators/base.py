@@ -45,6 +45,7 @@ class AbstractGenerator(nn.Module, ABC):
         trained: False where the weights are random as yet: such a generator can be trained, and nothing else.
         batched_weights: Whether the layers take parameters with a batch in front of their shape, an image's own each.
         learned: Whether the weights come from pictures; False where the structure is all that it knows of them.
+        linear: Whether its images are a linear function of the latent.
         classes: Number of classes of which each image has its own; 0 where G has none, or they are chosen for all.
         blocks: The modules, one behind the other, that make most of what a backward pass needs; empty if unknown.
         traits: Settings beside the weights that its images depend on, where they are not the usual ones; plain values.
@@ -60,6 +61,7 @@ class AbstractGenerator(nn.Module, ABC):
     normalizes: bool = False
     trained: bool = True
     learned: bool = True
+    linear: ClassVar[bool] = False
     classes: int = 0
     batched_weights: ClassVar[bool] = False
     blocks: Sequence[nn.Module] = ()

@@ -20,6 +20,7 @@ class Pixels(AbstractGenerator):
     """
 
     prior = "uniform"
+    linear = True
 
     def __init__(self, resolution: int = 64, channels: int = 3) -> None:
         super().__init__()

@@ -25,9 +25,11 @@ class AbstractLoss(nn.Module, ABC):
 
     Attributes:
         looks_around: Whether the features of a pixel depend on its neighbours, so that what is masked would reach them.
+        quadratic: Whether it is a quadratic function of the image.
     """
 
     looks_around: ClassVar[bool] = False
+    quadratic: bool = False
 
     def __init__(self, weight: float = 1.0, target: str = "image", mask: str | None = "mask") -> None:
         super().__init__()
@@ -53,11 +55,24 @@ class AbstractLoss(nn.Module, ABC):
     def forward(
         self,
         image: Float[Tensor, "b c h w"],
-        target: Float[Tensor, "b c h w"],
+        target: Float[Tensor, "b k h w"],
         weights: Float[Tensor, "b 1 h w"] | None = None,
     ) -> Float[Tensor, " b"]:
         """Distance per image between ``image`` and ``target``, unweighted by λ."""
-        return self.compare(self.look(self.seen(image, target, weights)), self.look(target), weights)
+        return self.compare(self.look(self.seen(image, target, weights)), self.target_features(target), weights)
+
+    @property
+    def pictures(self) -> dict[str, str]:
+        """Argument → the target that it names, of all pictures that G(v) is compared with."""
+        return {"target": self.target}
+
+    def target_features(self, pictures: Float[Tensor, "b k h w"]) -> list[Tensor]:
+        """The features that those of G(v) are compared with.
+
+        Arguments:
+            pictures: What :attr:`pictures` names, where it is several one behind the other as channels.
+        """
+        return self.look(pictures)
 
     def look(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:
         """The features, by a network that computes as the run does, for a comparison in float32."""
@@ -67,7 +82,7 @@ class AbstractLoss(nn.Module, ABC):
     def seen(
         self,
         image: Float[Tensor, "b c h w"],
-        target: Float[Tensor, "b c h w"],
+        target: Float[Tensor, "b k h w"],
         weights: Float[Tensor, "b 1 hw ww"] | None = None,
     ) -> Float[Tensor, "b c h w"]:
         """The image to take features of: where they look around, with the target's pixels where the weight is 0.
@@ -100,16 +115,18 @@ def require_targets(
         ValueError: One sentence with the key, for the first of them.
     """
     for name, loss in losses.items():
-        if loss.target not in names:
-            raise ValueError(_lack(f"loss.{name}.target", loss.target, names, source))
+        for key, picture in loss.pictures.items():
+            if picture not in names:
+                raise ValueError(lack(f"loss.{name}.{key}", picture, names, source))
         if loss.mask in (None, "mask", *maps):
             continue
         if loss.mask in names:
             raise ValueError(f"loss.{name}.mask: '{loss.mask}' is a picture and no map; choose mask, or null for none")
-        raise ValueError(_lack(f"loss.{name}.mask", loss.mask, {*maps, "null"}, source))
+        raise ValueError(lack(f"loss.{name}.mask", loss.mask, {*maps, "null"}, source))
 
 
-def _lack(key: str, name: str, names: Collection[str], source: str) -> str:
+def lack(key: str, name: str, names: Collection[str], source: str = "the data have") -> str:
+    """The sentence for the setting ``key`` that names a target which there is not among ``names``."""
     give = f"give data.{name}=<file or folder>, or " if name in COMPANIONS and "data" in source else ""
     return f"{key}: {source} no '{name}'; {give}choose one of {', '.join(sorted(names))}"
 

@@ -20,6 +20,8 @@ class Content(AbstractLoss):
     Arguments:
         network, layers, size: As for :class:`zstar.losses.maps.FeatureMaps`.
         weight: λ, the factor of this loss in the objective.
+        relative: Whether each layer is divided by the mean square of the target's features, so that a picture without
+            features has the value 1 whatever the network: weights that are found with one network do for another.
         target, mask: As for :class:`zstar.losses.base.AbstractLoss`.
     """
 
@@ -33,9 +35,11 @@ class Content(AbstractLoss):
         target: str = "image",
         mask: str | None = "mask",
         size: int | None = None,
+        relative: bool = False,
     ) -> None:
         super().__init__(weight, target, mask)
         self.maps = FeatureMaps(network, layers, size, "loss.content")
+        self.relative = relative
 
     def features(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:
         return self.maps(image)
@@ -44,4 +48,7 @@ class Content(AbstractLoss):
         self, features: list[Tensor], target: list[Tensor], weights: Float[Tensor, "b 1 h w"] | None = None
     ) -> Float[Tensor, " b"]:
         distances = [spatial_mean((a - b).square(), weights) for a, b in zip(features, target, strict=True)]
+        if self.relative:
+            scales = [spatial_mean(b.square(), weights).clamp_min(1e-12) for b in target]
+            distances = [each / scale for each, scale in zip(distances, scales, strict=True)]
         return torch.stack(distances).mean(dim=0)

@@ -1,7 +1,7 @@
 """Distance between textures."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from zstar.losses.base import AbstractLoss
 from zstar.losses.maps import FeatureMaps
+from zstar.losses.palette import give_colours
 
-Normalization = Literal["gatys", "elements", "locations"]
+Normalization = Literal["gatys", "elements", "locations", "relative"]
 
 
 class Gram(AbstractLoss):
@@ -22,15 +23,19 @@ class Gram(AbstractLoss):
 
     * ``gatys``: Σ (ΔG/hw)² / 4c², as the paper for maps of one size;
     * ``elements``: the mean of (ΔG/chw)², as neural-style, PyTorch's tutorial and fast neural style have it;
-    * ``locations``: the mean of (ΔG/hw)², four times ``gatys``.
+    * ``locations``: the mean of (ΔG/hw)², four times ``gatys``;
+    * ``relative``: Σ(ΔG)² / ΣG² of the style, which is 1 for a picture that has no features, whatever the network and
+      the layer: weights that are found with one network do for another.
 
     Images and styles may differ in size. A texture has no places: a mask can't be followed here and is refused.
 
     Arguments:
         network, layers, size: As for :class:`zstar.losses.maps.FeatureMaps`.
         shares: Weight of each layer; 1 for all if not given. The value is their sum.
-        normalization: ``gatys``, ``elements`` or ``locations``.
+        normalization: ``gatys``, ``elements``, ``locations`` or ``relative``.
         weight: λ, the factor of this loss in the objective.
+        palette: Name of a target whose colours, by their mean and covariance, the style is given first, so that those
+            of the content are kept (Gatys et al. 2016, https://arxiv.org/abs/1606.05897); ``None`` keeps the style's.
         target, mask: As for :class:`zstar.losses.base.AbstractLoss`.
     """
 
@@ -44,14 +49,27 @@ class Gram(AbstractLoss):
         target: str = "style",
         mask: str | None = None,
         size: int | None = None,
+        palette: str | None = None,
     ) -> None:
         super().__init__(weight, target, mask)
         self.maps = FeatureMaps(network, layers, size, "loss.gram")
         self.shares, self.normalization = None if shares is None else list(shares), normalization
+        self.palette = palette
+        if normalization not in get_args(Normalization):
+            names = ", ".join(get_args(Normalization))
+            raise ValueError(f"loss.gram.normalization: there is no '{normalization}'; choose one of {names}")
         if self.shares is not None and self.maps.layers is not None and len(self.shares) != len(self.maps.layers):
             raise ValueError(
                 f"loss.gram.shares: {len(self.shares)} for {len(self.maps.layers)} layers; give one for each"
             )
+
+    @property
+    def pictures(self) -> dict[str, str]:
+        return super().pictures | ({} if self.palette is None else {"palette": self.palette})
+
+    def target_features(self, pictures: Float[Tensor, "b k h w"]) -> list[Tensor]:
+        """G/hw of each layer of the style, in the colours of the palette where there is one."""
+        return self.look(pictures if self.palette is None else give_colours(*pictures.chunk(2, dim=1)))
 
     def features(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:
         """G/hw of each layer, ``[b, c, c]``."""
@@ -66,13 +84,15 @@ class Gram(AbstractLoss):
         if len(shares) != len(features):
             raise ValueError(f"loss.gram.shares: {len(shares)} for {len(features)} layers; give one for each")
         distances = [
-            share * self._scale(a.shape[-1]) * (a - b).square().mean(dim=(1, 2))
+            share * self._scale(b) * (a - b).square().mean(dim=(1, 2))
             for share, a, b in zip(shares, features, target, strict=True)
         ]
         return torch.stack(torch.broadcast_tensors(*distances)).sum(dim=0)
 
-    def _scale(self, channels: int) -> float:
-        return {"gatys": 0.25, "elements": channels**-2, "locations": 1.0}[self.normalization]
+    def _scale(self, wanted: Float[Tensor, "b c c"]) -> float | Float[Tensor, " b"]:
+        if self.normalization == "relative":
+            return 1 / wanted.square().mean(dim=(1, 2)).clamp_min(1e-12)
+        return {"gatys": 0.25, "elements": wanted.shape[-1] ** -2, "locations": 1.0}[self.normalization]
 
 
 def gram(activation: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c c"]:

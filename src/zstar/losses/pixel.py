@@ -42,7 +42,7 @@ class Pixel(AbstractLoss):
             raise ValueError(f"loss.pixel.delta: {delta} is for kind=huber, not {kind}; remove it or set kind=huber")
         if delta is not None and delta <= 0:
             raise ValueError(f"loss.pixel.delta: {delta} must be above 0; 0.1 is a good start")
-        self.kind = kind
+        self.kind, self.quadratic = kind, kind == "l2"
         self.options = {"delta": 0.1 if delta is None else delta} if kind == "huber" else {}
 
     def features(self, image: Float[Tensor, "b c h w"]) -> list[Tensor]:

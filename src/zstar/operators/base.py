@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
@@ -20,9 +21,11 @@ class AbstractOperator(ABC):
 
     Attributes:
         reads: Names of the targets that D depends on, besides the images.
+        linear: Whether D(G(v)) is a linear function of G(v), up to a constant.
     """
 
     reads: tuple[str, ...] = ()
+    linear: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, images: Float[Tensor, "b c h w"], targets: Named) -> Float[Tensor, "b c h2 w2"]:

@@ -31,6 +31,8 @@ class Blur(AbstractOperator):
             blurred picture is none of those that are blurred once more.
     """
 
+    linear = True
+
     def __init__(self, sigma: float = 2.0, kernel: Kernel = "gaussian", already: bool = False) -> None:
         require("operator.blur", POSITIVE, sigma=sigma)
         self.sigma, self.kernel, self.already = sigma, kernel, already

@@ -27,6 +27,8 @@ class Downscale(AbstractOperator):
             be smaller), or ``bilinear`` or ``bicubic``, both widened by the factor so that nothing aliases.
     """
 
+    linear = True
+
     def __init__(self, factor: int = 4, filter: Filter = "area") -> None:
         require("operator.downscale", Within(1), factor=factor)
         if filter not in get_args(Filter):

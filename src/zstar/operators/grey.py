@@ -18,6 +18,8 @@ class Grey(AbstractOperator):
     grey photo is its own observation. Images of one channel are grey already.
     """
 
+    linear = True
+
     def __call__(self, images: Float[Tensor, "b c h w"], targets: Named) -> Float[Tensor, "b c h w"]:
         """The grey images."""
         if images.shape[1] == 1:

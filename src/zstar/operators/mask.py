@@ -25,6 +25,8 @@ class Mask(AbstractOperator):
             with receptive fields see the edge of the region, and encoders see all of it.
     """
 
+    linear = True
+
     def __init__(self, box: Sequence[float] | None = None, fill: Literal["mean"] | float = "mean") -> None:
         self.box, self.fill = None if box is None else [float(edge) for edge in box], fill
         self.reads = ("mask",) if box is None else ()

@@ -28,6 +28,8 @@ class Noise(AbstractOperator):
         seed: Other seeds, other noise.
     """
 
+    linear = True
+
     def __init__(self, sigma: float = 25.0, seed: int = 0) -> None:
         require("operator.noise", Within(0, 255), sigma=sigma)
         require("operator.noise", Within(0, 2**63 - 1), seed=seed)

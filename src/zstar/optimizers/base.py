@@ -21,11 +21,13 @@ class AbstractOptimizer(ABC):
         stochastic: Whether the objective may change from step to step, as it does under exploration noise, or
             is rounded as coarsely as in bfloat16.
         recovers: Whether it goes on from a trial whose value is not finite; if not, the image ends there.
+        quadratic: Whether it is for objectives alone that are quadratic in the variables.
     """
 
     lr: float
     stochastic: bool
     recovers: bool
+    quadratic: bool = False
 
     @abstractmethod
     def start(self, variables: Mapping[str, Tensor], rates: Mapping[str, float]) -> Any:

@@ -1,15 +1,12 @@
 """Gradient-domain editing: pictures that have the colours of one and the edges of another."""
 
-from typing import Literal
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from zstar.postprocess.multigrid import COARSEST, Region, solve
-
-Guide = Literal["import", "average", "mixed"]
+from zstar.losses.fields import Guide, divergence, field, guided
+from zstar.postprocess.multigrid import COARSEST, Region, neighbours, solve
 
 
 def clone(
@@ -44,38 +41,11 @@ def clone(
     unknown = where > 0.5
     region = Region.of(unknown, real, below)
     known = real & ~unknown
-    right = (divergence(below, above, real, guide) + neighbours_known(below, known)) * region.inside
+    there = real[..., 1:] & real[..., :-1], real[..., 1:, :] & real[..., :-1, :]
+    across, down = (one * pair for one, pair in zip(guided(field(above), field(below), guide), there, strict=True))
+    right = (divergence((across, down)) + neighbours(below * known)) * region.inside
     found = solve(region, right, above * region.inside, tolerance, most)
     alone = ~known.flatten(1).any(dim=1).view(-1, 1, 1, 1)  # nothing says which colours: any constant fits
     shift = background.mean(dim=(2, 3), keepdim=True) - found[..., : size[0], : size[1]].mean(dim=(2, 3), keepdim=True)
     found = torch.where(alone, found + shift, found)
     return torch.where(mask > 0.5, found[..., : size[0], : size[1]], background)
-
-
-def divergence(
-    below: Float[Tensor, "b c h w"], above: Float[Tensor, "b c h w"], real: Tensor, guide: Guide
-) -> Float[Tensor, "b c h w"]:
-    """Sum of g towards each pixel from its neighbours that the picture has."""
-    total = torch.zeros_like(below)
-    pairs = zip(towards(below), towards(above), towards(real.to(below)), strict=True)
-    for (old, _), (new, _), (_, there) in pairs:
-        if guide == "average":
-            new = (new + old) / 2
-        elif guide == "mixed":
-            new = torch.where(old.abs() > new.abs(), old, new)
-        total = total + new * there
-    return total
-
-
-def towards(values: Float[Tensor, "b c h w"]) -> list[tuple[Tensor, Tensor]]:
-    """For each of four sides, the difference of each pixel to its neighbour there, and that neighbour."""
-    padded = F.pad(values, [1, 1, 1, 1])
-    height, width = values.shape[-2:]
-    corners = ((0, 1), (2, 1), (1, 0), (1, 2))
-    beside = [padded[..., row : row + height, column : column + width] for row, column in corners]
-    return [(values - one, one) for one in beside]
-
-
-def neighbours_known(below: Float[Tensor, "b c h w"], known: Tensor) -> Float[Tensor, "b c h w"]:
-    """Sum of the known neighbours of each pixel."""
-    return torch.stack([beside for _, beside in towards(below * known)]).sum(dim=0)

@@ -93,7 +93,8 @@ def make_job(cfg: Mapping[str, Any], generator: AbstractGenerator | None = None)
     data, companions = make_data(plain, pipeline)
     hashes = {"data": data.fingerprint(), "generator": pipeline.generator.fingerprint()}
     require_frozen(plain.get("protocol"), **hashes)  # before anything else is built
-    pipeline.problem.require_targets({"image", *companions}, MAPS & companions)
+    for part in (pipeline.problem, *pipeline.projectors):
+        part.require_targets({"image", *companions}, MAPS & companions)
     notices = list(notes(pipeline))
     require_allowed(pipeline)
     if pipeline.editability:

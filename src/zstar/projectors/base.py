@@ -1,7 +1,7 @@
 """The protocol of projectors: (images, Inversion | None) → a better Inversion."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -12,6 +12,7 @@ from torch import Tensor
 from zstar.callbacks import Average, BestSoFar, Callback, Steadiest
 from zstar.generators.variables import Group, Variables, choose, choose_all, kinds_of
 from zstar.inversion import Inversion, clock, conclude, minimize
+from zstar.losses.base import lack
 from zstar.losses.targets import Targets
 from zstar.objective import Objective, Problem
 
@@ -52,6 +53,26 @@ class AbstractProjector(ABC):
     @abstractmethod
     def cost(self) -> int:
         """Evaluations of the equation that it spends on an image at the most."""
+
+    @property
+    def reads(self) -> dict[str, str]:
+        """Key of a setting → the target that it names, of all that it reads by itself and not through the losses."""
+        return {}
+
+    def require_targets(self, names: Collection[str], maps: Collection[str]) -> None:
+        """Refuse to begin where a target that it reads is missing.
+
+        Arguments:
+            names: The targets that there are.
+            maps: Those among them that can weigh or hide pixels.
+
+        Raises:
+            ValueError: One sentence with the key.
+        """
+        for key, name in self.reads.items():
+            among = maps if key.endswith(".mask") else names
+            if name not in among:
+                raise ValueError(lack(key, name, among))
 
     def scaled(self, share: float) -> "AbstractProjector":
         """The same method with about ``share`` of its iterations, in (0, 1]; one without iterations stays as it is."""

@@ -18,6 +18,8 @@ class LatentNorm(AbstractRegularizer):
         weight: μ, the factor of this regularizer in the objective.
     """
 
+    quadratic = True
+
     def __call__(self, v: Variables, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
         latent = v["latent"]
         offset = (latent - self.space.mean.to(latent)) / max(self.space.spread, 1e-12)

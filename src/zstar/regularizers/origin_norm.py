@@ -21,6 +21,8 @@ class OriginNorm(AbstractRegularizer):
         origin: v₀, one for all images; null for where the space begins.
     """
 
+    quadratic = True
+
     def __init__(self, space: AbstractSpace, weight: float = 1.0, origin: Float[Tensor, "1 ..."] | None = None) -> None:
         super().__init__(space, weight)
         self.origin = space.start(1) if origin is None else origin.detach()
