@@ -1,11 +1,11 @@
 """Nearest patches between two maps: for each place of the one, where the other is most alike."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
-EXHAUSTIVE = 4096  # places of a map up to which every pair is compared
+EXHAUSTIVE = 4096  # places of a map up to which all pairs are compared
 ALIKE = 1e-6  # of a distance: between places as near as that, the one that moves least is taken
 
 
@@ -19,20 +19,22 @@ def nearest(
 ) -> Int[Tensor, "b 2 h w"]:
     """For each place of ``a`` the row and the column of the place of ``b`` whose patch is nearest.
 
-    The distance of two patches is the mean squared difference of their features, over what of both lies in the maps. With
-    ``start``, or for large maps, places are sought as in PatchMatch (Barnes et al. 2009,
-    https://doi.org/10.1145/1531326.1531330): those that neighbours have found, moved along, and all within ``reach``;
-    without random numbers, for which the maps of a pyramid stand in. Else all pairs are compared.
+    The distance of two patches is the mean squared difference of their features, over what of both lies in the maps. In
+    small maps all pairs are compared, or all within ``reach`` of ``start``. In large ones places are sought as in
+    PatchMatch (Barnes et al. 2009, https://doi.org/10.1145/1531326.1531330): those that neighbours have found, moved
+    along, and those nearby; without random numbers, for which the maps of a pyramid stand in.
 
     Arguments:
         a, b: Feature maps.
         start: Places to begin with, from a coarser map; ``None`` for none.
         patch: Side of the patches, odd.
-        reach: How far around each place is searched.
+        reach: How far around ``start``, or what was found so far, places are searched.
         rounds: Of search and propagation, at the most; it ends when nothing moves any more.
     """
-    if start is None and a[0, 0].numel() <= EXHAUSTIVE and b[0, 0].numel() <= EXHAUSTIVE:
-        return torch.cat([_exhaustive(*pair, patch) for pair in zip(a.split(1), b.split(1), strict=True)])
+    if max(a[0, 0].numel(), b[0, 0].numel()) <= EXHAUSTIVE:
+        starts = [None] * len(a) if start is None else start.split(1)
+        rows = zip(a.split(1), b.split(1), starts, strict=True)
+        return torch.cat([_exhaustive(*row, patch, reach) for row in rows])
     size = (b.shape[-2], b.shape[-1])
     found = inside(scaled(identity(a), size) if start is None else start, size)
     cost = distance(a, b, found, patch)
@@ -49,7 +51,7 @@ def nearest(
     return found
 
 
-def identity(a: Float[Tensor, "b c h w"]) -> Int[Tensor, "b 2 h w"]:
+def identity(a: Shaped[Tensor, "b c h w"]) -> Int[Tensor, "b 2 h w"]:
     """Each place itself."""
     rows, columns = torch.meshgrid(*(torch.arange(n, device=a.device) for n in a.shape[-2:]), indexing="ij")
     return torch.stack([rows, columns]).expand(len(a), 2, *a.shape[-2:]).clone()
@@ -86,7 +88,7 @@ def inside(places: Int[Tensor, "b 2 h w"], size: tuple[int, int]) -> Int[Tensor,
     return torch.stack([places[:, k].clamp(0, size[k] - 1) for k in (0, 1)], dim=1)
 
 
-def taken(b: Float[Tensor, "b c hh ww"], places: Int[Tensor, "b 2 h w"]) -> Float[Tensor, "b c h w"]:
+def taken(b: Shaped[Tensor, "b c hh ww"], places: Int[Tensor, "b 2 h w"]) -> Shaped[Tensor, "b c h w"]:
     """What stands at each place: ``b`` as ``a`` sees it."""
     flat = (places[:, 0] * b.shape[-1] + places[:, 1]).flatten(1)
     found = b.flatten(2).gather(2, flat[:, None].expand(-1, b.shape[1], -1))
@@ -123,7 +125,7 @@ def distance(
     return total / count.clamp_min(1)
 
 
-def _exhaustive(a: Tensor, b: Tensor, patch: int) -> Int[Tensor, "1 2 h w"]:
+def _exhaustive(a: Tensor, b: Tensor, start: Tensor | None, patch: int, reach: int) -> Int[Tensor, "1 2 h w"]:
     """All pairs of one picture: distances of places, added up along the diagonals that patches are."""
     (h, w), (hh, ww) = a.shape[-2:], b.shape[-2:]
     x, y = a[0].flatten(1).T, b[0].flatten(1).T
@@ -131,10 +133,12 @@ def _exhaustive(a: Tensor, b: Tensor, patch: int) -> Int[Tensor, "1 2 h w"]:
     ones = torch.ones(1, 1, 1, 1, device=a.device, dtype=a.dtype).expand(h, w, hh, ww)
     total, count = (_diagonals(each, patch // 2) for each in (apart, ones))
     total = (total / count).view(h * w, hh * ww)
+    straight = (scaled(identity(a), (hh, ww)) if start is None else start)[0].flatten(1).T
+    rows, columns = ((straight[:, k : k + 1] - identity(b)[0, k].flatten()).abs() for k in (0, 1))
+    if start is not None:
+        total = torch.where(rows.maximum(columns) <= reach, total, torch.inf)
     least = total.min(dim=1, keepdim=True).values
-    straight = scaled(identity(a), (hh, ww))[0].flatten(1).T
-    targets = identity(b)[0].flatten(1).T
-    far = (straight[:, None] - targets[None]).square().sum(dim=2)
+    far = rows + columns
     tied = total <= least + ALIKE * (1 + least)
     best = torch.where(tied, far, far.max() + 1).argmin(dim=1)
     return torch.stack([best // ww, best % ww]).view(1, 2, h, w)
@@ -148,8 +152,14 @@ def _diagonals(pairs: Tensor, reach: int) -> Tensor:
             n, m = pairs.shape[first], pairs.shape[second]
             to = [slice(None)] * 4
             source = [slice(None)] * 4
-            to[first], source[first] = slice(max(0, -offset), n - max(0, offset)), slice(max(0, offset), n - max(0, -offset))
-            to[second], source[second] = slice(max(0, -offset), m - max(0, offset)), slice(max(0, offset), m - max(0, -offset))
+            to[first], source[first] = (
+                slice(max(0, -offset), n - max(0, offset)),
+                slice(max(0, offset), n - max(0, -offset)),
+            )
+            to[second], source[second] = (
+                slice(max(0, -offset), m - max(0, offset)),
+                slice(max(0, offset), m - max(0, -offset)),
+            )
             total[tuple(to)] += pairs[tuple(source)]
         pairs = total
     return pairs
