@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 STUDIES = ROOT / "experiments"
 HELPERS = {
     "contestants.py",
+    "worlds.py",
     "tasks.py",
     "curves.py",
     "plan.py",
@@ -43,6 +44,10 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
     "dissection/table.py": ([], []),
     "dissection/doors.py": (["python {} --count 2 --samples 20"], ["dissection/door_wall.png"]),
     "dissection/true.py": (["python {} --names sun --images 4 --samples 200"], ["dissection/true_sun.png"]),
+    "edit_transfer/compare.py": (
+        ["python {} --count 2 --setting 2 --edits season 'zoom, true frames' --words steps=2"],
+        ["edit_transfer/season.png", "edit_transfer/zoom_true_frames.png"],
+    ),
     "encoders/run.sh": (["STEPS=1 COUNT=2 {} cottages"], ["encoders/curves.png"]),
     "encoders/table.py": ([], []),
     "encoders/small.sh": (["STEPS=12 BATCH=2 COUNT=3 SAMPLES=50 {}"], ["encoders/curves.png"]),

@@ -1,5 +1,6 @@
 """Paintings: strokes as masks and files, undo and redo, what stays, and what is refused."""
 
+import base64
 import json
 import random
 import subprocess
@@ -7,12 +8,14 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from omegaconf import DictConfig
+from PIL import Image
 
 from zstar.app.files import as_inversion, save_painting
 from zstar.app.open import Workplace, open_workplace
@@ -21,9 +24,10 @@ from zstar.app.pictures import photo_hash
 from zstar.app.run import replay
 from zstar.app.session import Session
 from zstar.app.strokes import MOST_BYTES, BadStrokes, Stroke, Strokes, make_stroke, read_strokes
+from zstar.data.cottages import Cottages
 from zstar.data.decoding import BadImage
 from zstar.data.reading import read_image
-from zstar.images import write_png
+from zstar.images import to_uint8, write_png
 from zstar.inversion import Inversion
 
 TREE = Stroke("tree", ((9.0, 38.0), (9.0, 50.0)), size=9.0)
@@ -156,6 +160,44 @@ def test_a_photo_is_asked_for_and_known_again(workplace: Workplace, tmp_path: Pa
     assert painting.picture.origin == {"photo": photo_hash((tmp_path / "photo.png").read_bytes())}
 
 
+@pytest.mark.parametrize("postprocess", ["[residual]", "[transfer]", "[blend,poisson]", "[]"])
+def test_a_larger_photo_comes_back_in_its_own_size(
+    composed: Composed, brushes: list[str], tmp_path: Path, postprocess: str
+) -> None:
+    workplace = open_workplace(composed("paint", *brushes, f"postprocess={postprocess}"))
+    write_png(tmp_path / "photo.png", Cottages(1, resolution=160).read([0]).images[0])
+    session = Session(workplace)
+    content = (tmp_path / "photo.png").read_bytes()
+    *_, news = session.begin(lambda progress: workplace.pictures.photo(content, progress))
+    assert not news["bad"] and size_of(news["picture"].partition(",")[2]) == (160, 160)
+    before = session.painting.render()
+    if postprocess != "[]":
+        assert torch.equal(to_uint8(before), to_uint8(read_image(tmp_path / "photo.png", 160)[None]))
+    assert not session.restyle({"season": 0.4})["bad"]
+    assert size_of(session.download("picture")["download"]["content"]) == (160, 160)
+    assert (session.painting.render() - before).abs().mean() > 0.01
+    assert not session.stroke({**STROKE, "kind": "units", "mode": "draw"})["bad"], "strokes go the same way"
+    assert size_of(session.download("picture")["download"]["content"]) == (160, 160)
+    assert session.painting.render(40).shape[-1] == 40, "a screen gets less"
+    save_painting(session.painting, tmp_path / "saved")
+    assert read_image(tmp_path / "saved/photo.png", 160).shape == (3, 160, 160)
+
+
+def size_of(content: str) -> tuple[int, int]:
+    """Width and height of a picture as the page gets it."""
+    with Image.open(BytesIO(base64.b64decode(content))) as picture:
+        return picture.size
+
+
+def test_images_of_the_data_are_painted_on_in_their_own_size(composed: Composed, brushes: list[str]) -> None:
+    workplace = open_workplace(composed("paint", *brushes, "data.photo_resolution=128"))
+    painting = Painting(workplace.studio, workplace.pictures.image("test-000002"))
+    assert torch.equal(painting.render(), Cottages(3, resolution=128).read([2]).images)
+    painting.add(TREE)
+    made, photo = painting.render(), painting.picture.photo
+    assert (made - photo).abs().amax() > 0.3 and torch.equal(made[..., 64:], photo[..., 64:])
+
+
 def test_a_painting_of_another_generator_is_refused(workplace: Workplace, painting: Painting) -> None:
     strokes = Strokes("0123456789abcdef", {"sample": 3}, {}, [TREE])
     with pytest.raises(BadStrokes, match="painted with the generator 0123456789ab…, and this one is"):
@@ -223,9 +265,6 @@ def test_brushes_and_directions_that_there_are_not(painting: Painting) -> None:
 
 def bad_uploads(folder: Path) -> dict[str, tuple[bytes, str]]:
     """Name → content and what is said of it."""
-    from io import BytesIO
-
-    from PIL import Image
 
     def png(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
         buffer = BytesIO()
@@ -254,10 +293,6 @@ def test_photos_that_cannot_be_used_get_a_sentence(workplace: Workplace, tmp_pat
 
 
 def test_photos_are_read_upright_and_opaque(workplace: Workplace) -> None:
-    from io import BytesIO
-
-    from PIL import Image
-
     turned = Image.new("RGB", (40, 80), "red")
     turned.paste("blue", (0, 40, 40, 80))
     exif, buffer = Image.Exif(), BytesIO()

@@ -27,14 +27,15 @@ from zstar.app.painting import Painting
 from zstar.app.strokes import BadStrokes
 from zstar.app.studio import Picture
 from zstar.checkpoints.io import resolve
-from zstar.config.build import build
+from zstar.config.build import to_plain
 from zstar.data.cottages import FACTORS, Cottages, render
 from zstar.data.reading import read_image
 from zstar.images import enlarge, write_png
 from zstar.inversion import Inversion
 from zstar.losses.targets import Targets
 from zstar.objective import Objective
-from zstar.postprocess.base import AbstractPostprocess, grow
+from zstar.postprocess.base import grow
+from zstar.postprocess.chain import Chain, make_chain
 from zstar.reports.captions import labelled
 from zstar.runs.folder import config_hash, write_atomic, write_text
 from zstar.segmenters.annotator import Annotator
@@ -219,10 +220,10 @@ def work(count: argparse.Namespace) -> tuple[list[Part], list[str], Tensor, list
     return parts, facts, batch.images, batch.ids
 
 
-def other_postprocess(name: str) -> AbstractPostprocess:
+def other_postprocess(name: str) -> Chain:
     """Another way onto the photo."""
     with initialize_config_module("zstar.conf", version_base="1.3"):
-        return build(compose("paint", [f"postprocess={name}"]).postprocess)
+        return make_chain(to_plain(compose("paint", [f"postprocess=[{name}]"]))["postprocess"])
 
 
 def units_hash(words: list[str]) -> str:

@@ -17,6 +17,7 @@ from zstar.config.signatures import nearest
 from zstar.directions.base import require_way
 from zstar.directions.units import Units, load_units
 from zstar.images import to_uint8
+from zstar.postprocess.chain import make_chain
 from zstar.projection.pipeline import Pipeline
 from zstar.segmenters.base import AbstractSegmenter
 from zstar.stats.streams import stream
@@ -72,7 +73,7 @@ def open_workplace(cfg: Mapping[str, Any]) -> Workplace:
         },
         classes=choose_classes(units, plain["classes"]),
         directions=pipeline.directions,
-        postprocess=build(plain["postprocess"], at="postprocess"),
+        postprocess=make_chain(plain.get("postprocess")),
     )
     return Workplace(studio, pictures, segmenter, find_colours(studio, segmenter), plain)
 

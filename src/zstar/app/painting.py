@@ -9,7 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.app.strokes import MOST_STROKES, BadStrokes, Stroke, Strokes
-from zstar.app.studio import Change, Picture, Studio
+from zstar.app.studio import Change as Rule
+from zstar.app.studio import Picture, Studio
+from zstar.images import shrink
+from zstar.postprocess.base import Change
 
 KEPT = 200  # states that can be gone back to
 
@@ -23,7 +26,7 @@ class State:
         restyle: Name of a direction → how far.
     """
 
-    strokes: tuple[tuple[Stroke, Change], ...] = ()
+    strokes: tuple[tuple[Stroke, Rule], ...] = ()
     restyle: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -107,16 +110,33 @@ class Painting:
         masks = [stroke.mask(size) for stroke, _ in self.state.strokes]
         return torch.stack(masks).amax(dim=0) if masks else torch.zeros(1, 1, size, size)
 
-    def render(self) -> Float[Tensor, "1 c h w"]:
-        """The photo with what was done to it, in [−1, 1]: restyled everywhere, painted within reach of the strokes."""
-        photo, postprocess = self.picture.photo, self.studio.postprocess
-        restyled = self._draw(State((), self.state.restyle))
-        if self.state.restyle:
-            everywhere = photo.new_ones(1, 1, 1, 1).expand(-1, -1, *photo.shape[-2:])
-            photo = postprocess(photo, self._draw(State()), restyled, everywhere)
-        if self.state.strokes:
-            photo = postprocess(photo, restyled, self._draw(self.state), self.mask())
+    def render(self, limit: int | None = None) -> Float[Tensor, "1 c h w"]:
+        """The photo with what was done to it, in [−1, 1]: restyled everywhere, painted within reach of the strokes.
+
+        Arguments:
+            limit: Of a photo with more pixels a side a smaller one is shown; ``None`` for its own resolution.
+        """
+        photo, state, chain = self.picture.photo, self.state, self.studio.postprocess
+        photo = self.studio.generator.bring(photo if limit is None else shrink(photo, limit))
+        restyled = State((), state.restyle)
+        if state.restyle:
+            everywhere = photo.new_ones(1, 1, 1, 1)
+            photo = chain(Change(photo, self._draw(State()), self._draw(restyled), everywhere, self._restyled))
+        if state.strokes:
+            photo = chain(Change(photo, self._draw(restyled), self._draw(state), self.mask(), self._painted))
         return photo
+
+    def _restyled(self, share: float) -> Float[Tensor, "1 c h w"]:
+        """G on the way to the restyled picture."""
+        return self._draw(State((), {name: share * amount for name, amount in self.state.restyle.items()}))
+
+    def _painted(self, share: float) -> Float[Tensor, "1 c h w"]:
+        """G on the straight way of v from the restyled picture to the painted one; a change that is not there is 0."""
+        before, space = self.studio.restyle(self.picture, self.state.restyle)
+        after, _ = self.variables()
+        zeros = {name: torch.zeros_like(value) for name, value in after.items()}
+        v = {name: torch.lerp({**zeros, **before}[name], value, share) for name, value in after.items()}
+        return self.studio.render(v, space, self.picture.noise)
 
     def strokes(self) -> Strokes:
         """What is kept of it as a file."""

@@ -14,7 +14,7 @@ from zstar.app.studio import Picture
 from zstar.callbacks import Step
 from zstar.data.base import AbstractData
 from zstar.data.decoding import FORMATS, BadImage
-from zstar.data.reading import read_image
+from zstar.data.reading import read_image, read_large
 from zstar.losses.targets import Targets
 from zstar.projection.pipeline import Pipeline
 from zstar.projectors.base import project
@@ -60,7 +60,7 @@ class Pictures:
         return self.data.read(range(min(most, len(self.data)))).ids
 
     def image(self, name: str, progress: Progress = silent) -> Picture:
-        """An image of the data set, projected.
+        """An image of the data set, projected, to be painted on at its own resolution.
 
         Raises:
             ValueError: There is none of this name.
@@ -69,7 +69,9 @@ class Pictures:
             batch = self.data.read(range(first, min(first + 64, len(self.data))))
             if name in batch.ids:
                 row = batch.ids.index(name)
-                return self.projected(batch.images[row : row + 1], {"image": name}, name, progress)
+                image = batch.images[row : row + 1]
+                own = self.own(name, range(first, first + len(batch.ids) + len(batch.failed)), row)
+                return self.projected(image, {"image": name}, name, progress, own)
             if name in batch.failed:
                 raise ValueError(f"data: {name} can't be read, {batch.failed[name]}; choose another image")
         raise ValueError(f"data: there is no image '{name[:60]}'; choose one of {', '.join(self.names(8))}, …")
@@ -82,7 +84,16 @@ class Pictures:
         """
         progress(0.0, "reading the photo")
         image = self.read(content)
-        return self.projected(image[None], {"photo": photo_hash(content)}, "your photo", progress)
+        own, _ = read_large(content, self.pipeline.generator.channels, megapixels=self.max_megapixels)
+        return self.projected(image[None], {"photo": photo_hash(content)}, "your photo", progress, own[None])
+
+    def own(self, name: str, indices: range, row: int) -> Float[Tensor, "1 c h w"] | None:
+        """An image of the data set at its own resolution; it stands at one of the ``indices``, about the ``row``."""
+        for index in indices[row:]:  # before it in its batch are those that could not be read
+            batch = self.data.large(index, self.max_megapixels)
+            if batch.ids == [name]:
+                return batch.images
+        return None
 
     def read(self, content: bytes) -> Float[Tensor, "c h w"]:
         """A photo as the generator's pictures are; errors as for :meth:`photo`."""
@@ -106,9 +117,15 @@ class Pictures:
         return read_image(content, generator.resolution, generator.channels)
 
     def projected(
-        self, image: Float[Tensor, "1 c h w"], origin: dict[str, str], title: str, progress: Progress = silent
+        self,
+        image: Float[Tensor, "1 c h w"],
+        origin: dict[str, str],
+        title: str,
+        progress: Progress = silent,
+        own: Float[Tensor, "1 c H W"] | None = None,
     ) -> Picture:
-        """An image with its projection, found by the chain of projectors."""
+        """An image with its projection, found by the chain of projectors, to be painted on at its own resolution,
+        ``own``, where that is larger."""
         pipeline = self.pipeline
         total, done = max(1, sum(one.optimizer_steps for one in pipeline.projectors)), 0
 
@@ -126,7 +143,8 @@ class Pictures:
         if found.status[0] == "diverged":
             raise BadImage("its projection has no finite value; lower optimizer.lr")
         v = {name: value.detach() for name, value in found.v.items()}
-        return Picture(image.cpu(), v, found.space, origin, title, found.noise_mode)
+        photo = image if own is None or min(own.shape[-2:]) < image.shape[-1] else own
+        return Picture(photo.cpu(), v, found.space, origin, title, found.noise_mode)
 
 
 def photo_hash(content: bytes) -> str:

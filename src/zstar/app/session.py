@@ -16,13 +16,14 @@ from zstar.app.pictures import Progress
 from zstar.app.strokes import BadStrokes, make_stroke
 from zstar.app.studio import Picture
 from zstar.data.decoding import BadImage
-from zstar.images import encode_png, to_uint8
+from zstar.images import encode_png, shrink, to_uint8
 from zstar.reports.pages import data_uri
 
 News = dict[str, Any]
 """What the easel hears: ``picture`` and ``photo`` as data addresses, ``told`` in words, ``bad`` if it is a refusal,
 ``busy`` and ``share`` while something takes longer, ``download``, and ``answer`` to a stroke."""
 
+SCREEN = 768  # pixels of a side that are shown at the most; a download has all
 EVERY = 0.15  # seconds between two messages of progress
 
 
@@ -132,8 +133,8 @@ class Session:
     def show(self, told: str, photo: bool = False) -> News:
         """The picture as it is now."""
         assert self.painting is not None
-        news = {"picture": address(self.painting.render()), "told": told, "bad": False}
-        news |= {"photo": address(self.painting.picture.photo)} if photo else {}
+        news = {"picture": address(self.painting.render(SCREEN)), "told": told, "bad": False}
+        news |= {"photo": address(shrink(self.painting.picture.photo, SCREEN))} if photo else {}
         return news | {"size": self.workplace.studio.generator.resolution}
 
     def refuse(self, sentence: str) -> News:

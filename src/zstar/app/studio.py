@@ -17,7 +17,7 @@ from zstar.directions.base import AbstractDirection
 from zstar.directions.units import Units
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.variables import Variables
-from zstar.postprocess.base import AbstractPostprocess
+from zstar.postprocess.chain import Chain
 
 Change = Callable[[Variables], dict[str, Tensor]]
 """What a stroke does to any v: the same whatever else has been done to it before."""
@@ -28,7 +28,7 @@ class Picture:
     """Where a painting begins.
 
     Attributes:
-        photo: What is painted on, ``[1, c, h, w]`` in [−1, 1].
+        photo: What is painted on, ``[1, c, h, w]`` in [−1, 1], at its own resolution; at least of the generator's size.
         v: Its projection; of a sample, what it was drawn from.
         space: The space of its latent.
         origin: How to find it again, as in :class:`zstar.app.strokes.Strokes`.
@@ -86,7 +86,7 @@ class Studio:
         brushes: Kind of brush → what makes changes of its strokes.
         classes: The classes that there are brushes for.
         directions: Name → direction of latents, for restyling.
-        postprocess: What lays the change over the photo.
+        postprocess: The steps that bring a change onto the photo.
         lock: Held by whoever draws with the generator, whose hooks and changes are not for two at once.
     """
 
@@ -94,7 +94,7 @@ class Studio:
     brushes: Mapping[str, AbstractBrush]
     classes: tuple[str, ...]
     directions: Mapping[str, AbstractDirection]
-    postprocess: AbstractPostprocess
+    postprocess: Chain
     lock: Any = field(default_factory=threading.RLock)
 
     @torch.no_grad()

@@ -22,7 +22,7 @@ from zstar.config.signatures import (
 
 MULTI_SELECT = (
     "loss", "operator", "regularizer", "adversary", "projector", "metric", "edit", "direction", "editability",
-    "analysis", "sweep",
+    "analysis", "sweep", "postprocess",
 )  # fmt: skip
 SHARD = ("shard", "shards")  # of data: the program's part of any data set, which no class of them knows
 CLASSES = "classes"  # of data, likewise: a table with the class of each image

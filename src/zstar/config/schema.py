@@ -135,6 +135,7 @@ class Edit(Invert):
     frames: Annotated[int, Within(2)]
     video: bool
     measured: Annotated[int, Within(1)]
+    megapixels: Annotated[float, POSITIVE]
     search: Node | None = None
     only: list[str] | None = None
     rows: list[int] | Mapping[str, Any] | None = None
@@ -142,6 +143,7 @@ class Edit(Invert):
     interpolation: Literal["linear", "spherical", "w_plus"] | None = None
     pairs: list[list[int]] | None = None
     mixing: list[int] | None = None
+    postprocess: Node | None = None
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,6 @@ class Paint:
     space: Annotated[Node, "w_plus"]
     optimizer: Annotated[Node, "adam"]
     segmenter: Annotated[Node, "annotator"]
-    postprocess: Annotated[Node, "residual"]
     units: str
     classes: list[str] | None
     only: list[str] | None
@@ -191,6 +192,7 @@ class Paint:
     steps: Annotated[int, Within(0)]
     noise: Literal["const", "none"]
     device: str
+    postprocess: Node | None = None
     projector: Node | None = None
     loss: Node | None = None
     operator: Node | None = None

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from zstar.data.entries import stem
-from zstar.data.reading import read_whole
+from zstar.data.reading import read_large
 
 Alignment = Literal["ffhq", "celeba", "none"]
 Corners = Float[np.ndarray, "4 2"]
@@ -108,7 +108,7 @@ def read_crop(
     Raises:
         BadImage: with the reason, for a file that can't be read.
     """
-    photo = read_whole(content, channels)
+    photo = read_large(content, channels, "resize")[0]
     own = (photo.shape[1], photo.shape[2])
     scale = np.array([1.0, 1.0] if shape is None else [own[1] / shape[1], own[0] / shape[0]])
     return cut_out(photo, (corners + 0.5) * scale - 0.5, resolution), own

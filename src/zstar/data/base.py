@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+MEGAPIXELS = 16.0  # of an image at its own resolution, at the most
+
 
 @dataclass
 class Batch:
@@ -54,6 +56,15 @@ class AbstractData(ABC):
     @abstractmethod
     def read(self, indices: Sequence[int]) -> Batch:
         """Read the images at ``indices``; broken ones come back in ``failed``, never as an exception."""
+
+    def large(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
+        """The image at ``index`` at its own resolution, as far as that goes, for post-processing: of the same view as
+        ``read`` has it, but not brought to one size, nor to a square where ``fit`` is ``resize``.
+
+        Arguments:
+            megapixels: An image with more of them is scaled down to it.
+        """
+        return self.read([index])
 
     @abstractmethod
     def fingerprint(self) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from zstar.config.paths import place, read_text
-from zstar.data.base import AbstractData, Batch
+from zstar.data.base import MEGAPIXELS, AbstractData, Batch
 from zstar.data.entries import stem
 
 KEY = "data.classes"
@@ -41,7 +41,13 @@ class Classified(AbstractData):
         return len(self.data)
 
     def read(self, indices: Sequence[int]) -> Batch:
-        batch = self.data.read(indices)
+        return self._classed(self.data.read(indices))
+
+    def large(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
+        return self._classed(self.data.large(index, megapixels))
+
+    def _classed(self, batch: Batch) -> Batch:
+        """The images of a batch that have a class, with it."""
         kinds = {name: self.rows.get(name, self.stems.get(stem(name))) for name in batch.ids}
         failed = {name: f"{KEY}: {self.path} has no row for it" for name, kind in kinds.items() if kind is None}
         kept = [place for place, name in enumerate(batch.ids) if kinds[name] is not None]

@@ -12,10 +12,10 @@ from torch import Tensor
 from zstar.config.check import COMPANIONS
 from zstar.config.paths import place
 from zstar.data.alignment import Corners, photo_of, read_crop
-from zstar.data.base import AbstractData, Batch
+from zstar.data.base import MEGAPIXELS, AbstractData, Batch
 from zstar.data.decoding import BadImage
 from zstar.data.entries import Entry, digests, is_image, list_entries, stem
-from zstar.data.reading import read_picture
+from zstar.data.reading import read_picture, read_sized
 from zstar.images import to_unit
 from zstar.runs.threads import read_all
 
@@ -59,13 +59,19 @@ class Companions(AbstractData):
         return len(self.data)
 
     def read(self, indices: Sequence[int]) -> Batch:
-        batch = self.data.read(indices)
+        return self._beside_each(self.data.read(indices))
+
+    def large(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
+        return self._beside_each(self.data.large(index, megapixels))
+
+    def _beside_each(self, batch: Batch) -> Batch:
+        """The images of a batch with their companions."""
         if not batch.ids:
             return batch
-        size = (batch.images.shape[1], batch.images.shape[2])
-        shapes = [batch.shapes.get(name, (size[1], size[1])) for name in batch.ids]
+        channels, height, width = batch.images.shape[1:]
+        shapes = [batch.shapes.get(name, (height, width)) for name in batch.ids]
         corners = [batch.corners.get(name) for name in batch.ids]
-        found = read_all(lambda *image: self._read(*image, *size), batch.ids, shapes, corners)
+        found = read_all(lambda *image: self._read(*image, channels, (height, width)), batch.ids, shapes, corners)
         failed = {name: reason for name, reason in zip(batch.ids, found, strict=True) if isinstance(reason, str)}
         rows = [row for row, name in enumerate(batch.ids) if name not in failed]
         extras = {name: value[rows] for name, value in batch.extras.items()}
@@ -98,13 +104,13 @@ class Companions(AbstractData):
         return other
 
     def _read(
-        self, image: str, shape: tuple[int, int], corners: Corners | None, channels: int, resolution: int
+        self, image: str, shape: tuple[int, int], corners: Corners | None, channels: int, size: tuple[int, int]
     ) -> dict[str, Tensor] | str:
         """The companions of an image by name, or the reason why it has failed."""
         found = {}
         for name in (*self.shared, *self.files):
             try:
-                found[name] = self._companion(name, image, shape, corners, channels, resolution)
+                found[name] = self._companion(name, image, shape, corners, channels, size)
             except BadImage as error:
                 return f"data.{name}: {error}"
         return found
@@ -116,14 +122,14 @@ class Companions(AbstractData):
         shape: tuple[int, int],
         corners: Corners | None,
         channels: int,
-        resolution: int,
+        size: tuple[int, int],
     ) -> Float[Tensor, "c h w"]:
         entry = self.shared.get(name) or _choose(self._files(name, image, corners is not None), image)
         channels = 1 if name in MAPS else channels
         if corners is not None and name not in self.shared:  # it lies in a photo; so does what the file shows of it
-            made, own = read_crop(entry.content(), corners, shape, resolution, channels)
+            made, own = read_crop(entry.content(), corners, shape, size[0], channels)
         else:
-            made, own = read_picture(entry.content(), resolution, channels, self.fit)
+            made, own = read_sized(entry.content(), size, channels, self.fit)
         if name not in self.shared and abs(own[0] * shape[1] / (own[1] * shape[0]) - 1) > SAME_SHAPE:
             sizes = f"{own[0]} × {own[1]} pixels and the image {shape[0]} × {shape[1]}"
             raise BadImage(f"{entry.id} has {sizes}; give it the image's ratio of height to width")

@@ -1,13 +1,14 @@
 """Cottages: a small procedural world of landscapes with exact factors and masks."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from functools import cache
 from typing import Literal
 
 import torch
 
-from zstar.data.base import AbstractData, Batch
+from zstar.data.base import MEGAPIXELS, AbstractData, Batch
 from zstar.data.cottage_factors import FACTORS, SPLITS, Factor, sample_factors
 from zstar.data.cottage_scene import CLASSES, render
 
@@ -26,6 +27,8 @@ class Cottages(AbstractData):
         resolution: Side of the square images in pixels, 8 or more; made for 32, 64 and 128.
         seed: Another seed gives another world of the same distribution.
         first: Index within the split of the first image.
+        photo_resolution: Side of the photos that post-processing gets, drawn larger than the images; their own, if not
+            given.
 
     Raises:
         ValueError: An argument is out of range.
@@ -38,10 +41,14 @@ class Cottages(AbstractData):
         resolution: int = 64,
         seed: int = 0,
         first: int = 0,
+        photo_resolution: int | None = None,
     ) -> None:
         if split not in SPLITS:
             raise ValueError(f"data.split is {split!r}; choose one of {', '.join(SPLITS)}.")
-        for name, value, least in (("count", count, 1), ("resolution", resolution, 8), ("first", first, 0)):
+        self.photo_resolution = resolution if photo_resolution is None else photo_resolution
+        settings = {"count": (count, 1), "resolution": (resolution, 8), "first": (first, 0)}
+        settings["photo_resolution"] = (self.photo_resolution, 8)
+        for name, (value, least) in settings.items():
             if value < least:
                 raise ValueError(f"data.{name} is {value}; give {least} or more.")
         self.count, self.split_name, self.resolution, self.seed, self.first = count, split, resolution, seed, first
@@ -55,13 +62,20 @@ class Cottages(AbstractData):
         Raises:
             IndexError: An index lies outside the data set.
         """
+        return self._draw(indices, self.resolution)
+
+    def large(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
+        return self._draw([index], min(self.photo_resolution, math.isqrt(round(1e6 * megapixels))))
+
+    def _draw(self, indices: Sequence[int], resolution: int) -> Batch:
+        """The images at ``indices``, of another size."""
         places = [int(index) for index in indices]
         for place in places:
             if not 0 <= place < self.count:
                 raise IndexError(f"image {place} of a data set with data.count={self.count}; ask for less or raise it.")
         numbers = [self.first + place for place in places]
         factors = sample_factors(numbers, self.split_name, self.seed)
-        images, masks = render(factors, self.resolution)
+        images, masks = render(factors, resolution)
         ids = [f"{self.split_name}-{number:06d}" for number in numbers]
         return Batch(ids, images, {"factors": factors, "masks": masks})
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from zstar.data.base import AbstractData, Batch
+from zstar.data.base import MEGAPIXELS, AbstractData, Batch
 
 
 class Edited(AbstractData):
@@ -39,7 +39,13 @@ class Edited(AbstractData):
         return len(self.data)
 
     def read(self, indices: Sequence[int]) -> Batch:
-        batch = self.data.read(indices)
+        return self._edit(self.data.read(indices))
+
+    def large(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
+        return self._edit(self.data.large(index, megapixels))
+
+    def _edit(self, batch: Batch) -> Batch:
+        """The images of a batch, edited."""
         if not batch.ids:
             return batch
         images, valid = self.edit(batch.images, torch.full((len(batch.ids),), self.alpha))

@@ -15,7 +15,7 @@ from zstar.data.decoding import BadImage
 from zstar.data.entries import Entry, stem
 from zstar.data.folder import Folder
 from zstar.data.landmarks import KEY, read_landmarks
-from zstar.data.reading import Fit, read_picture, read_whole
+from zstar.data.reading import Fit, read_large, read_picture
 from zstar.data.subset import hold_out
 from zstar.detectors.base import AbstractDetector, Face
 from zstar.generators.base import AbstractGenerator
@@ -112,7 +112,7 @@ class Faces(AbstractData):
                 return f"{KEY}: the table has no row for it; add one, with empty cells where there is no face"
         else:
             try:
-                photo = read_whole(entry.content())
+                photo = read_large(entry.content(), fit="resize")[0]
             except BadImage as error:
                 return str(error)
             assert self.detector is not None

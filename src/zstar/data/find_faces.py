@@ -12,7 +12,7 @@ from zstar.config.paths import place
 from zstar.data.decoding import BadImage
 from zstar.data.entries import list_entries
 from zstar.data.landmarks import landmarks_table
-from zstar.data.reading import read_whole
+from zstar.data.reading import read_large
 from zstar.detectors.base import AbstractDetector, Face
 from zstar.detectors.mtcnn import MTCNN
 from zstar.images import to_uint8
@@ -42,7 +42,7 @@ def find(path: str, detector: AbstractDetector) -> Iterator[tuple[str, list[Face
     """The faces of each photo, in the order of the names; what can't be read is said, and has none."""
     for entry in sorted(list_entries(path, "path"), key=lambda entry: entry.id):
         try:
-            photo = read_whole(entry.content())
+            photo = read_large(entry.content(), fit="resize")[0]
         except BadImage as error:
             print(f"{entry.id}: {error}", file=sys.stderr)
             yield entry.id, []

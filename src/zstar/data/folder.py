@@ -8,10 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.config.constraints import FilePath
-from zstar.data.base import AbstractData, Batch
+from zstar.data.base import MEGAPIXELS, AbstractData, Batch
 from zstar.data.decoding import SUFFIXES, BadImage
 from zstar.data.entries import Entry, digests, list_entries
-from zstar.data.reading import Fit, read_picture
+from zstar.data.reading import Fit, read_large, read_picture
 from zstar.data.subset import hold_out
 from zstar.generators.base import AbstractGenerator
 from zstar.runs.threads import read_all
@@ -82,6 +82,15 @@ class Folder(AbstractData):
         images = torch.stack([image for _, image, _ in found]) if found else empty
         shapes = {name: shape for name, _, shape in found}
         return Batch([name for name, *_ in found], images, failed=failed, shapes=shapes)
+
+    def large(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
+        entry = self.entries[index]
+        try:
+            image, shape = read_large(entry.content(), self.channels, self.fit, megapixels)
+        except BadImage as error:
+            empty = torch.empty(0, self.channels, self.resolution, self.resolution)
+            return Batch([], empty, failed={entry.id: str(error)})
+        return Batch([entry.id], image[None], shapes={entry.id: shape})
 
     def fingerprint(self) -> str:
         """SHA-256 of ids, files and how they are brought to size; a folder and its tar have the same one."""

@@ -1,5 +1,6 @@
 """Picture files → square images in [−1, 1]."""
 
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -40,48 +41,70 @@ def read_picture(
     Raises:
         BadImage: with the reason, for a file that can't be read.
     """
-    if channels not in (1, 3):
-        raise ValueError(f"data.channels: images have 1 or 3 channels, not {channels}")
+    # At four times the resolution the filter hardly notices that a JPEG was decoded at a fraction of its size.
+    planes = decode(_content(file), least=4 * resolution)
+    width, height = planes[0].size
+    return _stack(planes, (resolution, resolution), channels, fit), (height, width)
+
+
+def read_large(
+    file: str | Path | bytes, channels: int = 3, fit: Fit = "crop", megapixels: float = math.inf
+) -> tuple[Float[Tensor, "c H W"], tuple[int, int]]:
+    """Read an image file (or its content) at its own resolution, and the height and width that it was read at.
+
+    The view is that of :func:`read_picture`: the largest central square, the whole image centred on a white square, or
+    for ``"resize"`` the whole image as it is. No pixel is resampled, unless there are more than ``megapixels``, to
+    which the image is scaled down.
+    """
+    planes = decode(_content(file))
+    width, height = planes[0].size
+    side = max(width, height) if fit == "pad" else min(width, height)
+    size = (width, height) if fit == "resize" else (side, side)
+    scale = min(1.0, math.sqrt(megapixels * 1e6 / (size[0] * size[1])))
+    size = (max(1, math.floor(scale * size[0])), max(1, math.floor(scale * size[1]))) if scale < 1 else size
+    return _stack(planes, size, channels, fit), (height, width)
+
+
+def read_sized(
+    file: str | Path | bytes, size: tuple[int, int], channels: int = 3, fit: Fit = "crop"
+) -> tuple[Float[Tensor, "c h w"], tuple[int, int]]:
+    """Read an image file (or its content) in this height and width, which is a square unless ``fit`` is ``resize``;
+    otherwise as :func:`read_picture`."""
+    planes = decode(_content(file), least=4 * max(size))
+    width, height = planes[0].size
+    return _stack(planes, (size[1], size[0]), channels, fit), (height, width)
+
+
+def _content(file: str | Path | bytes) -> bytes:
     try:
-        data = file if isinstance(file, bytes) else Path(file).read_bytes()
+        return file if isinstance(file, bytes) else Path(file).read_bytes()
     except OSError as error:
         raise BadImage(f"the file can't be opened ({error.strerror})") from error
-    # At four times the resolution the filter hardly notices that a JPEG was decoded at a fraction of its size.
-    planes = decode(data, least=4 * resolution)
-    width, height = planes[0].size
-    image = torch.cat([_to_tensor(_fit(plane, resolution, fit)) for plane in planes])
-    return _colours(image, channels), (height, width)
 
 
-def read_whole(content: bytes, channels: int = 3) -> Float[Tensor, "c h w"]:
-    """Read the content of an image file as it is, in [−1, 1], for a crop of its own.
-
-    Raises:
-        BadImage: with the reason, for a file that can't be read.
-    """
-    return _colours(torch.cat([_to_tensor(plane) for plane in decode(content)]), channels)
-
-
-def _colours(image: Float[Tensor, "k h w"], channels: int) -> Float[Tensor, "c h w"]:
-    """A picture of 1 or 3 channels with as many as are asked for."""
+def _stack(planes: list[Image.Image], size: tuple[int, int], channels: int, fit: Fit) -> Float[Tensor, "c h w"]:
+    """Planes of one size as channels of another width and height."""
+    if channels not in (1, 3):
+        raise ValueError(f"data.channels: images have 1 or 3 channels, not {channels}")
+    image = torch.cat([_to_tensor(_fit(plane, size, fit)) for plane in planes])
     if channels == 1 and image.shape[0] == 3:
         image = (image * torch.tensor(LUMA)[:, None, None]).sum(dim=0, keepdim=True)
     return image.expand(channels, -1, -1).contiguous()
 
 
-def _fit(plane: Image.Image, resolution: int, fit: Fit) -> Image.Image:
+def _fit(plane: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Image:
     width, height = plane.size
     if fit == "pad":
-        scale = resolution / max(width, height)
+        scale = size[0] / max(width, height)
         inner = (max(round(width * scale), 1), max(round(height * scale), 1))
-        square = Image.new(plane.mode, (resolution, resolution), 1.0 if plane.mode == "F" else "white")
-        square.paste(_scale(plane, inner), ((resolution - inner[0]) // 2, (resolution - inner[1]) // 2))
+        square = Image.new(plane.mode, size, 1.0 if plane.mode == "F" else "white")
+        square.paste(_scale(plane, inner), ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2))
         return square
     if fit == "crop" and width != height:
         side = min(width, height)
         left, top = (width - side) // 2, (height - side) // 2
         plane = plane.crop((left, top, left + side, top + side))
-    return _scale(plane, (resolution, resolution))
+    return _scale(plane, size)
 
 
 def _scale(plane: Image.Image, size: tuple[int, int]) -> Image.Image:

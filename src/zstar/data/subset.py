@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
-from zstar.data.base import AbstractData, Batch
+from zstar.data.base import MEGAPIXELS, AbstractData, Batch
 from zstar.stats.streams import stream
 
 
@@ -26,6 +26,9 @@ class Subset(AbstractData):
 
     def read(self, indices: Sequence[int]) -> Batch:
         return self.data.read([self.indices[index] for index in indices])
+
+    def large(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
+        return self.data.large(self.indices[index], megapixels)
 
     def fingerprint(self) -> str:
         """A hash of the whole and of what is chosen from it."""

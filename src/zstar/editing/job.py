@@ -21,6 +21,7 @@ from zstar.directions.base import AbstractDirection
 from zstar.directions.rows import require_rows
 from zstar.editing.latents import draws_samples, known, load_inversion, project
 from zstar.editing.layouts import Combination, Sheet, choose_pairs, make_sheets
+from zstar.editing.originals import Originals, find_originals
 from zstar.inversion import Inversion
 from zstar.projection.pipeline import Pipeline
 from zstar.runs.folder import config_hash, safe_name
@@ -43,6 +44,7 @@ class EditJob:
         strengths: The strengths of each direction.
         pairs: Images to interpolate between, by their places.
         mixing: Rows of w_plus that are exchanged between images, first and behind the last.
+        originals: The photos that edits are brought onto; ``None`` where they are not.
         key: Hash of all that the result depends on.
     """
 
@@ -54,15 +56,16 @@ class EditJob:
     strengths: dict[str, list[float]]
     pairs: list[tuple[int, int]]
     mixing: tuple[int, int] | None
+    originals: Originals | None
     key: str
 
     @torch.no_grad()
-    def render(self, part: slice, combination: Combination) -> Float[Tensor, "b c h w"]:
+    def render(self, part: slice | list[int], combination: Combination) -> Float[Tensor, "b c h w"]:
         """The images of ``part``, moved, with all else that belongs to them, clamped to [−1, 1]."""
         return self.pipeline.generator.render(*self.move(part, combination), self.inversion.noise_mode).clamp(-1, 1)
 
     @torch.no_grad()
-    def move(self, part: slice, combination: Combination) -> tuple[dict[str, Tensor], str]:
+    def move(self, part: slice | list[int], combination: Combination) -> tuple[dict[str, Tensor], str]:
         """v₁ = v₀ + Δv for the images of ``part``, and the space that its latents are in."""
         generator = self.pipeline.generator
         v = {name: value[part] for name, value in self.inversion.v.items()}
@@ -106,12 +109,17 @@ def make_edit_job(cfg: Mapping[str, Any]) -> EditJob:
         source = project(plain, generator)
         inversion, left_out = load_inversion(source, generator)
     pairs = choose_pairs(plain["pairs"], len(inversion.ids)) if plain["interpolation"] else []
-    key = identity(pipeline, inversion, strengths, pairs)
-    return EditJob(pipeline, inversion, left_out, source, sheets, strengths, pairs, mixing, key)
+    originals = find_originals(plain, pipeline, inversion.ids, source)
+    key = identity(pipeline, inversion, strengths, pairs, originals)
+    return EditJob(pipeline, inversion, left_out, source, sheets, strengths, pairs, mixing, originals, key)
 
 
 def identity(
-    pipeline: Pipeline, inversion: Inversion, strengths: dict[str, list[float]], pairs: list[tuple[int, int]]
+    pipeline: Pipeline,
+    inversion: Inversion,
+    strengths: dict[str, list[float]],
+    pairs: list[tuple[int, int]],
+    originals: Originals | None,
 ) -> str:
     """Hash of all that the result depends on."""
     plain = pipeline.plain
@@ -122,6 +130,9 @@ def identity(
         for name, one in pipeline.directions.items()
     }
     latents = [pipeline.generator.fingerprint(), inversion.pack()[1], digest(inversion)]
+    if originals is not None:
+        settings |= identify({name: plain[name] for name in ("postprocess", "megapixels")})
+        settings["photos"] = [originals.data.fingerprint(), identify(plain["data"], contents=False)]
     contents = {"strengths": strengths, "pairs": pairs, "directions": directions, "latents": latents}
     return config_hash({**settings, **contents, "results": zstar.RESULTS, **pipeline.arithmetic})
 

@@ -12,7 +12,9 @@ from torch import Tensor
 from zstar.checkpoints.io import save_weights
 from zstar.editing.job import EditJob
 from zstar.editing.layouts import Combination, Sheet
+from zstar.editing.photos import Photos
 from zstar.images import enlarge, to_uint8, write_pixels
+from zstar.postprocess.base import to_size
 from zstar.reports.captions import labelled
 from zstar.reports.editing import STRIPS, preview
 from zstar.runs.folder import safe_name
@@ -40,24 +42,35 @@ class Strip:
     columns: int
 
 
-def draw(job: EditJob, sheet: Sheet, folder: Path, writers: Writers) -> tuple[Tensor, list[dict[str, Any]]]:
-    """Have a strip written for each image, and write the latents of all combinations.
+def draw(
+    job: EditJob, sheet: Sheet, folder: Path, writers: Writers, photos: Photos | None = None
+) -> tuple[Tensor, list[dict[str, Any]]]:
+    """Have a strip written for each image, with its photo below it where photos are edited too, and write the latents
+    of all combinations.
 
     Returns:
         A picture of the first images for loggers, and the strips of more of them for the page.
     """
     ids, latents, shown, space = job.inversion.ids, [], [], job.inversion.space
-    title = heading(job, sheet)
+    title, below = heading(job, sheet), []
     for first in range(0, len(ids), BATCH):
         part = slice(first, first + BATCH)
         moved = [job.move(part, combination) for combination in sheet.combinations]
         latents.append(torch.stack([v["latent"] for v, _ in moved], dim=1).cpu())
         space = moved[0][1]
+        edited = {} if photos is None else photos.draw(sheet, part)
         for strip in strips(job, sheet, part):
             path = folder / "strips" / safe_name(sheet.name) / f"{safe_name(strip.id)}.png"
-            picture = labelled(enlarge(strip.cells), strip.labels, strip.columns, title)
+            cells, labels, more = enlarge(strip.cells), strip.labels, None
+            if strip.id in edited:
+                more = beneath(strip, sheet, *edited[strip.id])
+                cells = torch.cat([cells, to_size(more.cells, (cells.shape[-2], cells.shape[-1]))])
+                labels = [*labels, *more.labels]
+            picture = labelled(cells, labels, strip.columns, title)
             writers.write(write_pixels, path, to_uint8(picture[None])[0])
-            shown += [strip] if len(shown) < STRIPS else []
+            if len(shown) < STRIPS:
+                shown.append(strip)
+                below.append(more)
     card = {"kind": "edited latents", "ids": ids, "space": space, "generator": job.pipeline.generator.fingerprint()}
     card["combinations"] = [[list(step) for step in combination] for combination in sheet.combinations]
     path = folder / "edited" / f"{safe_name(sheet.name)}.safetensors"
@@ -65,7 +78,14 @@ def draw(job: EditJob, sheet: Sheet, folder: Path, writers: Writers) -> tuple[Te
     few = shown[:LOGGED]
     labels = [label for strip in few for label in strip.labels]
     picture = labelled(torch.cat([strip.cells for strip in few]), labels, few[0].columns, title)
-    return picture, [preview(strip.id, strip.cells, strip.labels, strip.columns) for strip in shown]
+    return picture, [
+        as_preview(strip) | {"photo": more and as_preview(more)} for strip, more in zip(shown, below, strict=True)
+    ]
+
+
+def as_preview(strip: Strip) -> dict[str, Any]:
+    """A strip for the page."""
+    return preview(strip.id, strip.cells, strip.labels, strip.columns)
 
 
 def strips(job: EditJob, sheet: Sheet, part: slice) -> list[Strip]:
@@ -95,6 +115,14 @@ def beside(name: str, front: dict[str, Tensor], pictures: Tensor, labels: Sequen
         cells += list(pictures[first : first + columns])
         texts += labels[first : first + columns]
     return Strip(name, torch.stack(cells), texts, columns + len(front))
+
+
+def beneath(strip: Strip, sheet: Sheet, photo: Float[Tensor, "c h w"], edits: Float[Tensor, "k c h w"]) -> Strip:
+    """The edits of a photo, in the columns of the edits of its projection; the photo itself is in front of them."""
+    blank = torch.ones_like(photo)
+    front = dict([("photo", photo), ("", blank)][: strip.columns - sheet.columns])
+    labels = [f"photo, {strengths(combination)}" for combination in sheet.combinations]
+    return beside(strip.id, front, edits, labels, sheet.columns)
 
 
 def heading(job: EditJob, sheet: Sheet) -> str:

@@ -17,6 +17,7 @@ from zstar.editing.films import animate, interpolate
 from zstar.editing.job import EditJob
 from zstar.editing.latents import save_inversion
 from zstar.editing.mixing import mix
+from zstar.editing.photos import Photos
 from zstar.editing.pictures import draw
 from zstar.loggers.base import AbstractLogger
 from zstar.reports.editing import write_edit_report
@@ -44,13 +45,14 @@ def carry_out(job: EditJob, folder: Path, plain: dict[str, Any], logger: Abstrac
     if job.source is None:
         save_inversion(folder / "latents.safetensors", job.inversion, job.pipeline.generator)
     shown, paths, mixed = {}, [], None
+    photos = None if job.originals is None else Photos(job, job.originals, folder)
     with Progress(parts(job), "parts", "editing") as progress, Writers(WAITING) as writers:
 
         def done(part: str) -> None:
             progress.update(progress.done + 1, part, mark=True)
 
         for sheet in job.sheets:
-            picture, shown[sheet.name] = draw(job, sheet, folder, writers)
+            picture, shown[sheet.name] = draw(job, sheet, folder, writers, photos)
             logger.images(sheet.name, picture, 0)
             done(f"{sheet.name}: strips")
             animate(job, sheet, folder, plain["frames"], plain["video"])
@@ -62,10 +64,13 @@ def carry_out(job: EditJob, folder: Path, plain: dict[str, Any], logger: Abstrac
             mixed = mix(job, folder)
             done("mixing")
         rows, silent = measure(job, plain["measured"], done)
+    failed = {} if photos is None else photos.failed
+    for name, reason in failed.items():
+        print(f"no edit of the photo {name}: {reason}")
     for title in silent:
         print(f"not measured: {title}, of which it can say nothing here")
     write_rows(folder / "results.parquet", rows)
-    result = describe(job, plain, rows, paths) | {"not_measured": silent, "mixing": mixed}
+    result = describe(job, plain, rows, paths) | {"not_measured": silent, "mixing": mixed, "photos_failed": failed}
     flat = [(name, metric, *row.values()) for name, own in result["scores"].items() for metric, row in own.items()]
     if flat:
         logger.table("editability", ["direction", "metric", "mean", "low", "high", "n"], flat)
@@ -131,6 +136,7 @@ def describe(job: EditJob, plain: dict[str, Any], rows: pl.DataFrame, paths: lis
         "combine": plain["combine"],
         "sheets": [{"name": sheet.name, "combinations": sheet.combinations} for sheet in job.sheets],
         "interpolations": paths,
+        "postprocess": None if job.originals is None else list(job.originals.chain.steps),
         "directions": {n: describe_direction(d) for n, d in job.pipeline.directions.items()},
         "scores": scores,
         "generator": job.pipeline.generator.fingerprint(),

@@ -4,7 +4,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.config.constraints import POSITIVE, require
-from zstar.postprocess.base import AbstractPostprocess, grow
+from zstar.postprocess.base import AbstractPostprocess, Change, grow
 from zstar.postprocess.gradients import Guide, clone
 
 
@@ -26,13 +26,8 @@ class Poisson(AbstractPostprocess):
         require("postprocess", POSITIVE, least=least)
         self.least, self.guide = least, guide
 
-    def compose(
-        self,
-        photo: Float[Tensor, "b c h w"],
-        before: Float[Tensor, "b c h w"],
-        after: Float[Tensor, "b c h w"],
-        allowed: Float[Tensor, "_ 1 h w"],
-    ) -> Float[Tensor, "b c h w"]:
-        changed = ((after - before).abs().amax(dim=1, keepdim=True) >= self.least).to(photo)
-        mask = grow(changed, max(1, round(0.02 * max(photo.shape[-2:])))) * (allowed > 0.5)
-        return clone(photo, after, mask, self.guide)
+    def compose(self, change: Change, allowed: Float[Tensor, "_ 1 H W"]) -> Float[Tensor, "b c H W"]:
+        large = change.enlarged()
+        changed = ((large.after - large.before).abs().amax(dim=1, keepdim=True) >= self.least).to(large.photo)
+        mask = grow(changed, max(1, round(0.02 * max(change.size)))) * (allowed > 0.5)
+        return clone(large.photo, large.after, mask, self.guide)

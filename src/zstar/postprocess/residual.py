@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from zstar.postprocess.base import AbstractPostprocess
+from zstar.postprocess.base import AbstractPostprocess, Change, to_size
 
 
 class Residual(AbstractPostprocess):
@@ -21,11 +21,5 @@ class Residual(AbstractPostprocess):
     def __init__(self, reach: float = 0.06, fade: float = 0.06) -> None:
         super().__init__(reach, fade)
 
-    def compose(
-        self,
-        photo: Float[Tensor, "b c h w"],
-        before: Float[Tensor, "b c h w"],
-        after: Float[Tensor, "b c h w"],
-        allowed: Float[Tensor, "_ 1 h w"],
-    ) -> Float[Tensor, "b c h w"]:
-        return photo + allowed * (after - before)
+    def compose(self, change: Change, allowed: Float[Tensor, "_ 1 H W"]) -> Float[Tensor, "b c H W"]:
+        return change.photo + allowed * to_size(change.after - change.before, change.size)
