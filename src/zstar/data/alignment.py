@@ -77,13 +77,18 @@ def _square(middle: Float[np.ndarray, " 2"], half: Float[np.ndarray, " 2"], rati
     return np.stack([middle - half - down, middle - half + down, middle + half + down, middle + half - down])
 
 
+def longer_side(corners: Corners) -> float:
+    """Of a crop, in pixels of its photo."""
+    return float(max(np.hypot(*(corners[3] - corners[0])), np.hypot(*(corners[1] - corners[0]))))
+
+
 def cut_out(photo: Float[Tensor, "c h w"], corners: Corners, resolution: int) -> Float[Tensor, "c n n"]:
     """The crop of a photo in [−1, 1], as a square of ``resolution`` pixels.
 
     It is read bilinearly, at its own size or a multiple of what is asked for, and brought down by an area filter, so
     that nothing aliases. Where the photo ends, it goes on mirrored, and fades into blur and median, as FFHQ's do.
     """
-    side = float(max(np.hypot(*(corners[3] - corners[0])), np.hypot(*(corners[1] - corners[0]))))
+    side = longer_side(corners)
     photo, corners = _part(photo, corners, side)
     if (factor := int(side / (4 * resolution))) > 1:  # a small version is enough for a small crop
         photo = F.avg_pool2d(photo[None], factor, ceil_mode=True, count_include_pad=False)[0]

@@ -66,6 +66,11 @@ class AbstractData(ABC):
         """
         return self.read([index])
 
+    def whole(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
+        """The whole photo that the image at ``index`` was cut out of, with the corners of what ``large`` shows of it;
+        the same as ``large`` where nothing was cut out."""
+        return self.large(index, megapixels)
+
     @abstractmethod
     def fingerprint(self) -> str:
         """A hash that changes whenever the content of the data set does."""

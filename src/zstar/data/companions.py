@@ -64,6 +64,9 @@ class Companions(AbstractData):
     def large(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
         return self._beside_each(self.data.large(index, megapixels))
 
+    def whole(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
+        return self.data.whole(index, megapixels)
+
     def _beside_each(self, batch: Batch) -> Batch:
         """The images of a batch with their companions."""
         if not batch.ids:

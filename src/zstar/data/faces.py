@@ -1,6 +1,7 @@
 """Photos of people as they come: each face is a picture, cut out as a generator of faces knows it."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 
 import torch
@@ -9,8 +10,8 @@ from torch import Tensor
 
 from zstar.config.constraints import FilePath
 from zstar.config.paths import place
-from zstar.data.alignment import Alignment, Corners, celeba_corners, ffhq_corners, read_crop
-from zstar.data.base import AbstractData, Batch
+from zstar.data.alignment import Alignment, Corners, celeba_corners, ffhq_corners, longer_side, read_crop
+from zstar.data.base import MEGAPIXELS, AbstractData, Batch
 from zstar.data.decoding import BadImage
 from zstar.data.entries import Entry, stem
 from zstar.data.folder import Folder
@@ -90,6 +91,34 @@ class Faces(AbstractData):
             shapes={name: shape for name, (_, shape, _) in found.items()},
             corners={name: corners for name, (_, _, corners) in found.items() if corners is not None},
         )
+
+    def large(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
+        name, entry, face = self.places[index]
+        if not isinstance(face, Face):
+            return (
+                self.folder.large(self.folder.entries.index(entry), megapixels) if face is None else self.read([index])
+            )
+        corners = self.corners(face)
+        side = min(longer_side(corners), math.sqrt(megapixels * 1e6))
+        try:
+            image, shape = read_crop(
+                entry.content(), corners, None, max(1, math.ceil(side - 1e-3)), self.folder.channels
+            )
+        except ValueError as error:
+            return Batch([], torch.empty(0, self.folder.channels, 1, 1), failed={name: str(error)})
+        return Batch([name], image[None], shapes={name: shape}, corners={name: corners})
+
+    def whole(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
+        name, entry, face = self.places[index]
+        if not isinstance(face, Face):
+            return self.large(index, megapixels)
+        try:
+            photo, (height, width) = read_large(entry.content(), self.folder.channels, "resize", megapixels)
+        except BadImage as error:
+            return Batch([], torch.empty(0, self.folder.channels, 1, 1), failed={name: str(error)})
+        scale = [photo.shape[2] / width, photo.shape[1] / height]
+        corners = (self.corners(face) + 0.5) * scale - 0.5
+        return Batch([name], photo[None], shapes={name: (height, width)}, corners={name: corners})
 
     def fingerprint(self) -> str:
         """SHA-256 of the photos, of how they are brought to size, and of where the faces are."""
