@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from omegaconf import DictConfig
@@ -14,8 +15,10 @@ from zstar.data.companions import Companions
 from zstar.data.cottages import Cottages
 from zstar.data.edited import Edited
 from zstar.data.folder import Folder
+from zstar.data.landmarks import landmarks_table
 from zstar.data.reading import read_large
 from zstar.data.subset import Subset
+from zstar.detectors.base import Face
 from zstar.directions.base import Label
 from zstar.directions.library import save_directions
 from zstar.directions.linear import Linear
@@ -24,6 +27,7 @@ from zstar.editing.run import run
 from zstar.edits.shift import Shift
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.images import to_uint8, write_png
+from zstar.runs.folder import safe_name
 
 Edit = Callable[..., dict[str, Any]]
 
@@ -120,6 +124,28 @@ def test_photos_of_a_folder_have_sizes_of_their_own_and_a_small_one_is_left_out(
     assert sentence in Path(result["folder"], "report.html").read_text()
     small = edit(*words, "megapixels=0.0009")
     assert read_large(edits(small, "a.png")["+0"])[0].shape == (3, 30, 30)
+
+
+def test_faces_go_back_into_their_photos(edit: Edit, tmp_path: Path) -> None:
+    photo = Cottages(1, resolution=128).read([0]).images[0]
+    write_png(tmp_path / "photos/group.png", photo)
+    shape = np.array([[-0.5, 0], [0.5, 0], [0, 0.6], [-0.4, 1.1], [0.4, 1.1]]) * 9
+    faces = [Face(shape + middle, 15) for middle in ([40, 50], [90, 70])]
+    (tmp_path / "faces.csv").write_text(landmarks_table([("group.png", faces)]))
+    words = ("data=faces", f"data.path={tmp_path}/photos", f"data.landmarks={tmp_path}/faces.csv", "data.detector=null")
+    result = edit(*words, "postprocess=[residual]")
+    saved = read_large(tmp_path / "photos/group.png")[0]
+    for name, (x, y) in (("group.png", (40, 50)), ("group#2.png", (90, 70))):
+        files = edits(result, safe_name(name))
+        unedited, edited = (read_large(files[alpha])[0] for alpha in ("+0", "+2"))
+        assert torch.equal(unedited, saved), "without an edit the photo, bit for bit"
+        moved = (edited - saved).abs().amax(dim=0) > 0.01
+        rows, columns = moved.nonzero(as_tuple=True)
+        assert moved.any() and (rows - y).abs().max() <= 32 and (columns - x).abs().max() <= 27, "its own face alone"
+    alone = edit(*words, "postprocess=[residual]", "seam=null")
+    assert read_large(edits(alone, "group.png")["+0"])[0].shape == (3, 36, 36), "the crop, at the photo's resolution"
+    none = edit(*words, "postprocess=[none]", "seam=poisson")
+    assert read_large(edits(none, "group.png")["+2"])[0].shape == (3, 128, 128)
 
 
 def test_a_mask_says_where_the_photo_may_change(edit: Edit, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ ROOT_MODULES = {"__init__", "cli", "objective", "inversion", "callbacks", "image
 
 TIERS = (  # from the ground up; a room imports from lower tiers, and within its tier one way only
     {"config", "stats"},
-    {"images", "loggers", "runs", "checkpoints", "optimizers", "operators"},
+    {"images", "loggers", "runs", "checkpoints", "optimizers", "operators", "detectors"},
     {"generators", "discriminators", "annotators", "reports"},
     {"losses", "spaces", "data", "encoders", "edits", "metrics", "segmenters"},
     {"regularizers"},

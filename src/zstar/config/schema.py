@@ -136,6 +136,7 @@ class Edit(Invert):
     frames: Annotated[int, Within(2)]
     video: bool
     measured: Annotated[int, Within(1)]
+    seam: Literal["feather", "poisson"] | None
     megapixels: Annotated[float, POSITIVE]
     search: Node | None = None
     only: list[str] | None = None

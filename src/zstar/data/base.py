@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
@@ -22,6 +23,8 @@ class Batch:
             by the names in :data:`zstar.config.check.COMPANIONS` and :data:`zstar.config.check.STROKES`.
         failed: Name → reason, for images that could not be read.
         shapes: Name → height and width of an image's file, where it was brought to another size.
+        corners: Name → where an image lies in its file, if not as ``fit`` says: see
+            :data:`zstar.data.alignment.Corners`.
     """
 
     ids: list[str]
@@ -29,6 +32,7 @@ class Batch:
     extras: dict[str, Tensor] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    corners: dict[str, Float[np.ndarray, "4 2"]] = field(default_factory=dict)
 
 
 class AbstractData(ABC):
@@ -61,6 +65,11 @@ class AbstractData(ABC):
             megapixels: An image with more of them is scaled down to it.
         """
         return self.read([index])
+
+    def whole(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
+        """The whole photo that the image at ``index`` was cut out of, with the corners of what ``large`` shows of it;
+        the same as ``large`` where nothing was cut out."""
+        return self.large(index, megapixels)
 
     @abstractmethod
     def fingerprint(self) -> str:

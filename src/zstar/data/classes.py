@@ -46,6 +46,9 @@ class Classified(AbstractData):
     def large(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
         return self._classed(self.data.large(index, megapixels))
 
+    def whole(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
+        return self.data.whole(index, megapixels)
+
     def _classed(self, batch: Batch) -> Batch:
         """The images of a batch that have a class, with it."""
         kinds = {name: self.rows.get(name, self.stems.get(stem(name))) for name in batch.ids}

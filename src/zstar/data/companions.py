@@ -11,6 +11,7 @@ from torch import Tensor
 
 from zstar.config.check import COMPANIONS
 from zstar.config.paths import place
+from zstar.data.alignment import Corners, photo_of, read_crop
 from zstar.data.base import MEGAPIXELS, AbstractData, Batch
 from zstar.data.decoding import BadImage
 from zstar.data.entries import Entry, digests, is_image, list_entries, stem
@@ -19,6 +20,7 @@ from zstar.images import to_unit
 from zstar.runs.threads import read_all
 
 MAPS = frozenset({"mask"})  # targets that are grey maps in [0, 1]; the others are pictures like the images
+BLACK = 1e-5  # below the smallest step of 16 bits, and above what is left of black by interpolation
 SAME_SHAPE = 0.01  # relative difference of two ratios of height to width that no image of G's size shows
 
 
@@ -27,9 +29,10 @@ class Companions(AbstractData):
 
     A companion is either one picture file for all images, or a folder or ``.tar`` with a file for each image: that of
     the same id, or of the same id but for the suffix. It becomes square as its image does, so a file of an image's own
-    has to have the image's ratio of height to width. ``mask`` is a grey map, from black (0, does not count) to white
-    (1, counts); the others have the channels of the images and are in [−1, 1]. An image whose companion is missing, of
-    another shape or not readable comes back in ``Batch.failed``.
+    has to have the image's ratio of height to width; of a face that was cut out of a photo it shows the photo, and is
+    cut out likewise. ``mask`` is a grey map, from black (0, does not count) to white (1, counts); the others have the
+    channels of the images and are in [−1, 1]. An image whose companion is missing, of another shape or not readable
+    comes back in ``Batch.failed``.
 
     Arguments:
         data: The images.
@@ -61,13 +64,17 @@ class Companions(AbstractData):
     def large(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
         return self._beside_each(self.data.large(index, megapixels))
 
+    def whole(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
+        return self.data.whole(index, megapixels)
+
     def _beside_each(self, batch: Batch) -> Batch:
         """The images of a batch with their companions."""
         if not batch.ids:
             return batch
         channels, height, width = batch.images.shape[1:]
         shapes = [batch.shapes.get(name, (height, width)) for name in batch.ids]
-        found = read_all(lambda name, shape: self._read(name, shape, channels, (height, width)), batch.ids, shapes)
+        corners = [batch.corners.get(name) for name in batch.ids]
+        found = read_all(lambda *image: self._read(*image, channels, (height, width)), batch.ids, shapes, corners)
         failed = {name: reason for name, reason in zip(batch.ids, found, strict=True) if isinstance(reason, str)}
         rows = [row for row, name in enumerate(batch.ids) if name not in failed]
         extras = {name: value[rows] for name, value in batch.extras.items()}
@@ -100,28 +107,43 @@ class Companions(AbstractData):
         return other
 
     def _read(
-        self, image: str, shape: tuple[int, int], channels: int, size: tuple[int, int]
+        self, image: str, shape: tuple[int, int], corners: Corners | None, channels: int, size: tuple[int, int]
     ) -> dict[str, Tensor] | str:
         """The companions of an image by name, or the reason why it has failed."""
         found = {}
         for name in (*self.shared, *self.files):
             try:
-                found[name] = self._companion(name, image, shape, channels, size)
+                found[name] = self._companion(name, image, shape, corners, channels, size)
             except BadImage as error:
                 return f"data.{name}: {error}"
         return found
 
     def _companion(
-        self, name: str, image: str, shape: tuple[int, int], channels: int, size: tuple[int, int]
+        self,
+        name: str,
+        image: str,
+        shape: tuple[int, int],
+        corners: Corners | None,
+        channels: int,
+        size: tuple[int, int],
     ) -> Float[Tensor, "c h w"]:
-        entry = self.shared.get(name) or _choose(self.files[name].get(stem(image), []), image)
-        made, own = read_sized(entry.content(), size, 1 if name in MAPS else channels, self.fit)
+        entry = self.shared.get(name) or _choose(self._files(name, image, corners is not None), image)
+        channels = 1 if name in MAPS else channels
+        if corners is not None and name not in self.shared:  # it lies in a photo; so does what the file shows of it
+            made, own = read_crop(entry.content(), corners, shape, size[0], channels)
+        else:
+            made, own = read_sized(entry.content(), size, channels, self.fit)
         if name not in self.shared and abs(own[0] * shape[1] / (own[1] * shape[0]) - 1) > SAME_SHAPE:
             sizes = f"{own[0]} × {own[1]} pixels and the image {shape[0]} × {shape[1]}"
             raise BadImage(f"{entry.id} has {sizes}; give it the image's ratio of height to width")
-        if name in MAPS and not to_unit(made).any():
+        if name in MAPS and to_unit(made).max() < BLACK:
             raise BadImage(f"{entry.id} is black everywhere and leaves nothing of the image; make some of it white")
         return to_unit(made) if name in MAPS else made
+
+    def _files(self, name: str, image: str, of_photo: bool) -> list[Entry]:
+        """The files of an image; where it is one of the faces of a photo, the photo's if it has none of its own."""
+        files = self.files[name]
+        return files.get(stem(image)) or files.get(photo_of(image) if of_photo else stem(image), [])
 
 
 def take_companions(node: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -30,6 +30,9 @@ class Subset(AbstractData):
     def large(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
         return self.data.large(self.indices[index], megapixels)
 
+    def whole(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
+        return self.data.whole(self.indices[index], megapixels)
+
     def fingerprint(self) -> str:
         """A hash of the whole and of what is chosen from it."""
         return hashlib.sha256(f"{self.data.fingerprint()} {self.indices}".encode()).hexdigest()

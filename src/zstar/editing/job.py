@@ -131,7 +131,7 @@ def identity(
     }
     latents = [pipeline.generator.fingerprint(), inversion.pack()[1], digest(inversion)]
     if originals is not None:
-        settings |= identify({name: plain[name] for name in ("postprocess", "megapixels")})
+        settings |= identify({name: plain[name] for name in ("postprocess", "megapixels", "seam")})
         settings["photos"] = [originals.data.fingerprint(), identify(plain["data"], contents=False)]
     contents = {"strengths": strengths, "pairs": pairs, "directions": directions, "latents": latents}
     return config_hash({**settings, **contents, "results": zstar.RESULTS, **pipeline.arithmetic})

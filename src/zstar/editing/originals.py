@@ -13,6 +13,7 @@ from zstar.data.base import AbstractData, Batch
 from zstar.data.decoding import BadImage
 from zstar.data.reading import read_image
 from zstar.postprocess.chain import Chain, make_chain
+from zstar.postprocess.paste_back import Seam, paste_back
 from zstar.projection.job import make_data
 from zstar.projection.pipeline import Pipeline
 from zstar.runs.folder import safe_name
@@ -30,16 +31,31 @@ class Originals:
         data: Where the photos are read.
         places: Name of an image → its index there.
         megapixels: A photo with more is scaled down to it.
+        seam: How what was cut out of a photo goes back into it; ``None`` for not at all.
     """
 
     chain: Chain
     data: AbstractData
     places: Mapping[str, int]
     megapixels: float
+    seam: Seam | None
 
     def read(self, name: str) -> Batch:
         """A photo at its own resolution, with its mask if there is one; empty, with a reason, if it can't be read."""
         return self.data.large(self.places[name], self.megapixels)
+
+    def whole(self, name: str) -> Batch:
+        """The whole photo that an image was cut out of, if it was and edits go back into it; else what ``read`` gives."""
+        return self.read(name) if self.seam is None else self.data.whole(self.places[name], self.megapixels)
+
+    def put_back(
+        self, name: str, photo: Float[Tensor, "c h w"], edited: Float[Tensor, "c h w"]
+    ) -> Float[Tensor, "c H W"]:
+        """An edited photo in the whole one that it was cut out of, where it was; else itself."""
+        whole = self.whole(name)
+        if name not in whole.corners or self.seam is None:
+            return edited
+        return paste_back(whole.images[0], photo, edited, whole.corners[name], self.seam)
 
 
 def find_originals(
@@ -72,7 +88,7 @@ def find_originals(
             f"data: {lost[0]} was projected and is not there, so that there is no photo of it; give the data that was "
             "projected, or postprocess=[]"
         )
-    return Originals(chain, data, places, plain["megapixels"])
+    return Originals(chain, data, places, plain["megapixels"], plain["seam"])
 
 
 def images(data: AbstractData) -> Iterator[tuple[int, str, Float[Tensor, "c h w"]]]:

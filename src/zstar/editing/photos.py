@@ -60,7 +60,7 @@ class Photos:
                 self.failed |= {ids[row]: str(error) for row in group}
         found = {}
         for row, files in paths.items():
-            if ids[row] not in self.failed and (batch := self.originals.read(ids[row])).ids:
+            if ids[row] not in self.failed and (batch := self.originals.whole(ids[row])).ids:
                 edits = [self.small(path, batch.images.shape[1]) for path in files]
                 found[ids[row]] = shrink(batch.images, SMALL)[0], torch.stack(edits)
         return found
@@ -74,10 +74,12 @@ class Photos:
                 return self.job.render(rows, tuple((name, share * alpha) for name, alpha in whole))
 
             made = self.originals.chain(Change(photos, before, frame(1.0), masks, frame)).cpu()
-            for row, picture, small in zip(rows, made, shrink(made, SMALL), strict=True):
-                path = self.path(sheet, self.job.inversion.ids[row], combination)
+            for row, photo, edited in zip(rows, photos.cpu(), made, strict=True):
+                name = self.job.inversion.ids[row]
+                picture = self.originals.put_back(name, photo, edited)
+                path = self.path(sheet, name, combination)
                 write_png(path, picture)
-                self._small[path] = small
+                self._small[path] = shrink(picture[None], SMALL)[0]
 
     def groups(
         self, rows: Sequence[int]

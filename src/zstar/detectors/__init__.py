@@ -1,0 +1,1 @@
+"""Detectors: where the faces are in a photo."""
