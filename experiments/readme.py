@@ -88,7 +88,8 @@ def prepare(folder: Path) -> None:
     Image.open(ROOT / "experiments" / "style" / "swirls.png").save(folder / "painting.jpg")
     with torch.random.fork_rng(devices=[]):
         seed_global("weights of a feature network", 0)
-        torch.save(get_model("vgg19", weights=None).state_dict(), folder / "vgg19.pth")
+        body = get_model("vgg19", weights=None).features.state_dict()
+    torch.save({f"features.{name}": value for name, value in body.items()}, folder / "vgg19.pth")
     weights = shipped("cottages64")
     for name in ("network", "ffhq"):
         torch.save(load_weights(weights), folder / f"{name}.pkl")
