@@ -33,8 +33,9 @@ from zstar.spaces.z import Z
 
 CONF = Path(__file__).parents[1] / "conf" / "projector"
 PROJECTORS = sorted(path.stem for path in CONF.glob("*.yaml"))
-PICTURES = {"copy", "poisson", "recolour", "multiscale"}  # projectors of generator=pixels
+PICTURES = {"analogy", "copy", "poisson", "recolour", "multiscale"}  # projectors of generator=pixels
 SHORT = {
+    "analogy": ["projector.analogy.style=image"],
     "multiscale": ["projector.multiscale.smallest=8"], "poisson": ["projector.poisson.source=image"],
     "best_of": ["projector.best_of.candidates=7"], "cma": ["projector.cma.generations=3"],
     "basin_cma": ["projector.basin_cma.generations=2", "projector.basin_cma.steps=3"],

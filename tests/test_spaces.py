@@ -24,6 +24,7 @@ SPACES = sorted(path.stem for path in (CONF / "space").glob("*.yaml"))
 PROJECTORS = sorted(path.stem for path in (CONF / "projector").glob("*.yaml"))
 SHORT = {"best_of": ["candidates=5"], "cma": ["generations=4"], "basin_cma": ["generations=2", "steps=3"]}
 SHORT |= {"weights": ["steps=4"], "features": ["steps=4"], "multiscale": ["smallest=8"], "poisson": ["source=image"]}
+SHORT |= {"analogy": ["style=image"]}
 SHORT |= {"starts": ["count=3"]}
 LEARNED, NONE = "StyleGAN2 has learned its weights", "Pixels has no weights to fit"
 REFUSALS = {  # (projector, space) → why there is nothing to do
@@ -33,7 +34,7 @@ REFUSALS = {  # (projector, space) → why there is nothing to do
     **{("untrained", space): LEARNED for space in SPACES if space != "pixels"},
     **{
         (name, space): f"projector.{name}: latents of {space} are no pictures; choose generator=pixels space=pixels"
-        for name in ("copy", "poisson", "recolour", "multiscale")
+        for name in ("analogy", "copy", "poisson", "recolour", "multiscale")
         for space in SPACES
         if space != "pixels"
     },

@@ -45,7 +45,7 @@ class Originals:
         return self.data.large(self.places[name], self.megapixels)
 
     def whole(self, name: str) -> Batch:
-        """The whole photo that an image was cut out of, if it was and edits go back into it; else what ``read`` gives."""
+        """The whole photo that an image was cut out of, if it was and edits go back there; else what ``read`` gives."""
         return self.read(name) if self.seam is None else self.data.whole(self.places[name], self.megapixels)
 
     def put_back(
