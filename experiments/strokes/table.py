@@ -60,6 +60,10 @@ def main() -> None:
     for kind in (*KINDS, "all"):
         for space, count, answers in runs:
             print(line(kind, space, count, answers))
+    print("\n| first, best | " + " | ".join(f"{space}, {count}" for space, count, _ in runs) + " |")
+    print("|---" * (1 + len(runs)) + "|")
+    for task in dict.fromkeys(Path(name).stem.rpartition("-")[0] for name in runs[0][2]):
+        print(f"| {task} | " + " | ".join(gain(task, answers) for *_, answers in runs) + " |")
     best = max((run for run in runs), key=lambda run: (run[0] == "w_plus", run[1]))
     figure(best[2], arguments.folder / "tasks", arguments.figures)
 
@@ -101,6 +105,13 @@ def line(kind: str, space: str, count: int, answers: dict[str, Answers]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def gain(task: str, answers: dict[str, Answers]) -> str:
+    """How much nearer than before the first and the best are in the mean over the tasks of a kind and factor, in dB."""
+    chosen = [one for name, one in answers.items() if Path(name).stem.rpartition("-")[0] == task]
+    first, best = (np.mean([pick(one.found) - one.before for one in chosen]) for pick in (lambda found: found[0], max))
+    return f"{first:+.1f}, {best:+.1f}"
+
+
 def interval(values: list[float]) -> tuple[float, float, float]:
     """Mean and its 95 % interval."""
     return float(np.mean(values)), *bootstrap_interval(np.array(values))
@@ -126,9 +137,7 @@ def figure(answers: dict[str, Answers], tasks: Path, folder: Path) -> None:
         labels += [f"best, no. {best + 1}: {one.found[best]:.1f} dB", "true"]
     if cells:
         folder.mkdir(parents=True, exist_ok=True)
-        sheet = labelled(
-            enlarge(torch.stack(cells)), labels, 5, "strokes · before · the first · the best · the truth"
-        )
+        sheet = labelled(enlarge(torch.stack(cells)), labels, 5, "strokes · before · the first · the best · the truth")
         write_png(folder / "answers.png", sheet)
 
 
