@@ -108,7 +108,7 @@ def kept(split: str, first: int, count: int, edit: str, words: list[str], figure
     settings = [str(vars(way)) for way in (*WAYS.values(), AUTOMATIC)]
     path = FOLDER / f"{config_hash({'of': [split, first, count, edit, words], 'ways': settings})}.json"
     if path.is_file() and (figure is None or figure.is_file()):
-        return Scores(**json.loads(path.read_text()))
+        return Scores(**json.loads(path.read_text(encoding="utf-8")))
     found = measure(open_world(split, first, count, tuple(words)).case_of(edit), figure)
     write_json(path, asdict(found))
     print(f"{split} {first}: {edit}", flush=True)

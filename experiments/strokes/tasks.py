@@ -73,7 +73,7 @@ def write(folder: Path, name: str, kind: str, factors: Tensor, classes: tuple[st
     own.mkdir(parents=True, exist_ok=True)
     Image.fromarray(layer.numpy(), "RGBA").save(own / f"{kind}.png")
     content = {"kind": "layers", "version": 1, "layers": [{"kind": kind, "file": f"{kind}.png", **entry}]}
-    (own / "strokes.json").write_text(json.dumps(content))
+    (own / "strokes.json").write_text(json.dumps(content), encoding="utf-8")
 
 
 def color(name: str, images: Tensor, inside: Tensor, factors: Tensor) -> tuple[Tensor, dict]:
