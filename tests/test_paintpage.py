@@ -194,7 +194,7 @@ def test_photos_come_in_and_files_go_out(
             page.get_by_role("button", name=f"Save {name}").click()
         assert download.value.suggested_filename == file
         download.value.save_as(tmp_path / file)
-    assert Image.open(tmp_path / "picture.png").size == (64, 64)
+    assert Image.open(tmp_path / "picture.png").size == (200, 200), "the middle of the photo, in its own size"
     strokes = read_strokes((tmp_path / "strokes.json").read_bytes())
     assert strokes.strokes[0].name == "tree" and "photo" in strokes.picture
     assert abs(strokes.strokes[0].points[0][0] - 30) < 0.5

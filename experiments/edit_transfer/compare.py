@@ -186,7 +186,7 @@ def main() -> None:
     parser.add_argument("--setting", type=int, default=12, help="photos that the margin is set on, of validation")
     parser.add_argument("--edits", nargs="*", default=list(EDITS), choices=EDITS)
     parser.add_argument("--figures", type=Path, default=Path("outputs/figures/edit_transfer"))
-    parser.add_argument("--words", nargs="*", default=["steps=50"], help="for edit.py")
+    parser.add_argument("--words", nargs="*", default=["steps=200"], help="for edit.py")
     size = parser.parse_args()
     figures = {edit: size.figures / f"{edit.replace(', ', '_').replace(' ', '_')}.png" for edit in size.edits}
     worlds = {
