@@ -17,11 +17,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import worlds
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.functional.image import structural_similarity_index_measure
 from worlds import EDITS, FOLDER, Case, World
 
+import zstar
 from zstar.images import to_unit, write_png
 from zstar.postprocess.base import Change
 from zstar.postprocess.none import Nothing
@@ -106,7 +108,9 @@ def seconds(world: World) -> float:
 def kept(split: str, first: int, count: int, edit: str, words: list[str], figure: Path | None) -> Scores:
     """The scores of an edit of some photos; they are kept, so that the same command goes on where it was killed."""
     settings = [str(vars(way)) for way in (*WAYS.values(), AUTOMATIC)]
-    path = FOLDER / f"{config_hash({'of': [split, first, count, edit, words], 'ways': settings})}.json"
+    source = [Path(file).read_text(encoding="utf-8") for file in (__file__, worlds.__file__)]
+    key = {"of": [split, first, count, edit, words], "ways": settings, "source": source, "results": zstar.RESULTS}
+    path = FOLDER / f"{config_hash(key)}.json"
     if path.is_file() and (figure is None or figure.is_file()):
         return Scores(**json.loads(path.read_text(encoding="utf-8")))
     found = measure(open_world(split, first, count, tuple(words)).case_of(edit), figure)

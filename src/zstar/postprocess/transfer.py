@@ -47,7 +47,7 @@ class Transfer(AbstractPostprocess):
         frames: int = 3,
         smooth_flow: float = 0.01,
         smooth_colour: float = 1.0,
-        margin: float = 1.5,
+        margin: float = 1.0,
         explained: float = 0.15,
         reach: float = 0.06,
         fade: float = 0.06,
