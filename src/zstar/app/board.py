@@ -1,17 +1,19 @@
 """A painter's board: marks on a picture, the alternatives that they have led to, and the way back."""
 
-import queue
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from typing import Any
 
+from torch import Tensor
+
+from zstar.app.background import followed
 from zstar.app.files import inversion_zip
 from zstar.app.guided import Found, Guide
 from zstar.app.marks import MOST_MARKS, Mark, make_mark, read_stay, zipped
 from zstar.app.painting import Painting
-from zstar.app.session import EVERY, News, address, file_of
+from zstar.app.session import News, address, file_of
 from zstar.app.strokes import BadStrokes
 from zstar.editing.latents import without_cost
 from zstar.images import encode_png, to_uint8
@@ -72,29 +74,11 @@ class Board:
         except BadStrokes as error:
             yield {**refused(error), "answer": True}
             return
-        heard: queue.Queue[tuple] = queue.Queue()
-        ended: list[Any] = []
 
-        def work() -> None:
-            try:
-                ended.append(self.guide.find(self.v, self.noise, targets, lambda *news: heard.put(news), stay))
-            except Exception as error:  # raised again below, where somebody hears of it
-                ended.append(error)
+        def act(told: Callable[..., None]) -> Found:
+            return self.guide.find(self.v, self.noise, targets, told, stay)
 
-        worker = threading.Thread(target=work, daemon=True)
-        worker.start()
-        while worker.is_alive():
-            worker.join(EVERY)
-            latest = None
-            while not heard.empty():
-                latest = heard.get()
-            if latest is not None and worker.is_alive():
-                done, steps, seconds, picture = latest
-                speed = f"step {done} of {steps}, {1000 * seconds:.0f} ms each"
-                yield {"preview": address(picture[None].clamp(-1, 1)), "share": done / steps, "speed": speed}
-        (found,) = ended
-        if isinstance(found, Exception):
-            raise found
+        found = yield from followed(act, describe)
         with self.lock:
             self._go_on(State(marks, found))
         yield {**self.show(), "answer": True}
@@ -172,3 +156,9 @@ class Board:
 def refused(error: BadStrokes) -> News:
     """A sentence about what was not done, and why."""
     return {"told": f"This can't be done: {error}.", "bad": True}
+
+
+def describe(done: int, steps: int, seconds: float, picture: Tensor) -> News:
+    """The news of a step: the best picture so far, and how long a step takes."""
+    speed = f"step {done} of {steps}, {1000 * seconds:.0f} ms each"
+    return {"preview": address(picture[None].clamp(-1, 1)), "share": done / steps, "speed": speed}

@@ -1,7 +1,6 @@
 """One painter's session: what the page asks for, in plain values, without a page."""
 
 import base64
-import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.app.background import followed
 from zstar.app.files import latents_bytes, picture_bytes
 from zstar.app.open import Workplace
 from zstar.app.painting import Painting
@@ -24,7 +24,6 @@ News = dict[str, Any]
 ``busy`` and ``share`` while something takes longer, ``download``, and ``answer`` to a stroke."""
 
 SCREEN = 768  # pixels of a side that are shown at the most; a download has all
-EVERY = 0.15  # seconds between two messages of progress
 
 
 class Session:
@@ -41,30 +40,15 @@ class Session:
 
     def begin(self, make: Callable[[Progress], Picture]) -> Iterator[News]:
         """Begin a new painting with the picture that ``make`` finds; progress comes first, the picture last."""
-        heard: queue.Queue[tuple[float, str]] = queue.Queue()
-        found: list[Any] = []
 
-        def work() -> None:
-            try:
-                found.append(make(lambda share, what: heard.put((share, what))))
-            except Exception as error:  # raised again below, where somebody hears of it
-                found.append(error)
+        def describe(share: float, what: str) -> News:
+            return {"busy": f"{what.capitalize()} …", "share": share}
 
-        worker = threading.Thread(target=work, daemon=True)
-        worker.start()
-        while worker.is_alive():
-            worker.join(EVERY)
-            latest = None
-            while not heard.empty():
-                latest = heard.get()
-            if latest is not None and worker.is_alive():
-                yield {"busy": f"{latest[1].capitalize()} …", "share": latest[0]}
-        (result,) = found
-        if isinstance(result, BadImage | ValueError):
-            yield self.refuse(f"This picture can't be used: {result}.")
+        try:
+            result = yield from followed(make, describe)
+        except (BadImage, ValueError) as error:
+            yield self.refuse(f"This picture can't be used: {error}.")
             return
-        if isinstance(result, Exception):
-            raise result
         with self.lock:
             self.painting = Painting(self.workplace.studio, result)
             news = self.show(f"{result.title}: choose a brush and paint.", photo=True)

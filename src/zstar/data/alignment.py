@@ -134,11 +134,21 @@ def crop_grid(corners: Corners, resolution: int, size: tuple[int, int]) -> Float
     return (places + 0.5) / torch.tensor([size[1], size[0]]) * 2 - 1
 
 
+def bounds(corners: Corners, size: tuple[int, int], margin: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """The first column and row that a crop touches of a photo of height and width ``size``, and those behind the last.
+
+    Arguments:
+        margin: So many pixels around it count as well.
+    """
+    low = np.maximum(np.floor(corners.min(axis=0)) - margin, 0).astype(int)
+    high = np.minimum(np.ceil(corners.max(axis=0)) + margin + 1, [size[1], size[0]]).astype(int)
+    return low, high
+
+
 def _part(photo: Float[Tensor, "c h w"], corners: Corners, side: float) -> tuple[Float[Tensor, "c h2 w2"], Corners]:
     """What of a photo matters for a crop, and the corners in it."""
     margin = max(round(BORDER * side), 3)
-    low = np.maximum(np.floor(corners.min(axis=0)) - margin, 0).astype(int)
-    high = np.minimum(np.ceil(corners.max(axis=0)) + margin + 1, [photo.shape[2], photo.shape[1]]).astype(int)
+    low, high = bounds(corners, (photo.shape[1], photo.shape[2]), margin)
     if (high <= low).any():
         raise ValueError("its landmarks lie outside of the photo")
     return photo[:, low[1] : high[1], low[0] : high[0]], corners - low

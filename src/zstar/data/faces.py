@@ -140,12 +140,11 @@ class Faces(AbstractData):
             if faces is None:
                 return f"{KEY}: the table has no row for it; add one, with empty cells where there is no face"
         else:
+            assert self.detector is not None
             try:
-                photo = read_large(entry.content(), fit="resize")[0]
+                faces = find(entry, self.detector)
             except BadImage as error:
                 return str(error)
-            assert self.detector is not None
-            faces = self.detector(to_uint8(photo[None])[0].numpy())
         return faces[:1] if faces and self.largest else faces or NONE
 
     def _read(
@@ -165,6 +164,12 @@ class Faces(AbstractData):
     def corners(self, face: Face) -> Corners:
         """The corners of the crop around a face, in its photo."""
         return ffhq_corners(face.points) if self.align == "ffhq" else celeba_corners(face.points, self.fit == "crop")
+
+
+def find(entry: Entry, detector: AbstractDetector) -> list[Face]:
+    """The faces of a photo; ``BadImage`` with the reason where it can't be read."""
+    photo = read_large(entry.content(), fit="resize")[0]
+    return detector(to_uint8(photo[None])[0].numpy())
 
 
 def _named(entry: Entry, faces: list[Face] | str | None) -> list[tuple[str, Entry, Face | str | None]]:

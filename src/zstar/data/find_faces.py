@@ -11,11 +11,10 @@ from collections.abc import Iterator, Sequence
 from zstar.config.paths import place
 from zstar.data.decoding import BadImage
 from zstar.data.entries import list_entries
+from zstar.data.faces import find
 from zstar.data.landmarks import landmarks_table
-from zstar.data.reading import read_large
 from zstar.detectors.base import AbstractDetector, Face
 from zstar.detectors.mtcnn import MTCNN
-from zstar.images import to_uint8
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         detector = MTCNN(options.confidence, options.smallest)
-        found = list(find(options.path, detector))
+        found = list(find_all(options.path, detector))
         place(options.table).write_text(landmarks_table(found), encoding="utf-8")
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -38,16 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def find(path: str, detector: AbstractDetector) -> Iterator[tuple[str, list[Face]]]:
+def find_all(path: str, detector: AbstractDetector) -> Iterator[tuple[str, list[Face]]]:
     """The faces of each photo, in the order of the names; what can't be read is said, and has none."""
     for entry in sorted(list_entries(path, "path"), key=lambda entry: entry.id):
         try:
-            photo = read_large(entry.content(), fit="resize")[0]
+            yield entry.id, find(entry, detector)
         except BadImage as error:
             print(f"{entry.id}: {error}", file=sys.stderr)
             yield entry.id, []
-            continue
-        yield entry.id, detector(to_uint8(photo[None])[0].numpy())
 
 
 if __name__ == "__main__":

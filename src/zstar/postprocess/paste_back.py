@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from zstar.data.alignment import Corners
+from zstar.data.alignment import Corners, bounds
 from zstar.postprocess.gradients import clone
 
 Seam = Literal["feather", "poisson"]
@@ -51,13 +51,6 @@ def paste_back(
     whole = photo.clone()
     whole[:, low[1] : high[1], low[0] : high[0]] = made[0]
     return whole
-
-
-def bounds(corners: Corners, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """The first and the last but one column and row of a photo of height and width ``size`` that a crop touches."""
-    low = np.maximum(np.floor(corners.min(axis=0)), 0).astype(int)
-    high = np.minimum(np.ceil(corners.max(axis=0)) + 1, [size[1], size[0]]).astype(int)
-    return low, high
 
 
 def crop_coordinates(corners: Corners, low: np.ndarray, high: np.ndarray) -> Float[Tensor, "h w 2"]:

@@ -95,8 +95,9 @@ class Analogy(AbstractProjector):
 
     def match(self, a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"]) -> Places:
         """For each pixel of A the row and the column of the pixel of B′ that means the same."""
-        pyramid = [tuple(map(unit_length, pair)) for pair in zip(self.maps(a), self.maps(b), strict=True)]
-        strong = [(strength(x), strength(y)) for x, y in zip(self.maps(a), self.maps(b), strict=True)]
+        raw = list(zip(self.maps(a), self.maps(b), strict=True))
+        pyramid = [(unit_length(x), unit_length(y)) for x, y in raw]
+        strong = [(strength(x), strength(y)) for x, y in raw]
         order = sorted(range(len(pyramid)), key=lambda k: pyramid[k][0][0, 0].numel())  # coarse to fine
         to_b: Places | None = None
         to_a: Places | None = None
