@@ -51,10 +51,10 @@ class Originals:
     def put_back(
         self, name: str, photo: Float[Tensor, "c h w"], edited: Float[Tensor, "c h w"]
     ) -> Float[Tensor, "c H W"]:
-        """An edited photo in the whole one that it was cut out of, where it was; else itself."""
-        whole = self.whole(name)
-        if name not in whole.corners or self.seam is None:
+        """An edited photo in the whole one that it was cut out of; itself where it is to stay alone."""
+        if self.seam is None:
             return edited
+        whole = self.whole(name)
         return paste_back(whole.images[0], photo, edited, whole.corners[name], self.seam)
 
 

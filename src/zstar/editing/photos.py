@@ -37,6 +37,7 @@ class Photos:
     folder: Path
     failed: dict[str, str] = field(default_factory=dict)
     _small: dict[Path, Tensor] = field(default_factory=dict)
+    _cut: set[str] = field(default_factory=set)  # names of those that are parts of larger photos
 
     def path(self, sheet: Sheet, name: str, combination: Combination) -> Path:
         """The file of an edit of a photo."""
@@ -76,7 +77,7 @@ class Photos:
             made = self.originals.chain(Change(photos, before, frame(1.0), masks, frame)).cpu()
             for row, photo, edited in zip(rows, photos.cpu(), made, strict=True):
                 name = self.job.inversion.ids[row]
-                picture = self.originals.put_back(name, photo, edited)
+                picture = self.originals.put_back(name, photo, edited) if name in self._cut else edited
                 path = self.path(sheet, name, combination)
                 write_png(path, picture)
                 self._small[path] = shrink(picture[None], SMALL)[0]
@@ -92,6 +93,7 @@ class Photos:
             if name not in batch.ids:
                 self.failed[name] = batch.failed.get(name, "it can't be read any more")
                 continue
+            self._cut |= set(batch.corners)
             photo, mask = batch.images, batch.extras.get("mask")
             group = waiting.setdefault((*photo.shape, mask is not None), [])
             group.append((row, photo, mask))

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from zstar.config.constraints import POSITIVE, Within, require
 from zstar.optimizers.base import AbstractOptimizer, Objective, value_and_gradient
-from zstar.optimizers.rows import dot, lengths, pick, rows, spread
 
 ARMIJO = 1e-4
 
@@ -81,8 +80,11 @@ class LBFGS(AbstractOptimizer):
 
     def start(self, variables: Mapping[str, Tensor], rates: Mapping[str, float]) -> LBFGSState:
         """Nothing known: the first step takes the variables as they are."""
-        units = lengths(variables, rates, self.lr)
-        point = rows(variables) if units is None else rows(variables) / units
+        units = None
+        if rates:
+            lengths = (torch.full_like(v[0], rates.get(name, self.lr) / self.lr) for name, v in variables.items())
+            units = torch.cat([length.flatten() for length in lengths])
+        point = _rows(variables) if units is None else _rows(variables) / units
         zero, ring = point.new_zeros(len(point)), point.new_zeros(self.history, *point.shape)
         return LBFGSState(
             point, zero + torch.inf, torch.zeros_like(point), torch.zeros_like(point),
@@ -96,11 +98,11 @@ class LBFGS(AbstractOptimizer):
         """One evaluation of each image: take or refuse its point on trial, and put the next one on trial."""
         values, gradients = value_and_gradient(objective, variables)
         # The point may differ from the one that was put on trial: a space constrains its latents after each step.
-        point, gradient = rows(variables), rows(gradients)
+        point, gradient = _rows(variables), _rows(gradients)
         if state.units is not None:
             point, gradient = point / state.units, gradient * state.units
         move, turn = point - state.point, gradient - state.gradient
-        slope = dot(state.gradient, move)
+        slope = _dot(state.gradient, move)
         fine = values.isfinite() & gradient.isfinite().all(dim=1)
         still = (move == 0).all(dim=1) & state.value.isfinite()
         taken = fine & ~still & (values <= state.value + ARMIJO * slope.clamp_max(0))
@@ -110,7 +112,7 @@ class LBFGS(AbstractOptimizer):
         first = state.value.isinf()  # of the points taken: nothing is known yet of how the value curves
         state.boost = torch.where(taken & ~first, torch.where(curved, 1.0, 2 * state.boost), state.boost)
         state.value = torch.where(taken, values, state.value)
-        state.point, state.gradient = pick(taken, point, state.point), pick(taken, gradient, state.gradient)
+        state.point, state.gradient = _pick(taken, point, state.point), _pick(taken, gradient, state.gradient)
         state.refused = torch.where(taken, 0, state.refused + 1)
 
         stuck = state.refused >= self.max_line_search
@@ -118,22 +120,22 @@ class LBFGS(AbstractOptimizer):
         state.inverse = torch.where(stuck, 0.0, state.inverse)
         state.refused = torch.where(stuck, 0, state.refused)
         onward = self._direction(state) * (self.lr * state.boost)[:, None]
-        state.offset = pick(taken | stuck, onward, state.offset * shorter[:, None])
-        state.offset = pick(hopeless, torch.zeros_like(onward), state.offset)
-        spread(state.point + state.offset, state.units, variables)
+        state.offset = _pick(taken | stuck, onward, state.offset * shorter[:, None])
+        state.offset = _pick(hopeless, torch.zeros_like(onward), state.offset)
+        _spread(state.point + state.offset, state.units, variables)
         return values, torch.ones_like(values, dtype=torch.long)
 
     def finish(self, variables: dict[str, Tensor], state: LBFGSState) -> None:
         """The best points, instead of those on trial, whose values nobody knows."""
-        spread(state.point, state.units, variables)
+        _spread(state.point, state.units, variables)
 
     def _remember(self, state: LBFGSState, move: Tensor, turn: Tensor, taken: Tensor) -> Tensor:
         """Put the pairs with positive curvature into their images' rings, and say which these are."""
-        product, images = dot(move, turn), torch.arange(len(move), device=move.device)
-        curved = product > 1e-8 * (dot(move, move) * dot(turn, turn)).sqrt()
+        product, images = _dot(move, turn), torch.arange(len(move), device=move.device)
+        curved = product > 1e-8 * (_dot(move, move) * _dot(turn, turn)).sqrt()
         keep = taken & curved
         for ring, new in ((state.moves, move), (state.turns, turn)):
-            ring[state.head, images] = pick(keep, new, ring[state.head, images])
+            ring[state.head, images] = _pick(keep, new, ring[state.head, images])
         state.inverse[state.head, images] = torch.where(keep, 1 / product, state.inverse[state.head, images])
         state.head = torch.where(keep, (state.head + 1) % self.history, state.head)
         return curved
@@ -145,13 +147,33 @@ class LBFGS(AbstractOptimizer):
         places = [(state.head - age) % self.history for age in range(1, self.history + 1)]
         row, shares = state.gradient.clone(), []
         for place in places:
-            share = state.inverse[place, images] * dot(state.moves[place, images], row)
+            share = state.inverse[place, images] * _dot(state.moves[place, images], row)
             row -= share[:, None] * state.turns[place, images]
             shares.append(share)
         turn, inverse = state.turns[places[0], images], state.inverse[places[0], images]
-        length = 1 / (inverse * dot(turn, turn))
-        row *= torch.where(inverse > 0, length, 1 / dot(row, row).sqrt().clamp_min(1e-30))[:, None]
+        length = 1 / (inverse * _dot(turn, turn))
+        row *= torch.where(inverse > 0, length, 1 / _dot(row, row).sqrt().clamp_min(1e-30))[:, None]
         for place, share in zip(reversed(places), reversed(shares), strict=True):
-            slope = state.inverse[place, images] * dot(state.turns[place, images], row)
+            slope = state.inverse[place, images] * _dot(state.turns[place, images], row)
             row += (share - slope)[:, None] * state.moves[place, images]
         return -row
+
+
+def _rows(variables: Mapping[str, Tensor]) -> Tensor:
+    return torch.cat([variable.detach().reshape(len(variable), -1) for variable in variables.values()], dim=1).clone()
+
+
+def _spread(rows: Tensor, units: Tensor | None, variables: Mapping[str, Tensor]) -> None:
+    parts = (rows if units is None else rows * units).split(
+        [variable[0].numel() for variable in variables.values()], dim=1
+    )
+    for variable, part in zip(variables.values(), parts, strict=True):
+        variable.copy_(part.view_as(variable))
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    return (a * b).sum(dim=1)
+
+
+def _pick(condition: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+    return torch.where(condition[:, None], yes, no)

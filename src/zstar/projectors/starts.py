@@ -55,7 +55,7 @@ class Starts(AbstractDescent):
 
     @property
     def cost(self) -> int:
-        return self.count * (self.steps + 1 + (self.keep_best and self.steps > 0)) * self.problem.cost()
+        return self.count * super().cost
 
     def __call__(
         self, objective: Objective, inversion: Inversion | None = None, callbacks: Sequence[Callback] = ()
