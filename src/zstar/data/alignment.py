@@ -6,7 +6,6 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -162,6 +161,8 @@ def _with_border(
     beyond = np.concatenate([-np.floor(corners.min(axis=0)), np.ceil(corners.max(axis=0)) - size + 1]).clip(min=0)
     if beyond.max() <= 4:  # a few pixels are mirrored below notice
         return photo, corners
+    from scipy.ndimage import gaussian_filter  # a library that runs without such photos are spared
+
     left, top, right, bottom = (int(each) for each in np.maximum(beyond, round(0.3 * side)))
     pixels = np.pad(photo.numpy(), ((0, 0), (top, bottom), (left, right)), mode="reflect")
     fade = _fade(pixels.shape[1:], (left, top, right, bottom))
