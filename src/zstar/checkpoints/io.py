@@ -16,9 +16,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from zstar.checkpoints import rosinality, stylegan2_ada
+from zstar.checkpoints.families import belongs
 from zstar.checkpoints.formats import read_content, select
 from zstar.checkpoints.pickle_values import PickledObject
-from zstar.checkpoints.unfit import which_network
 from zstar.config.paths import place, read_text
 from zstar.config.reasons import reason
 from zstar.runs.folder import write_atomic, write_json
@@ -146,9 +146,8 @@ def load_generator_checkpoint(path: str | Path, key: str | None = None) -> tuple
             latent_avg = content.get("latent_avg")
             weights = rosinality.to_official(weights, latent_avg, settings["mapping_lr_multiplier"])
         if absent := stylegan2_ada.absent(weights):
-            kind = which_network(weights)
-            why = f"it is a {kind}" if kind else f"it has no '{absent}'"
-            raise ValueError(f"{why}; with a class of your own, generator=module reads any network")
+            own = "with a class of your own, generator=module reads any network"
+            raise ValueError(belongs(weights) or f"it has no '{absent}'; {own}")
         if "mapping_lr_multiplier" not in told:
             stylegan2_ada.require_multiplier(weights, settings["mapping_lr_multiplier"])
         return weights, stylegan2_ada.sizes(weights) | settings

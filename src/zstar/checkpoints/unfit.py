@@ -4,8 +4,6 @@ import re
 import zipfile
 from pathlib import Path
 
-from torch import Tensor
-
 HEADS = {
     rb"\x89HDF\r\n\x1a\n": "it is an HDF5 file, as Keras writes them; save its weights with torch.save instead",
     rb"version https://git-lfs": "it is a git-LFS pointer and not the file itself; run `git lfs pull` there",
@@ -18,12 +16,6 @@ ARCHIVES = {
     r".*\.npy": "it is an archive of numpy arrays (.npz); save them with torch.save or as safetensors",
 }
 OTHER_ARCHIVE = "it is a zip archive of other files; unpack it and give the file of weights in it"
-NETWORKS = {
-    r"synthesis\.(input\.freqs|L\d+_\d+_\d+\.weight)": "StyleGAN3",
-    r"layer\d+\.wscale\.b(ias)?": "PGGAN",
-    r"synthesis\.layer\d+\.epilogue\..*|(g_)?(synthesis|mapping)\.(blocks|dense)\w*\..*": "StyleGAN of 2018",
-    r"b4\.(fc|conv)\.weight|final_conv\.0\.weight": "discriminator of StyleGAN2",
-}
 LONGEST_HEAD = 64
 
 
@@ -46,9 +38,3 @@ def what_it_is(path: Path) -> str | None:
             return words
     whole = any(name.lower().rpartition("/")[2] == "data.pkl" for name in names)
     return None if whole else OTHER_ARCHIVE
-
-
-def which_network(weights: dict[str, Tensor]) -> str | None:
-    """The network that a state dict is of, where its names tell and it is no generator of StyleGAN2."""
-    found = (kind for pattern, kind in NETWORKS.items() if any(re.fullmatch(pattern, name) for name in weights))
-    return next(found, None)
