@@ -26,6 +26,7 @@ MULTI_SELECT = (
 )  # fmt: skip
 SHARD = ("shard", "shards")  # of data: the program's part of any data set, which no class of them knows
 CLASSES = "classes"  # of data, likewise: a table with the class of each image
+STYLES = "styles"  # of data, likewise: pictures, each of which stands beside every image in turn
 COMPANIONS = ("mask", "style", "source", "background", "strokes")  # of data, likewise: targets besides the image
 STROKES = ("color_strokes", "color_mask", "sketch", "sketch_mask", "warp", "warp_mask")  # targets in data.strokes
 RESERVED = ("_target_", "_args_", "_partial_", "_convert_", "_recursive_")
@@ -126,7 +127,7 @@ def _check_node(key: str, node: dict[str, Any]) -> Iterator[str]:
     positional = node.get("_args_") or []
     if len(positional) > len(named) and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
         yield f"{key}._args_: {name} takes at most {len(named)} arguments, not {len(positional)}"
-    ours = (*RESERVED, *SHARD, *COMPANIONS, CLASSES) if key == "data" else RESERVED
+    ours = (*RESERVED, *SHARD, *COMPANIONS, CLASSES, STYLES) if key == "data" else RESERVED
     arguments = dict(zip(named, positional, strict=False)) | {k: v for k, v in node.items() if k not in ours}
     yield from _check_arguments(key, target, name, arguments, node.get("_partial_", False))
 

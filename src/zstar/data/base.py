@@ -42,11 +42,13 @@ class AbstractData(ABC):
         block: So many neighbours are as cheap to read together as one of them; shuffling keeps them together.
         computes: Whether a network draws the images, on its device: then there is nothing to be gained by reading them
             while other networks compute.
+        targets: Names of the targets in the extras of each of its images, besides those that are chosen for it.
         fit: How files become square (:data:`zstar.data.reading.Fit`), if there are any: their companions do so too.
     """
 
     block: int = 1
     computes: bool = False
+    targets: Sequence[str] = ()
     fit: Literal["crop", "pad", "resize"] = "crop"
 
     @abstractmethod

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zstar.checkpoints.io import read_card, save_weights
 from zstar.config.build import offer
-from zstar.config.check import CLASSES
+from zstar.config.check import CLASSES, STYLES
 from zstar.config.schema import Invert
 from zstar.config.signatures import resolve
 from zstar.data.companions import take_companions
@@ -39,7 +39,7 @@ def draws_samples(node: Mapping[str, Any]) -> bool:
 
 def known(node: Mapping[str, Any], generator: AbstractGenerator) -> Inversion:
     """The latents that samples of the generator were drawn as, in place of a projection."""
-    settings = {key: value for key, value in take_companions(node)[0].items() if key != CLASSES}
+    settings = {key: value for key, value in take_companions(node)[0].items() if key not in (CLASSES, STYLES)}
     data = offer(settings, at="data", generator=generator)
     ids = [data.name(index) for index in range(len(data))]
     return without_cost(ids, data.space, {"latent": data.latents()})

@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -54,6 +55,7 @@ class AbstractEncoder(nn.Module, ABC):
         rows: Codes in a latent: those of w_plus, else 1.
         width: Coordinates of a code.
         passes: How often the step is taken by default.
+        any_size: Whether it takes images of other sizes than it was made for, where a latent is a picture.
         iterative: Whether the step reads v and G(v); if not, a second one gives the same latent again.
     """
 
@@ -61,6 +63,7 @@ class AbstractEncoder(nn.Module, ABC):
     spread: Tensor
     passes: int = 1
     iterative: bool = False
+    any_size: ClassVar[bool] = False
 
     def __init__(self, spec: EncoderSpec) -> None:
         super().__init__()

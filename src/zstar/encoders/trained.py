@@ -80,6 +80,10 @@ class TrainedEncoder:
     def incompatibility(self, space: AbstractSpace) -> str | None:
         """The reason why this network can't serve ``space``, or ``None`` if it can."""
         generator = space.generator
+        if self.network.any_size and self.space == space.name == "pixels":
+            kinds = {1: "grey", 3: "coloured"}
+            own, given = self.network.channels, generator.channels
+            return None if own == given else f"{self.name} takes {kinds[own]} images and these are {kinds[given]}"
         sizes = (generator.channels, generator.resolution)
         if self.generator is not None and self.generator != generator.fingerprint():
             return f"{self.name} was trained for another generator"
@@ -109,6 +113,7 @@ def load_encoder(
     checkpoint: FilePath | Path,
     network: Callable[..., AbstractEncoder] | None = None,
     space: AbstractSpace | None = None,
+    style: int | None = None,
 ) -> TrainedEncoder:
     """An encoder that ``task=encoder`` exported, frozen.
 
@@ -117,6 +122,7 @@ def load_encoder(
         network: A node with ``_partial_: true`` for an encoder class of one's own; a card can name classes of this
             package only.
         space: The space to check it against; ``None`` for no check.
+        style: Which of its styles a network from pictures to pictures gives, counted from 0; ``None`` mixes them all.
 
     Raises:
         ValueError: The card is missing or not that of an encoder, asks for something that it may not, or the encoder
@@ -124,11 +130,23 @@ def load_encoder(
     """
     trained, card = load_network(checkpoint, "encoder", partial(_describe, network))
     trained.to(memory_format=torch.channels_last)
+    set_style(trained, style)
     config = card.get("config")
     losses = config.get("loss") if isinstance(config, dict) else None
     training = {n: node for n, node in losses.items() if isinstance(node, dict)} if isinstance(losses, dict) else {}
     encoder = TrainedEncoder(trained, card["space"], card["generator"], Path(checkpoint).stem, training=training)
     return encoder if space is None else encoder.require_compatible(space)
+
+
+def set_style(network: AbstractEncoder, style: int | None) -> None:
+    """Choose one of the styles that a network has."""
+    if style is None:
+        return
+    count = getattr(network, "styles", 1)
+    if not 0 <= style < count:
+        raise ValueError(f"encoder.style: {style} is none of the {count} styles of this network; count from 0")
+    if count > 1:
+        network.style = torch.nn.functional.one_hot(torch.tensor([style]), count).float()
 
 
 def _describe(
@@ -148,7 +166,7 @@ def find_encoder(space: AbstractSpace) -> TrainedEncoder | None:
     encoders: list[TrainedEncoder] = []
     for path in io.all_shipped():
         card = io.read_card(path)
-        if card.get("kind") == "encoder":
+        if card.get("kind") == "encoder" and card.get("space") != "pixels":  # which inverts nothing
             fingerprint = fingerprint or space.generator.fingerprint()
             if card.get("generator") == fingerprint:
                 encoder = load_encoder(path)

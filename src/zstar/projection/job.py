@@ -15,13 +15,14 @@ from zstar.benchmark.protocol import (
 )
 from zstar.checkpoints.identity import identify
 from zstar.config.build import offer, to_plain
-from zstar.config.check import CLASSES, STROKES, check
+from zstar.config.check import CLASSES, STROKES, STYLES, check
 from zstar.config.schema import Invert
 from zstar.data.base import AbstractData
 from zstar.data.classes import Classified
 from zstar.data.companions import MAPS, Companions, take_companions
 from zstar.data.known import Known
 from zstar.data.strokes import Stroked
+from zstar.data.styled import Styled
 from zstar.generators.base import AbstractGenerator
 from zstar.projection.earlier import EDITABILITY, Earlier
 from zstar.projection.labels import Labels
@@ -115,11 +116,15 @@ def make_job(cfg: Mapping[str, Any], generator: AbstractGenerator | None = None)
 def make_data(plain: dict[str, Any], pipeline: Pipeline) -> tuple[AbstractData, set[str]]:
     """The images with their companions, strokes and classes, and the names of the targets that these are."""
     plain["data"], companions = take_companions(plain["data"])
-    table, strokes = plain["data"].pop(CLASSES, None), companions.pop("strokes", None)
-    data = with_classes(offer(plain["data"], at="data", generator=pipeline.generator), table, pipeline)
+    table, styles = plain["data"].pop(CLASSES, None), plain["data"].pop(STYLES, None)
+    strokes = companions.pop("strokes", None)
+    images = offer(plain["data"], at="data", generator=pipeline.generator)
+    data = with_classes(images, table, pipeline)
     data = data if plain.get("inversion") is None else Known(data, plain["inversion"])
     data = Companions(data, companions) if companions else data
-    return (data, set(companions)) if strokes is None else (Stroked(data, strokes), {*companions, *STROKES})
+    data = data if styles is None else Styled(data, styles)
+    names = {*images.targets, *companions, *(() if styles is None else ("style",))}
+    return (data, names) if strokes is None else (Stroked(data, strokes), {*names, *STROKES})
 
 
 def is_map(target: str) -> bool:

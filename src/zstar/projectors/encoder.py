@@ -22,24 +22,32 @@ class Encoder(AbstractProjector):
         problem: The equation without its targets.
         encoder: The inverting network.
         passes: How often it is taken, where it looks back at what it has found (ReStyle); null is as in its training.
+        target: Name of the target that it sees: another one than ``image`` for a network that was trained to make
+            images of that.
     """
 
-    def __init__(self, problem: Problem, encoder: TrainedEncoder, passes: int | None = None) -> None:
+    def __init__(
+        self, problem: Problem, encoder: TrainedEncoder, passes: int | None = None, target: str = "image"
+    ) -> None:
         super().__init__(problem)
         require("projector.encoder", Within(1), passes=1 if passes is None else passes)
         self.encoder = encoder.require_compatible(problem.space)
-        self.passes = passes
+        self.passes, self.target = passes, target
 
     @property
     def cost(self) -> int:
         return self.encoder.syntheses(self.passes) + self.problem.cost()
+
+    @property
+    def reads(self) -> dict[str, str]:
+        return {"projector.encoder.target": self.target}
 
     @torch.no_grad()
     def __call__(
         self, objective: Objective, inversion: Inversion | None = None, callbacks: Sequence[Callback] = ()
     ) -> Inversion:
         """Encode each image."""
-        images = objective.targets.images
+        images = objective.targets.named[self.target]
         began = clock(images.device)
         latents = self.encoder(self.problem.space, images, self.passes)
         v = self.problem.start(objective.targets, latents[-1])

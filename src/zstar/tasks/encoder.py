@@ -1,7 +1,7 @@
 """Training of an inverting network against a fixed generator."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -27,7 +27,7 @@ from zstar.tasks.degradation import Compare, Degradation
 from zstar.tasks.encoder_parts import make_parts
 from zstar.tasks.mixing import Mix
 from zstar.tasks.rates import cosine_fall, mean_share
-from zstar.tasks.reconstruction import distance, measure, montage
+from zstar.tasks.reconstruction import distance, measure, montage, set_style
 from zstar.tasks.sampling import follow
 from zstar.tasks.widening import Widening
 
@@ -49,6 +49,9 @@ class EncoderTask(AbstractTask):
         adversaries: Name → a discriminator that E is trained against, each with an optimizer of its own.
         operators: Name → D, what E is not shown; random parts of it are drawn anew in each step.
         compare: What a reconstruction is compared with, ``clean`` for x, or ``observed``, by D of it, for D(x).
+        shows: Name of the target that E sees, ``image`` or another one, such as ``source``: the way from that to the
+            image is then what is learned.
+        targets: Names of the targets that the data have besides the image.
         lr: Learning rate of Adam.
         warmup: Share of the steps at the beginning over which the rate rises.
         decay: Share of the steps at the end over which it falls to zero as a cosine.
@@ -81,6 +84,8 @@ class EncoderTask(AbstractTask):
         adversaries: Mapping[str, AbstractAdversary] | None = None,
         operators: Mapping[str, AbstractOperator] | None = None,
         compare: Compare = "clean",
+        shows: str = "image",
+        targets: Collection[str] = (),
         lr: float = 1e-3,
         warmup: float = 0.02,
         decay: float = 0.5,
@@ -105,8 +110,10 @@ class EncoderTask(AbstractTask):
             raise ValueError("loss: the list is empty and nothing pulls G(E(x)) towards x; choose e.g. loss=[pixel]")
         self.mix, self.widening = Mix(space, batch, seed, samples, flip), Widening(widen_after, widen_every)
         self.widening.require_fit(space.shape, space.name, steps)
-        self.degradation = Degradation(dict(operators or {}), compare)
-        self.degradation.require_fit(space)
+        self.degradation = Degradation(dict(operators or {}), compare, shows)
+        self.degradation.require_fit(space, targets)
+        if samples and shows != "image":
+            raise ValueError(f"task.samples: {samples:g} of a batch are samples, which have no '{shows}'; set it to 0")
         # None of these is a submodule: G and the losses' networks stay as they are, and out of every checkpoint.
         self.space, self.losses, self.regularizers = space, dict(losses), dict(regularizers or {})
         self.metrics, self.network = dict(metrics or {}), network
@@ -137,9 +144,12 @@ class EncoderTask(AbstractTask):
         """One step of Adam on a batch, with the gradients of all passes added up."""
         mixed = self.mix(batch, self.done, self.rows)
         ids = [f"step {self.done} image {row}" for row in range(self.batch)[self.rows]]
+        named = {"image": mixed.images, **mixed.named}
+        set_style(self.encoder, batch)
         with torch.no_grad():
-            images, goal = self.degradation.shown(mixed.images, ids), self.degradation.goal(mixed.images, ids)
-            targets = {name: loss.features(goal) for name, loss in self.losses.items()}
+            images, goals = self.degradation.shown(named, ids), self.degradation.goals(self.losses, named, ids)
+            targets = {name: loss.target_features(goals[name]) for name, loss in self.losses.items()}
+            weights = {name: loss.weights(named) for name, loss in self.losses.items()}
         self.adam.param_groups[0]["lr"] = self.rate(self.done)
         self.adam.zero_grad(set_to_none=True)
         latent, image = self._start(len(images))
@@ -148,11 +158,10 @@ class EncoderTask(AbstractTask):
             latent = self.widening.close(self.encoder(images, latent.detach(), image.detach()), self.done)
             opened = self.widening.open(latent, self.done)
             image = self.space.decode(latent)
-            made = self.degradation.made(image)
-            terms = {
-                name: loss.weight * loss.compare(loss.features(made), targets[name]).mean()
-                for name, loss in self.losses.items()
-            }
+            made, terms = self.degradation.made(image, named), {}
+            for name, loss in self.losses.items():
+                seen = loss.features(loss.seen(made, goals[name], weights[name]))
+                terms[name] = loss.weight * loss.compare(seen, targets[name], weights[name]).mean()
             terms |= {n: reg.weight * reg({"latent": latent}, image).mean() for n, reg in self.regularizers.items()}
             terms |= {f"adversary_{n}": a.penalty(opened, image) for n, a in self.adversaries.items()}
             if mixed.latents is not None:
@@ -186,12 +195,14 @@ class EncoderTask(AbstractTask):
         return TrainedEncoder(network, self.space.name, close=close)
 
     def evaluate(self, data: AbstractData) -> dict[str, float]:
-        """The metrics on held-out images, and on as many samples of G (``samples/…``), whose latents are known."""
+        """The metrics on held-out images, and on as many samples of G (``samples/…``), whose latents are known; of
+        pixels, which no generator has drawn, and where E sees something else, on held-out images alone."""
         encoder, count = self.trained_encoder(), min(len(data), 256)
+        held_out = measure(data, encoder, self.space, self.metrics, self.degradation)
+        if self.space.name == "pixels" or self.degradation.shows != "image":
+            return held_out  # samples are noise, or lack what E sees
         drawn = Samples(self.space.generator, count, space=self.space.name, stream=HELD_OUT)
-        held_out, samples = (
-            measure(images, encoder, self.space, self.metrics, self.degradation) for images in (data, drawn)
-        )
+        samples = measure(drawn, encoder, self.space, self.metrics, self.degradation)
         return held_out | {f"samples/{name}": value for name, value in samples.items()}
 
     def export(self) -> tuple[dict[str, Tensor], dict[str, Any]]:

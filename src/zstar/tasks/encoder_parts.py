@@ -8,7 +8,9 @@ import torch
 from omegaconf import DictConfig
 
 from zstar.config.build import Config, build, offer, to_plain
+from zstar.config.check import STYLES
 from zstar.config.signatures import resolve
+from zstar.data.companions import MAPS, take_companions
 from zstar.encoders.base import AbstractEncoder, EncoderSpec
 from zstar.losses.base import require_targets
 from zstar.metrics.available import make_metrics
@@ -34,11 +36,13 @@ def make_parts(cfg: DictConfig) -> dict[str, Any]:
         raise ValueError(f"metric.{sets[0]}: it is a number of a set, and a training reports means; leave it out")
     encoder = make_network(cfg.encoder, space)  # first: what else is built draws random numbers too
     losses = {name: build(node, at=f"loss.{name}") for name, node in (cfg.get("loss") or {}).items()}
-    require_targets(losses, {"image"}, (), "a training of encoders has")
+    targets = data_targets(cfg.data)
+    require_targets(losses, {"image", *targets}, set(targets) & MAPS)
     return {
         "space": space,
         "encoder": encoder,
         "losses": losses,
+        "targets": targets,
         "operators": {n: build(node, at=f"operator.{n}") for n, node in (cfg.get("operator") or {}).items()},
         "regularizers": make_regularizers(cfg.get("regularizer") or {}, space),
         "metrics": metrics,
@@ -48,6 +52,13 @@ def make_parts(cfg: DictConfig) -> dict[str, Any]:
             for name in sorted(cfg.get("adversary") or {})
         },
     }
+
+
+def data_targets(node: DictConfig) -> set[str]:
+    """Names of the targets that some data have besides their images."""
+    companions = take_companions(to_plain(node))[1]
+    styled = {"style"} if node.get(STYLES) is not None else set()
+    return {*companions, *getattr(resolve(node["_target_"]), "targets", ()), *styled}
 
 
 def make_network(node: Config, space: AbstractSpace) -> AbstractEncoder:

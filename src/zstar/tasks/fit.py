@@ -11,11 +11,14 @@ from torch.utils.data import DataLoader
 import zstar
 from zstar.checkpoints.identity import digest, identify
 from zstar.config.build import build, offer, to_plain
-from zstar.config.check import MULTI_SELECT, check
+from zstar.config.check import MULTI_SELECT, STYLES, check
 from zstar.config.constraints import Reads
 from zstar.config.schema import Train
 from zstar.config.signatures import resolve
+from zstar.data.base import AbstractData
+from zstar.data.companions import Companions, take_companions
 from zstar.data.stream import Stream
+from zstar.data.styled import Styled
 from zstar.loggers.base import AbstractLogger
 from zstar.loggers.lightning import TrainerLogger
 from zstar.loggers.none import NoLogger
@@ -95,7 +98,22 @@ def make_identity(plain: dict[str, Any]) -> dict[str, Any]:
     """All that the weights depend on, by the keys of the configuration."""
     hashed = {name: value for name, value in plain.items() if name not in (*UNHASHED, "start")}
     started = {"start": {"content": digest(plain["start"], Reads(CHECKPOINT))}} if plain["start"] else {}
+    _, companions = take_companions(plain["data"])
+    named = {name: plain["data"][name] for name in (*companions, STYLES) if plain["data"].get(name) is not None}
+    contents = {name: {"content": digest(path, Reads())} for name, path in named.items()}
+    hashed["data"] = {**hashed["data"], **contents}
     return {**identify(hashed), **started, "precision": plain["trainer"].get("precision"), "results": zstar.RESULTS}
+
+
+def make_data(node: dict[str, Any], task: AbstractTask) -> AbstractData:
+    """The images to train on, with the further targets that are chosen for them."""
+    node, companions = take_companions(node)
+    if "strokes" in companions:
+        raise ValueError("data.strokes: a training takes none; leave it out")
+    styles = node.pop(STYLES, None)
+    data = offer(node, at="data", **task.objects)
+    data = Companions(data, companions) if companions else data
+    return data if styles is None else Styled(data, styles)
 
 
 def _watched(
@@ -150,7 +168,7 @@ def _fit(
     first = is_first()
     seed_global("initial weights", cfg.seed)  # initial weights; everything after them draws from its own generators
     task = kind.compose(cfg)
-    data, validation = offer(cfg.data, at="data", **task.objects).split(cfg.validation.count if cfg.validation else 0)
+    data, validation = make_data(plain["data"], task).split(cfg.validation.count if cfg.validation else 0)
     restore(task, state, folder / "checkpoint.pt")
     if first and not state and cfg.start is not None:
         state = {"seconds": begin(task, cfg.start)}

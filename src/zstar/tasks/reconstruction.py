@@ -6,11 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zstar.data.base import AbstractData
+from zstar.data.base import AbstractData, Batch
+from zstar.encoders.base import AbstractEncoder
 from zstar.encoders.trained import TrainedEncoder
 from zstar.metrics.base import AbstractMetric
 from zstar.spaces.base import AbstractSpace
 from zstar.tasks.degradation import Degradation
+from zstar.tasks.mixing import companions
 
 COLUMNS = 8
 
@@ -32,6 +34,29 @@ def distance(
     return ((latent - known) / max(space.spread, 1e-12)).square().flatten(1).mean(dim=1)
 
 
+def show(batch: Batch, encoder: TrainedEncoder, degradation: Degradation) -> Float[Tensor, "b c h w"]:
+    """What an encoder sees of a batch; one that knows several styles is told which each image is to have."""
+    set_style(encoder.network, batch.extras)
+    return degradation.shown({"image": batch.images, **companions(batch.extras)}, batch.ids)
+
+
+def set_style(network: AbstractEncoder, extras: Mapping[str, Tensor]) -> None:
+    """Tell a network of several styles which each of some images is to have, by their share of each.
+
+    Raises:
+        ValueError: There are as many styles as it has not; one sentence with both keys.
+    """
+    share, count = extras.get("style_share"), getattr(network, "styles", 1)
+    if (1 if share is None else share.shape[1]) != count:
+        given = "no" if share is None else share.shape[1]
+        raise ValueError(
+            f"encoder.styles: {count} and {given} pictures of data.styles; set encoder.styles to their number, or give "
+            "one with data.style"
+        )
+    if count > 1:
+        network.style = share
+
+
 @torch.no_grad()
 def measure(
     data: AbstractData,
@@ -47,7 +72,7 @@ def measure(
     for batch in data.batches(size):
         if not batch.ids:
             continue
-        latent, image = reconstruct(encoder, space, degradation.shown(batch.images, batch.ids))
+        latent, image = reconstruct(encoder, space, show(batch, encoder, degradation))
         images = batch.images.to(image)
         measured = {name: metric(image.clamp(-1, 1), images) for name, metric in metrics.items()}
         if "latent" in batch.extras:
@@ -64,8 +89,8 @@ def montage(
     shown, where that is not all."""
     batch = data.read(range(min(2 * COLUMNS, len(data))))
     count = max(1, len(batch.ids) // COLUMNS) * COLUMNS
-    images, shown = batch.images[:count], degradation.shown(batch.images, batch.ids)[:count]
-    image = reconstruct(encoder, space, shown)[1]
-    kinds = [images, shown, image] if degradation.operators else [images, image]
+    shown = show(batch, encoder, degradation)
+    images, shown, image = (each[:count] for each in (batch.images, shown, reconstruct(encoder, space, shown)[1]))
+    kinds = [images, shown, image] if degradation.operators or degradation.shows != "image" else [images, image]
     rows = zip(*(kind.to(image).split(COLUMNS) for kind in kinds), strict=True)
     return torch.cat([part for row in rows for part in row])
