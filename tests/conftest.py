@@ -195,6 +195,17 @@ def judge(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
+def projected_judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a projected discriminator as conf/loss has it, random ones."""
+    from zstar.discriminators.projected import Projected
+
+    torch.manual_seed(3)
+    path = tmp_path_factory.mktemp("judge") / "projected.pt"
+    torch.save(Projected().state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def brushes(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Words for ``paint.py``: brushes that are found in a second, and projections that take little more."""
     from painters import write_units

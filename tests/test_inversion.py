@@ -106,7 +106,8 @@ def test_a_batch_is_exactly_its_images_under_every_loss(
         extra += ["loss.moco.size=[32,32]"]
     extra += [f"loss.{name}.target=image"] if name in ("gram", "gradient") else []
     extra += [f"loss.{name}.target=image", f"loss.{name}.mask=null"] if name in STROKES else []
-    node = composed("invert", f"loss=[{name}]", *extra).loss[name]
+    node = to_plain(composed("invert", f"loss=[{name}]", *extra).loss[name])
+    node |= request.getfixturevalue("judge") if name in ("discriminator", "realism") else {}
     # For these small pictures a network of faces has nearly one vector, and steps would amplify its rounding.
     problem = problem_of(tiny, losses={name: build(node)}, lr=0.003 if name == "identity" else 0.03)
     targets = targets_of(tiny, 4)

@@ -50,7 +50,7 @@ pytestmark = pytest.mark.skipif(not fake_device.available(), reason="needs a tor
 CONF = Path(__file__).parents[1] / "conf"
 SIZE = 16
 # Their networks are no part of the project, or big.
-FILES = {"identity", "moco", "squeezenet11", "vgg19", "lpips_vgg", "realism"}
+FILES = {"identity", "moco", "squeezenet11", "vgg19", "lpips_vgg", "realism", "discriminator"}
 PICTURES = {"analogy", "copy", "poisson", "recolour", "multiscale"}  # projectors of generator=pixels
 
 

@@ -1,6 +1,7 @@
 """The protocol of discriminators D, the opponents of a generator or an encoder in training."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -16,9 +17,11 @@ class AbstractDiscriminator(nn.Module, ABC):
 
     Attributes:
         inputs: Kind of its inputs: ``images`` ``[b, c, h, w]``, or ``latents``, single codes ``[b, width]``.
+        layers: Names of the submodules whose outputs are its feature maps ``[b, c, h, w]``, each of one image alone.
     """
 
     inputs: ClassVar[Literal["images", "latents"]] = "images"
+    layers: Sequence[str] = ()
 
     @abstractmethod
     def features(self, images: Float[Tensor, "b ..."]) -> list[Tensor]:

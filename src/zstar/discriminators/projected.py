@@ -73,6 +73,7 @@ class Projected(AbstractDiscriminator):
         sizes = [resolution // 2**level for level in range(len(mixed))]
         halvings = [int(math.log2(max(1, size // 4))) for size in sizes]
         self.heads = nn.ModuleList(head(c, width, n) for c, n in zip(mixed, halvings, strict=True))
+        self.layers = [f"heads.{level}.1" for level in range(len(self.heads))]  # later ones see too far around them
         self.to(memory_format=torch.channels_last)
 
     def features(self, images: Float[Tensor, "b 3 h w"]) -> list[Tensor]:

@@ -81,6 +81,7 @@ class StyleGAN2(AbstractLogistic):
         widths = [min(channel_base // size, channel_max) for size in sizes]
         self.stem = EqualConv(channels, widths[0], 1)
         self.blocks = nn.Sequential(*(Block(s, t) for s, t in zip(widths[:-1], widths[1:], strict=True)))
+        self.layers = [f"blocks.{level}" for level in range(len(self.blocks))]
         self.last = EqualConv(widths[-1] + 1, widths[-1], 3)
         self.read = nn.Sequential(nn.Flatten(), nn.Linear(widths[-1] * 16, widths[-1]), nn.LeakyReLU(0.2))
         self.logit = nn.Linear(widths[-1], 1)

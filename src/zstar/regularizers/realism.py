@@ -1,14 +1,11 @@
 """Score of a discriminator."""
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
-from zstar.checkpoints.io import load_weights
 from zstar.config.constraints import FilePath
 from zstar.discriminators.base import AbstractDiscriminator
-from zstar.discriminators.stylegan2 import StyleGAN2
+from zstar.discriminators.saved import doubt, load_judge
 from zstar.generators.variables import Variables
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.spaces.base import AbstractSpace
@@ -38,25 +35,7 @@ class Realism(AbstractRegularizer):
         weight: float = 1.0,
     ) -> None:
         super().__init__(space, weight)
-        if checkpoint is None:
-            raise ValueError(
-                "regularizer.realism.checkpoint: no discriminator ships; give the discriminator.safetensors that "
-                "train.py task=generator wrote beside the weights of the generator"
-            )
-        if discriminator.inputs != "images":
-            raise ValueError("regularizer.realism.discriminator: it judges latents; choose one for images")
-        try:
-            discriminator.load_state_dict(load_weights(checkpoint))
-        except RuntimeError as error:
-            why = str(error).splitlines()[-1].strip()
-            raise ValueError(
-                f"regularizer.realism.checkpoint: {checkpoint} does not fit {type(discriminator).__name__} ({why}); "
-                "set regularizer.realism.discriminator as it was trained"
-            ) from None
-        if isinstance(discriminator, StyleGAN2):
-            discriminator.group = 1
-        self.discriminator = discriminator.eval().requires_grad_(False).to(space.mean.device)
+        self.discriminator = load_judge(discriminator, checkpoint, "regularizer.realism").to(space.mean.device)
 
     def __call__(self, v: Variables, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-        heads = [F.softplus(-logits).mean(dim=1) for logits in self.discriminator(image)]
-        return torch.stack(heads).mean(dim=0)
+        return doubt(self.discriminator(image))
