@@ -29,6 +29,7 @@ def shrunk(node: Any) -> Any:
 
 def make(name: str, resolution: int = 16, shape: tuple[int, ...] = (8,), **changes: Any) -> AbstractEncoder:
     node = shrunk(OmegaConf.to_container(OmegaConf.load(FILES / f"{name}.yaml"))) | changes
+    shape = (3, resolution, resolution) if name == "translator" else shape  # whose latents are pictures
     mean = torch.arange(float(torch.Size(shape).numel())).view(shape) / 10
     return build({**node, "_partial_": False}, spec=EncoderSpec(resolution, 3, shape, mean, 0.5))
 
@@ -50,7 +51,7 @@ def seen(network: AbstractEncoder, count: int) -> tuple[torch.Tensor, torch.Tens
 
 
 def test_the_known_networks_are_there() -> None:
-    assert {"igan", "psp", "resnet", "restyle"} <= set(NETWORKS)
+    assert {"igan", "psp", "resnet", "restyle", "translator"} <= set(NETWORKS)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -60,12 +61,18 @@ def test_any_size_and_any_shape(name: str, shape: tuple[int, ...], resolution: i
     network = make(name, resolution, shape).eval()
     with torch.no_grad():
         latent = network(*seen(network, 1))
-    assert latent.shape == (1, *shape) and latent.isfinite().all()
+    assert latent.shape == (1, *network.shape) and latent.isfinite().all()
+    assert name == "translator" or network.shape == shape
     assert network.passes >= 1 and (network.iterative or network.passes == 1)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_an_untrained_one_is_at_the_mean_or_near_it(name: str) -> None:
+    if name == "translator":  # which has no prior; what it adds to a picture is nothing at first
+        network = make(name, residual=True).eval()
+        images = seen(network, 4)[0]
+        assert torch.equal(network(images, images), images)
+        return
     network = make(name, shape=(5, 8)).eval()
     away = (network(*seen(network, 16)) - network.mean) / network.spread
     if name == "igan":  # its last layer is random, as in its paper

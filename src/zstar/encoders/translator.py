@@ -113,7 +113,9 @@ class Norm(nn.Module):
 class Layer(nn.Module):
     """Convolution with a mirrored edge, norm, and rectifier."""
 
-    def __init__(self, source: int, target: int, kernel: int, styles: int, stride: int = 1, active: bool = True) -> None:
+    def __init__(
+        self, source: int, target: int, kernel: int, styles: int, stride: int = 1, active: bool = True
+    ) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(source, target, kernel, stride, bias=False)  # the norm would take a bias away
         self.norm = Norm(target, styles)
@@ -140,11 +142,11 @@ class Block(nn.Module):
         return x + self.second(self.first(x, style), style)
 
 
-def _fitted(images: Images) -> Images:
+def _fitted(images: Images) -> Float[Tensor, "b c hh ww"]:
     """The pictures, mirrored at their lower and right edge to sides that can be halved and are not too short."""
     unit = 2**HALVINGS
     missing = [-side % unit if side > 2 * unit else 3 * unit - side for side in images.shape[-2:]]
     if not any(missing):
         return images
-    mode = "reflect" if all(extra < side for extra, side in zip(missing, images.shape[-2:], strict=True)) else "replicate"
-    return F.pad(images, (0, missing[1], 0, missing[0]), mode=mode)
+    fits = all(extra < side for extra, side in zip(missing, images.shape[-2:], strict=True))
+    return F.pad(images, (0, missing[1], 0, missing[0]), mode="reflect" if fits else "replicate")

@@ -10,8 +10,8 @@ from zstar.losses.base import AbstractLoss
 
 
 class Realism(AbstractLoss):
-    """softplus(−D(y)) of the picture y alone, whatever its target: the adversarial loss of a discriminator that does not
-    learn (Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661, in its non-saturating form).
+    """softplus(−D(y)) of the picture y alone, whatever its target: the adversarial loss, non-saturating, of a
+    discriminator that does not learn (Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661).
 
     The choice beside a loss that leaves much open, for networks that produce images, encoders and directions; with one
     that learns along, ``adversary=[image]``, a network can't find what this one overlooks. The same term over v is

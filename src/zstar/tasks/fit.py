@@ -98,18 +98,15 @@ def make_identity(plain: dict[str, Any]) -> dict[str, Any]:
     """All that the weights depend on, by the keys of the configuration."""
     hashed = {name: value for name, value in plain.items() if name not in (*UNHASHED, "start")}
     started = {"start": {"content": digest(plain["start"], Reads(CHECKPOINT))}} if plain["start"] else {}
-    _, companions = take_companions(plain["data"])
-    named = {name: plain["data"][name] for name in (*companions, STYLES) if plain["data"].get(name) is not None}
-    contents = {name: {"content": digest(path, Reads())} for name, path in named.items()}
-    hashed["data"] = {**hashed["data"], **contents}
+    hashed["data"], companions = take_companions(plain["data"])
+    companions |= {STYLES: styles} if (styles := hashed["data"].pop(STYLES, None)) else {}
+    hashed["data"] |= {name: {"content": digest(path, Reads())} for name, path in companions.items()}
     return {**identify(hashed), **started, "precision": plain["trainer"].get("precision"), "results": zstar.RESULTS}
 
 
 def make_data(node: dict[str, Any], task: AbstractTask) -> AbstractData:
     """The images to train on, with the further targets that are chosen for them."""
     node, companions = take_companions(node)
-    if "strokes" in companions:
-        raise ValueError("data.strokes: a training takes none; leave it out")
     styles = node.pop(STYLES, None)
     data = offer(node, at="data", **task.objects)
     data = Companions(data, companions) if companions else data

@@ -57,8 +57,9 @@ class Mix:
             )
         if self.flip:
             mirrored = (torch.rand(self.batch, 1, 1, 1, generator=rng, device=rng.device) < self.flip)[rows]
-            real = torch.where(mirrored.to(real.device, non_blocking=True), real.flip(3), real)
-            named = {name: torch.where(mirrored.to(value.device), value.flip(3), value) for name, value in named.items()}
+            mirrored = mirrored.to(real.device, non_blocking=True)
+            real = torch.where(mirrored, real.flip(3), real)
+            named = {name: torch.where(mirrored, value.flip(3), value) for name, value in named.items()}
         known = real.new_full((len(real),), float(latents is not None))
         if not self.drawn:
             return Mixture(real, real, latents, known, named)
