@@ -55,6 +55,12 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
     "encoders/speed.py": (["python {} --batch 2 --steps 5 --repeats 1 --encoders igan"], []),
     "faces/run.sh": (["LABELLED=200 STEPS=1 FACES=$CELEBA/faces LABELS=$CELEBA/labels.txt VAE=$CELEBA/vae.pth {}"], []),
     "faces/table.py": ([], []),
+    "image_networks/run.sh": (
+        ["STEPS=1 COUNT=8 {}"],
+        ["image_networks/label_maps.png", "image_networks/season.png", "image_networks/loss_pixel.png"],
+    ),
+    "image_networks/season.py": ([], []),
+    "image_networks/table.py": ([], []),
     "leaderboard/run.sh": (
         [
             f"METHODS=adam_w,psp,e4e_cottages {{}} cottages {TINY}",

@@ -17,11 +17,14 @@ from zstar.config.reasons import Unfit
 from zstar.data.class_maps import ClassMaps, class_colours
 from zstar.data.cottages import CLASSES, Cottages
 from zstar.data.folder import Folder
+from zstar.data.samples import Samples
 from zstar.data.styled import Styled
+from zstar.directions.directed import Directed
 from zstar.encoders.base import EncoderSpec
 from zstar.encoders.trained import find_encoder, load_encoder
 from zstar.encoders.translator import Translator
 from zstar.generators.pixels import Pixels
+from zstar.generators.stylegan2 import StyleGAN2
 from zstar.images import to_unit, write_png
 from zstar.projection.run import run
 from zstar.spaces.pixels import Pixels as PixelSpace
@@ -175,6 +178,25 @@ def test_every_image_stands_beside_every_style(tmp_path: Path, paintings: Path) 
         Styled(Cottages(3), str(paintings))
 
 
+def test_samples_stand_beside_themselves_after_an_edit() -> None:
+    cottages64 = StyleGAN2(checkpoint="cottages64")
+    data = Directed(cottages64, "directions64", "season", 0.5, count=4)
+    batch, drawn = data.read([2, 0]), Samples(cottages64, 4).read([2, 0])
+    assert batch.ids == drawn.ids and torch.equal(batch.extras["source"], drawn.images.clamp(-1, 1))
+    season = data.direction
+    moved = season.move(cottages64.lift(drawn.extras["latent"], "z", season.space), torch.full((2,), 0.5))
+    with torch.no_grad():
+        wanted = cottages64.synthesize(moved, season.space).clamp(-1, 1)
+    torch.testing.assert_close(batch.images, wanted, atol=1e-4, rtol=0)
+    assert (batch.images - batch.extras["source"]).abs().mean() > 0.02
+    kept, held = data.split(2)
+    assert kept is data and len(held) == 2 and not torch.equal(held.read([0]).images, data.read([0]).images)
+    other = Directed(cottages64, "directions64", "season", -0.5, count=4)
+    assert len({data.fingerprint(), held.fingerprint(), other.fingerprint()}) == 3
+    with pytest.raises(ValueError, match=r"^data.name: there is no direction 'seasons' in directions64; did you mean"):
+        Directed(cottages64, "directions64", "seasons", 0.5)
+
+
 # --- training --------------------------------------------------------------------------------------------------------
 
 
@@ -201,7 +223,13 @@ def test_pairs_are_learned_from_one_side_to_the_other(cfg: Callable[..., DictCon
     after.mkdir()
     for path in before.iterdir():
         Image.fromarray(np.asarray(Image.open(path))[..., ::-1].copy()).save(after / path.name)
-    words = ["experiment=learned_edit", f"data.path={after}", f"data.source={before}", "validation.count=1"]
+    words = [
+        "experiment=learned_edit",
+        "data=folder",
+        f"data.path={after}",
+        f"data.source={before}",
+        "validation.count=1",
+    ]
     words += ["encoder.width=8", "task.lr=5e-3", "callbacks.snapshot_every=0"]
     losses = []
     for steps in (1, 120):

@@ -104,6 +104,11 @@ METHODS = {
         recipe=False, own_model=True,
     ),
     "encoder": Method("encoder", ["projector=[encoder]"], recipe=False, train=["task=encoder"]),
+    "network": Method(
+        "image network",
+        ["generator=pixels", "space=pixels", "loss=[pixel]", "projector=[encoder]"],
+        recipe=False, own_model=True, train=["task=image_network"],
+    ),
     "latent": Method("z*"),
     "weights": Method("z* and θ*", ["projector=[encoder_or_mean,optimization,weights]"]),
 }  # fmt: skip
@@ -128,5 +133,5 @@ def inversion(world: str, task: str, method: str, count: int, encoder: str | Non
 def training(world: str, task: str, method: str) -> list[str]:
     """Words of train.py for the network of a row."""
     place, how = WORLDS[world], METHODS[method]
-    words = [*place.model, *how.train, *TASKS[task].operator, *place.training]
+    words = [*(() if how.own_model else place.model), *how.train, *TASKS[task].operator, *place.training]
     return [*words, "logger=none", f"name={task}_{method}", f"output=outputs/restoration/{world}_networks"]
