@@ -27,11 +27,12 @@ from zstar.editability.base import Traversal
 from zstar.editing.run import run as edit
 from zstar.encoders.trained import TrainedEncoder
 from zstar.generators.base import AbstractGenerator
+from zstar.generators.glow import Glow
 from zstar.generators.pixels import Pixels
 from zstar.inversion import Inversion, minimize
 from zstar.losses.pixel import Pixel
 from zstar.losses.targets import Targets
-from zstar.metrics.base import AbstractPriorMetric, AbstractSetMetric
+from zstar.metrics.base import AbstractModelMetric, AbstractPriorMetric, AbstractSetMetric
 from zstar.objective import Objective, Problem
 from zstar.optimizers.adam import Adam
 from zstar.optimizers.base import AbstractOptimizer
@@ -49,8 +50,8 @@ pytestmark = pytest.mark.skipif(not fake_device.available(), reason="needs a tor
 
 CONF = Path(__file__).parents[1] / "conf"
 SIZE = 16
-# Their networks are no part of the project, or big.
-FILES = {"identity", "moco", "squeezenet11", "vgg19", "lpips_vgg", "realism"}
+# Their networks are no part of the project, or big; likelihood is of flows, and tests/test_flows.py counts its copies.
+FILES = {"identity", "moco", "squeezenet11", "vgg19", "lpips_vgg", "realism", "likelihood"}
 PICTURES = {"analogy", "copy", "poisson", "recolour", "multiscale"}  # projectors of generator=pixels
 
 
@@ -227,7 +228,10 @@ def test_a_metric_is_measured_there(name: str, device: FakeDevice, there: Abstra
     metric = build(node("metric", name))
     images = targets(device, 64).images
     with device.watching():
-        if isinstance(metric, AbstractSetMetric):
+        if isinstance(metric, AbstractModelMetric):
+            values = metric(Glow(64, num_flows=1, width=8).to(device.name), images, images * 0.9)
+            assert values.device == images.device
+        elif isinstance(metric, AbstractSetMetric):
             vectors = metric.features(images)
             assert vectors.device == images.device
             metric(vectors.cpu(), vectors.cpu())
@@ -246,7 +250,7 @@ SHORT = {
     "mean": {}, "random": {}, "encoder": {}, "encoder_or_mean": {}, "best_of": {"candidates": 5, "chunk": 2},
     "optimization": {"steps": 2, "explore": 0.05, "patience": 1}, "features": {"steps": 2, "form": "both"},
     "untrained": {"steps": 2, "window": 2}, "weights": {"steps": 2, "latent_lr": 0.01},
-    "copy": {}, "poisson": {"source": "image"}, "recolour": {}, "multiscale": {"steps": 2, "smallest": 8},
+    "exact": {}, "copy": {}, "poisson": {"source": "image"}, "recolour": {}, "multiscale": {"steps": 2, "smallest": 8},
     "analogy": {"style": "image"},
     "saved": {}, "starts": {"count": 3, "steps": 2},
     "cma": {"generations": 2, "population": 5}, "basin_cma": {"generations": 2, "population": 4, "steps": 1},
@@ -263,13 +267,14 @@ def test_a_projector_finds_there_what_it_finds_here(
     finished: Callable[..., str],
 ) -> None:
     found: list[Inversion] = []
-    tiny = copy.deepcopy(tiny)
+    tiny, flow = copy.deepcopy(tiny), Glow(SIZE, num_flows=1, width=8)
     for generator, place in ((tiny, "cpu"), (there, device.name)):
         generator.learned = name != "untrained"  # which is for a generator that has learned nothing
         space = PixelSpace(Pixels(SIZE).to(place)) if name in PICTURES else W(generator, prior_samples=20)
+        space = Z(flow.to(place)) if name == "exact" else space
         encoder = guess(space)
         encoder.network.to(place)
-        noise = "none" if name in PICTURES else "optimize"
+        noise = "none" if name in (*PICTURES, "exact") else "optimize"
         problem = Problem(space, {"pixel": Pixel()}, {}, Adam(lr=0.01), noise=noise)
         own = dict(SHORT[name])
         if name == "saved" and not found:
@@ -283,7 +288,8 @@ def test_a_projector_finds_there_what_it_finds_here(
     here, away = found
     assert away.status == here.status and all(str(value.device) == device.name for value in away.v.values())
     torch.testing.assert_close(away.loss.cpu(), here.loss, rtol=1e-3, atol=1e-4)
-    again = here.render(Pixels(SIZE).to(device.name) if name in PICTURES else there)  # one that was saved here
+    painter = Pixels(SIZE).to(device.name) if name in PICTURES else flow if name == "exact" else there
+    again = here.render(painter)  # one that was saved here
     torch.testing.assert_close(again.cpu(), here.image, rtol=1e-3, atol=1e-3)
     assert away.select([1]).loss.cpu() == away.loss[1].cpu()
 

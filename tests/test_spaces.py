@@ -31,6 +31,7 @@ REFUSALS = {  # (projector, space) → why there is nothing to do
     ("weights", "pixels"): NONE,
     ("features", "pixels"): "Pixels offers no feature layers",
     ("untrained", "pixels"): NONE,
+    **{("exact", space): r"projector.exact: \w+ has no exact inverse and no likelihood" for space in SPACES},
     **{("untrained", space): LEARNED for space in SPACES if space != "pixels"},
     **{
         (name, space): f"projector.{name}: latents of {space} are no pictures; choose generator=pixels space=pixels"

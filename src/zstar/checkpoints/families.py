@@ -31,6 +31,8 @@ FAMILIES = (  # the first that fits is the one
     Family(
         "StyleGAN of 2018", None, [r"synthesis\.layer\d+\.epilogue\..*|(g_)?(synthesis|mapping)\.(blocks|dense)\w*\..*"]
     ),
+    Family("Glow", "glow", [r"blocks\.\d+\.flows\.\d+\.actnorm\.loc", r"blocks\.\d+\.prior\.conv\.weight"]),
+    Family("RealNVP", "realnvp", [r"flows\.in_couplings\.\d+\.rescale\.weight_g", r"data_constraint"]),
     Family("discriminator of StyleGAN2", None, [r"b4\.(fc|conv)\.weight|final_conv\.0\.weight"]),
 )
 
