@@ -64,7 +64,7 @@ def flow(request: pytest.FixtureRequest) -> AbstractGenerator:
 
 @pytest.fixture(params=["official", "converted"])
 def golden(request: pytest.FixtureRequest, shared: Path, tmp_path: Path) -> Callable[..., Any]:
-    """``golden(folder)``: the flow of a folder and what the published one made, from its file or as it was converted."""
+    """``golden(folder)``: a flow from its file, or as it was converted, and what the published one made."""
 
     def make(folder: str, **more: Any) -> tuple[AbstractGenerator, dict[str, Tensor]]:
         path = shared / "golden" / folder / "weights.safetensors"
@@ -341,7 +341,9 @@ def test_a_round_trip_by_the_program(name: str, composed: Callable[..., Any], tm
         result = run(composed("invert", *words, f"projector=[{chain}]", "regularizer=[likelihood]"))
         rows = pl.read_parquet(Path(result["folder"]) / "results.parquet")
         assert result["images"] == 3 and not result["failed"]
-        values[chain] = {name: rows.filter(pl.col("metric") == name)["value"].mean() for name in rows["metric"].unique()}
+        values[chain] = {
+            name: rows.filter(pl.col("metric") == name)["value"].mean() for name in rows["metric"].unique()
+        }
     exact, rough = values.values()
     assert exact["mse"] < 1e-10 < rough["mse"]
     assert exact["likelihood"] == pytest.approx(exact["likelihood_target"], abs=1e-3)

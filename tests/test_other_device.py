@@ -29,6 +29,7 @@ from zstar.encoders.trained import TrainedEncoder
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.glow import Glow
 from zstar.generators.pixels import Pixels
+from zstar.generators.vqvae2 import VQVAE2
 from zstar.inversion import Inversion, minimize
 from zstar.losses.pixel import Pixel
 from zstar.losses.targets import Targets
@@ -103,6 +104,10 @@ def targets(device: FakeDevice, size: int = SIZE) -> Targets:
     return Targets({name: value.to(device.name) for name, value in named.items()}, ["a", "b"])
 
 
+def small_codes() -> VQVAE2:
+    return VQVAE2(SIZE, width=8, num_blocks=1, inner=4, embed_dim=4, num_codes=16)
+
+
 def per_step(device: FakeDevice, work: Callable[[int], Any]) -> Seen:
     """What two more steps do, beside the one at whose end the loop looks whether all has ended, which is the tenth."""
     counted = []
@@ -153,9 +158,10 @@ def test_a_step_neither_waits_nor_copies(
 ) -> None:
     if optimizer.quadratic and space != "pixels":
         pytest.skip("no equation is quadratic there")
-    generator = Pixels(SIZE).to(device.name) if space == "pixels" else there
+    special = {"pixels": lambda: Pixels(SIZE), **dict.fromkeys(("quantised", "continuous"), small_codes)}
+    generator = special[space]().to(device.name) if space in special else there
     kept = {"generator": generator} | ({} if space == "pixels" else {"prior_samples": 20})
-    noise = "none" if space == "pixels" else "optimize"
+    noise = "none" if space in special else "optimize"
     problem = Problem(offer(node("space", space), **kept), {"pixel": Pixel()}, {}, optimizer, noise=noise)
     objective = Objective(problem, targets(device))
     v = problem.start(objective.targets)

@@ -158,7 +158,10 @@ def test_what_does_not_fit_gets_one_sentence(tmp_path: Path, saved: str) -> None
     for change, message in [
         ({"d2.bias": None}, r"broken.safetensors lacks 'd2.bias' \(8,\)"),
         ({"d2.bias": torch.zeros(3)}, r"'d2.bias' is \(3,\) in .*broken.safetensors, but \(8,\)"),
-        ({"d2.bias": torch.full((8,), math.nan)}, "'d2.bias' in .*broken.safetensors holds numbers that are not finite"),
+        (
+            {"d2.bias": torch.full((8,), math.nan)},
+            "'d2.bias' in .*broken.safetensors holds numbers that are not finite",
+        ),
         ({"fc1.weight": None}, r"broken.safetensors holds no whole VAE: it lacks 'fc1.weight'"),
         ({"d1.weight": None}, r"broken.safetensors holds no VAE that can be used"),
     ]:

@@ -16,5 +16,7 @@ def image_size(given: int | None, checkpoint: Path | None, usual: int) -> int:
     settings = read_card(checkpoint).get("settings")
     size = settings.get("resolution", usual) if isinstance(settings, dict) else usual
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-        raise ValueError(f"checkpoint: the card {card_path(checkpoint)} says a resolution of {repr(size)[:40]}; mend it")
+        raise ValueError(
+            f"checkpoint: the card {card_path(checkpoint)} says a resolution of {repr(size)[:40]}; mend it"
+        )
     return size
