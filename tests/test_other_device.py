@@ -51,8 +51,8 @@ pytestmark = pytest.mark.skipif(not fake_device.available(), reason="needs a tor
 
 CONF = Path(__file__).parents[1] / "conf"
 SIZE = 16
-# Their networks are no part of the project, or big; likelihood is of flows, and tests/test_flows.py counts its copies.
-FILES = {"identity", "moco", "squeezenet11", "vgg19", "lpips_vgg", "realism", "likelihood"}
+# Their networks are no part of the project, or big.
+FILES = {"identity", "moco", "squeezenet11", "vgg19", "lpips_vgg", "realism"}
 PICTURES = {"analogy", "copy", "poisson", "recolour", "multiscale"}  # projectors of generator=pixels
 
 
@@ -185,14 +185,15 @@ def test_a_term_of_the_equation_neither_waits_nor_copies(
         pytest.skip("its network is a file of its own; that of another loss stands for it")
     settings = {"pnet_rand": True} if name.startswith("lpips") else {}
     settings |= {"target": "image"} if name in ("gram", "gradient") else {}
-    space = WPlus(there, prior_samples=50)
-    encoder = guess(space)
+    flow = name == "likelihood"
+    space = Z(Glow(SIZE, num_flows=1, width=8).to(device.name)) if flow else WPlus(there, prior_samples=50)
+    encoder, noise = guess(space), "none" if flow else "optimize"
     encoder.network.to(device.name)
     component = offer(node(group, name) | settings, space=space, encoder=encoder)
     parts: dict[str, dict] = {"loss": {"pixel": Pixel()}, "regularizer": {}, "operator": {}}
     parts[group][name] = component.to(device.name) if group == "loss" else component
     problem = Problem(
-        space, parts["loss"], parts["regularizer"], Adam(lr=0.01), noise="optimize", operators=parts["operator"]
+        space, parts["loss"], parts["regularizer"], Adam(lr=0.01), noise=noise, operators=parts["operator"]
     )
     objective = Objective(problem, targets(device))
     v = problem.start(objective.targets)

@@ -13,12 +13,12 @@ class Own(AbstractEncoder):
     """What a generator itself makes of images, in the space that it encodes to: μ of a VAE, as it is.
 
     Arguments:
-        generator: An autoencoder.
+        spec: Its images, and its latents, of which it is told neither mean nor spread.
+        generator: The generator.
     """
 
-    def __init__(self, generator: Autoencoder) -> None:
-        shape = generator.spaces[generator.encoded]
-        super().__init__(EncoderSpec(generator.resolution, generator.channels, shape, torch.zeros(shape), 1.0))
+    def __init__(self, spec: EncoderSpec, generator: Autoencoder) -> None:
+        super().__init__(spec)
         self.generator = generator
         self.eval().requires_grad_(False)
 
@@ -36,8 +36,9 @@ def own_encoder(space: AbstractSpace) -> TrainedEncoder:
     generator = space.generator
     if not isinstance(generator, Autoencoder):
         raise Unfit(
-            f"encoder: {type(generator).__name__} was not trained with one; choose encoder=shipped, train one (train.py "
-            "task=encoder), or encoder=module for a network of your own"
+            f"encoder: {type(generator).__name__} was not trained with one; choose encoder=shipped, train one (train.py"
+            " task=encoder), or encoder=module for a network of your own"
         )
-    network = Own(generator)
+    shape = generator.shape(generator.encoded)
+    network = Own(EncoderSpec(generator.resolution, generator.channels, shape, torch.zeros(shape), 1.0), generator)
     return TrainedEncoder(network, generator.encoded, None, "its own encoder").require_compatible(space)

@@ -11,8 +11,8 @@ DECAY = 0.99  # of the running means that the codes follow in training
 
 
 class CodeBook(nn.Module):
-    """Vectors, of which one stands for each pixel of a map. A training moves each to the mean of what it stands for (van
-    den Oord et al. 2017, https://arxiv.org/abs/1711.00937, appendix A.1)."""
+    """Vectors, of which one stands for each pixel of a map; in a training each follows the mean of what it stands for
+    (van den Oord et al. 2017, https://arxiv.org/abs/1711.00937)."""
 
     embed: Tensor
     cluster_size: Tensor
