@@ -75,6 +75,8 @@ class ScaleShift(nn.Module):
         self.blocks = nn.ModuleList(Residual(width) for _ in range(blocks))
         self.skips = nn.ModuleList(Conv(width, width, 1) for _ in range(blocks))
         self.out_norm, self.out_conv = nn.BatchNorm2d(width), Conv(width, 2 * inputs, 1)
+        for begin in (self.out_conv.conv.weight_g, self.out_conv.conv.bias):
+            nn.init.zeros_(begin)  # so that a fresh flow changes nothing
 
     def forward(self, x: Maps) -> tuple[Maps, Maps]:
         x = self.in_norm(x) * self.gain
