@@ -33,6 +33,7 @@ from zstar.projectors.optimization import Optimization
 from zstar.regularizers.likelihood import Likelihood
 from zstar.spaces.w import W
 from zstar.spaces.z import Z
+from zstar.tasks.encoder_parts import make_parts
 
 KINDS = {"glow": Glow, "realnvp": RealNVP}
 FILES = {"glow_16_lu": "glow", "glow_16_plain_affine": "glow", "realnvp_16": "realnvp"}
@@ -324,6 +325,12 @@ def test_likelihood_as_a_metric(flow: AbstractGenerator, tiny: StyleGAN2) -> Non
     assert torch.equal(Bits()(flow, image, target), flow.bits_per_dimension(image))
     assert torch.equal(Bits("target")(flow, image, target), flow.bits_per_dimension(target))
     assert Bits()(tiny, image, target) is None
+
+
+def test_a_training_of_encoders_has_no_use_for_it(composed: Callable[..., Any], weights: str) -> None:
+    words = ["task=encoder", "generator=stylegan2", weights, "space=w", "space.prior_samples=20", "encoder=resnet"]
+    with pytest.raises(ValueError, match="metric.likelihood: a training compares pictures alone, without their v"):
+        make_parts(composed("train", *words, "metric=[mse,likelihood]"))
 
 
 @pytest.mark.parametrize("name", KINDS)
