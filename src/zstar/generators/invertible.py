@@ -23,8 +23,9 @@ class Invertible(ABC):
     def log_likelihood(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
         """Natural logarithm of the probability of each image in [−1, 1] among all images of as many levels.
 
-        It is the density at the image times the volume of the bin that quantisation makes of each colour value, which
-        the image takes as its own point: no noise is added. Differentiable in the image and in the weights.
+        That is the density at the image times the volume of its bin: of 256 levels, each colour value on [0, 1] has one
+        of width 1/256. No noise is added, as a training does: an 8-bit value k lies at k/255, within its own bin from
+        k/256 to (k + 1)/256. Differentiable in the image and in the weights.
         """
 
     def bits_per_dimension(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
