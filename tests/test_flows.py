@@ -181,15 +181,15 @@ def test_a_training_makes_images_likelier(flow: AbstractGenerator) -> None:
     images = (torch.rand(32, 3, 8, 8).cumsum(dim=3) / 8).clamp(0, 2) - 1
     images = images + torch.rand_like(images) * 2 / 256
     flow.train().requires_grad_(True)
-    optimizer = torch.optim.Adam(flow.parameters(), lr=2e-2)
+    optimizer = torch.optim.Adam(flow.parameters(), lr=1e-2)
     losses = []
-    for _ in range(8):
+    for _ in range(10):
         loss = flow.bits_per_dimension(images).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert losses[-1] < losses[0] - 0.2 and all(map(math.isfinite, losses))
+    assert losses[-1] < losses[0] - 0.4 and all(map(math.isfinite, losses))
     flow.freeze()
     assert difference(flow.synthesize(flow.invert(images), "z"), images) < 1e-4
 
