@@ -35,7 +35,8 @@ from zstar.stats.streams import stream
 
 CONF = Path(__file__).parents[1] / "conf"
 LOSSES = sorted(path.stem for path in (CONF / "loss").glob("*.yaml"))
-REGULARIZERS = sorted(path.stem for path in (CONF / "regularizer").glob("*.yaml"))
+FLOWS = {"likelihood"}  # what is for flows alone, and tested in tests/test_flows.py
+REGULARIZERS = sorted({path.stem for path in (CONF / "regularizer").glob("*.yaml")} - FLOWS)
 
 
 @pytest.fixture(scope="module")

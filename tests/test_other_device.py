@@ -27,11 +27,13 @@ from zstar.editability.base import Traversal
 from zstar.editing.run import run as edit
 from zstar.encoders.trained import TrainedEncoder
 from zstar.generators.base import AbstractGenerator
+from zstar.generators.glow import Glow
 from zstar.generators.pixels import Pixels
+from zstar.generators.vqvae2 import VQVAE2
 from zstar.inversion import Inversion, minimize
 from zstar.losses.pixel import Pixel
 from zstar.losses.targets import Targets
-from zstar.metrics.base import AbstractPriorMetric, AbstractSetMetric
+from zstar.metrics.base import AbstractModelMetric, AbstractPriorMetric, AbstractSetMetric
 from zstar.objective import Objective, Problem
 from zstar.optimizers.adam import Adam
 from zstar.optimizers.base import AbstractOptimizer
@@ -102,6 +104,10 @@ def targets(device: FakeDevice, size: int = SIZE) -> Targets:
     return Targets({name: value.to(device.name) for name, value in named.items()}, ["a", "b"])
 
 
+def small_codes() -> VQVAE2:
+    return VQVAE2(SIZE, width=8, num_blocks=1, inner=4, embed_dim=4, num_codes=16)
+
+
 def per_step(device: FakeDevice, work: Callable[[int], Any]) -> Seen:
     """What two more steps do, beside the one at whose end the loop looks whether all has ended, which is the tenth."""
     counted = []
@@ -152,9 +158,10 @@ def test_a_step_neither_waits_nor_copies(
 ) -> None:
     if optimizer.quadratic and space != "pixels":
         pytest.skip("no equation is quadratic there")
-    generator = Pixels(SIZE).to(device.name) if space == "pixels" else there
+    special = {"pixels": lambda: Pixels(SIZE), **dict.fromkeys(("quantised", "continuous"), small_codes)}
+    generator = special[space]().to(device.name) if space in special else there
     kept = {"generator": generator} | ({} if space == "pixels" else {"prior_samples": 20})
-    noise = "none" if space == "pixels" else "optimize"
+    noise = "none" if space in special else "optimize"
     problem = Problem(offer(node("space", space), **kept), {"pixel": Pixel()}, {}, optimizer, noise=noise)
     objective = Objective(problem, targets(device))
     v = problem.start(objective.targets)
@@ -178,14 +185,15 @@ def test_a_term_of_the_equation_neither_waits_nor_copies(
         pytest.skip("its network is a file of its own; that of another loss stands for it")
     settings = {"pnet_rand": True} if name.startswith("lpips") else {}
     settings |= {"target": "image"} if name in ("gram", "gradient") else {}
-    space = WPlus(there, prior_samples=50)
-    encoder = guess(space)
+    flow = name == "likelihood"
+    space = Z(Glow(SIZE, num_flows=1, width=8).to(device.name)) if flow else WPlus(there, prior_samples=50)
+    encoder, noise = guess(space), "none" if flow else "optimize"
     encoder.network.to(device.name)
     component = offer(node(group, name) | settings, space=space, encoder=encoder)
     parts: dict[str, dict] = {"loss": {"pixel": Pixel()}, "regularizer": {}, "operator": {}}
     parts[group][name] = component.to(device.name) if group == "loss" else component
     problem = Problem(
-        space, parts["loss"], parts["regularizer"], Adam(lr=0.01), noise="optimize", operators=parts["operator"]
+        space, parts["loss"], parts["regularizer"], Adam(lr=0.01), noise=noise, operators=parts["operator"]
     )
     objective = Objective(problem, targets(device))
     v = problem.start(objective.targets)
@@ -227,7 +235,10 @@ def test_a_metric_is_measured_there(name: str, device: FakeDevice, there: Abstra
     metric = build(node("metric", name))
     images = targets(device, 64).images
     with device.watching():
-        if isinstance(metric, AbstractSetMetric):
+        if isinstance(metric, AbstractModelMetric):
+            values = metric(Glow(64, num_flows=1, width=8).to(device.name), images, images * 0.9)
+            assert values.device == images.device
+        elif isinstance(metric, AbstractSetMetric):
             vectors = metric.features(images)
             assert vectors.device == images.device
             metric(vectors.cpu(), vectors.cpu())
@@ -246,7 +257,7 @@ SHORT = {
     "mean": {}, "random": {}, "encoder": {}, "encoder_or_mean": {}, "best_of": {"candidates": 5, "chunk": 2},
     "optimization": {"steps": 2, "explore": 0.05, "patience": 1}, "features": {"steps": 2, "form": "both"},
     "untrained": {"steps": 2, "window": 2}, "weights": {"steps": 2, "latent_lr": 0.01},
-    "copy": {}, "poisson": {"source": "image"}, "recolour": {}, "multiscale": {"steps": 2, "smallest": 8},
+    "exact": {}, "copy": {}, "poisson": {"source": "image"}, "recolour": {}, "multiscale": {"steps": 2, "smallest": 8},
     "analogy": {"style": "image"},
     "saved": {}, "starts": {"count": 3, "steps": 2},
     "cma": {"generations": 2, "population": 5}, "basin_cma": {"generations": 2, "population": 4, "steps": 1},
@@ -263,13 +274,14 @@ def test_a_projector_finds_there_what_it_finds_here(
     finished: Callable[..., str],
 ) -> None:
     found: list[Inversion] = []
-    tiny = copy.deepcopy(tiny)
+    tiny, flow = copy.deepcopy(tiny), Glow(SIZE, num_flows=1, width=8)
     for generator, place in ((tiny, "cpu"), (there, device.name)):
         generator.learned = name != "untrained"  # which is for a generator that has learned nothing
         space = PixelSpace(Pixels(SIZE).to(place)) if name in PICTURES else W(generator, prior_samples=20)
+        space = Z(flow.to(place)) if name == "exact" else space
         encoder = guess(space)
         encoder.network.to(place)
-        noise = "none" if name in PICTURES else "optimize"
+        noise = "none" if name in (*PICTURES, "exact") else "optimize"
         problem = Problem(space, {"pixel": Pixel()}, {}, Adam(lr=0.01), noise=noise)
         own = dict(SHORT[name])
         if name == "saved" and not found:
@@ -283,7 +295,8 @@ def test_a_projector_finds_there_what_it_finds_here(
     here, away = found
     assert away.status == here.status and all(str(value.device) == device.name for value in away.v.values())
     torch.testing.assert_close(away.loss.cpu(), here.loss, rtol=1e-3, atol=1e-4)
-    again = here.render(Pixels(SIZE).to(device.name) if name in PICTURES else there)  # one that was saved here
+    painter = Pixels(SIZE).to(device.name) if name in PICTURES else flow if name == "exact" else there
+    again = here.render(painter)  # one that was saved here
     torch.testing.assert_close(again.cpu(), here.image, rtol=1e-3, atol=1e-3)
     assert away.select([1]).loss.cpu() == away.loss[1].cpu()
 

@@ -12,6 +12,7 @@ from zstar.config.reasons import Unfit
 from zstar.encoders.base import EncoderSpec
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.stylegan2 import StyleGAN2
+from zstar.generators.vqvae2 import VQVAE2
 from zstar.losses.pixel import Pixel
 from zstar.losses.targets import Targets
 from zstar.objective import Problem
@@ -26,11 +27,12 @@ SHORT = {"best_of": ["candidates=5"], "cma": ["generations=4"], "basin_cma": ["g
 SHORT |= {"weights": ["steps=4"], "features": ["steps=4"], "multiscale": ["smallest=8"], "poisson": ["source=image"]}
 SHORT |= {"analogy": ["style=image"]}
 SHORT |= {"starts": ["count=3"]}
-LEARNED, NONE = "StyleGAN2 has learned its weights", "Pixels has no weights to fit"
+LEARNED, NONE = r"\w+ has learned its weights", "Pixels has no weights to fit"
 REFUSALS = {  # (projector, space) → why there is nothing to do
     ("weights", "pixels"): NONE,
     ("features", "pixels"): "Pixels offers no feature layers",
     ("untrained", "pixels"): NONE,
+    **{("exact", space): r"projector.exact: \w+ has no exact inverse and no likelihood" for space in SPACES},
     **{("untrained", space): LEARNED for space in SPACES if space != "pixels"},
     **{
         (name, space): f"projector.{name}: latents of {space} are no pictures; choose generator=pixels space=pixels"
@@ -46,7 +48,9 @@ def generators(composed: Callable[..., Any]) -> dict[str, AbstractGenerator]:
     torch.manual_seed(1)
     style = StyleGAN2(resolution=16, z_dim=16, w_dim=16, num_mapping_layers=2, channel_max=16)
     pixels = build(composed("invert", "generator=pixels", "generator.resolution=16").generator)
-    return {name: pixels if name == "pixels" else style for name in SPACES}
+    codes = VQVAE2(resolution=16, width=8, num_blocks=1, inner=4, embed_dim=4, num_codes=16)
+    special = {"pixels": pixels, "quantised": codes, "continuous": codes}
+    return {name: special.get(name, style) for name in SPACES}
 
 
 def space_of(name: str, generators: dict[str, AbstractGenerator], composed: Callable[..., Any], *words: str) -> Any:

@@ -31,6 +31,11 @@ FAMILIES = (  # the first that fits is the one
     Family(
         "StyleGAN of 2018", None, [r"synthesis\.layer\d+\.epilogue\..*|(g_)?(synthesis|mapping)\.(blocks|dense)\w*\..*"]
     ),
+    Family("Glow", "glow", [r"blocks\.\d+\.flows\.\d+\.actnorm\.loc", r"blocks\.\d+\.prior\.conv\.weight"]),
+    Family("RealNVP", "realnvp", [r"flows\.in_couplings\.\d+\.rescale\.weight_g", r"data_constraint"]),
+    Family("VAE", "vae", [r"fc21\.weight", r"fc22\.weight", r"fc4\.weight"]),
+    Family("VAE", "vae", [r"e1\.weight", r"bn1\.weight", r"fc2\.weight", r"d1\.weight"]),
+    Family("VQ-VAE-2", "vqvae2", [r"quantize_t\.embed", r"quantize_b\.embed", r"enc_b\.blocks\..*"]),
     Family("discriminator of StyleGAN2", None, [r"b4\.(fc|conv)\.weight|final_conv\.0\.weight"]),
 )
 

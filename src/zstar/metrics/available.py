@@ -6,9 +6,9 @@ from typing import Any
 import torch
 
 from zstar.config.build import build
-from zstar.metrics.base import AbstractMetric, AbstractPriorMetric, AbstractSetMetric
+from zstar.metrics.base import AbstractMetric, AbstractModelMetric, AbstractPriorMetric, AbstractSetMetric
 
-Metrics = dict[str, AbstractMetric | AbstractSetMetric | AbstractPriorMetric]
+Metrics = dict[str, AbstractMetric | AbstractModelMetric | AbstractSetMetric | AbstractPriorMetric]
 
 
 def make_metrics(nodes: Mapping[str, Any], device: torch.device) -> tuple[Metrics, dict[str, str]]:

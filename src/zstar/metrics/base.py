@@ -52,6 +52,16 @@ class AbstractPriorMetric(AbstractMeasure):
         """
 
 
+class AbstractModelMetric(AbstractMeasure):
+    """A number per image of what the generator says of it, and of its target."""
+
+    @abstractmethod
+    def __call__(
+        self, generator: AbstractGenerator, image: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]
+    ) -> Float[Tensor, " b"] | None:
+        """Value per image for images in [−1, 1], not clamped, or ``None`` where the generator has nothing to say."""
+
+
 class AbstractSetMetric(AbstractMeasure):
     """A number of a set of images, made of a vector for each of them."""
 

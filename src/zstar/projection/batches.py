@@ -16,7 +16,7 @@ from zstar.projection.alternatives import write_alternatives
 from zstar.projection.batch_store import Part, labelled, long_rows, start_rows
 from zstar.projection.earlier import EDITABILITY, Earlier
 from zstar.projection.job import Job
-from zstar.projection.measure import extract_features, measure, measure_edits, measure_prior
+from zstar.projection.measure import extract_features, measure, measure_edits, measure_model, measure_prior
 from zstar.projection.progress import NETWORKS, Display
 from zstar.projectors.base import project_with_start
 from zstar.runs.folder import safe_name
@@ -48,6 +48,7 @@ def project_batch(job: Job, index: int, batch: Batch, folder: Path, display: Dis
     with display.on("measuring"):
         values = measure(metrics, inversion.image, targets.images, pipeline.measuring)
         values |= measure_prior(metrics, pipeline.generator, inversion)
+        values |= measure_model(metrics, pipeline.generator, inversion, targets.images)
         if pipeline.editability:
             values |= measure_edits(pipeline.editability, pipeline.directions, pipeline.generator, inversion)
         start_values = {} if start is None else measure(metrics, start.image, targets.images, pipeline.measuring)
@@ -78,6 +79,7 @@ def measure_again(
         others = {name: metric for name, metric in metrics.items() if name not in same}
         values = measure(others, inversion.image, images, pipeline.measuring)
         values |= measure_prior(others, pipeline.generator, inversion)
+        values |= measure_model(others, pipeline.generator, inversion, images)
         if pipeline.editability and EDITABILITY not in same:
             values |= measure_edits(pipeline.editability, pipeline.directions, pipeline.generator, inversion)
         shown = {"targets": to_uint8(images), "reconstructions": to_uint8(inversion.image)}

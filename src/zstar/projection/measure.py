@@ -15,12 +15,12 @@ from zstar.generators.base import AbstractGenerator
 from zstar.generators.variables import is_variable
 from zstar.images import to_float
 from zstar.inversion import Inversion
-from zstar.metrics.base import AbstractMetric, AbstractPriorMetric, AbstractSetMetric
+from zstar.metrics.base import AbstractMetric, AbstractModelMetric, AbstractPriorMetric, AbstractSetMetric
 from zstar.metrics.distribution import Estimate
 from zstar.optimizers.slices import Slices
 from zstar.runs.precision import exactly
 
-AnyMetric = AbstractMetric | AbstractSetMetric | AbstractPriorMetric
+AnyMetric = AbstractMetric | AbstractModelMetric | AbstractSetMetric | AbstractPriorMetric
 COMPARED = ("targets", "reconstructions")  # the sets that a metric of sets compares
 
 
@@ -57,6 +57,16 @@ def measure_prior(
     found = {
         name: metric(generator, inversion.v, inversion.space, inversion.noise_mode) for name, metric in chosen.items()
     }
+    return {name: values.tolist() for name, values in found.items() if values is not None}
+
+
+@exactly()
+def measure_model(
+    metrics: Mapping[str, AnyMetric], generator: AbstractGenerator, inversion: Inversion, targets: Tensor
+) -> dict[str, list[float]]:
+    """Value per image of every metric of what the generator says of images."""
+    chosen = {name: metric for name, metric in metrics.items() if isinstance(metric, AbstractModelMetric)}
+    found = {name: metric(generator, inversion.image, targets) for name, metric in chosen.items()}
     return {name: values.tolist() for name, values in found.items() if values is not None}
 
 

@@ -14,7 +14,7 @@ from zstar.data.companions import MAPS, take_companions
 from zstar.encoders.base import AbstractEncoder, EncoderSpec
 from zstar.losses.base import require_targets
 from zstar.metrics.available import make_metrics
-from zstar.metrics.base import AbstractSetMetric
+from zstar.metrics.base import AbstractMetric, AbstractSetMetric
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.regularizers.noise_maps import NoiseMaps
 from zstar.spaces.base import AbstractSpace
@@ -34,6 +34,8 @@ def make_parts(cfg: DictConfig) -> dict[str, Any]:
     metrics = make_metrics(cfg.get("metric") or {}, torch.device("cpu"))[0]
     if sets := [name for name, metric in metrics.items() if isinstance(metric, AbstractSetMetric)]:
         raise ValueError(f"metric.{sets[0]}: it is a number of a set, and a training reports means; leave it out")
+    if others := [name for name, metric in metrics.items() if not isinstance(metric, AbstractMetric)]:
+        raise ValueError(f"metric.{others[0]}: a training compares pictures alone, without their v; leave it out")
     encoder = make_network(cfg.encoder, space)  # first: what else is built draws random numbers too
     losses = {name: build(node, at=f"loss.{name}") for name, node in (cfg.get("loss") or {}).items()}
     targets = data_targets(cfg.data)

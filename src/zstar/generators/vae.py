@@ -1,0 +1,122 @@
+"""Variational autoencoders."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from zstar.checkpoints import io
+from zstar.checkpoints.families import load_family
+from zstar.checkpoints.vae import convolutional_vae_sizes, linear_vae_sizes
+from zstar.config.constraints import FilePath, Within, require
+from zstar.config.reasons import reason
+from zstar.generators.autoencoder import Autoencoder
+from zstar.generators.base import AbstractGenerator, Noise
+from zstar.generators.vae_networks import AbstractVAE, ConvolutionalVAE, LinearVAE
+from zstar.images import to_unit
+
+
+class VAE(AbstractGenerator, Autoencoder):
+    """The decoder of a variational autoencoder (Kingma and Welling 2014, https://arxiv.org/abs/1312.6114), with its
+    encoder (``encoder=own``), whose latent is μ.
+
+    The choice where an image is to have a latent at once, and one near its prior; its pictures are blurred, since each
+    is the mean of all that the latent may stand for. Files of two layouts are read: that of PyTorch's examples, two
+    linear layers each way, and one of strided convolutions, ``e1``, … to ``d1``, …, which a fresh network has.
+
+    The one space, ``z`` [z_dim], is standard normal. Feature layers, of the convolutional one: ``b4``, ``b8``, … by
+    their height, up to half of the image's.
+
+    Arguments:
+        resolution: Height and width of the images, a multiple of 2 to the power of the number of ``widths``.
+        channels: Colours, 3 or 1.
+        z_dim: Length of z.
+        widths: Channels behind each convolution of the encoder, and in the decoder in the other order.
+        checkpoint: A file of both halves. All sizes then come from it, and the arguments above are ignored.
+        checkpoint_key: Which of several state dicts in the file; None finds the usual one.
+
+    Raises:
+        ValueError: A size or the checkpoint can't be used.
+    """
+
+    encoded = "z"
+
+    def __init__(
+        self,
+        resolution: int = 64,
+        channels: int = 3,
+        z_dim: int = 64,
+        widths: Sequence[int] = (32, 32, 64, 64),
+        checkpoint: FilePath | None = None,
+        checkpoint_key: str | None = None,
+    ) -> None:
+        super().__init__()
+        if checkpoint is None:
+            require("generator", Within(1), z_dim=z_dim, **{f"widths.{i}": width for i, width in enumerate(widths)})
+            self.network: AbstractVAE = _fresh(resolution, channels, widths, z_dim)
+        else:
+            self.network = _load(checkpoint, checkpoint_key)
+        self.network.to(memory_format=torch.channels_last)
+        self.trained = checkpoint is not None
+        self.resolution, self.channels = self.network.resolution, self.network.channels
+        self.require_colours("generator.channels" if checkpoint is None else "generator.checkpoint", self.channels)
+        self.spaces, self.noise_shapes = {"z": (self.network.latents,)}, {}
+        self.layers = tuple(self.network.maps)
+        self.freeze()
+
+    def sample(
+        self, n: int, rng: torch.Generator, truncation: float = 1.0, space: str | None = None
+    ) -> Float[Tensor, "n ..."]:
+        """``n`` draws from the prior, scaled towards its mean, zero, by ``truncation``."""
+        return truncation * self.bring(torch.randn(n, *self.shape(space or "z"), generator=rng, device=rng.device))
+
+    def lift(self, latent: Float[Tensor, "b ..."], source: str, target: str) -> Float[Tensor, "b ..."]:
+        """The latent itself: there is no other space than z."""
+        self.shape(source), self.shape(target)
+        return latent
+
+    def forward(self, latent: Float[Tensor, "b ..."], space: str, noise: Noise) -> Float[Tensor, "b c h w"]:
+        """Images within [−1, 1]; there is no noise to choose."""
+        return 2 * self.network(latent) - 1
+
+    def encode(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b z"]:
+        return self.posterior(image)[0]
+
+    def posterior(self, image: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b z"], Float[Tensor, "b z"]]:
+        """μ and log σ² of the latents that may stand for each image in [−1, 1]; a training draws from them."""
+        self.require_size(image)
+        return self.network.encode(to_unit(image))
+
+    def layer(self, name: str) -> nn.Module:
+        if name not in self.layers:
+            choice = f"choose one of {', '.join(self.layers)}" if self.layers else "its layers are no maps"
+            raise ValueError(f"layer: VAE has no layer '{name}'; {choice}")
+        return self.network.maps[name]
+
+
+def _fresh(resolution: int, channels: int, widths: Sequence[int], z_dim: int) -> ConvolutionalVAE:
+    if not widths:
+        raise ValueError("generator.widths: the list is empty; give a width for each time that the image is halved")
+    if resolution < 1 or resolution % 2 ** len(widths):
+        raise ValueError(
+            f"generator.resolution: {resolution} can't be halved {len(widths)} times; choose a multiple of "
+            f"{2 ** len(widths)}, or other generator.widths"
+        )
+    return ConvolutionalVAE(resolution, channels, widths, z_dim)
+
+
+def _load(checkpoint: FilePath, key: str | None) -> AbstractVAE:
+    path = io.resolve(checkpoint)
+    weights = load_family(path, key, "vae")
+    kind, sizes = (
+        (LinearVAE, linear_vae_sizes) if "fc21.weight" in weights else (ConvolutionalVAE, convolutional_vae_sizes)
+    )
+    try:
+        network = kind(**sizes(weights))
+    except KeyError as error:
+        raise ValueError(f"checkpoint: {path} holds no whole VAE: it lacks {reason(error)}") from None
+    except ValueError as error:
+        raise ValueError(f"checkpoint: {path} holds no VAE that can be used ({reason(error)})") from None
+    io.load_into(network, weights, path)
+    return network
