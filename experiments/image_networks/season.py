@@ -2,9 +2,9 @@
 
 python experiments/image_networks/season.py outputs/image_networks/networks/season/weights.safetensors --count 64
 
-Samples before and after a step along the shipped direction `season`: the network is shown those before; the encoder that
-ships, and the encoder with so many steps of optimisation behind it, find latents of them, which are moved. All are
-compared with what the generator itself makes of the true latents.
+Samples before and after a step along the shipped direction `season`: the network is shown those before; the encoder
+that ships, and the encoder with so many steps of optimisation behind it, find latents of them, which are moved. All
+are compared with what the generator itself makes of the true latents.
 """
 
 import argparse
