@@ -7,8 +7,9 @@ from zstar.spaces.style import Style
 from zstar.spaces.w import W
 from zstar.spaces.w_plus import WPlus
 from zstar.spaces.z import Z
+from zstar.spaces.z_class import ZClass
 
-SPACES = {kind.name: kind for kind in (Z, W, WPlus, Style, Pixels)}
+SPACES = {kind.name: kind for kind in (Z, W, WPlus, Style, Pixels, ZClass)}
 
 
 def named_space(generator: AbstractGenerator, name: str) -> AbstractSpace:
