@@ -10,6 +10,7 @@ import fake_device
 import pytest
 import torch
 import yaml
+from conditional import conditional
 from fake_device import FakeDevice, Seen
 from omegaconf import DictConfig, OmegaConf
 from parameters import slowly
@@ -153,8 +154,10 @@ def test_a_step_neither_waits_nor_copies(
     if optimizer.quadratic and space != "pixels":
         pytest.skip("no equation is quadratic there")
     generator = Pixels(SIZE).to(device.name) if space == "pixels" else there
+    if space in ("z_class", "embedding"):
+        generator = copy.deepcopy(conditional()).to(device.name)
     kept = {"generator": generator} | ({} if space == "pixels" else {"prior_samples": 20})
-    noise = "none" if space == "pixels" else "optimize"
+    noise = "optimize" if generator.noise_shapes else "none"
     problem = Problem(offer(node("space", space), **kept), {"pixel": Pixel()}, {}, optimizer, noise=noise)
     objective = Objective(problem, targets(device))
     v = problem.start(objective.targets)
@@ -248,7 +251,7 @@ SHORT = {
     "untrained": {"steps": 2, "window": 2}, "weights": {"steps": 2, "latent_lr": 0.01},
     "copy": {}, "poisson": {"source": "image"}, "recolour": {}, "multiscale": {"steps": 2, "smallest": 8},
     "analogy": {"style": "image"},
-    "saved": {}, "starts": {"count": 3, "steps": 2},
+    "saved": {}, "starts": {"count": 3, "steps": 2}, "classes": {"draws": 2, "chunk": 4},
     "cma": {"generations": 2, "population": 5}, "basin_cma": {"generations": 2, "population": 4, "steps": 1},
 }  # fmt: skip
 
@@ -267,9 +270,11 @@ def test_a_projector_finds_there_what_it_finds_here(
     for generator, place in ((tiny, "cpu"), (there, device.name)):
         generator.learned = name != "untrained"  # which is for a generator that has learned nothing
         space = PixelSpace(Pixels(SIZE).to(place)) if name in PICTURES else W(generator, prior_samples=20)
+        if name == "classes":
+            space = Z(copy.deepcopy(conditional()).to(place))
         encoder = guess(space)
         encoder.network.to(place)
-        noise = "none" if name in PICTURES else "optimize"
+        noise = "optimize" if space.generator.noise_shapes else "none"
         problem = Problem(space, {"pixel": Pixel()}, {}, Adam(lr=0.01), noise=noise)
         own = dict(SHORT[name])
         if name == "saved" and not found:
@@ -283,7 +288,7 @@ def test_a_projector_finds_there_what_it_finds_here(
     here, away = found
     assert away.status == here.status and all(str(value.device) == device.name for value in away.v.values())
     torch.testing.assert_close(away.loss.cpu(), here.loss, rtol=1e-3, atol=1e-4)
-    again = here.render(Pixels(SIZE).to(device.name) if name in PICTURES else there)  # one that was saved here
+    again = here.render(space.generator)  # one that was saved here
     torch.testing.assert_close(again.cpu(), here.image, rtol=1e-3, atol=1e-3)
     assert away.select([1]).loss.cpu() == away.loss[1].cpu()
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from conditional import conditional
 
 from zstar.config.build import build, offer
 from zstar.config.reasons import Unfit
@@ -26,11 +27,13 @@ SHORT = {"best_of": ["candidates=5"], "cma": ["generations=4"], "basin_cma": ["g
 SHORT |= {"weights": ["steps=4"], "features": ["steps=4"], "multiscale": ["smallest=8"], "poisson": ["source=image"]}
 SHORT |= {"analogy": ["style=image"]}
 SHORT |= {"starts": ["count=3"]}
-LEARNED, NONE = "StyleGAN2 has learned its weights", "Pixels has no weights to fit"
+LEARNED, NONE = "has learned its weights", "Pixels has no weights to fit"
+CLASSES = ("z_class", "embedding")  # spaces of generators with classes
 REFUSALS = {  # (projector, space) → why there is nothing to do
     ("weights", "pixels"): NONE,
     ("features", "pixels"): "Pixels offers no feature layers",
     ("untrained", "pixels"): NONE,
+    **{("classes", space): "has no class of an image's own to find" for space in SPACES if space not in CLASSES},
     **{("untrained", space): LEARNED for space in SPACES if space != "pixels"},
     **{
         (name, space): f"projector.{name}: latents of {space} are no pictures; choose generator=pixels space=pixels"
@@ -46,7 +49,7 @@ def generators(composed: Callable[..., Any]) -> dict[str, AbstractGenerator]:
     torch.manual_seed(1)
     style = StyleGAN2(resolution=16, z_dim=16, w_dim=16, num_mapping_layers=2, channel_max=16)
     pixels = build(composed("invert", "generator=pixels", "generator.resolution=16").generator)
-    return {name: pixels if name == "pixels" else style for name in SPACES}
+    return {name: {"pixels": pixels}.get(name, conditional() if name in CLASSES else style) for name in SPACES}
 
 
 def space_of(name: str, generators: dict[str, AbstractGenerator], composed: Callable[..., Any], *words: str) -> Any:
