@@ -12,7 +12,7 @@ SIZES = {"resolution": 16, "width": 1, "z_dim": 12, "classes": 3, "shared_dim": 
 def lively(generator: torch.nn.Module) -> torch.nn.Module:
     """With statistics, biases and attention, so that nothing is equal only because it is zero."""
     with torch.no_grad():
-        for name, value in generator.named_parameters():
+        for value in generator.parameters():
             if value.dim() < 2:
                 value.add_(0.3 * torch.randn_like(value))
         for name, value in generator.named_buffers():

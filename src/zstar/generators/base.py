@@ -41,8 +41,7 @@ class AbstractGenerator(nn.Module, ABC):
         prior: What its latents are drawn from, in each coordinate: ``"normal"`` (0, 1), ``"uniform"`` on [−1, 1], or
             ``"truncated"``, a normal cut at ±2; None where all that is known of it are its samples.
         prior_scale: What such draws are multiplied by.
-        normalizes: Whether latents of the space that is sampled count by their direction alone, as behind a layer that
-            scales them to length 1: then the prior's mean, zero, is no latent.
+        normalizes: Whether sampled latents count by their direction alone; then the prior's mean, zero, is none.
         trained: False where the weights are random as yet: such a generator can be trained, and nothing else.
         batched_weights: Whether the layers take parameters with a batch in front of their shape, an image's own each.
         learned: Whether the weights come from pictures; False where the structure is all that it knows of them.
@@ -137,7 +136,8 @@ class AbstractGenerator(nn.Module, ABC):
         row = slice(i, i + 1)
         maps = noise if isinstance(noise, str) else {name: value[row] for name, value in noise.items()}
         own = ({name: value[row] for name, value in group.items()} for group in changes)
-        return self.synthesize(latent[row], space, maps, *own)
+        with self.conditioned(None if self.condition is None else self.condition[i % len(self.condition)][None]):
+            return self.synthesize(latent[row], space, maps, *own)
 
     def render(self, v: Variables, space: str, noise: str = "const") -> Float[Tensor, "b c h w"]:
         """G(v): the images of latents of ``space``, with the noise maps, weights and features that belong to them.

@@ -60,7 +60,8 @@ class Classes(AbstractProjector):
         if not problem.generator.classes:
             kind = type(problem.generator).__name__
             raise Unfit(
-                f"projector.classes: {kind} has no class of an image's own to find; set generator.label=own, if it has any"
+                f"projector.classes: {kind} has no class of an image's own to find; where it has classes, set "
+                "generator.label=own"
             )
         self.draws, self.truncation, self.chunk, self.classifier = draws, truncation, chunk, classifier
         self.top = min(top, problem.generator.classes)

@@ -11,9 +11,9 @@ from zstar.spaces.base import AbstractSpace
 class Embedding(AbstractSpace):
     """The class alone: a free vector of the classes' embedding, while z stays what the start says.
 
-    A point is a latent of ``z_class``, of which an optimisation moves the last coordinates alone; so it begins at the
-    prior's mean, at the best draw, or with ``projector=[saved,optimization]`` at the z of a finished run in z or
-    z_class. The choice for asking what of a picture is a matter of its class.
+    A point is a latent of ``z_class``, of which ``optimization``, ``starts`` and ``cma`` move the last coordinates
+    alone; so z is the prior's mean, that of the best draw, or with ``projector=[saved,optimization]`` that of a run in
+    z or z_class. The choice for asking what of a picture is a matter of its class.
 
     Arguments:
         generator: The fixed generator G, with classes that have vectors.
