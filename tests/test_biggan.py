@@ -373,13 +373,13 @@ def test_a_network_learns(generator: AbstractGenerator) -> None:
     before = {name: value.clone() for name, value in student.named_buffers() if value is not None}
     goal, adam = -pictures(generator), torch.optim.Adam(student.parameters(), 0.01)
     losses = []
-    for _ in range(25):
+    for _ in range(15):
         loss = (pictures(student) - goal).square().mean()
         adam.zero_grad()
         loss.backward()
         adam.step()
         losses.append(loss.item())
-    assert losses[-1] < 0.5 * losses[0]
+    assert losses[-1] < 0.7 * losses[0]
     assert all(value.grad is not None and value.grad.isfinite().all() for value in student.parameters())
     moved = {name.split(".")[-1] for name, value in student.named_buffers() if not torch.equal(value, before[name])}
     own = {"u0", "sv0", "stored_mean", "stored_var"}
