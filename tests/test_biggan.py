@@ -187,6 +187,17 @@ def test_sizes_come_from_the_file(kind: type, changes: dict[str, Any], tmp_path:
     assert image.shape == (3, network.channels, network.resolution, network.resolution) and image.std() > 0.05
 
 
+@pytest.mark.parametrize(
+    ("mean", "counter"), [("stored_", "accumulation_counter"), ("running_", "num_batches_tracked")]
+)
+def test_statistics_of_several_gpus_are_found(mean: str, counter: str, tmp_path: Path) -> None:
+    state = conditional().network.state_dict()
+    deeper = {name.replace("stored_", f"bn.{mean}"): value for name, value in state.items()}
+    owners = {name.rpartition(".")[0] for name in deeper if name.endswith(("_mean", "_var"))}
+    save_weights(tmp_path / "g.safetensors", deeper | {f"{owner}.{counter}": torch.ones(()) for owner in owners}, {})
+    assert torch.equal(pictures(BigGAN(checkpoint=str(tmp_path / "g.safetensors"))), pictures(conditional()))
+
+
 def test_what_can_not_be_used_gets_one_sentence(tmp_path: Path) -> None:
     for arguments, message in (
         ({"label": 3}, "generator.label: 3 is no class of this network; choose one of 0..2, all or own"),
@@ -206,11 +217,16 @@ def test_what_can_not_be_used_gets_one_sentence(tmp_path: Path) -> None:
         BigGANDeep(resolution=128, width=1, attention=[])
     file = tmp_path / "g.safetensors"
     state = conditional().network.state_dict()
+    large = {"blocks.0.0.conv1.weight": torch.ones(1, 2**16, 1, 1), "linear.weight": torch.ones(2**20, 1)}
+    large["blocks.0.0.conv2.weight"] = torch.ones(2**16, 1, 1, 1)  # 150 GB if they were believed
     for broken, message in (
         ({n: v for n, v in state.items() if n != "shared.weight"}, "its classes share no embedding"),
         (state | {"linear.weight": torch.ones(100, 4)}, "'linear.weight' (100, 4) makes no square map of 16 channels"),
         ({n: v for n, v in state.items() if "blocks.1.0.conv2" not in n}, "it has no 'blocks.1.0.conv2.weight'"),
         (state | {"linear.u0": torch.ones(1, 3)}, "'linear.u0' is (1, 3)"),
+        ({n: v for n, v in state.items() if ".conv1." not in n}, "it has no 'blocks.0.0.conv1.weight'"),
+        (state | {"blocks.0.0.conv1.weight": torch.ones(3)}, "a tensor of it has too few dimensions"),
+        (state | large, "in Network"),
         (state | {"linear.weight": state["linear.weight"] * torch.nan}, "'linear.weight' in"),
     ):
         save_weights(file, broken, {})

@@ -1,6 +1,7 @@
 """Sizes and settings of BigGAN and BigGAN-deep in ajbrock's layout, from the shapes of the weights and from a card."""
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from zstar.checkpoints.io import card_path, read_card
 from zstar.config.reasons import reason
+
+DEEPER = r"\.bn\.(?:stored|running)_(mean|var)$"  # one module of batch norm in another
 
 
 class Sizes(NamedTuple):
@@ -39,8 +42,14 @@ class Sizes(NamedTuple):
 
 
 def plain_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict under the official names, also where it is that of a whole generator of this package."""
-    return {name.removeprefix("network."): value for name, value in weights.items()}
+    """A state dict under the official names of a network that was trained on one GPU.
+
+    Those of a whole generator of this package have a word in front; trainings with ``cross_replica`` or ``mybn`` keep
+    the statistics of batch norm one level deeper, beside a counter.
+    """
+    plain = {name.removeprefix("network."): value for name, value in weights.items()}
+    counters = ("bn.accumulation_counter", "bn.num_batches_tracked")
+    return {re.sub(DEEPER, r".stored_\1", name): value for name, value in plain.items() if not name.endswith(counters)}
 
 
 def read_sizes(weights: Mapping[str, Tensor], depth: int | None, path: object) -> Sizes:
@@ -61,6 +70,7 @@ def read_sizes(weights: Mapping[str, Tensor], depth: int | None, path: object) -
         return _read_sizes({name: tuple(value.shape) for name, value in weights.items()}, depth)
     except (ValueError, KeyError, IndexError, ZeroDivisionError) as error:  # tensors of any shapes
         why = f"it has no {error}" if isinstance(error, KeyError) else reason(error)
+        why = "a tensor of it has too few dimensions" if isinstance(error, IndexError) else why
         raise ValueError(f"checkpoint: {path} holds no {title} that can be used ({why})") from None
 
 
@@ -69,6 +79,8 @@ def _read_sizes(shapes: Mapping[str, tuple[int, ...]], depth: int | None) -> Siz
     count = 0
     while f"blocks.{count}.0.conv1.weight" in shapes:
         count += 1
+    if not count:
+        raise KeyError("blocks.0.0.conv1.weight")
     if depth and count % depth:
         raise ValueError(f"its {count} blocks are not {depth} at each resolution; set generator.depth")
     ends = [(shapes[f"blocks.{i}.0.conv1.weight"][1], shapes[f"blocks.{i}.0.{last}.weight"][0]) for i in range(count)]

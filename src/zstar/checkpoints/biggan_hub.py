@@ -65,6 +65,7 @@ def read_hub(weights: Mapping[str, Tensor], path: str | Path) -> tuple[HubSizes,
         sizes = _sizes(shapes, told["layers"])
     except (ValueError, KeyError, IndexError) as error:  # tensors of any shapes
         why = f"it has no {error}" if isinstance(error, KeyError) else reason(error)
+        why = "a tensor of it has too few dimensions" if isinstance(error, IndexError) else why
         raise ValueError(f"checkpoint: {path} holds no BigGAN-deep that can be used ({why})") from None
     for name, said, found in _compared(told, sizes):
         if said != found:

@@ -1,6 +1,7 @@
 """BigGAN in plain torch, equal to ajbrock's network and ready for its weights."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from zstar.checkpoints import io
 from zstar.checkpoints.biggan import Sizes, card_settings, plain_names, read_sizes
 from zstar.checkpoints.families import load_family
+from zstar.checkpoints.networks import filled
 from zstar.config.constraints import POSITIVE, FilePath, Within, require
 from zstar.generators.biggan_networks import Network, fresh_maps
 from zstar.generators.class_conditional import AbstractClassConditional, Label
@@ -80,10 +82,12 @@ class BigGAN(AbstractClassConditional):
             raise ValueError(f"generator.z_dim: {sizes.z_dim} has no {parts} equal parts; choose e.g. {16 * parts}")
         self.resolution, self.channels = sizes.resolution, sizes.channels
         self.z_dim, self.class_dim, self.c_dim = sizes.z_dim, sizes.shared_dim, sizes.classes
-        self.network = Network(sizes, **self.settings).to(memory_format=torch.channels_last)
+        make = partial(Network, sizes, **self.settings)
         self.trained = weights is not None
-        if weights is not None:
-            io.load_into(self.network, weights, checkpoint)
+        if weights is None:
+            self.network = make().to(memory_format=torch.channels_last)
+        else:
+            self.network = filled(make, weights, checkpoint)
         traits = {name: value for name, value in self.settings.items() if value != USUAL[name]}
         self.traits = {**self.condition_on(label), **traits}
         self.blocks = list(self.network.blocks)

@@ -1,6 +1,7 @@
 """BigGAN-deep in plain torch, equal to ajbrock's network and to HuggingFace's, and ready for the weights of both."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +13,7 @@ from zstar.checkpoints import io
 from zstar.checkpoints.biggan import Sizes, card_settings, plain_names, read_sizes
 from zstar.checkpoints.biggan_hub import HubSizes, is_hub, read_hub
 from zstar.checkpoints.families import load_family
+from zstar.checkpoints.networks import filled
 from zstar.config.constraints import POSITIVE, FilePath, Within, require
 from zstar.generators.biggan_deep_networks import SHRINK, Network
 from zstar.generators.biggan_hub_networks import COLOURS, HubNetwork, Synthesis
@@ -83,19 +85,24 @@ class BigGANDeep(AbstractClassConditional):
             path = io.resolve(checkpoint)
             weights = plain_names(load_family(path, checkpoint_key, "biggan_deep"))
             if is_hub(weights):
-                sizes, settings = read_hub(weights, path)
-                self._take_hub(sizes, settings, truncation)
+                hub, settings = read_hub(weights, path)
+                self.cut = True
+                self.network = filled(partial(HubNetwork, hub, settings["eps"], truncation), weights, path)
+                self._keep(hub, hub.class_dim, COLOURS)
             else:
                 settings = card_settings(path, settings)
-                self._take(read_sizes(weights, settings["depth"], path), settings)
-            self.require_colours("generator.checkpoint", self.channels)
-            io.load_into(self.network, weights, path)
+                sizes = read_sizes(weights, settings["depth"], path)
+                self.require_colours("generator.checkpoint", sizes.channels)
+                self.network = filled(partial(Network, sizes, settings["bn_eps"], settings["sn_eps"]), weights, path)
+                self._keep(sizes, sizes.shared_dim, sizes.channels)
         else:
             require("generator", Within(1), z_dim=z_dim, classes=classes, shared_dim=shared_dim, width=width)
             maps = fresh_maps(resolution, channels, width, attention)
             blocks = fresh_blocks(list(maps.values()), width, depth)
             places = tuple(list(maps).index(size) * depth - 1 for size in attention)
-            self._take(Sizes(blocks, places, 4, channels, z_dim, shared_dim, classes, hierarchical), settings)
+            sizes = Sizes(blocks, places, 4, channels, z_dim, shared_dim, classes, hierarchical)
+            self.network = Network(sizes, bn_eps, sn_eps).to(memory_format=torch.channels_last)
+            self._keep(sizes, shared_dim, channels)
         self.settings, self.trained = settings, weights is not None
         traits = {name: value for name, value in settings.items() if value != USUAL.get(name)}
         if self.cut:
@@ -104,27 +111,16 @@ class BigGANDeep(AbstractClassConditional):
         self.traits = {**self.condition_on(label), **traits}
         self.freeze()
 
-    def _take(self, sizes: Sizes, settings: dict[str, Any]) -> None:
-        """Become a network in ajbrock's layout."""
-        self.network = Network(sizes, settings["bn_eps"], settings["sn_eps"])
-        self._keep(sizes, sizes.shared_dim, sizes.channels)
-        self._name("blocks", self.network.blocks, Network.names[1], ".0")
-
-    def _take_hub(self, sizes: HubSizes, settings: dict[str, Any], truncation: float) -> None:
-        """Become a network in HuggingFace's layout."""
-        self.network, self.cut = HubNetwork(sizes, settings["eps"], truncation), True
-        self._keep(sizes, sizes.class_dim, COLOURS)
-        self._name("generator.layers", self.network.generator.layers, Synthesis.names[1], "")
-
     def _keep(self, sizes: Sizes | HubSizes, class_dim: int, channels: int) -> None:
-        self.network.to(memory_format=torch.channels_last)
+        """The sizes, and the names of the feature maps and of the outputs of convolutions."""
         self.resolution, self.channels = sizes.resolution, channels
         self.z_dim, self.class_dim, self.c_dim = sizes.z_dim, class_dim, sizes.classes
-
-    def _name(self, prefix: str, stages: nn.ModuleList, names: Sequence[str], inner: str) -> None:
-        """The names of the feature maps and of the outputs of convolutions."""
-        self.blocks = list(stages)
-        self.layers = tuple(f"{prefix}.{i}" for i in range(len(stages)))
+        hub = isinstance(self.network, HubNetwork)
+        prefix, inner, names = (
+            ("generator.layers", "", Synthesis.names[1]) if hub else ("blocks", ".0", Network.names[1])
+        )
+        self.blocks = list(self.network.get_submodule(prefix).children())
+        self.layers = tuple(f"{prefix}.{i}" for i in range(len(self.blocks)))
         every = (f"{layer}{inner}.{name}" for layer in self.layers for name in names)
         known = {name for name, _ in self.network.named_modules()}
         self.convolutions = tuple(name for name in every if name in known)
