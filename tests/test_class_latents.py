@@ -231,3 +231,12 @@ def test_samples_and_an_earlier_run(words: list[str], composed: Callable[..., Di
         ValueError, match="^generator.label: nothing says the classes of the images, and latents of z_c"
     ):
         run(composed("invert", *kept, "data=samples", "data.count=2", "space=z_class", "projector=[mean]"))
+
+
+def test_a_classifier_of_torchvision_by_the_program(words: list[str], composed: Callable[..., DictConfig]) -> None:
+    network = "{_target_: torchvision.models.squeezenet1_1, num_classes: 3}"
+    node = f"{{_target_: zstar.projectors.classifier.Classifier, network: {network}, size: 32}}"
+    chosen = [f"projector.classes.classifier={node}", "projector.classes.top=1", "projector=[classes]"]
+    kept = [word for word in words if not word.startswith("projector")]
+    result = run(composed("invert", *kept, "space=z", *chosen))
+    assert {found["share"] for found in result["classes"].values()} == {1.0} and result["failed"] == {}

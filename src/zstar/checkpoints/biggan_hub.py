@@ -80,7 +80,7 @@ def _told(path: str | Path) -> tuple[dict[str, Any], Path]:
     """The configuration of a file, checked, and where it is from."""
     card, config = card_path(path), place(path).parent / CONFIG
     settings = read_card(path).get("settings") if card != config else None
-    told, origin = (settings, card) if isinstance(settings, dict) else (read_card(config), config)
+    told, origin = (settings, card) if settings and isinstance(settings, dict) else (read_card(config), config)
     if not told:
         raise ValueError(
             f"checkpoint: {path} is a BigGAN-deep in HuggingFace's layout, whose weights do not say which blocks "
