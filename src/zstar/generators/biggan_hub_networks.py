@@ -34,7 +34,7 @@ class SpectralPair(nn.Module):
         self.register_buffer("weight_u", F.normalize(torch.randn(outputs), dim=0))
         self.register_buffer("weight_v", F.normalize(torch.randn(self.weight_orig[0].numel()), dim=0))
 
-    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         if self.training:
             self._iterate()
             weight = self._divide(self.weight_orig)

@@ -52,7 +52,7 @@ class SpectralLayer(nn.Module):
         self.register_buffer("u0", torch.randn(1, outputs))
         self.register_buffer("sv0", torch.ones(1))  # a log of the last value
 
-    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         return apply_weight(x, self._divided(), self.bias)
 
     def _divided(self) -> Tensor:
