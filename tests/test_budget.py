@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from conditional import conditional
 
 from zstar.config.build import offer
 from zstar.encoders.base import EncoderSpec
@@ -41,7 +42,7 @@ SHORT = {
     "best_of": ["projector.best_of.candidates=7"], "cma": ["projector.cma.generations=3"],
     "basin_cma": ["projector.basin_cma.generations=2", "projector.basin_cma.steps=3"],
     "weights": ["projector.weights.steps=8"], "features": ["projector.features.steps=8"],
-    "starts": ["projector.starts.count=12"],
+    "starts": ["projector.starts.count=12"], "classes": ["projector.classes.draws=5"],
 }  # fmt: skip
 
 
@@ -69,7 +70,9 @@ def space_for(name: str, generator: Any) -> AbstractSpace:
     if name == "exact":
         torch.manual_seed(1)  # the same one each time
         return Z(Glow(resolution=16, num_flows=1, width=8), prior_samples=100)
-    return PixelSpace(Pixels(16)) if name in PICTURES else Z(generator, prior_samples=100)
+    if name in PICTURES:
+        return PixelSpace(Pixels(16))
+    return Z(conditional() if name == "classes" else generator, prior_samples=100)
 
 
 @pytest.fixture

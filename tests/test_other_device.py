@@ -10,6 +10,7 @@ import fake_device
 import pytest
 import torch
 import yaml
+from conditional import conditional
 from fake_device import FakeDevice, Seen
 from omegaconf import DictConfig, OmegaConf
 from parameters import slowly
@@ -159,9 +160,10 @@ def test_a_step_neither_waits_nor_copies(
     if optimizer.quadratic and space != "pixels":
         pytest.skip("no equation is quadratic there")
     special = {"pixels": lambda: Pixels(SIZE), **dict.fromkeys(("quantised", "continuous"), small_codes)}
+    special |= dict.fromkeys(("z_class", "embedding"), lambda: copy.deepcopy(conditional()))
     generator = special[space]().to(device.name) if space in special else there
     kept = {"generator": generator} | ({} if space == "pixels" else {"prior_samples": 20})
-    noise = "none" if space in special else "optimize"
+    noise = "optimize" if generator.noise_shapes else "none"
     problem = Problem(offer(node("space", space), **kept), {"pixel": Pixel()}, {}, optimizer, noise=noise)
     objective = Objective(problem, targets(device))
     v = problem.start(objective.targets)
@@ -259,7 +261,7 @@ SHORT = {
     "untrained": {"steps": 2, "window": 2}, "weights": {"steps": 2, "latent_lr": 0.01},
     "exact": {}, "copy": {}, "poisson": {"source": "image"}, "recolour": {}, "multiscale": {"steps": 2, "smallest": 8},
     "analogy": {"style": "image"},
-    "saved": {}, "starts": {"count": 3, "steps": 2},
+    "saved": {}, "starts": {"count": 3, "steps": 2}, "classes": {"draws": 2, "chunk": 4},
     "cma": {"generations": 2, "population": 5}, "basin_cma": {"generations": 2, "population": 4, "steps": 1},
 }  # fmt: skip
 
@@ -279,9 +281,10 @@ def test_a_projector_finds_there_what_it_finds_here(
         generator.learned = name != "untrained"  # which is for a generator that has learned nothing
         space = PixelSpace(Pixels(SIZE).to(place)) if name in PICTURES else W(generator, prior_samples=20)
         space = Z(flow.to(place)) if name == "exact" else space
+        space = Z(copy.deepcopy(conditional()).to(place)) if name == "classes" else space
         encoder = guess(space)
         encoder.network.to(place)
-        noise = "none" if name in (*PICTURES, "exact") else "optimize"
+        noise = "optimize" if space.generator.noise_shapes else "none"
         problem = Problem(space, {"pixel": Pixel()}, {}, Adam(lr=0.01), noise=noise)
         own = dict(SHORT[name])
         if name == "saved" and not found:
@@ -295,8 +298,7 @@ def test_a_projector_finds_there_what_it_finds_here(
     here, away = found
     assert away.status == here.status and all(str(value.device) == device.name for value in away.v.values())
     torch.testing.assert_close(away.loss.cpu(), here.loss, rtol=1e-3, atol=1e-4)
-    painter = Pixels(SIZE).to(device.name) if name in PICTURES else flow if name == "exact" else there
-    again = here.render(painter)  # one that was saved here
+    again = here.render(space.generator)  # one that was saved here
     torch.testing.assert_close(again.cpu(), here.image, rtol=1e-3, atol=1e-3)
     assert away.select([1]).loss.cpu() == away.loss[1].cpu()
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from conditional import conditional
 
 from zstar.config.build import build, offer
 from zstar.config.reasons import Unfit
@@ -28,11 +29,13 @@ SHORT |= {"weights": ["steps=4"], "features": ["steps=4"], "multiscale": ["small
 SHORT |= {"analogy": ["style=image"]}
 SHORT |= {"starts": ["count=3"]}
 LEARNED, NONE = r"\w+ has learned its weights", "Pixels has no weights to fit"
+CLASSES = ("z_class", "embedding")  # spaces of generators with classes
 REFUSALS = {  # (projector, space) → why there is nothing to do
     ("weights", "pixels"): NONE,
     ("features", "pixels"): "Pixels offers no feature layers",
     ("untrained", "pixels"): NONE,
     **{("exact", space): r"projector.exact: \w+ has no exact inverse and no likelihood" for space in SPACES},
+    **{("classes", space): "has no class of an image's own to find" for space in SPACES if space not in CLASSES},
     **{("untrained", space): LEARNED for space in SPACES if space != "pixels"},
     **{
         (name, space): f"projector.{name}: latents of {space} are no pictures; choose generator=pixels space=pixels"
@@ -49,7 +52,7 @@ def generators(composed: Callable[..., Any]) -> dict[str, AbstractGenerator]:
     style = StyleGAN2(resolution=16, z_dim=16, w_dim=16, num_mapping_layers=2, channel_max=16)
     pixels = build(composed("invert", "generator=pixels", "generator.resolution=16").generator)
     codes = VQVAE2(resolution=16, width=8, num_blocks=1, inner=4, embed_dim=4, num_codes=16)
-    special = {"pixels": pixels, "quantised": codes, "continuous": codes}
+    special = {"pixels": pixels, "quantised": codes, "continuous": codes, **dict.fromkeys(CLASSES, conditional())}
     return {name: special.get(name, style) for name in SPACES}
 
 

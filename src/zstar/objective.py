@@ -141,10 +141,9 @@ class Problem:
     def groups(self, v: Variables) -> list[Group]:
         """Default groups: the latent and the maps of the space, and noise maps that stay noise, if there are any."""
         noise = [name for name in v if name.startswith("noise/")]
-        rows, lr, allowed = self.space.fixed_rows, self.optimizer.lr, self.space.constrain
-        kept = v["latent"][:, :rows]
-        held = (lambda latent: torch.cat([kept, allowed(latent)[:, rows:]], dim=1)) if rows else allowed
-        maps = [Group([f"features/{name}"], rate=lr * rate) for name, rate in self.space.map_rates.items()]
+        space, start = self.space, v["latent"]
+        held = (lambda latent: space.hold(space.constrain(latent), start)) if space.fixed_rows else space.constrain
+        maps = [Group([f"features/{name}"], rate=self.optimizer.lr * rate) for name, rate in space.map_rates.items()]
         return [Group(["latent"], constrain=held), Group(noise, constrain=unit_noise), *maps]
 
     def render(self, v: Variables) -> Float[Tensor, "b c h w"]:

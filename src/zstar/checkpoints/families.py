@@ -26,6 +26,18 @@ class Family(NamedTuple):
 
 
 FAMILIES = (  # the first that fits is the one
+    Family(
+        "BigGAN-deep",
+        "biggan_deep",
+        [r"(network\.)?blocks\.0\.0\.bn4\.gain\.weight", r"(network\.)?output_layer\.2\.weight"],
+    ),
+    Family(
+        "BigGAN-deep", "biggan_deep", [r"(network\.)?embeddings\.weight", r"(network\.)?generator\.gen_z\.weight_orig"]
+    ),
+    Family(
+        "BigGAN", "biggan", [r"(network\.)?blocks\.0\.0\.bn2\.gain\.weight", r"(network\.)?output_layer\.2\.weight"]
+    ),
+    Family("discriminator of BigGAN", None, [r"blocks\.0\.0\.conv1\.sv0", r"linear\.sv0", r"embed\.weight"]),
     Family("StyleGAN3", None, [r"synthesis\.(input\.freqs|L\d+_\d+_\d+\.weight)"]),
     Family("PGGAN", None, [r"layer\d+\.wscale\.b(ias)?"]),
     Family(

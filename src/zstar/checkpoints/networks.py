@@ -45,3 +45,18 @@ def load_network(
     network = kind(**arguments)
     io.load_into(network, weights, path)
     return network.eval().requires_grad_(False), card
+
+
+def filled(make: Callable[[], Network], weights: Weights, origin: object) -> Network:
+    """A network with weights that fit it. Sizes read off a file may be of any size, so that they take no memory, nor
+    initial weights any time, until they do.
+
+    Raises:
+        ValueError: They do not fit, or are not finite; one sentence.
+    """
+    with torch.device("meta"):
+        network = make()
+    io.compare(network, weights, origin)
+    network = network.to_empty(device="cpu").to(memory_format=torch.channels_last)
+    io.load_into(network, weights, origin)
+    return network

@@ -38,10 +38,10 @@ class AbstractGenerator(nn.Module, ABC):
         layers: Names of the feature layers, in the order of synthesis, that can be read and edited.
         convolutions: Names of the outputs of its convolutions, which can be too, where these are more.
         noise_shapes: Name of each noise map → its height and width in pixels; empty where G takes no noise.
-        prior: What its latents are drawn from, in each coordinate: ``"normal"`` (0, 1), or ``"uniform"`` on [−1, 1];
-            None where no space has such a prior, and all that is known of it are its samples.
-        normalizes: Whether latents of the space that is sampled count by their direction alone, as behind a layer that
-            scales them to length 1: then the prior's mean, zero, is no latent.
+        prior: What its latents are drawn from, in each coordinate: ``"normal"`` (0, 1), ``"uniform"`` on [−1, 1], or
+            ``"truncated"``, a normal cut at ±2; None where all that is known of it are its samples.
+        prior_scale: What such draws are multiplied by.
+        normalizes: Whether sampled latents count by their direction alone; then the prior's mean, zero, is none.
         trained: False where the weights are random as yet: such a generator can be trained, and nothing else.
         batched_weights: Whether the layers take parameters with a batch in front of their shape, an image's own each.
         learned: Whether the weights come from pictures; False where the structure is all that it knows of them.
@@ -57,7 +57,8 @@ class AbstractGenerator(nn.Module, ABC):
     layers: Sequence[str]
     convolutions: Sequence[str] = ()
     noise_shapes: Mapping[str, tuple[int, int]]
-    prior: Literal["normal", "uniform"] | None = "normal"
+    prior: Literal["normal", "uniform", "truncated"] | None = "normal"
+    prior_scale: float = 1.0
     normalizes: bool = False
     trained: bool = True
     learned: bool = True
@@ -135,7 +136,8 @@ class AbstractGenerator(nn.Module, ABC):
         row = slice(i, i + 1)
         maps = noise if isinstance(noise, str) else {name: value[row] for name, value in noise.items()}
         own = ({name: value[row] for name, value in group.items()} for group in changes)
-        return self.synthesize(latent[row], space, maps, *own)
+        with self.conditioned(None if self.condition is None else self.condition[i % len(self.condition)][None]):
+            return self.synthesize(latent[row], space, maps, *own)
 
     def render(self, v: Variables, space: str, noise: str = "const") -> Float[Tensor, "b c h w"]:
         """G(v): the images of latents of ``space``, with the noise maps, weights and features that belong to them.
@@ -211,8 +213,7 @@ class AbstractGenerator(nn.Module, ABC):
             return
         found, wanted = ("×".join(map(str, size)) for size in (sizes, made))
         fixes = [f"data.channels={made[0]}"] * (sizes[0] != made[0])
-        fixes += [f"data.resolution={made[1]}"] * (sizes[1:] != made[1:])
-        fix = " and ".join(fixes)
+        fix = " and ".join(fixes + [f"data.resolution={made[1]}"] * (sizes[1:] != made[1:]))
         raise ValueError(
             f"data: its images are {found} and the generator makes {wanted}; set {fix}, or choose other data"
         )

@@ -137,7 +137,7 @@ def with_classes(data: AbstractData, table: str | None, pipeline: Pipeline) -> A
     count, space = pipeline.generator.classes, pipeline.space
     if table is not None and not count:
         raise ValueError("data.classes: this generator draws no class of an image's own; set generator.label=own")
-    if table is None and count and not space.needs_class:
+    if table is None and count and not (space.needs_class or any(one.finds_class for one in pipeline.projectors)):
         raise ValueError(
             f"generator.label: nothing says the classes of the images, and latents of {space.name} need none; set "
             "data.classes=<table>, or choose label=all, or space=z, where classes are found with the latents"

@@ -25,6 +25,7 @@ class AbstractProjector(ABC):
     Attributes:
         uses_image: Whether what it finds depends on the image. A start that does not tells nothing about an image and
             is left out of results.
+        finds_class: Whether it says of what class an image is, where that is not known.
         seconds: Wall-clock time that it may spend on an image, of which a batch has as many times as much as it has
             images; ``None`` for as long as it takes.
 
@@ -33,6 +34,7 @@ class AbstractProjector(ABC):
     """
 
     uses_image: ClassVar[bool] = True
+    finds_class: ClassVar[bool] = False
 
     seconds: float | None = None
 

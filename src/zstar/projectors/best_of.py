@@ -9,10 +9,10 @@ from torch import Tensor
 
 from zstar.callbacks import Callback
 from zstar.config.constraints import Within, require
-from zstar.generators.variables import Variables
 from zstar.inversion import Inversion, clock
 from zstar.objective import Objective, Problem
 from zstar.projectors.base import AbstractProjector, better
+from zstar.projectors.comparison import compare, first_maps
 from zstar.stats.streams import stream
 
 
@@ -85,49 +85,9 @@ class BestOf(AbstractProjector):
             one = None if kind is None else kind.expand(self.candidates, -1)
             kinds = generator.draw_classes(self.candidates, rng).to(device) if one is None else one
         parts = [None] * self.candidates if kinds is None else kinds.split(self.chunk)
-        maps, values = self._maps(objective), []
+        maps, values = first_maps(objective), []
         for part, own in zip(draws.split(self.chunk), parts, strict=False):
             with generator.conditioned(own):
-                values.append(self._compare(objective, part, maps))
+                values.append(compare(objective, part, maps))
         # A value that is not finite would else be the least of all.
         return draws, kinds, torch.cat(values).nan_to_num(torch.inf, torch.inf, torch.inf)
-
-    def _compare(self, objective: Objective, draws: Tensor, noise: list[Variables]) -> Tensor:
-        """Value of each draw for each image, in the memory of one image's comparison with all of the draws."""
-        problem, count = self.problem, len(draws)
-        # Draws are compared under fixed noise: maps that are to be optimised do not exist for a mere candidate.
-        images = problem.space.decode(draws, "none" if problem.noise == "none" else "const")
-        reads = {name for operator in problem.operators.values() for name in operator.reads}
-        maps = reads | {loss.mask for loss in problem.losses.values()}
-        degraded = None if reads else problem.degrade(images, {})  # D is another for each image where it reads targets
-        shared: dict[str, list[Tensor]] = {}
-        columns = []
-        for i in range(len(objective.targets.ids)):
-            row = slice(i, i + 1)
-            named = {n: every(value[row], count) for n, value in objective.targets.named.items() if n in maps}
-            own, total = problem.degrade(images, named) if degraded is None else degraded, 0.0
-            for name, loss in problem.losses.items():
-                weights = loss.weights(named)
-                seen = loss.seen(own, every(objective.goals[name][row], count), weights)
-                if seen is degraded and name not in shared:
-                    shared[name] = loss.look(seen)
-                made = shared[name] if seen is degraded else loss.look(seen)
-                wanted = [every(feature, count) for feature in objective.wanted(name, row)]
-                total = total + loss.weight * loss.compare(made, wanted, weights)
-            for regularizer in problem.regularizers.values():
-                own_noise = {name: every(value, count) for name, value in noise[i % len(noise)].items()}
-                total = total + regularizer.weight * regularizer({"latent": draws, **own_noise}, images)
-            columns.append(total)
-        return torch.stack(columns, dim=1)
-
-    def _maps(self, objective: Objective) -> list[Variables]:
-        """The noise maps that each image begins with, which regularizers may look at; one of none for all images where
-        noise is not free."""
-        maps = self.problem.initial_noise(objective.targets)
-        count = len(objective.targets.ids) if maps else 1
-        return [{name: value[row : row + 1] for name, value in maps.items()} for row in range(count)]
-
-
-def every(value: Tensor, count: int) -> Tensor:
-    """One row as if it were ``count`` of them, without a copy."""
-    return value.expand(count, *[-1] * (value.dim() - 1))

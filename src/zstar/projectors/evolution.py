@@ -151,7 +151,8 @@ def evolve(
         for part in population.split(search.chunk or max(1, BATCH // b), dim=1):
             count = part.shape[1]
             copies = {name: value.repeat_interleave(count, dim=0) for name, value in v.items() if name != "latent"}
-            candidates = {"latent": problem.space.constrain(part.flatten(0, 1)), **copies}
+            latent = problem.space.constrain(part.flatten(0, 1))
+            candidates = {"latent": problem.space.hold(latent, v["latent"].repeat_interleave(count, dim=0)), **copies}
             if count not in many:
                 many[count] = objective.repeated(count)
             found = evaluate(many[count], candidates)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from zstar.callbacks import Average, Callback, EarlyStop
-from zstar.config.constraints import POSITIVE, Within, require
+from zstar.config.constraints import Within, require
 from zstar.generators.variables import Group
 from zstar.inversion import Inversion
 from zstar.objective import Objective, Problem
@@ -32,7 +32,8 @@ class Optimization(AbstractDescent):
         patience: Stop an image after so many steps without progress; ``null`` never does.
         min_delta: Relative decrease of the value that counts as progress.
         class_lr: Step size of the class of an image, in shares of 1, where it is a variable (``generator.label=own`` in
-            z) and ``data.classes`` does not say it.
+            z) and ``data.classes`` does not say it; 0 leaves it as it is, such as ``projector=[classes,optimization]``
+            has found it.
         average: Decay of the running mean of v, which is returned in the place of the best v, whatever its value; from
             0 to below 1. ``null`` for none. Noisy last steps of Adam cancel out in it; 0.99 is usual for style
             transfer.
@@ -54,7 +55,7 @@ class Optimization(AbstractDescent):
         require("projector.optimization", Within(0), steps=steps, explore=explore)
         require("projector.optimization", Within(0, 1, above=True), explore_until=explore_until)
         require("projector.optimization", Within(0, 1), min_delta=min_delta)
-        require("projector.optimization", POSITIVE, class_lr=class_lr)
+        require("projector.optimization", Within(0), class_lr=class_lr)
         require("projector.optimization", Within(1), patience=1 if patience is None else patience)
         if average is not None:
             require_average(problem, "projector.optimization", average, keep_best)
@@ -81,7 +82,7 @@ class Optimization(AbstractDescent):
         stop = [] if self.patience is None else [EarlyStop(self.patience, self.min_delta)]
         callbacks = [*stop, *callbacks]
         groups = problem.groups(v)
-        if "class" in v and targets.classes is None:
+        if "class" in v and targets.classes is None and self.class_lr:
             groups.append(Group(["class"], self.class_lr, to_simplex))
         chosen = None if self.average is None else Average(self.average)
         return self.descend(objective, v, groups, callbacks, explore, chosen).after(inversion)

@@ -30,6 +30,8 @@ class Saved(AbstractProjector):
         ValueError: There is no such run, or it is of another generator, space or kind of noise; one sentence.
     """
 
+    finds_class = True
+
     def __init__(self, problem: Problem, run: RunPath | None = None) -> None:
         super().__init__(problem)
         if run is None:
@@ -67,6 +69,7 @@ class Saved(AbstractProjector):
             with self.problem.generator.conditioned(v.get("class")):
                 lifted = self.problem.generator.lift(v["latent"], own.space, self.problem.space.name)
             v["latent"] = lifted.contiguous()  # one row in memory may be all of them
+            v.pop("class", None)  # which the latent says now
         v["origin"] = v["latent"]
         found = self.candidate(objective, v, 0, began)
         if inversion is None:

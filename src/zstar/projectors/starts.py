@@ -89,6 +89,7 @@ class Starts(AbstractDescent):
         for row, rng in enumerate(problem.rngs(targets.ids, "several starts")):
             with problem.generator.conditioned(None if targets.classes is None else targets.classes[row : row + 1]):
                 draws = problem.space.sample(self.count, rng).to(latent)
-            found.append(problem.space.constrain(torch.lerp(latent[row].expand_as(draws), draws, shares)))
+            start = latent[row].expand_as(draws)
+            found.append(problem.space.hold(problem.space.constrain(torch.lerp(start, draws, shares)), start))
         started = torch.stack(found)
         return torch.cat([latent[:, None], started[:, 1:]], dim=1)  # v₀ as it is, to the last bit

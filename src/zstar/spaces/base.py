@@ -18,7 +18,7 @@ from zstar.spaces.typical import typical
 from zstar.stats.streams import chunks, stream
 
 ESTIMATES: dict[tuple[Hashable, ...], Any] = {}
-EXACT = {"normal": 1.0, "uniform": 3**-0.5}  # deviation of each coordinate of a prior, whose mean is 0
+EXACT = {"normal": 1.0, "uniform": 3**-0.5, "truncated": 0.8796256610342398}  # deviation of each coordinate; mean 0
 
 
 class AbstractSpace(ABC):
@@ -29,7 +29,8 @@ class AbstractSpace(ABC):
         title: What results call it, if not by that name.
         maps: Name of each feature layer to whose map a point of the space adds something of its own → shape of that.
         map_rates: Step size of what is added to each of them, over that of the optimizer.
-        fixed_rows: So many first rows of a latent stay where they are in an optimisation.
+        fixed_rows: So many first rows of a latent, or coordinates of one without rows, stay where they are in a
+            search from a start.
 
     Arguments:
         generator: The fixed generator G.
@@ -52,6 +53,11 @@ class AbstractSpace(ABC):
     @abstractmethod
     def constrain(self, latent: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
         """The nearest latent inside the space; the identity where every latent is allowed."""
+
+    def hold(self, latent: Float[Tensor, "b ..."], at: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
+        """Latents with the rows that stay as they are in ``at``."""
+        rows = self.fixed_rows
+        return torch.cat([at[:, :rows], latent[:, rows:]], dim=1) if rows else latent
 
     def sample(self, n: int, rng: torch.Generator, truncation: float = 1.0) -> Float[Tensor, "n ..."]:
         """``n`` draws from the prior."""
@@ -113,7 +119,9 @@ class AbstractSpace(ABC):
 
     def _mean_and_spread(self) -> tuple[Tensor, float]:
         if self._sampled:
-            return self.generator.bring(torch.zeros(self.shape)), EXACT[self.generator.prior]
+            return self.generator.bring(torch.zeros(self.shape)), EXACT[
+                self.generator.prior
+            ] * self.generator.prior_scale
         mean, spread = self._once("moments", self._estimate)
         return mean.clone(), spread
 

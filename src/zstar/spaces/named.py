@@ -9,8 +9,9 @@ from zstar.spaces.style import Style
 from zstar.spaces.w import W
 from zstar.spaces.w_plus import WPlus
 from zstar.spaces.z import Z
+from zstar.spaces.z_class import ZClass
 
-SPACES = {kind.name: kind for kind in (Z, W, WPlus, Style, Pixels, Quantised, Continuous)}
+SPACES = {kind.name: kind for kind in (Z, W, WPlus, Style, Pixels, Quantised, Continuous, ZClass)}
 
 
 def named_space(generator: AbstractGenerator, name: str) -> AbstractSpace:

@@ -1,5 +1,6 @@
 """The space of the prior."""
 
+import math
 from typing import Literal
 
 import torch
@@ -8,7 +9,9 @@ from torch import Tensor
 
 from zstar.config.constraints import POSITIVE, require
 from zstar.generators.base import AbstractGenerator
-from zstar.spaces.base import AbstractSpace
+from zstar.spaces.base import EXACT, AbstractSpace
+
+BOUNDS = {"uniform": 1.0, "truncated": 2.0}
 
 
 class Z(AbstractSpace):
@@ -19,9 +22,10 @@ class Z(AbstractSpace):
 
     Arguments:
         constraint: ``"none"``; ``"clamp"`` keeps each coordinate in [−limit, limit], for truncated priors; ``"prior"``
-            keeps it where the prior is, which for a uniform one is [−1, 1] and for a normal one everywhere;
-            ``"sphere"`` keeps the norm where nearly all of a d-dimensional prior lies, at √d for a normal one and
-            √(d/3) for a uniform one (PULSE, Menon et al., 2020, https://arxiv.org/abs/2003.03808).
+            keeps it where the prior is, which for a uniform one is [−1, 1], for a truncated one [−2, 2] times the
+            truncation, and for a normal one everywhere; ``"sphere"`` keeps the norm where nearly all of a d-dimensional
+            prior lies, at √d for a normal one and √(d/3) for a uniform one (PULSE, Menon et al., 2020,
+            https://arxiv.org/abs/2003.03808).
         limit: Bound of ``"clamp"``; unused otherwise.
     """
 
@@ -46,10 +50,11 @@ class Z(AbstractSpace):
         if self.constraint == "clamp":
             return latent.clamp(-self.limit, self.limit)
         if self.constraint == "prior":
-            return latent.clamp(-1, 1) if self.generator.prior == "uniform" else latent
+            bound = BOUNDS.get(self.generator.prior or "", math.inf) * self.generator.prior_scale
+            return latent if bound == math.inf else latent.clamp(-bound, bound)
         if self.constraint == "sphere":
             flat = latent.flatten(1)
-            radius = (flat.shape[1] * (1 / 3 if self.generator.prior == "uniform" else 1)) ** 0.5
+            radius = EXACT.get(self.generator.prior or "", 1.0) * self.generator.prior_scale * flat.shape[1] ** 0.5
             norm = flat.norm(dim=1, keepdim=True)
             # The prior mean is the centre of the sphere: from there any direction is as good, so a fixed one is taken.
             flat = torch.where(norm > 1e-6, flat, torch.ones_like(flat))
