@@ -1,0 +1,71 @@
+"""The table of generators in README.md: which spaces each family has, and what works with it.
+
+python docs/families.py
+
+Each file of conf/generator is built as it is, without a checkpoint but for what ships, and asked.
+"""
+
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from zstar.config.build import build
+from zstar.config.signatures import resolve
+from zstar.generators.autoencoder import Autoencoder
+from zstar.generators.base import AbstractGenerator
+from zstar.generators.invertible import Invertible
+
+CONF = Path(__file__).parents[1] / "conf"
+YOURS = {  # which need a file or a class that is not here
+    "module": "| `module` | a network of your own | `z` | – | yes | one after the other | `encoder=module` | – |",
+    "diffusers": "| `diffusers` | a folder of diffusers' AutoencoderKL or AutoencoderTiny | `z` | – | yes | one after the "
+    "other | `encoder=own` | – |",
+}
+FIRST = ("cottages", "stylegan2")
+HEAD = "| `generator=` | network | spaces | noise maps | feature maps | weights of each image | its own encoder or inverse | classes |"
+
+
+def main() -> None:
+    """Print the table."""
+    print(table())
+
+
+def table() -> str:
+    """The table in Markdown, with the generator that ships first."""
+    names = sorted(path.stem for path in (CONF / "generator").glob("*.yaml"))
+    names = [*FIRST, *(name for name in names if name not in FIRST)]
+    rows = [YOURS.get(name) or row(name) for name in names]
+    return "\n".join([HEAD, "|---" * (HEAD.count("|") - 1) + "|", *rows])
+
+
+def row(name: str) -> str:
+    """What a generator of this choice says of itself."""
+    with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
+        node = compose("invert", [f"generator={name}"]).generator
+    generator: AbstractGenerator = build(OmegaConf.to_container(node))
+    kind = type(generator)
+    title = (kind.__doc__ or "").partition(".")[0].partition(":")[0].partition(" (")[0].strip().replace("\n    ", " ")
+    has_weights = any(True for _ in generator.parameters())
+    weights = "in one batch" if generator.batched_weights else "one after the other" if has_weights else "–"
+    own = "`encoder=own`" if isinstance(generator, Autoencoder) else "–"
+    own = "`projector=[exact]`, likelihood" if isinstance(generator, Invertible) else own
+    cells = [
+        f"`{name}`", title, ", ".join(f"`{space}`" for space in spaces(generator)),
+        "yes" if generator.noise_shapes else "–", str(len({*generator.layers, *generator.convolutions}) or "–"),
+        weights, own, "yes" if {"label", "c_dim"} & set(node) else "–",
+    ]  # fmt: skip
+    return f"| {' | '.join(cells)} |"
+
+
+def spaces(generator: AbstractGenerator) -> list[str]:
+    """The choices of ``space=`` whose latents the generator has, in its own order."""
+    found: dict[str, list[str]] = {}
+    for path in sorted((CONF / "space").glob("*.yaml")):
+        kind = resolve(OmegaConf.load(path)["_target_"])
+        found.setdefault(kind.name, []).append(path.stem)
+    return [choice for own in generator.spaces for choice in sorted(found.get(own, []), key=lambda name: name != own)]
+
+
+if __name__ == "__main__":
+    main()
