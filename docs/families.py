@@ -19,11 +19,12 @@ from zstar.generators.invertible import Invertible
 CONF = Path(__file__).parents[1] / "conf"
 YOURS = {  # which need a file or a class that is not here
     "module": "| `module` | a network of your own | `z` | – | yes | one after the other | `encoder=module` | – |",
-    "diffusers": "| `diffusers` | a folder of diffusers' AutoencoderKL or AutoencoderTiny | `z` | – | yes | one after the "
-    "other | `encoder=own` | – |",
+    "diffusers": "| `diffusers` | a folder of diffusers' AutoencoderKL or AutoencoderTiny | `z` | – | yes | "
+    "one after the other | `encoder=own` | – |",
 }
 FIRST = ("cottages", "stylegan2")
-HEAD = "| `generator=` | network | spaces | noise maps | feature maps | weights of each image | its own encoder or inverse | classes |"
+COLUMNS = ("`generator=`", "network", "spaces", "noise maps", "feature maps", "weights of each image",
+           "its own encoder or inverse", "classes")  # fmt: skip
 
 
 def main() -> None:
@@ -36,7 +37,7 @@ def table() -> str:
     names = sorted(path.stem for path in (CONF / "generator").glob("*.yaml"))
     names = [*FIRST, *(name for name in names if name not in FIRST)]
     rows = [YOURS.get(name) or row(name) for name in names]
-    return "\n".join([HEAD, "|---" * (HEAD.count("|") - 1) + "|", *rows])
+    return "\n".join([f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|", *rows])
 
 
 def row(name: str) -> str:
