@@ -146,8 +146,21 @@ def test_a_batch_is_its_images_and_has_a_gradient(kind: dict[str, Any]) -> None:
     assert gradient.abs().amin(dim=1).min() > 0
     for i in range(3):
         assert torch.allclose(network.synthesize(z[i : i + 1], "z"), image[i : i + 1], atol=1e-5)
-    for part in ("batch", "none"):
-        assert not DCGAN(**TINY, normalization=part).normalizes
+
+
+def test_no_projection_starts_where_no_gradient_leads_away(tmp_path: Path) -> None:
+    network = small()
+    state = network.state_dict()
+    for shift, dead in ((-9.0, True), (9.0, False)):  # of the first batch norm: its ReLU is silent at z = 0, or not
+        state["main.1.bias"] = torch.full((8,), shift)
+        save_weights(tmp_path / "g.safetensors", state, {})
+        again = DCGAN(checkpoint=str(tmp_path / "g.safetensors"))
+        z = Z(again).start(1).requires_grad_()
+        assert again.normalizes == dead and (z.norm() > 0) == dead
+        zero = torch.zeros(1, 6, requires_grad=True)
+        (gradient,) = torch.autograd.grad(again.synthesize(zero, "z").sum(), zero)
+        assert (gradient.abs().max() == 0) == dead
+    assert DCGAN(**TINY, normalization="instance").normalizes
 
 
 def test_layers_are_read_and_edited_and_weights_changed() -> None:

@@ -334,12 +334,13 @@ def test_a_wrong_file_is_named_by_what_it_is(what: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "kind"),
-    [("stylegan3t_64", "StyleGAN3"), ("pggan_gandissect_64", "PGGAN"), ("pggan_genforce_64", "PGGAN"),
-     ("stylegan1_64", "StyleGAN of 2018")],
+    ("folder", "words"),
+    [("stylegan3t_64", "StyleGAN3; .*generator=module"), ("pggan_gandissect_64", "PGGAN; choose generator=pggan"),
+     ("pggan_genforce_64", "PGGAN; choose generator=pggan"), ("stylegan1_64", "StyleGAN of 2018; .*generator=module"),
+     ("dcgan_64", "DCGAN; choose generator=dcgan"), ("dcgan_64_discriminator", "discriminator of DCGAN, which makes")],
 )  # fmt: skip
-def test_another_generator_is_named_and_sent_where_it_belongs(folder: str, kind: str, shared: Path) -> None:
-    with pytest.raises(ValueError, match=f"it is a {kind}; .*generator=module"):
+def test_another_generator_is_named_and_sent_where_it_belongs(folder: str, words: str, shared: Path) -> None:
+    with pytest.raises(ValueError, match=f"it is a {words}"):
         StyleGAN2(checkpoint=str(shared / "golden" / folder / "weights.safetensors"))
 
 

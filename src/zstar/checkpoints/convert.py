@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from zstar.checkpoints import stylegan2_ada
-from zstar.checkpoints.families import family_of
+from zstar.checkpoints.families import family_of, usable
 from zstar.checkpoints.formats import read_content, select
 from zstar.checkpoints.io import (
     card_path,
@@ -102,7 +102,8 @@ def read(source: Path, key: str | None, told: dict[str, Any]) -> tuple[dict[str,
         settings = {name: settings[name] for name in stylegan2_ada.DEFAULTS}
         card |= {"kind": "generator", "network": family.title, "settings": settings | told}
     else:
-        weights = family.official(weights)
+        with usable(source, family.title):
+            weights = family.official(weights)
         settings = {**family.settings(source, content.get(found)), **mapping_of(card, source), **told}
         card |= {"kind": "generator", "network": family.title, "settings": settings}
         if family.known and (why := unfit(settings, family.known)):

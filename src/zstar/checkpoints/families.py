@@ -1,16 +1,18 @@
 """Families of generators, told by the names in their state dicts."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from zstar.checkpoints import dcgan, rosinality, stylegan2_ada
+from zstar.checkpoints import dcgan, pggan, rosinality, stylegan2_ada
 from zstar.checkpoints.formats import read_content, select
 from zstar.config.constraints import Within
 from zstar.config.paths import place
+from zstar.config.reasons import reason
 
 
 class Family(NamedTuple):
@@ -40,7 +42,7 @@ class Family(NamedTuple):
 OWN = "with a class of your own, generator=module reads any network"
 FAMILIES = (  # the first that fits is the one
     Family("StyleGAN3", None, [r"synthesis\.(input\.freqs|L\d+_\d+_\d+\.weight)"]),
-    Family("PGGAN", None, [r"layer\d+\.wscale\.b(ias)?"]),
+    Family("PGGAN", "pggan", [r"layer\d+\.wscale\.b(ias)?"], official=pggan.to_official),
     Family(
         "StyleGAN of 2018", None, [r"synthesis\.layer\d+\.epilogue\..*|(g_)?(synthesis|mapping)\.(blocks|dense)\w*\..*"]
     ),
@@ -81,6 +83,15 @@ def belongs(weights: dict[str, Tensor]) -> str | None:
     return f"it is a {family.title}; " + (f"choose generator={family.choice}" if family.choice else OWN)
 
 
+@contextmanager
+def usable(path: str | Path, title: str) -> Iterator[None]:
+    """A context in which every error says that a file holds no network of this kind, and why."""
+    try:
+        yield
+    except Exception as error:  # tensors of unexpected shapes can fail anywhere
+        raise ValueError(f"checkpoint: {path} holds no {title} that can be used ({reason(error)})") from None
+
+
 def load_family(path: str | Path, key: str | None, choice: str) -> dict[str, Tensor]:
     """The state dict of a generator of one family under its official names, its numbers in single precision.
 
@@ -99,5 +110,6 @@ def load_family(path: str | Path, key: str | None, choice: str) -> dict[str, Ten
         none = wanted.wanted or f"its names, such as '{next(iter(weights), '')}', are not those of one"
         why = belongs(weights) or f"{none}; {OWN}"
         raise ValueError(f"checkpoint: {path} holds no {wanted.title} that can be used ({why})")
-    weights = family.official(weights)
+    with usable(path, family.title):
+        weights = family.official(weights)
     return {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}

@@ -78,7 +78,6 @@ class DCGAN(AbstractGenerator):
         self.trained = weights is not None
         self.prior = self.settings["prior"]
         self.traits = {name: value for name, value in self.settings.items() if value != USUAL[name]}
-        self.normalizes = self.settings["normalization"] == "instance"  # the first of which undoes the length of z
         kernels = range(0, len(self.main), 3)
         self.convolutions = tuple(f"main.{i}" for i in kernels)
         self.layers = tuple(f"main.{i + 2}" for i in kernels[:-1])
@@ -87,6 +86,13 @@ class DCGAN(AbstractGenerator):
         self.spaces = {"z": (self.z_dim,)}
         self.noise_shapes = {}
         self.freeze()
+        self.normalizes = self._silent_at_zero()
+
+    @torch.no_grad()
+    def _silent_at_zero(self) -> bool:
+        """Whether no unit of the first layer is active at z = 0, as in most that were trained: no gradient leads away
+        from there. Instance norm leaves nothing of the length of z in any case."""
+        return not self.main[:3](torch.zeros(1, self.z_dim, 1, 1)).any().item()
 
     @staticmethod
     def _layout(

@@ -83,7 +83,7 @@ def kinds_of(name: str, parameter: Tensor) -> set[str]:
     """Which of the ``KINDS`` a parameter is of; none where it is of no such kind, as scales of normalisation are."""
     parts = name.split(".")
     found = {part for part in ("affine", "torgb") if part in parts}
-    if parts[-1].endswith("bias"):
+    if parts[-1].endswith("bias") or parts[-1] == "b":
         return found | {"bias"}
     if not found and parameter.dim() >= 2:
         found.add("linear" if parameter.dim() == 2 else "convolution" if parameter.dim() >= 4 else "")
