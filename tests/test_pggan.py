@@ -134,11 +134,11 @@ def test_layers_are_read_and_edited_and_weights_changed() -> None:
         shift = torch.zeros_like(maps[name])
         shift[1, 0, :2] += 3
         edited = network.synthesize(z, "z", features={name: shift})
-        assert difference(edited[:1], plain[:1]) < 1e-6 and difference(edited[1:], plain[1:]) > 0.01
+        assert difference(edited[:1], plain[:1]) < 1e-5 and difference(edited[1:], plain[1:]) > 0.01
     change = torch.zeros(2, *network.layer3.conv.weight.shape)
     change[1] += 0.3
     changed = network.synthesize(z, "z", weights={"layer3.conv.weight": change})
-    assert difference(changed[:1], plain[:1]) < 1e-6 and difference(changed[1:], plain[1:]) > 0.01
+    assert difference(changed[:1], plain[:1]) < 1e-5 and difference(changed[1:], plain[1:]) > 0.01
     assert torch.equal(network.synthesize(z, "z"), plain)  # what was scaled for all is not what one image had
     biases = choose_parameters(network, "z", resolutions=[8], kinds=["bias"])
     assert list(biases) == ["layer3.wscale.b", "layer4.wscale.b"]
