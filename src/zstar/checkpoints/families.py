@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from zstar.checkpoints import dcgan, pggan, rosinality, stylegan2_ada
+from zstar.checkpoints import dcgan, pggan, rosinality, stylegan, stylegan2_ada
 from zstar.checkpoints.formats import read_content, select
 from zstar.config.constraints import Within
 from zstar.config.paths import place
@@ -44,7 +44,10 @@ FAMILIES = (  # the first that fits is the one
     Family("StyleGAN3", None, [r"synthesis\.(input\.freqs|L\d+_\d+_\d+\.weight)"]),
     Family("PGGAN", "pggan", [r"layer\d+\.wscale\.b(ias)?"], official=pggan.to_official),
     Family(
-        "StyleGAN of 2018", None, [r"synthesis\.layer\d+\.epilogue\..*|(g_)?(synthesis|mapping)\.(blocks|dense)\w*\..*"]
+        "StyleGAN of 2018",
+        "stylegan",
+        [r"synthesis\.layer\d+\.epilogue\..*|(g_)?(synthesis|mapping)\.(blocks|dense)\w*\..*"],
+        official=stylegan.to_official,
     ),
     Family("discriminator of StyleGAN2", None, [r"b4\.(fc|conv)\.weight|final_conv\.0\.weight"]),
     # Told by shapes alone, so all others go first.
@@ -89,7 +92,8 @@ def usable(path: str | Path, title: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # tensors of unexpected shapes can fail anywhere
-        raise ValueError(f"checkpoint: {path} holds no {title} that can be used ({reason(error)})") from None
+        why = f"it has no {error}" if isinstance(error, KeyError) else reason(error)
+        raise ValueError(f"checkpoint: {path} holds no {title} that can be used ({why})") from None
 
 
 def load_family(path: str | Path, key: str | None, choice: str) -> dict[str, Tensor]:
