@@ -41,7 +41,7 @@ class Family(NamedTuple):
 
 OWN = "with a class of your own, generator=module reads any network"
 FAMILIES = (  # the first that fits is the one
-    Family("StyleGAN3", None, [r"synthesis\.(input\.freqs|L\d+_\d+_\d+\.weight)"]),
+    Family("StyleGAN3", "stylegan3", [r"synthesis\.(input\.freqs|L\d+_\d+_\d+\.weight)"]),
     Family("PGGAN", "pggan", [r"layer\d+\.wscale\.b(ias)?"], official=pggan.to_official),
     Family(
         "StyleGAN of 2018",
