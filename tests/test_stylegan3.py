@@ -1,6 +1,7 @@
 """StyleGAN3 equals the official network, and its pictures turn and move as they are told to."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from zstar.checkpoints.convert import convert
 from zstar.checkpoints.io import read_card, save_weights
 from zstar.generators.style_based import CHAIN
 from zstar.generators.stylegan3 import StyleGAN3, moved
+from zstar.generators.stylegan3_filters import Gather, Spread
 from zstar.generators.stylegan3_networks import schedule
 from zstar.projection.run import run
 from zstar.spaces.feature import Feature
@@ -128,6 +130,29 @@ def test_pictures_turn_and_move_as_they_are_told_to(equivariance: str, tmp_path:
     assert difference(plain.synthesize(style, "style"), turned) < 1e-4
 
 
+@pytest.mark.parametrize("way", [2, 3])
+@pytest.mark.parametrize(("factor", "shift"), [(2, 3), (4, -5), (2, 0)])
+def test_resampling_is_the_filter_among_zeros_with_both_derivatives(way: int, factor: int, shift: int) -> None:
+    taps = torch.randn(3 * factor, dtype=torch.double)
+    x = torch.randn(2, 1, 5, 4, dtype=torch.double, requires_grad=True)
+    y = Spread.apply(x, taps, factor, shift, 17, way)
+    expected = torch.zeros_like(y)
+    for q in range(17):
+        for i in range(x.shape[way]):
+            if 0 <= q + shift - i * factor < len(taps):
+                expected.select(way, q).add_(x.select(way, i).detach() * taps[q + shift - i * factor])
+    assert difference(y, expected) < 1e-12
+    other = y.detach().requires_grad_()
+    for kind, value, size in ((Spread, x, 17), (Gather, other, x.shape[way])):
+        resample = partial(resampled, kind, taps, (factor, shift, size, way))
+        assert torch.autograd.gradcheck(resample, value, fast_mode=True)
+        assert torch.autograd.gradgradcheck(resample, value, fast_mode=True)
+
+
+def resampled(kind: Any, taps: torch.Tensor, numbers: tuple[int, ...], x: torch.Tensor) -> torch.Tensor:
+    return kind.apply(x, taps, *numbers).square()
+
+
 def test_ways_are_added_up() -> None:
     once = moved(torch.eye(3), 30, (0.1, 0.2))
     twice = moved(once, 30, (0.0, 0.0))
@@ -230,6 +255,7 @@ def test_what_does_not_fit_gets_one_sentence(shared: Path, tmp_path: Path) -> No
         ({INPUT: torch.ones(8, 9)}, none + f".'{INPUT}' is .8, 9. and no square"),
         ({last: torch.ones(3, 5, 1, 1)}, none + r".'synthesis.L4_16_3.weight' is \(3, 5, 1, 1\) instead of \(3, 4"),
         ({taps: torch.ones(24) / 24}, none + ".its layers have sizes that its filters do not give"),
+        ({taps: torch.ones(13) / 13}, none + ".a filter of 'synthesis.L0_36_8' has no multiple of 6 taps"),
         ({"mapping.embed.weight": torch.ones(8, 3)}, none + ".it is a conditional one"),
         ({"mapping.w_avg": None}, none + ".it has no 'mapping.w_avg'"),
         ({"mapping.w_avg": torch.ones(9**5)}, none + ".'mapping.fc0.weight' is"),

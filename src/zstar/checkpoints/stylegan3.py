@@ -52,7 +52,9 @@ def sizes(weights: dict[str, Tensor]) -> dict[str, Any]:
         shape, kernel = tuple(weights[f"{name}.weight"].shape), weights[f"{name}.weight"].shape[-1]
         if place != index or shape != (outputs, inputs, kernel, kernel) or 0 in shape:
             raise ValueError(f"'{name}.weight' is {shape} instead of {(outputs, inputs, kernel, kernel)}")
-        filters = (weights.get(f"{name}.{way}_filter") for way in ("up", "down"))
+        filters = [weights.get(f"{name}.{way}_filter") for way in ("up", "down")]
+        if any(taps is not None and len(taps) % TAPS for taps in filters):
+            raise ValueError(f"a filter of '{name}' has no multiple of {TAPS} taps")
         layers.append(LayerShape(inputs, outputs, size, out_size, kernel, *filters))
         inputs, size = outputs, out_size
     return {
