@@ -6,12 +6,13 @@ k], and up-sampling with a 3×3 one doubles the size. The official names are ``m
 ``main.<3i + 1>`` of the normalisation behind it.
 """
 
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from torch import Tensor
+
+from zstar.checkpoints.names import natural
 
 SETTINGS = {"normalization": ("batch", "instance", "none"), "prior": ("normal", "uniform")}  # that no tensor tells
 COLOURS = (1, 3)
@@ -83,7 +84,7 @@ def _chain(weights: dict[str, Tensor]) -> Chain | None:
     """The kernels of a generator; None where the state dict is of something else."""
     if not _plain(weights):
         return None
-    norms = sorted((name.rpartition(".")[0] for name in weights if name.endswith(f".{MEAN}")), key=_natural)
+    norms = sorted((name.rpartition(".")[0] for name in weights if name.endswith(f".{MEAN}")), key=natural)
     lengths = [len(weights[f"{name}.{MEAN}"]) for name in norms]
     for names in _orders(weights):
         shapes = [tuple(weights[f"{name}.weight"].shape) for name in names]
@@ -106,9 +107,4 @@ def _plain(weights: dict[str, Tensor]) -> bool:
 def _orders(weights: dict[str, Tensor]) -> list[list[str]]:
     """The layers with kernels as the file has them, and by the numbers in their names; safetensors keep no order."""
     names = [name.rpartition(".")[0] for name, value in weights.items() if value.dim() == 4 and name.endswith("weight")]
-    return [sorted(names, key=_natural), names]
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """A key that sorts numbers in names by their size."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return [sorted(names, key=natural), names]
