@@ -213,6 +213,7 @@ def test_conversion_refuses_settings_that_there_are_not(tmp_path: Path, capsys: 
         (path, "speed=3", "settings.speed is not for it to say"),
         (str(tmp_path / "a.pt"), "prior=uniform", "no generator of a known family"),
         (path, "prior", "'prior' is not NAME=VALUE"),
+        ("cottages64", "prior=uniform", "settings.prior is not for it to say"),
     ]:
         with pytest.raises(SystemExit):
             convert([source, target, "--set", word])

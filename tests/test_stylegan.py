@@ -12,12 +12,14 @@ from torch.nn import functional as F
 
 from zstar.checkpoints.convert import convert
 from zstar.checkpoints.io import load_weights, read_card, save_weights
+from zstar.directions.sefa import SeFa
 from zstar.generators.parameters import choose_parameters
 from zstar.generators.style_based import CHAIN
 from zstar.generators.stylegan import StyleGAN
 from zstar.generators.stylegan_networks import Layer
 from zstar.projection.run import run
 from zstar.spaces.feature import Feature
+from zstar.spaces.w import W
 from zstar.spaces.z import Z
 
 TINY = {"resolution": 16, "z_dim": 6, "w_dim": 8, "num_mapping_layers": 2, "channel_base": 96, "channel_max": 12}
@@ -214,6 +216,21 @@ def test_layers_are_read_and_edited_and_weights_changed() -> None:
     assert Feature(network, 50, "layer2").fixed_rows == 3
     with pytest.raises(ValueError, match="StyleGAN has no layer 'layer9'; choose one of layer0, "):
         network.layer("layer9")
+
+
+def test_sefa_takes_the_maps_from_w_to_styles() -> None:
+    network = small()
+    w, step = torch.randn(1, 8), torch.eye(8)
+    name = "layer3"
+    bend = network.split_style(network.lift(w + step, "w", "style"))[name]
+    bend = bend - network.split_style(network.lift(w, "w", "style"))[name]
+    assert difference(network.affine(name), bend.T) < 1e-5
+    found = SeFa(count=2, layers=[name], normalize=False).find(W(network, 50))["sefa_0"]
+    moved = found.move(torch.zeros(1, *network.shape("w_plus")), torch.ones(1))[0]
+    row = network.synthesis.style_rows[name]
+    assert moved[row].any() and not moved[[i for i in range(len(moved)) if i != row]].any()
+    first = torch.linalg.svd(network.affine(name)).Vh[0]
+    assert abs(F.cosine_similarity(moved[row], first, dim=0).abs() - 1) < 1e-4
 
 
 def test_a_fresh_network_can_be_trained() -> None:

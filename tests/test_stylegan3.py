@@ -9,15 +9,18 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.nn import functional as F
 
 from zstar.checkpoints.convert import convert
 from zstar.checkpoints.io import read_card, save_weights
+from zstar.directions.sefa import SeFa
 from zstar.generators.style_based import CHAIN
 from zstar.generators.stylegan3 import StyleGAN3, moved
 from zstar.generators.stylegan3_filters import Gather, Spread
 from zstar.generators.stylegan3_networks import schedule
 from zstar.projection.run import run
 from zstar.spaces.feature import Feature
+from zstar.spaces.w import W
 
 TINY = {"resolution": 16, "z_dim": 6, "w_dim": 8, "num_layers": 4, "channel_base": 64, "channel_max": 8}
 INPUT = "synthesis.input.weight"
@@ -220,6 +223,21 @@ def test_layers_are_read_and_edited_and_weights_changed() -> None:
     assert Feature(network, 50, network.layers[1]).fixed_rows == 2
     with pytest.raises(ValueError, match="StyleGAN3 has no layer 'b4'; choose one of input, L0_"):
         network.layer("b4")
+
+
+def test_sefa_takes_the_maps_from_w_to_styles() -> None:
+    network = small()
+    w, step = torch.randn(1, 8), torch.eye(8)
+    name = network.layers[2]
+    bend = network.split_style(network.lift(w + step, "w", "style"))[name]
+    bend = bend - network.split_style(network.lift(w, "w", "style"))[name]
+    assert difference(network.affine(name), bend.T) < 1e-5
+    found = SeFa(count=2, layers=[name], normalize=False).find(W(network, 50))["sefa_0"]
+    moved = found.move(torch.zeros(1, *network.shape("w_plus")), torch.ones(1))[0]
+    row = network.synthesis.style_rows[name]
+    assert moved[row].any() and not moved[[i for i in range(len(moved)) if i != row]].any()
+    first = torch.linalg.svd(network.affine(name)).Vh[0]
+    assert abs(F.cosine_similarity(moved[row], first, dim=0).abs() - 1) < 1e-4
 
 
 def test_a_fresh_network_can_be_trained() -> None:

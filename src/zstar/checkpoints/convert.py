@@ -99,8 +99,9 @@ def read(source: Path, key: str | None, told: dict[str, Any]) -> tuple[dict[str,
             raise ValueError(f"--set: {source} holds no generator of a known family, which alone has settings")
     elif family.choice == "stylegan2":
         weights, settings = load_generator_checkpoint(source, key)
-        settings = {name: settings[name] for name in stylegan2_ada.DEFAULTS}
-        card |= {"kind": "generator", "network": family.title, "settings": settings | told}
+        with usable(source, family.title):
+            settings = stylegan2_ada.settings({name: settings[name] for name in stylegan2_ada.DEFAULTS} | told)
+        card |= {"kind": "generator", "network": family.title, "settings": settings}
     else:
         with usable(source, family.title):
             weights = family.official(weights)

@@ -5,6 +5,7 @@ and bias; scale, shift, mean and variance of a batch norm. ``save`` and the ``sa
 and say the order of the layers; in ``.weights.h5`` of Keras 3, that is the one of the numbers in their names.
 """
 
+import importlib
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,7 +90,7 @@ def read_layers(path: Path) -> list[Layer]:
         ValueError: The file is damaged, or asks for what lies outside of it; one sentence with the path.
     """
     try:
-        import h5py  # ty: ignore[import-not-found]  # few have it
+        h5py = importlib.import_module("h5py")  # few have it
     except ImportError:
         raise Unfit(f"checkpoint: {path} needs h5py; install it with pip install 'zstar[keras]'") from None
     try:

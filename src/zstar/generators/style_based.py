@@ -37,6 +37,10 @@ class AbstractStyleBased(AbstractGenerator):
     def styles(self, w_plus: Float[Tensor, "b n w"]) -> dict[str, Tensor]:
         """The style ``[b, size]`` of each layer, by name."""
 
+    @abstractmethod
+    def affine(self, name: str) -> Float[Tensor, "outputs w"]:
+        """The matrix that turns w into the style of a layer, without its bias."""
+
     def style_spaces(self, z_dim: int, w_dim: int) -> dict[str, tuple[int, ...]]:
         """The four spaces with their shapes."""
         size = sum(self.style_sizes.values())

@@ -121,9 +121,14 @@ class StyleGAN(AbstractStyleBased):
     def styles(self, w_plus: Float[Tensor, "b n w"]) -> dict[str, Tensor]:
         """The scales and shifts ``[b, 2c]`` of each layer, by name."""
         layers = enumerate(self.layers)
-        return {name: self._affine(name)(w_plus[:, row].contiguous()) for row, name in layers}
+        return {name: self._dense(name)(w_plus[:, row].contiguous()) for row, name in layers}
 
-    def _affine(self, name: str) -> Any:
+    def affine(self, name: str) -> Float[Tensor, "outputs w"]:
+        """The matrix that turns w into the scales and shifts of a layer."""
+        dense = self._dense(name)
+        return dense.linear.weight * dense.scale
+
+    def _dense(self, name: str) -> Any:
         return self.synthesis.get_submodule(name).epilogue.style_mod.dense
 
     def forward(self, latent: Float[Tensor, "b ..."], space: str, noise: Noise) -> Float[Tensor, "b c h w"]:

@@ -120,6 +120,11 @@ class StyleGAN3(AbstractStyleBased):
             for name, row in self.synthesis.style_rows.items()
         }
 
+    def affine(self, name: str) -> Float[Tensor, "outputs w"]:
+        """The matrix that turns w into the style of a layer, or into rotation and translation."""
+        affine = self.synthesis.get_submodule(name).affine
+        return affine.weight * affine.weight_gain
+
     def forward(self, latent: Float[Tensor, "b ..."], space: str, noise: Noise) -> Float[Tensor, "b c h w"]:
         """Images, nominally in [−1, 1] and not clamped; there is no noise to choose."""
         return self.synthesis(self.styles_of(latent, space))
