@@ -41,8 +41,7 @@ class AbstractGenerator(nn.Module, ABC):
         prior: What its latents are drawn from, in each coordinate: ``"normal"`` (0, 1), or ``"uniform"`` on [−1, 1];
             None where no space has such a prior, and all that is known of it are its samples.
         normalizes: Whether latents of the space that is sampled count by their direction alone, as behind a layer that
-            scales them to length 1, or no gradient leads away from the prior's mean, zero: then that is no latent to
-            start from.
+            scales them to length 1: then the prior's mean, zero, is no latent.
         trained: False where the weights are random as yet: such a generator can be trained, and nothing else.
         batched_weights: Whether the layers take parameters with a batch in front of their shape, an image's own each.
         learned: Whether the weights come from pictures; False where the structure is all that it knows of them.
