@@ -103,8 +103,9 @@ def read(source: Path, key: str | None, told: dict[str, Any]) -> tuple[dict[str,
             settings = stylegan2_ada.settings({name: settings[name] for name in stylegan2_ada.DEFAULTS} | told)
         card |= {"kind": "generator", "network": family.title, "settings": settings}
     else:
-        with usable(source, family.title):
-            weights = family.official(weights)
+        if family.names:  # else it is told by shapes, and its names may be those of a user's own class
+            with usable(source, family.title):
+                weights = family.official(weights)
         settings = {**family.settings(source, content.get(found)), **mapping_of(card, source), **told}
         card |= {"kind": "generator", "network": family.title, "settings": settings}
         if family.known and (why := unfit(settings, family.known)):

@@ -20,7 +20,7 @@ class Family(NamedTuple):
 
     Attributes:
         choice: None where none reads it.
-        names: Patterns, each of which has to match the whole of some name.
+        names: Patterns, each of which has to match the whole of some name; none where names do not tell.
         fits: What else a state dict has to be, where names do not tell.
         official: What brings other layouts of its state dicts to the one that the generator has.
         wanted: What a state dict of it is, where names do not tell; half a sentence.
