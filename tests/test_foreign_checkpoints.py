@@ -23,6 +23,7 @@ from zstar.config.signatures import UnknownTarget, resolve
 from zstar.generators.module import Module
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.generators.stylegan2_layers import EqualLinear, StyledConv, ToRGB
+from zstar.generators.stylegan3 import StyleGAN3
 
 # --- memory -----------------------------------------------------------------------------------------------------------
 
@@ -126,7 +127,7 @@ def official_pickle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable
         def __reduce__(self) -> tuple[Any, ...]:
             return reconstruct, ({**self.meta, "state": self.state},)
 
-    def write(network: StyleGAN2, arguments: dict[str, Any], told: bool = True) -> str:
+    def write(network: nn.Module, arguments: dict[str, Any], told: bool = True) -> str:
         path = tmp_path / "network.pkl"
         path.write_bytes(pickle.dumps({"G_ema": Persistent(network, "Generator", arguments, told)}, protocol=4))
         return str(path)
@@ -165,6 +166,14 @@ def test_the_multiplier_of_a_pickle_is_found(told: bool, official_pickle: Callab
     assert StyleGAN2(checkpoint=official_pickle(network, NEWER | mapped, told)).settings["mapping_lr_multiplier"] == 0.1
     if told:  # where the arguments do not say it, the layers do
         assert StyleGAN2(checkpoint=official_pickle(network, NEWER)).settings["mapping_lr_multiplier"] == 0.1
+
+
+def test_a_pickle_of_stylegan3_is_read(official_pickle: Callable[..., str]) -> None:
+    network = StyleGAN3(resolution=16, z_dim=4, w_dim=4, num_layers=4, channel_base=64, channel_max=4)
+    again = StyleGAN3(checkpoint=official_pickle(network, {"magnitude_ema_beta": 0.999}, told=False))
+    assert again.fingerprint() == network.fingerprint() and again.spaces == network.spaces
+    with pytest.raises(ValueError, match="it is a StyleGAN2; choose generator=stylegan2"):
+        StyleGAN3(checkpoint=official_pickle(small(), ADA))
 
 
 def test_pickles_that_contradict_themselves_or_another_activation_are_refused(
@@ -334,12 +343,15 @@ def test_a_wrong_file_is_named_by_what_it_is(what: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "kind"),
-    [("stylegan3t_64", "StyleGAN3"), ("pggan_gandissect_64", "PGGAN"), ("pggan_genforce_64", "PGGAN"),
-     ("stylegan1_64", "StyleGAN of 2018")],
+    ("folder", "words"),
+    [("stylegan3t_64", "StyleGAN3; choose generator=stylegan3"),
+     ("pggan_gandissect_64", "PGGAN; choose generator=pggan"),
+     ("pggan_genforce_64", "PGGAN; choose generator=pggan"),
+     ("stylegan1_64", r"StyleGAN of 2018; choose generator=stylegan\)"),
+     ("dcgan_64", "DCGAN; choose generator=dcgan"), ("dcgan_64_discriminator", "discriminator of DCGAN, which makes")],
 )  # fmt: skip
-def test_another_generator_is_named_and_sent_where_it_belongs(folder: str, kind: str, shared: Path) -> None:
-    with pytest.raises(ValueError, match=f"it is a {kind}; .*generator=module"):
+def test_another_generator_is_named_and_sent_where_it_belongs(folder: str, words: str, shared: Path) -> None:
+    with pytest.raises(ValueError, match=f"it is a {words}"):
         StyleGAN2(checkpoint=str(shared / "golden" / folder / "weights.safetensors"))
 
 

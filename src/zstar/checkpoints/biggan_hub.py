@@ -76,6 +76,12 @@ def read_hub(weights: Mapping[str, Tensor], path: str | Path) -> tuple[HubSizes,
     return sizes, {key: told[key] for key in KEYS}
 
 
+def configured(path: str | Path) -> dict[str, Any]:
+    """The settings for the card of a converted file, as far as a configuration beside the file says them."""
+    told = read_card(place(path).parent / CONFIG)
+    return {key: told[key] for key in KEYS if key in told}
+
+
 def _told(path: str | Path) -> tuple[dict[str, Any], Path]:
     """The configuration of a file, checked, and where it is from."""
     card, config = card_path(path), place(path).parent / CONFIG

@@ -2,22 +2,25 @@
 
 import argparse
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from zstar.checkpoints import stylegan2_ada
+from zstar.checkpoints.families import family_of, usable
+from zstar.checkpoints.formats import read_content, select
 from zstar.checkpoints.io import (
     card_path,
-    is_stylegan2,
     load_generator_checkpoint,
-    load_weights,
     read_card,
     resolve,
     save_weights,
     stylegan2_within,
 )
+from zstar.checkpoints.settings import unfit
 from zstar.config.paths import place
 from zstar.runs.ending import ending_well
 
@@ -31,8 +34,8 @@ def program() -> None:
 def convert(argv: Sequence[str] | None = None) -> None:
     """Read a checkpoint of any known kind without running it, and write safetensors and a card.
 
-    Generators of StyleGAN2 come out under their official names, with their settings on the card. What a card beside the
-    source says is said by the new one too.
+    Generators of a known family come out under their official names, with the family and the settings that no tensor
+    tells on the card. What a card beside the source says is said by the new one too.
     """
     parser = argparse.ArgumentParser(prog="zstar-convert", description=convert.__doc__.splitlines()[0])
     parser.add_argument(
@@ -41,6 +44,15 @@ def convert(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("target", help="file to write, ending in .safetensors; its card ends in .json")
     parser.add_argument("--key", help="the state dict of the source to keep, e.g. state_dict or D")
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        type=setting,
+        metavar="NAME=VALUE",
+        help="a setting of the generator that no tensor tells, e.g. prior=uniform",
+    )
     arguments = parser.parse_args(argv)
     target = place(arguments.target)
     if target.suffix != ".safetensors":
@@ -48,7 +60,7 @@ def convert(argv: Sequence[str] | None = None) -> None:
     at_fault: object = arguments.source
     try:
         source = resolve(arguments.source)
-        weights, card = read(source, arguments.key)
+        weights, card = read(source, arguments.key, dict(arguments.settings))
         at_fault = target
         require_free(target, source)
         save_weights(target, weights, card)
@@ -57,19 +69,56 @@ def convert(argv: Sequence[str] | None = None) -> None:
     except OSError as error:
         parser.exit(1, f"{at_fault}: {error.strerror}; choose another file\n")
     count = sum(value.numel() for value in weights.values())
-    what = "StyleGAN2" if card.get("network") == "StyleGAN2" else card["kind"]
+    what = card["network"] if isinstance(card.get("network"), str) else card["kind"]
     print(f"{target}: {len(weights)} tensors, {count:,} values, {what}")
 
 
-def read(source: Path, key: str | None) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The weights in a file, and the card for them."""
+def setting(word: str) -> tuple[str, Any]:
+    """Name and value of ``NAME=VALUE``; the value is as in JSON, or else text."""
+    name, equals, value = word.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"'{word}' is not NAME=VALUE")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def read(source: Path, key: str | None, told: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The weights in a file, and the card for them.
+
+    Raises:
+        ValueError: The file can't be read, or settings are ``told`` of what is no generator of a known family.
+    """
     card: dict[str, Any] = {"kind": "weights"} | read_card(source)
-    weights = load_weights(source, key)
-    if is_stylegan2(stylegan2_within(weights)):
+    content = read_content(source)
+    found, weights = select(content, key, source)
+    family = family_of(stylegan2_within(weights))
+    if family is None or family.choice is None:
+        if told:
+            raise ValueError(f"--set: {source} holds no generator of a known family, which alone has settings")
+    elif family.choice == "stylegan2":
         weights, settings = load_generator_checkpoint(source, key)
-        told = {name: settings[name] for name in ("conv_clamp", "mapping_lr_multiplier")}
-        card |= {"kind": "generator", "network": "StyleGAN2", "settings": told}
+        with usable(source, family.title):
+            settings = stylegan2_ada.settings({name: settings[name] for name in stylegan2_ada.DEFAULTS} | told)
+        card |= {"kind": "generator", "network": family.title, "settings": settings}
+    else:
+        if family.names:  # else it is told by shapes, and its names may be those of a user's own class
+            with usable(source, family.title):
+                weights = family.official(weights)
+        settings = {**family.settings(source, content.get(found)), **mapping_of(card, source), **told}
+        card |= {"kind": "generator", "network": family.title, "settings": settings}
+        if family.known and (why := unfit(settings, family.known)):
+            raise ValueError(f"checkpoint: {source} can't have such a card ({why})")
     return weights, card | {"source": source.name, "source_sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
+
+
+def mapping_of(card: dict[str, Any], source: Path) -> dict[str, Any]:
+    """The settings on a card; empty where it has none."""
+    settings = card.get("settings", {})
+    if not isinstance(settings, dict):
+        raise ValueError(f"checkpoint: the card {card_path(source)} cannot be used ({unfit(settings, {})})")
+    return settings
 
 
 def require_free(target: Path, source: Path) -> None:

@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 HEADS = {
-    rb"\x89HDF\r\n\x1a\n": "it is an HDF5 file, as Keras writes them; save its weights with torch.save instead",
+    rb"\x89HDF\r\n\x1a\n": "it is an HDF5 file, as Keras writes them; generator=module reads it for your own class",
     rb"version https://git-lfs": "it is a git-LFS pointer and not the file itself; run `git lfs pull` there",
     rb"\s*<(!doctype|html|\?xml)": "it is a web page and not the file; download it again, past what the page asks",
     rb"\x93NUMPY": "it is one array of numpy; weights are several tensors with names",

@@ -1,6 +1,7 @@
 """A network of your own as the generator."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from zstar.checkpoints import io
 from zstar.checkpoints.identity import source
+from zstar.checkpoints.keras import is_hdf5, match_keras
 from zstar.config.constraints import FilePath
 from zstar.generators.base import AbstractGenerator, Noise
 from zstar.stats.streams import stream
@@ -26,7 +28,9 @@ class Module(AbstractGenerator):
         network: The network; in YAML, a ``_target_`` with the class and beside it the class's own arguments. Its
             ``forward`` takes ``[b, *latent_shape]`` and returns ``[b, c, h, h]``, each image by itself.
         latent_shape: Shape of one latent, such as ``[100]`` or ``[100, 1, 1]``.
-        checkpoint: A file with its state dict, or the name of a shipped one; None keeps the weights as they are.
+        checkpoint: A file with its state dict, or the name of a shipped one; None keeps the weights as they are. Or an
+            HDF5 file of Keras with the weights of the same layers, whose kernels are turned and which layer became
+            which is printed; what flattens and the ε of batch norms, 0.001 there, are for the network to have.
         checkpoint_key: Which of several state dicts in the file; None finds the usual one.
         prior: What the latents were drawn from in training: ``normal`` (0, 1), or ``uniform`` on [−1, 1].
         output_range: Darkest and brightest value of its images, such as ``[0, 1]``; mapped to [−1, 1].
@@ -56,7 +60,7 @@ class Module(AbstractGenerator):
         self.network = network.float()  # as its latents are, and half precision is slow or missing on CPUs
         if checkpoint is not None:
             path = io.resolve(checkpoint)
-            io.load_into(network, io.load_weights(path, checkpoint_key), path)
+            io.load_into(network, self._read(path, checkpoint_key), path)
         self.prior, self.learned = prior, checkpoint is not None
         self.low, self.high = (float(value) for value in output_range)
         traits = {"prior": prior, "output_range": [self.low, self.high], "network": source(network)}
@@ -68,6 +72,14 @@ class Module(AbstractGenerator):
             self.layer(name)
         self.freeze()
         self.channels, self.resolution, self.normalizes = self._measure()
+
+    def _read(self, path: Path, key: str | None) -> dict[str, Tensor]:
+        """The state dict in a file of PyTorch or, layer by layer, of Keras."""
+        if not is_hdf5(path):
+            return io.load_weights(path, key)
+        weights, table = match_keras(self.network, path, key)
+        print("\n".join([f"{path}, layer by layer:", *table]))
+        return weights
 
     @torch.no_grad()
     def _measure(self) -> tuple[int, int, bool]:

@@ -1,5 +1,6 @@
 """Which parameters of a generator are meant: by name, by the size of the maps that they make, by kind."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Literal, get_args
@@ -12,6 +13,7 @@ from zstar.generators.base import AbstractGenerator
 
 Kind = Literal["convolution", "affine", "torgb", "linear", "bias"]
 KINDS = get_args(Kind)
+PARTS = {"affine": r"affine|style_mod", "torgb": r"torgb|output_?\d\w*"}  # of names, by which some are told
 
 
 def choose_parameters(
@@ -82,8 +84,8 @@ def _between(names: list[str], depth: Sequence[float], key: str) -> set[str]:
 def kinds_of(name: str, parameter: Tensor) -> set[str]:
     """Which of the ``KINDS`` a parameter is of; none where it is of no such kind, as scales of normalisation are."""
     parts = name.split(".")
-    found = {part for part in ("affine", "torgb") if part in parts}
-    if parts[-1].endswith("bias"):
+    found = {kind for kind, pattern in PARTS.items() if any(re.fullmatch(pattern, part) for part in parts)}
+    if parts[-1].endswith("bias") or parts[-1] == "b":
         return found | {"bias"}
     if not found and parameter.dim() >= 2:
         found.add("linear" if parameter.dim() == 2 else "convolution" if parameter.dim() >= 4 else "")
