@@ -4,6 +4,7 @@ import itertools
 import re
 import shlex
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +140,8 @@ def test_links_lead_to_files(page: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         if not re.match(r"[a-z]+:|#", link):
             assert (page.parent / link.partition("#")[0]).exists(), f"{page.relative_to(ROOT)} links to {link}"
+
+
+def test_the_table_of_generators_is_what_they_say_of_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    assert import_module("families").table() in (ROOT / "README.md").read_text(encoding="utf-8")
