@@ -106,6 +106,7 @@ def test_a_picture_is_its_own_counterpart(cottages: Tensor) -> None:
     assert torch.equal(places, identity(cottages[:1]))
 
 
+@pytest.mark.slow
 def test_counterparts_take_their_colours_and_stay_in_their_places(cottages: Tensor) -> None:
     a, b = cottages[:1], cottages[1:2]
     made = analogy().make(a, b)

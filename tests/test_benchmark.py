@@ -770,6 +770,7 @@ def test_what_no_choice_can_be_is_refused(words: list[str], capsys: pytest.Captu
     assert stopped.value.code == 2
 
 
+@pytest.mark.slow
 def test_the_command_starts_without_torch(root: Path) -> None:
     code = "import sys, zstar.benchmark.__main__, zstar.benchmark.figures.write, zstar.benchmark.page\n"
     code += "print('torch' in sys.modules, 'wandb' in sys.modules)"

@@ -77,6 +77,7 @@ def test_each_edit_is_written_on_the_photo_in_its_own_size(edit: Edit) -> None:
     assert edit(*COTTAGES, "postprocess=[transfer]")["skipped"]
 
 
+@pytest.mark.slow
 def test_what_is_written_on_photos_belongs_to_the_identity_of_a_run(edit: Edit) -> None:
     plain = edit(*COTTAGES)
     assert plain["postprocess"] is None and not Path(plain["folder"], "photos").exists()

@@ -243,6 +243,7 @@ def offset(faces: list[Face]) -> float:
     return float(np.hypot(*((middle.points[:2] + 0.5) * 2 - 0.5 - EYES).T).max() / 39)
 
 
+@pytest.mark.slow
 def test_faces_are_found_where_they_are(detector: Any, celeba: list[Image.Image], tmp_path: Path) -> None:
     found = [detector(np.asarray(photo)) for photo in celeba[:12]]
     assert all(found) and np.median([offset(faces) for faces in found]) < 0.06

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 import torch
+from parameters import slowly
 from PIL import Image
 from safetensors.torch import load_file
 from test_gradients import KINDS, MASKS, pair
@@ -59,7 +60,7 @@ def golden(shared: Path) -> dict[str, Tensor]:
     }
 
 
-@pytest.mark.parametrize("guide", KINDS)
+@pytest.mark.parametrize("guide", [slowly(kind, "average", "import") for kind in KINDS])
 def test_the_equation_comes_to_the_exact_solution_of_photos(golden: dict[str, Tensor], guide: Any) -> None:
     targets = targets_of(golden["background"], golden["source"], golden["mask"])
     wanted, errors = golden[f"exact/{KINDS[guide]}"], []

@@ -217,6 +217,7 @@ def test_it_learns_and_is_applied_to_a_folder(cfg: Callable[..., DictConfig], co
     assert frame["value"].is_finite().all()
 
 
+@pytest.mark.slow
 def test_pairs_are_learned_from_one_side_to_the_other(cfg: Callable[..., DictConfig], tmp_path: Path) -> None:
     """Photos whose reds and blues are exchanged: the way from a photo to that is found, and not the identity."""
     before, after = cottages(tmp_path / "before"), tmp_path / "after"
@@ -243,6 +244,7 @@ def test_pairs_are_learned_from_one_side_to_the_other(cfg: Callable[..., DictCon
     assert losses[1] < 0.35 * losses[0]
 
 
+@pytest.mark.slow
 def test_several_styles_in_one_network(cfg: Callable[..., DictConfig], tmp_path: Path, paintings: Path) -> None:
     words = ["operator=[]", "loss=[pixel]", "loss.pixel.target=style", f"data.styles={paintings}", "task.lr=1e-2"]
     words += ["encoder.styles=2", "encoder.residual=false", "task.steps=80"]

@@ -90,7 +90,7 @@ def single_runs_agree(problem: Problem, chain: Callable[[Problem], list[Any]], t
         assert alone.status == together.status[index : index + 1]
 
 
-@pytest.mark.parametrize("name", [slowly(name, "lpips_vgg", "moco") for name in LOSSES])
+@pytest.mark.parametrize("name", [slowly(name, "lpips_vgg", "moco", "stlpips", "identity") for name in LOSSES])
 def test_a_batch_is_exactly_its_images_under_every_loss(
     tiny: StyleGAN2, name: str, composed: Callable[..., Any], request: pytest.FixtureRequest
 ) -> None:

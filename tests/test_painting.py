@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 from omegaconf import DictConfig
+from parameters import slowly
 from PIL import Image
 
 from zstar.app.files import as_inversion, save_painting
@@ -160,7 +161,10 @@ def test_a_photo_is_asked_for_and_known_again(workplace: Workplace, tmp_path: Pa
     assert painting.picture.origin == {"photo": photo_hash((tmp_path / "photo.png").read_bytes())}
 
 
-@pytest.mark.parametrize("postprocess", ["[residual]", "[transfer]", "[blend,poisson]", "[]"])
+CHAINS = ("[residual]", "[transfer]", "[blend,poisson]", "[]")
+
+
+@pytest.mark.parametrize("postprocess", [slowly(name, "[transfer]") for name in CHAINS])
 def test_a_larger_photo_comes_back_in_its_own_size(
     composed: Composed, brushes: list[str], tmp_path: Path, postprocess: str
 ) -> None:

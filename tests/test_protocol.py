@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 import torch
 import yaml
+from parameters import slowly
 
 from zstar.benchmark.protocol import network
 from zstar.checkpoints.io import load_weights, read_card
@@ -134,7 +135,7 @@ def test_a_protocol_is_frozen_and_its_pins_hold(protocol: str, composed: Any) ->
     assert sweep["budget.evaluations"] == ",".join(map(str, pins["evaluations"]))
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", [slowly(name, "cottages_small", "round_trip", "turned") for name in PROTOCOLS])
 def test_under_a_protocol_all_methods_minimise_the_same(protocol: str, composed: Any) -> None:
     methods = [path.stem for path in (CONF / "method").glob("*.yaml")]
     losses = [composed("invert", f"protocol={protocol}", f"method={method}").loss for method in methods]

@@ -207,6 +207,7 @@ def test_other_sizes_are_no_place_for_operators_and_trials_have_no_mean() -> Non
     assert other({"latent": torch.zeros(1, 3, 8, 8)}, torch.zeros(1, 3, 8, 8)).item() == 0
 
 
+@pytest.mark.slow
 def test_a_network_is_known_by_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(feature_network(), AnnotatorFeatures)
     with torch.random.fork_rng(devices=[]):
