@@ -289,7 +289,7 @@ def test_keys_at_the_top_have_a_schema_too(composed: Any, primary: str, word: st
 def test_settings_are_the_keys_of_their_primary(composed: Any, primary: str) -> None:
     cfg = composed(primary)
     check(cfg, SETTINGS[primary])
-    optional = {"regularizer", "protocol", *MULTI_SELECT}
+    optional = {"regularizer", "protocol", "space", *MULTI_SELECT}
     assert set(cfg) | optional == {field.name for field in fields(SETTINGS[primary])} | optional
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from zstar.checkpoints.io import card_path, read_card
+from zstar.checkpoints.card_files import card_path, read_card
 from zstar.config.paths import place
 from zstar.config.reasons import reason
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from zstar.checkpoints import dcgan, pggan, rosinality, stylegan, stylegan2_ada
+from zstar.checkpoints import biggan_hub, dcgan, pggan, rosinality, stylegan, stylegan2_ada
 from zstar.checkpoints.formats import read_content, select
 from zstar.config.constraints import Within
 from zstar.config.paths import place
@@ -39,12 +39,6 @@ class Family(NamedTuple):
     settings: Callable[[Path, Any], dict[str, Any]] = lambda path, value: {}
 
 
-def _hub_settings(path: Path, value: Any) -> dict[str, Any]:
-    from zstar.checkpoints.biggan_hub import configured  # which reads cards by way of what asks for families here
-
-    return configured(path)
-
-
 OWN = "with a class of your own, generator=module reads any network"
 FAMILIES = (  # the first that fits is the one
     Family(
@@ -56,7 +50,7 @@ FAMILIES = (  # the first that fits is the one
         "BigGAN-deep",
         "biggan_deep",
         [r"(network\.)?embeddings\.weight", r"(network\.)?generator\.gen_z\.weight_orig"],
-        settings=_hub_settings,
+        settings=lambda path, value: biggan_hub.configured(path),
     ),
     Family(
         "BigGAN", "biggan", [r"(network\.)?blocks\.0\.0\.bn2\.gain\.weight", r"(network\.)?output_layer\.2\.weight"]

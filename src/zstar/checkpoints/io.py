@@ -5,7 +5,6 @@ written are safetensors with a JSON card beside them.
 """
 
 import hashlib
-import json
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from zstar.checkpoints import rosinality, stylegan2_ada
+from zstar.checkpoints.card_files import card_path, read_card
 from zstar.checkpoints.families import belongs
 from zstar.checkpoints.formats import read_content, select
 from zstar.checkpoints.pickle_values import PickledObject
-from zstar.config.paths import place, read_text
+from zstar.config.paths import place
 from zstar.config.reasons import reason
 from zstar.runs.folder import write_atomic, write_json
 
@@ -46,23 +46,6 @@ def resolve(path_or_name: str | Path) -> Path:
     """A file as it is, anything else as the name of shipped weights."""
     path = place(path_or_name)
     return path if path.is_file() else shipped(str(path_or_name))
-
-
-def card_path(path: str | Path) -> Path:
-    """The path of the JSON card of a file of weights, if it has one."""
-    return place(path).with_suffix(".json")
-
-
-def read_card(path: str | Path) -> dict[str, Any]:
-    """The JSON card beside a file of weights, a mapping; empty where there is none."""
-    card = card_path(path)
-    try:
-        content = json.loads(read_text(card)) if card.is_file() else {}
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"checkpoint: the card {card} is no JSON ({error})") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"checkpoint: the card {card} holds a {type(content).__name__}; a card is a mapping")
-    return content
 
 
 def save_weights(path: str | Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:

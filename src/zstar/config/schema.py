@@ -165,6 +165,7 @@ class Dissect:
     output: str
     analysis: Annotated[Node, "[agreement]"]
     judge: Node | None = None
+    space: Node | None = None  # which a generator's file chooses for other programs; samples are of the prior
 
 
 @dataclass(frozen=True)
