@@ -9,6 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from zstar.data.base import MEGAPIXELS, AbstractData, Batch
+from zstar.data.cottages import CLASSES
 
 GOLDEN = 0.618034  # of the wheel of hues: neighbours in the list are far from each other, however many there are
 LEVELS = ((0.75, 0.95), (0.55, 0.6), (0.35, 0.95))  # saturation and value, in turn
@@ -70,3 +71,13 @@ def class_colours(count: int) -> Float[Tensor, "count 3"]:
     """A colour for each class in [0, 1], each a whole number of 255ths, as picture files have them."""
     colours = [colorsys.hsv_to_rgb(place * GOLDEN % 1, *LEVELS[place % len(LEVELS)]) for place in range(count)]
     return (torch.tensor(colours) * 255).round() / 255
+
+
+def main() -> None:
+    """Print the colour of each class of cottages, to paint maps with."""
+    for name, colour in zip(CLASSES, (class_colours(len(CLASSES)) * 255).long().tolist(), strict=True):
+        print("#" + "".join(f"{part:02x}" for part in colour), name)
+
+
+if __name__ == "__main__":
+    main()
