@@ -199,11 +199,25 @@ def test_losses_look_where_the_mask_says(cfg: Callable[..., DictConfig], tmp_pat
 
 def test_weights_beyond_half_precision_are_kept_as_they_are(cfg: Callable[..., DictConfig]) -> None:
     task = AutoencoderTask.compose(cfg("vae"))
+    step(task, images())
     with torch.no_grad():
         task.mean.network.e1.weight.fill_(1e6)
     tensors, _ = task.export()
     assert tensors["e1.weight"].dtype == torch.float32 and tensors["e2.weight"].dtype == torch.float16
-    assert tensors["bn1.running_mean"].dtype == torch.float32
+    for name, value in task.mean.network.named_buffers():
+        assert torch.equal(tensors[name].to(value.dtype), value), name  # statistics are no weights that may be rounded
+    assert tensors["bn1.running_mean"].dtype == torch.float32 and tensors["bn1.num_batches_tracked"] == 1
+
+
+@pytest.mark.parametrize("words", [[], ["loss=[pixel,perceptual]"]], ids=["pixel", "perceptual"])
+def test_in_bfloat16_it_learns_as_well(
+    words: list[str], name: str, cfg: Callable[..., DictConfig], tmp_path: Path
+) -> None:
+    scores = []
+    for trainer in ("default", "bf16"):
+        chosen = [f"trainer={trainer}", "trainer.accelerator=cpu", "task.steps=12", "task.batch=8", "task.lr=0.01"]
+        scores.append(fit(cfg(name, *chosen, *words), tmp_path / trainer)["scores"]["psnr"])
+    assert scores[1] == pytest.approx(scores[0], abs=1.0) and scores[1] != scores[0]
 
 
 def test_rows_of_pictures() -> None:

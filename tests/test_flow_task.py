@@ -156,6 +156,16 @@ def test_processes_set_it_by_the_whole_batch(cfg: Callable[..., DictConfig], mon
     torch.testing.assert_close(*scales)
 
 
+def test_likelihoods_are_computed_exactly_whatever_the_trainer_has(
+    name: str, cfg: Callable[..., DictConfig], tmp_path: Path
+) -> None:
+    states = []
+    for trainer in ("default", "bf16"):
+        fit(cfg(name, f"trainer={trainer}", "trainer.accelerator=cpu", "task.steps=2"), tmp_path / trainer)
+        states.append(torch.load(tmp_path / trainer / "checkpoint.pt", weights_only=True)["parts"]["generator"])
+    assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
+
+
 def test_noise_fills_the_bins_of_8_bit_values() -> None:
     values = torch.arange(256.0)
     rng = torch.Generator().manual_seed(0)

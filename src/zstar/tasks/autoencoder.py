@@ -64,7 +64,7 @@ class AutoencoderTask(AbstractFit):
         ema_images: float = 5000.0,
         flip: float = 0.0,
         steps: int = 10_000,
-        batch: int = 32,
+        batch: int = 16,
         seed: int = 0,
         log_every: int = 50,
     ) -> None:

@@ -112,10 +112,13 @@ class AbstractFit(AbstractTask):
 
     def _weights(self) -> dict[str, Tensor]:
         """Weights in half precision, which is more than they need, but for those beyond its range; statistics and codes
-        as they are."""
-        network = self.mean.network
-        halves = {name: weight.half() for name, weight in network.named_parameters() if weight.abs().max() < LARGEST}
-        return network.state_dict() | halves
+        as they are, in half precision where that is the same."""
+        network, weights = self.mean.network, {}
+        learned = {name for name, value in network.named_parameters() if value.abs().max() < LARGEST}
+        for name, value in network.state_dict().items():
+            half = value.half() if value.is_floating_point() else value
+            weights[name] = half if name in learned or torch.equal(half.to(value.dtype), value) else value
+        return weights
 
 
 def in_rows(*kinds: Float[Tensor, "b c h w"]) -> Float[Tensor, "n c h w"]:
