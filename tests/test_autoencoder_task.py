@@ -195,8 +195,6 @@ def test_losses_look_where_the_mask_says(cfg: Callable[..., DictConfig], tmp_pat
     assert losses[0] == losses[1] > 0
 
 
-
-
 def test_weights_beyond_half_precision_are_kept_as_they_are(cfg: Callable[..., DictConfig]) -> None:
     task = AutoencoderTask.compose(cfg("vae"))
     step(task, images())

@@ -443,9 +443,7 @@ def of_task(name: str, composed: Callable[..., DictConfig], folder: Path, store:
     return composed("train", *words)
 
 
-@pytest.mark.parametrize(
-    "name", [slowly(name, "generator", "steerable", "direction", "encoder") for name in TRAININGS]
-)
+@pytest.mark.parametrize("name", [slowly(name, "generator", "steerable", "direction", "encoder") for name in TRAININGS])
 def test_a_training_neither_waits_nor_copies_in_a_step(
     name: str,
     device: FakeDevice,

@@ -219,7 +219,9 @@ def test_codes_are_running_means_and_unused_ones_begin_anew() -> None:
     again = [CodeBook(2, 4) for _ in range(2)]
     again[1].load_state_dict(again[0].state_dict())
     for one in again:
-        one.follow(torch.randn(2, 2, 4, 4, generator=torch.Generator().manual_seed(1)), torch.Generator().manual_seed(2))
+        one.follow(
+            torch.randn(2, 2, 4, 4, generator=torch.Generator().manual_seed(1)), torch.Generator().manual_seed(2)
+        )
     assert torch.equal(again[0].embed, again[1].embed), "what is drawn is the step's own"
 
 
