@@ -54,7 +54,7 @@ class AutoencoderTask(AbstractFit):
         losses: Mapping[str, AbstractLoss],
         metrics: Mapping[str, AbstractMetric] | None = None,
         targets: Collection[str] = (),
-        beta: float = 0.02,
+        beta: float = 0.3,
         beta_warmup: float = 0.1,
         commitment: float = 0.25,
         lr: float = 1e-3,
