@@ -398,14 +398,22 @@ def test_editability_is_measured_there(name: str, device: FakeDevice, shipped: A
 
 TRAININGS = {
     "annotator": ["annotator.widths=[8,8,16]", "data.resolution=16"],
+    "autoencoder": ["generator.resolution=16", "generator.widths=[4,4]", "loss=[pixel]", "metric=[mse]"],
+    "autoencoder vqvae2": ["generator.width=4", "generator.num_codes=8", "generator.embed_dim=4", "loss=[pixel]",
+                           "generator.resolution=16", "metric=[mse]"],
     "direction": ["edit=[brightness,hue]", "space=w", "loss=[pixel]"],
     "encoder": [
         "space=w_plus", "encoder=psp", "encoder.pyramid=8", "encoder.width=8", "encoder.width_max=8", "loss=[pixel]",
         "regularizer=[delta_norm]", "adversary=[latent,image]", "task.samples=0.5", "task.flip=0.5", "metric=[mse]",
     ],
+    "flow": ["generator.resolution=16", "generator.num_blocks=2", "generator.num_flows=2", "generator.width=4"],
+    "flow realnvp": ["generator.resolution=16", "generator.width=4", "generator.num_blocks=1"],
     "generator": [
         "task.path_weight=1", "task.path_every=1", "task.style_mixing=0.5", "discriminator=stylegan2",
         "discriminator.channel_max=8", "discriminator.r1_every=1", "task.scorer=annotator64",
+    ],
+    "image_network": [
+        "generator.resolution=16", "encoder.width=4", "encoder.blocks=1", "loss=[pixel]", "metric=[mse]",
     ],
     "steerable": [
         "edit=[shift_x,brightness]", "task.head_start=0", "loss=[pixel]", "discriminator=stylegan2",
@@ -415,13 +423,19 @@ TRAININGS = {
 SIDE = {"generator": 32}
 
 
+def test_every_task_is_tried_there() -> None:
+    assert {name.partition(" ")[0] for name in TRAININGS} == set(names("task"))
+
+
 def of_task(name: str, composed: Callable[..., DictConfig], folder: Path, store: Callable[..., None]) -> Any:
     """A training on the least of everything, without a trainer."""
-    words = [f"task={name}", "logger=none", "task.batch=4", "task.steps=4", *TRAININGS[name]]
+    task, _, generator = name.partition(" ")
+    words = [f"task={task}", "logger=none", "task.batch=4", "task.steps=4", *TRAININGS[name]]
+    words += [f"generator={generator}"] if generator else []
     if name in ("direction", "encoder"):
         store(folder / "tiny.safetensors")
         words += ["generator=stylegan2", f"generator.checkpoint={folder}/tiny.safetensors", "space.prior_samples=20"]
-    elif name != "annotator":
+    elif task in ("generator", "steerable"):
         words += ["generator=stylegan2", f"generator.resolution={SIDE.get(name, 16)}", "generator.z_dim=8",
                   "generator.w_dim=8", "generator.channel_max=8"]  # fmt: skip
     if name == "steerable":
@@ -429,9 +443,7 @@ def of_task(name: str, composed: Callable[..., DictConfig], folder: Path, store:
     return composed("train", *words)
 
 
-@pytest.mark.parametrize(
-    "name", [slowly(name, "generator", "steerable", "direction", "encoder") for name in names("task")]
-)
+@pytest.mark.parametrize("name", [slowly(name, "generator", "steerable", "direction", "encoder") for name in TRAININGS])
 def test_a_training_neither_waits_nor_copies_in_a_step(
     name: str,
     device: FakeDevice,

@@ -78,6 +78,7 @@ class Glow(AbstractGenerator, Invertible):
             channels = sizes.pop("channels")
         self.require_colours("generator.channels" if path is None else "generator.checkpoint", channels)
         self.resolution, self.channels, self.bits = image_size(resolution, path, 32), channels, bits
+        self.levels = 2**bits
         coarsest = 2 ** len(sizes["lu"])
         if self.resolution % coarsest:
             raise ValueError(

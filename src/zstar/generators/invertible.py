@@ -13,7 +13,13 @@ LEVELS = 256  # of an 8-bit colour value
 
 
 class Invertible(ABC):
-    """A generator whose images are an invertible function of the latents of its first space: a normalising flow."""
+    """A generator whose images are an invertible function of the latents of its first space: a normalising flow.
+
+    Attributes:
+        levels: Of a colour value, in its likelihoods.
+    """
+
+    levels: int = LEVELS
 
     @abstractmethod
     def invert(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b ..."]:

@@ -11,13 +11,13 @@ from zstar.checkpoints.families import load_family
 from zstar.checkpoints.vae import convolutional_vae_sizes, linear_vae_sizes
 from zstar.config.constraints import FilePath, Within, require
 from zstar.config.reasons import reason
-from zstar.generators.autoencoder import Autoencoder
+from zstar.generators.autoencoder import TrainableAutoencoder
 from zstar.generators.base import AbstractGenerator, Noise
 from zstar.generators.vae_networks import AbstractVAE, ConvolutionalVAE, LinearVAE
 from zstar.images import to_unit
 
 
-class VAE(AbstractGenerator, Autoencoder):
+class VAE(AbstractGenerator, TrainableAutoencoder):
     """The decoder of a variational autoencoder (Kingma and Welling 2014, https://arxiv.org/abs/1312.6114), with its
     encoder (``encoder=own``), whose latent is μ.
 
@@ -41,6 +41,7 @@ class VAE(AbstractGenerator, Autoencoder):
     """
 
     encoded = "z"
+    penalty = "kl"
 
     def __init__(
         self,
@@ -84,9 +85,19 @@ class VAE(AbstractGenerator, Autoencoder):
         return self.posterior(image)[0]
 
     def posterior(self, image: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b z"], Float[Tensor, "b z"]]:
-        """μ and log σ² of the latents that may stand for each image in [−1, 1]; a training draws from them."""
+        """μ and log σ² of the latents that may stand for each image in [−1, 1]."""
         self.require_size(image)
         return self.network.encode(to_unit(image))
+
+    def training_pass(
+        self, image: Float[Tensor, "b c h w"], rng: torch.Generator
+    ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, " b"]]:
+        """Images of latents that are drawn from those that may stand for each."""
+        mean, log_variance = (part.float() for part in self.posterior(image))
+        noise = torch.randn(mean.shape, generator=rng, device=rng.device).to(mean.device)
+        made = self.synthesize(mean + noise * (log_variance / 2).exp(), "z").float()
+        nats = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1).sum(dim=1)
+        return made, nats / image[0].numel()
 
     def layer(self, name: str) -> nn.Module:
         if name not in self.layers:

@@ -15,7 +15,7 @@ from zstar.checkpoints.vqvae2 import vqvae2_sizes
 from zstar.config.constraints import POSITIVE, FilePath, RunPath, Within, require
 from zstar.config.paths import place
 from zstar.config.reasons import reason
-from zstar.generators.autoencoder import Autoencoder
+from zstar.generators.autoencoder import TrainableAutoencoder
 from zstar.generators.base import AbstractGenerator, Noise
 from zstar.generators.vqvae2_networks import VQVAE2Network
 
@@ -23,7 +23,7 @@ CHAIN = ("quantised", "continuous")
 Codes = Int64[Tensor, "b _ _"]
 
 
-class VQVAE2(AbstractGenerator, Autoencoder):
+class VQVAE2(AbstractGenerator, TrainableAutoencoder):
     """The decoder of VQ-VAE-2 (Razavi et al. 2019, https://arxiv.org/abs/1906.00446), with its encoder
     (``encoder=own``).
 
@@ -60,6 +60,7 @@ class VQVAE2(AbstractGenerator, Autoencoder):
 
     prior = None
     encoded = "quantised"
+    penalty = "commitment"
 
     def __init__(
         self,
@@ -99,9 +100,8 @@ class VQVAE2(AbstractGenerator, Autoencoder):
         self._places = dict(zip(("upsample_t", *names), (self.network.upsample_t, first, second), strict=True))
         self.layers = tuple(self._places)
         self.traits = {"resolution": self.resolution}
-        self.counts = {name: book.cluster_size[None].clone() for name, book in self.books.items()}
-        if prior_run is not None:
-            self.counts = self._count(prior_run)
+        self.counts = None if prior_run is None else self._count(prior_run)
+        if self.counts is not None:
             rows = b"".join(count.numpy().tobytes() for count in self.counts.values())
             self.traits["prior"] = hashlib.sha256(rows).hexdigest()
         self.freeze()
@@ -113,8 +113,8 @@ class VQVAE2(AbstractGenerator, Autoencoder):
         self.shape(space or "quantised")
         if truncation not in POSITIVE:
             raise ValueError(f"truncation: {truncation} is no power of shares; set it to {POSITIVE}")
-        found = {}
-        for name, count in self.counts.items():
+        found, seen = {}, {name: book.cluster_size[None] for name, book in self.books.items()}
+        for name, count in (self.counts or seen).items():
             count = count.to(rng.device)
             known = count.where(count.sum(dim=1, keepdim=True) > 0, torch.ones_like(count))  # fresh ones have seen none
             shares = (known.log() / truncation).softmax(dim=1).expand(self.sides[name] ** 2, -1)
@@ -139,17 +139,20 @@ class VQVAE2(AbstractGenerator, Autoencoder):
         self.require_size(image)
         return self.join(*self.network.encode(image))
 
-    def reconstruct(self, image: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, " b"]]:
-        """What a training compares: the image of an image's codes, and the mean squared distance of what the encoder
-        gave from them, the sum of both levels. In ``train()`` the codes then follow what they stand for."""
-        parts = self.network.encode(image)
+    def training_pass(
+        self, image: Float[Tensor, "b c h w"], rng: torch.Generator
+    ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, " b"]]:
+        """Images of an image's codes; distances are the sum of both levels. In ``train()`` the codes then follow what
+        they stand for."""
+        self.require_size(image)
+        parts = [part.float() for part in self.network.encode(image)]
         found = [book(part) for book, part in zip(self.books.values(), parts, strict=True)]
         errors = [
             (code.detach() - part).square().flatten(1).mean(dim=1) for code, part in zip(found, parts, strict=True)
         ]
         for book, part in zip(self.books.values(), parts, strict=True) if self.training else ():
-            book.follow(part)
-        return self.network(*found), errors[0] + errors[1]
+            book.follow(part, rng)
+        return self.network(*found).float(), errors[0] + errors[1]
 
     def codes(self, latent: Float[Tensor, "b d"]) -> tuple[Codes, Codes]:
         """The numbers of the nearest codes, ``[b, h/8, w/8]`` and ``[b, h/4, w/4]``."""

@@ -8,11 +8,13 @@ from torch.nn import functional as F
 Maps = Float[Tensor, "b _ _ _"]
 Codes = Int64[Tensor, "b _ _"]
 DECAY = 0.99  # of the running means that the codes follow in training
+UNUSED = 0.05  # of an even share: a code that stands for less begins anew
 
 
 class CodeBook(nn.Module):
     """Vectors, of which one stands for each pixel of a map; in a training each follows the mean of what it stands for
-    (van den Oord et al. 2017, https://arxiv.org/abs/1711.00937)."""
+    (van den Oord et al. 2017, https://arxiv.org/abs/1711.00937), and one that stands for next to nothing begins anew
+    as some pixel of the map (as in Dhariwal et al. 2020, https://arxiv.org/abs/2005.00341)."""
 
     embed: Tensor
     cluster_size: Tensor
@@ -26,11 +28,10 @@ class CodeBook(nn.Module):
         self.register_buffer("embed_avg", vectors.clone())
 
     def codes(self, x: Maps) -> Codes:
-        """The number of the nearest vector."""
-        distances = (
-            self.embed.square().sum(dim=0) - 2 * x.movedim(1, -1) @ self.embed
-        )  # but for what is the same of all
-        return distances.argmin(dim=-1)
+        """The number of the nearest vector, in single precision: neighbours are close to each other."""
+        with torch.autocast(x.device.type, enabled=False):
+            products = x.movedim(1, -1).to(self.embed.dtype) @ self.embed
+        return (self.embed.square().sum(dim=0) - 2 * products).argmin(dim=-1)  # but for what is the same of all
 
     def vectors(self, codes: Codes) -> Maps:
         return F.embedding(codes, self.embed.T).movedim(-1, 1)
@@ -40,14 +41,19 @@ class CodeBook(nn.Module):
         return x + (self.vectors(self.codes(x)) - x).detach()
 
     @torch.no_grad()
-    def follow(self, x: Maps) -> None:
-        """Move the vectors towards what they stand for."""
-        flat = F.one_hot(self.codes(x).flatten(), len(self.cluster_size)).to(x.dtype)
-        self.cluster_size.lerp_(flat.sum(dim=0), 1 - DECAY)
-        self.embed_avg.lerp_(x.movedim(1, -1).flatten(0, 2).T @ flat, 1 - DECAY)
-        total, small = self.cluster_size.sum(), 1e-5
-        sizes = (self.cluster_size + small) * total / (total + len(self.cluster_size) * small)
-        self.embed.copy_(self.embed_avg / sizes)
+    def follow(self, x: Maps, rng: torch.Generator) -> None:
+        """Move the vectors towards what they stand for; ``rng`` chooses the pixels at which unused ones begin anew."""
+        pixels, count = x.movedim(1, -1).flatten(0, 2), len(self.cluster_size)
+        share = len(pixels) / count
+        places = torch.randint(len(pixels), (count,), generator=rng, device=rng.device).to(x.device)
+        taken = F.one_hot(self.codes(x).flatten(), count).to(x.dtype)
+        with torch.autocast(x.device.type, enabled=False):
+            self.cluster_size.lerp_(taken.sum(dim=0), 1 - DECAY)
+            self.embed_avg.lerp_(pixels.T @ taken, 1 - DECAY)
+        unused = self.cluster_size < UNUSED * share
+        self.embed_avg.copy_(torch.where(unused, share * pixels[places].T, self.embed_avg))
+        self.cluster_size.masked_fill_(unused, share)
+        self.embed.copy_(self.embed_avg / self.cluster_size)
 
 
 class ResBlock(nn.Module):

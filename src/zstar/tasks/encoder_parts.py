@@ -12,7 +12,7 @@ from zstar.config.check import STYLES
 from zstar.config.signatures import resolve
 from zstar.data.companions import MAPS, take_companions
 from zstar.encoders.base import AbstractEncoder, EncoderSpec
-from zstar.losses.base import require_targets
+from zstar.losses.base import AbstractLoss, require_targets
 from zstar.metrics.available import make_metrics
 from zstar.metrics.base import AbstractMetric, AbstractSetMetric
 from zstar.regularizers.base import AbstractRegularizer
@@ -31,13 +31,9 @@ def make_parts(cfg: DictConfig) -> dict[str, Any]:
     generator = build(cfg.generator, at="generator")
     generator.require_trained("there is nothing to invert")
     space = build(cfg.space, at="space", generator=generator)
-    metrics = make_metrics(cfg.get("metric") or {}, torch.device("cpu"))[0]
-    if sets := [name for name, metric in metrics.items() if isinstance(metric, AbstractSetMetric)]:
-        raise ValueError(f"metric.{sets[0]}: it is a number of a set, and a training reports means; leave it out")
-    if others := [name for name, metric in metrics.items() if not isinstance(metric, AbstractMetric)]:
-        raise ValueError(f"metric.{others[0]}: a training compares pictures alone, without their v; leave it out")
+    metrics = make_training_metrics(cfg)
     encoder = make_network(cfg.encoder, space)  # first: what else is built draws random numbers too
-    losses = {name: build(node, at=f"loss.{name}") for name, node in (cfg.get("loss") or {}).items()}
+    losses = make_losses(cfg)
     targets = data_targets(cfg.data)
     require_targets(losses, {"image", *targets}, set(targets) & MAPS)
     return {
@@ -54,6 +50,21 @@ def make_parts(cfg: DictConfig) -> dict[str, Any]:
             for name in sorted(cfg.get("adversary") or {})
         },
     }
+
+
+def make_losses(cfg: DictConfig) -> dict[str, AbstractLoss]:
+    """The losses of a training by name."""
+    return {name: build(node, at=f"loss.{name}") for name, node in (cfg.get("loss") or {}).items()}
+
+
+def make_training_metrics(cfg: DictConfig) -> dict[str, AbstractMetric]:
+    """The metrics of a training by name; an error for one that compares more than pairs of pictures."""
+    metrics = make_metrics(cfg.get("metric") or {}, torch.device("cpu"))[0]
+    if sets := [name for name, metric in metrics.items() if isinstance(metric, AbstractSetMetric)]:
+        raise ValueError(f"metric.{sets[0]}: it is a number of a set, and a training reports means; leave it out")
+    if others := [name for name, metric in metrics.items() if not isinstance(metric, AbstractMetric)]:
+        raise ValueError(f"metric.{others[0]}: a training compares pictures alone, without their v; leave it out")
+    return metrics
 
 
 def data_targets(node: DictConfig) -> set[str]:
