@@ -42,7 +42,7 @@ def score(
     """
     rng = stream("samples to score", seed)
     counts = [min(batch, len(data) - first) for first in range(0, len(data), batch)]
-    drawn = (generator.synthesize(generator.sample(n, rng), "z").clamp(-1, 1) for n in counts)
+    drawn = (generator.synthesize(generator.sample(n, rng), generator.drawn).clamp(-1, 1) for n in counts)
     real = _look((part.images for part in data.batches(batch)), annotator)
     generated = _look(drawn, annotator)
     classes = vocabulary.classes
