@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from zstar.generators.adversarial import AbstractAdversarial
 from zstar.generators.base import AbstractGenerator
 
-SETTLING = (32, 64)  # batches that running statistics are taken of, and images in each
+SETTLING = (64, 32)  # batches that running statistics are taken of, and images in each; 0.9^64 of the old ones is left
 
 
 def drawn_space(generator: AbstractGenerator) -> str:
