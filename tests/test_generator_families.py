@@ -8,19 +8,22 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from zstar.checkpoints.io import load_weights
+from zstar.checkpoints.io import load_weights, save_weights
 from zstar.config.build import build
 from zstar.data.cottages import FACTORS, Cottages
 from zstar.discriminators.base import AbstractDiscriminator
 from zstar.discriminators.projected import Projected
 from zstar.discriminators.stylegan2 import StyleGAN2 as Discriminator
 from zstar.generators.adversarial import AbstractAdversarial
+from zstar.generators.biggan import BigGAN
 from zstar.images import write_png
+from zstar.projection.run import run
 from zstar.stats.streams import stream
 from zstar.tasks import sampling
 from zstar.tasks.fit import fit
 from zstar.tasks.generator import GeneratorTask
 from zstar.tasks.sampling import draw, settle
+from zstar.tasks.score import load_generator
 
 SIZES = {
     "dcgan": ["z_dim=8", "width=4"],
@@ -96,6 +99,7 @@ def test_trains_resumes_exactly_and_loads_again(
     latent = made.sample(48, stream("grid of samples", 0))
     assert torch.equal(made.synthesize(latent, made.drawn), images)
     assert made.fingerprint() == task.mean.fingerprint() and made.trained
+    assert type(load_generator(tmp_path / "whole" / "weights.safetensors")) is type(made)
 
     with monkeypatch.context() as patch:
         dies_at(patch, 2)
@@ -244,6 +248,21 @@ def test_classes_of_cottages() -> None:
     assert torch.equal(kind >= 4, chapel == 1) and torch.equal(kind % 4, (season * 4).floor().long())
     assert data.split(3)[1].classes == 8 and Cottages(1).classes == 0
     assert data.fingerprint() != Cottages(64, "train", 8).fingerprint()
+
+
+def test_a_projection_takes_the_classes_of_cottages(tmp_path: Path, composed: Composed) -> None:
+    words = [
+        "generator=biggan", "data=cottages_classed", "data.count=3", "data.resolution=16", "space=z", "loss=[pixel]",
+        "metric=[mse]", "logger=none", "steps=1", "projector=[mean,optimization]", f"output={tmp_path / 'out'}",
+    ]  # fmt: skip
+    for classes in (8, 5):
+        made = BigGAN(resolution=16, width=2, z_dim=6, classes=classes, shared_dim=4, attention=[])
+        save_weights(tmp_path / f"{classes}.safetensors", made.state_dict(), {"settings": made.settings})
+    result = run(composed("invert", *words, f"generator.checkpoint={tmp_path / '8.safetensors'}"))
+    expected = Cottages(3, "train", 16, classed=True).read(range(3)).extras["class"].argmax(dim=1)
+    assert [found["class"] for found in result["classes"].values()] == expected.tolist()
+    with pytest.raises(ValueError, match=r"^data: its images are of 8 classes and the generator draws 5"):
+        run(composed("invert", *words, f"generator.checkpoint={tmp_path / '5.safetensors'}"))
 
 
 @pytest.mark.parametrize(

@@ -154,18 +154,22 @@ class GeneratorTask(AbstractTask):
         self._step(adversarial + penalty, *optimizers)
         logs |= {"train/discriminator": loss, "train/generator": adversarial}
         if learns and self.path_weight and self.done % self.path_every == 0:
-            count = max(1, len(fake) // 4)
-            with self.generator.conditioned(None if classes is None else classes[:count]):
-                lengths = path_lengths(self.generator, count, rng)
-            self.path_mean.lerp_(lengths.detach().mean(), 0.01)
-            logs["train/path"] = uneven = (lengths - self.path_mean).square().mean()
-            self._step(uneven * self.path_weight * self.path_every, self.adam)
+            logs["train/path"] = self._even_paths(max(1, len(fake) // 4), classes, rng)
         discriminator.requires_grad_(True)
         share = mean_share(self.done, self.batch, self.ema_images)
         follow(self.mean, self.generator, share)
         if self.steering is not None:
             self.steering.follow(share)
         return {name: value.detach() for name, value in logs.items()}
+
+    def _even_paths(self, n: int, classes: Tensor | None, rng: torch.Generator) -> Float[Tensor, ""]:
+        """One step of the generator towards path lengths that are all the same."""
+        with self.generator.conditioned(None if classes is None else classes[:n]):
+            lengths = path_lengths(self.generator, n, rng)
+        self.path_mean.lerp_(lengths.detach().mean(), 0.01)
+        uneven = (lengths - self.path_mean).square().mean()
+        self._step(uneven * self.path_weight * self.path_every, self.adam)
+        return uneven
 
     def _step(self, loss: Float[Tensor, ""], *optimizers: torch.optim.Optimizer) -> None:
         if not optimizers:
