@@ -110,7 +110,7 @@ def load_generator(path: Path) -> AbstractGenerator:
     if family is None or family.choice is None:
         raise ValueError(f"checkpoint: {path} holds no generator whose names tell what it is; give another file")
     node = files("zstar.conf").joinpath(f"generator/{family.choice}.yaml").read_text(encoding="utf-8")
-    return build({**yaml.safe_load(node), "checkpoint": str(path)}, at="generator")
+    return build({"_target_": yaml.safe_load(node)["_target_"], "checkpoint": str(path)}, at="generator")
 
 
 def main() -> None:
