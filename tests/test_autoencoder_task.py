@@ -255,8 +255,8 @@ def test_mistakes_are_one_sentence(
         ("autoencoder", "stylegan2", "trains a VAE or a VQVAE2, not a StyleGAN2; choose task=generator, or generator="),
         ("autoencoder", "glow", "trains a VAE or a VQVAE2, not a Glow; choose task=flow, or generator=vae or vqvae2"),
         ("autoencoder", "pixels", "trains a VAE or a VQVAE2, not a Pixels; choose generator=vae or vqvae2"),
-        ("generator", "vae", "trains a StyleGAN2, not a VAE; choose task=autoencoder, or generator=stylegan2"),
-        ("generator", "realnvp", "trains a StyleGAN2, not a RealNVP; choose task=flow, or generator=stylegan2"),
+        ("generator", "vae", "trains a GAN, not a VAE; choose task=autoencoder, or generator=stylegan2"),
+        ("generator", "realnvp", "trains a GAN, not a RealNVP; choose task=flow, or generator=stylegan2"),
         ("flow", "vqvae2", "trains a flow, not a VQVAE2; choose task=autoencoder, or generator=glow or realnvp"),
     ],
 )

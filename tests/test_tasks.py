@@ -174,7 +174,7 @@ def test_mistakes_are_one_sentence(tmp_path: Path, composed: Callable[..., DictC
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["generator=pixels"], "generator: this task trains a StyleGAN2, not a Pixels; choose generator=stylegan2"),
+        (["generator=pixels"], "generator: this task trains a GAN, not a Pixels; choose generator=stylegan2"),
         (["data=samples"], "data: samples of the generator that is being trained teach it nothing"),
         (["~discriminator"], "discriminator: nothing is chosen and this task needs it"),
         (["task.steps=0"], "task.steps: 0 is not possible; set it to 1 or more"),

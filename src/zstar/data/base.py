@@ -42,12 +42,14 @@ class AbstractData(ABC):
         block: So many neighbours are as cheap to read together as one of them; shuffling keeps them together.
         computes: Whether a network draws the images, on its device: then there is nothing to be gained by reading them
             while other networks compute.
+        classes: Number of classes of which each image has one, one-hot in the extra ``class``; 0 where there are none.
         targets: Names of the targets in the extras of each of its images, besides those that are chosen for it.
         fit: How files become square (:data:`zstar.data.reading.Fit`), if there are any: their companions do so too.
     """
 
     block: int = 1
     computes: bool = False
+    classes: int = 0
     targets: Sequence[str] = ()
     fit: Literal["crop", "pad", "resize"] = "crop"
 

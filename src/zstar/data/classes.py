@@ -31,7 +31,7 @@ class Classified(AbstractData):
     """
 
     def __init__(self, data: AbstractData, path: str, count: int) -> None:
-        self.data, self.path, self.count = data, path, count
+        self.data, self.path, self.count, self.classes = data, path, count, count
         self.block, self.fit, self.computes = data.block, data.fit, data.computes
         self.rows = read_classes(place(path), count)
         stems = [stem(name) for name in self.rows]

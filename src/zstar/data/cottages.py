@@ -7,12 +7,17 @@ from functools import cache
 from typing import Literal
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
 
 from zstar.data.base import MEGAPIXELS, AbstractData, Batch
 from zstar.data.cottage_factors import FACTORS, SPLITS, Factor, sample_factors
 from zstar.data.cottage_scene import CLASSES, render
 
 __all__ = ["CLASSES", "FACTORS", "SPLITS", "Cottages", "Factor", "render", "sample_factors", "world_hash"]
+
+SEASONS = 4  # that classes tell
 
 
 class Cottages(AbstractData):
@@ -29,6 +34,8 @@ class Cottages(AbstractData):
         first: Index within the split of the first image.
         photo_resolution: Side of the photos that post-processing gets, drawn larger than the images; their own, if not
             given.
+        classed: Whether ``read`` gives the ``class`` of each image too, one-hot ``[b, 8]``: four quarters of the way
+            from summer to autumn for cottages, then for chapels.
 
     Raises:
         ValueError: An argument is out of range.
@@ -42,6 +49,7 @@ class Cottages(AbstractData):
         seed: int = 0,
         first: int = 0,
         photo_resolution: int | None = None,
+        classed: bool = False,
     ) -> None:
         if split not in SPLITS:
             raise ValueError(f"data.split is {split!r}; choose one of {', '.join(SPLITS)}.")
@@ -52,6 +60,7 @@ class Cottages(AbstractData):
             if value < least:
                 raise ValueError(f"data.{name} is {value}; give {least} or more.")
         self.count, self.split_name, self.resolution, self.seed, self.first = count, split, resolution, seed, first
+        self.classes = 2 * SEASONS if classed else 0
 
     def __len__(self) -> int:
         return self.count
@@ -77,17 +86,25 @@ class Cottages(AbstractData):
         factors = sample_factors(numbers, self.split_name, self.seed)
         images, masks = render(factors, resolution)
         ids = [f"{self.split_name}-{number:06d}" for number in numbers]
-        return Batch(ids, images, {"factors": factors, "masks": masks})
+        classes = {"class": self._classes_of(factors)} if self.classes else {}
+        return Batch(ids, images, {"factors": factors, "masks": masks, **classes})
+
+    def _classes_of(self, factors: Float[Tensor, "b k"]) -> Float[Tensor, "b c"]:
+        """Kind of building and quarter of the season."""
+        season, chapel = (factors[:, list(FACTORS).index(name)] for name in ("season", "is_chapel"))
+        return F.one_hot((chapel * SEASONS + (season * SEASONS).floor()).long(), self.classes).float()
 
     def split(self, count: int) -> tuple["Cottages", "Cottages | None"]:
         """All of these, and the first images of the split ``validation``."""
         if not count:
             return self, None
-        return self, Cottages(count, "test" if self.split_name == "validation" else "validation", self.resolution)
+        split = "test" if self.split_name == "validation" else "validation"
+        return self, Cottages(count, split, self.resolution, classed=self.classes > 0)
 
     def fingerprint(self) -> str:
         """A hash of the drawn content and of the arguments."""
         arguments = (self.count, self.split_name, self.resolution, self.seed, self.first)
+        arguments += (self.classes,) * (self.classes > 0)
         shown = min(self.count, 4)
         content = _content_hash(
             tuple(range(self.first, self.first + shown)), self.split_name, self.seed, self.resolution

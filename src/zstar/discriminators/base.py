@@ -17,19 +17,25 @@ class AbstractDiscriminator(nn.Module, ABC):
 
     Attributes:
         inputs: Kind of its inputs: ``images`` ``[b, c, h, w]``, or ``latents``, single codes ``[b, width]``.
+        classes: Number of classes that it sees besides, 0 for none.
         layers: Names of the submodules whose outputs are its feature maps ``[b, c, h, w]``, each of one image alone.
     """
 
     inputs: ClassVar[Literal["images", "latents"]] = "images"
     layers: Sequence[str] = ()
+    classes: int = 0
 
     @abstractmethod
     def features(self, images: Float[Tensor, "b ..."]) -> list[Tensor]:
         """The part that never trains, batch first; where all of D trains, the images or latents themselves."""
 
     @abstractmethod
-    def logits(self, features: list[Tensor]) -> list[Tensor]:
-        """Logits ``[b, n_i]``, higher for real, one tensor per head."""
+    def logits(self, features: list[Tensor], classes: Float[Tensor, "b k"] | None = None) -> list[Tensor]:
+        """Logits ``[b, n_i]``, higher for real, one tensor per head.
+
+        Where the images' classes are given, to a D that sees some, they are how real an image is as one of its class:
+        a term ⟨class vector, last features⟩ is added (Miyato and Koyama 2018, https://arxiv.org/abs/1802.05637).
+        """
 
     @abstractmethod
     def loss(self, real: list[Tensor], fake: list[Tensor]) -> Float[Tensor, ""]:
@@ -40,13 +46,19 @@ class AbstractDiscriminator(nn.Module, ABC):
         """Loss of the generator, or of the encoder, from the logits of its outputs."""
 
     @abstractmethod
-    def penalty(self, images: Float[Tensor, "b ..."], step: int, rng: torch.Generator) -> Tensor | None:
+    def penalty(
+        self,
+        images: Float[Tensor, "b ..."],
+        step: int,
+        rng: torch.Generator,
+        classes: Float[Tensor, "b k"] | None = None,
+    ) -> Tensor | None:
         """Gradient penalty on real inputs for the discriminator's loss at this step; ``None`` where there is none."""
 
     @abstractmethod
     def refresh(self) -> None:
         """Called once before each step of the discriminator."""
 
-    def forward(self, images: Float[Tensor, "b ..."]) -> list[Tensor]:
+    def forward(self, images: Float[Tensor, "b ..."], classes: Float[Tensor, "b k"] | None = None) -> list[Tensor]:
         """Logits of images or latents."""
-        return self.logits(self.features(images))
+        return self.logits(self.features(images), classes)

@@ -52,13 +52,15 @@ class Latent(AbstractLogistic):
         """Codes in units of the prior: all of this discriminator trains."""
         return [(images - self.mean) / self.spread]
 
-    def logits(self, features: list[Tensor]) -> list[Tensor]:
+    def logits(self, features: list[Tensor], classes: Float[Tensor, "b k"] | None = None) -> list[Tensor]:
         """One logit per code, kept out of mixed precision, where the distances between codes are lost."""
         codes = features[0]
         with torch.autocast(codes.device.type, enabled=False):
             return [self.body(codes.float())]
 
-    def gradient(self, images: Float[Tensor, "b width"], rng: torch.Generator) -> Float[Tensor, " b"]:
+    def gradient(
+        self, images: Float[Tensor, "b width"], rng: torch.Generator, classes: Float[Tensor, "b k"] | None = None
+    ) -> Float[Tensor, " b"]:
         """‖∇D‖² at each code, exact, in units of the prior."""
         codes = self.features(images)[0].detach().requires_grad_(True)
         (slope,) = torch.autograd.grad(self.logits([codes])[0].sum(), codes, create_graph=True)

@@ -27,7 +27,9 @@ class AbstractLogistic(AbstractDiscriminator):
         self.r1_gamma, self.r1_every = r1_gamma, r1_every
 
     @abstractmethod
-    def gradient(self, images: Float[Tensor, "b ..."], rng: torch.Generator) -> Float[Tensor, " b"]:
+    def gradient(
+        self, images: Float[Tensor, "b ..."], rng: torch.Generator, classes: Float[Tensor, "b k"] | None = None
+    ) -> Float[Tensor, " b"]:
         """‖∇D‖² at each input, differentiable with respect to the weights."""
 
     def loss(self, real: list[Tensor], fake: list[Tensor]) -> Float[Tensor, ""]:
@@ -38,11 +40,17 @@ class AbstractLogistic(AbstractDiscriminator):
         """Non-saturating logistic loss."""
         return F.softplus(-fake[0]).mean()
 
-    def penalty(self, images: Float[Tensor, "b ..."], step: int, rng: torch.Generator) -> Tensor | None:
+    def penalty(
+        self,
+        images: Float[Tensor, "b ..."],
+        step: int,
+        rng: torch.Generator,
+        classes: Float[Tensor, "b k"] | None = None,
+    ) -> Tensor | None:
         """R1, every ``r1_every`` steps."""
         if self.r1_gamma == 0 or step % self.r1_every:
             return None
-        return self.gradient(images, rng).mean() * (self.r1_gamma / 2 * self.r1_every)
+        return self.gradient(images, rng, classes).mean() * (self.r1_gamma / 2 * self.r1_every)
 
     def refresh(self) -> None:
         """Nothing to prepare."""

@@ -40,6 +40,7 @@ class Projected(AbstractDiscriminator):
         width: Channels of the heads' first convolution.
         resolution: Height and width of the images.
         channels: Colour channels of the images; annotators see three.
+        classes: Number of classes that the images have, 0 for none.
         seed: Seed of the random maps.
     """
 
@@ -50,6 +51,7 @@ class Projected(AbstractDiscriminator):
         width: int = 48,
         resolution: int = 64,
         channels: int = 3,
+        classes: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -73,6 +75,8 @@ class Projected(AbstractDiscriminator):
         sizes = [resolution // 2**level for level in range(len(mixed))]
         halvings = [int(math.log2(max(1, size // 4))) for size in sizes]
         self.heads = nn.ModuleList(head(c, width, n) for c, n in zip(mixed, halvings, strict=True))
+        self.classes = classes
+        self.embeds = nn.ModuleList(SpectralConv(classes, 2 * width, 1) for _ in mixed if classes)
         self.layers = [f"heads.{level}.1" for level in range(len(self.heads))]  # later ones see too far around them
         self.to(memory_format=torch.channels_last)
 
@@ -85,9 +89,16 @@ class Projected(AbstractDiscriminator):
             mixed[level - 1] = mixed[level - 1] + F.interpolate(x, scale_factor=2, mode="bilinear")
         return mixed
 
-    def logits(self, features: list[Tensor]) -> list[Tensor]:
+    def logits(self, features: list[Tensor], classes: Float[Tensor, "b k"] | None = None) -> list[Tensor]:
         """Logits of all cells, one tensor per scale."""
-        return [head(x).flatten(1).float() for head, x in zip(self.heads, features, strict=True)]
+        if classes is None:
+            return [head(x).flatten(1).float() for head, x in zip(self.heads, features, strict=True)]
+        logits, column = [], classes[:, :, None, None]
+        for head, embed, x in zip(self.heads, self.embeds, features, strict=True):
+            seen = head[:-1](x)
+            cells = head[-1](seen) + (seen * embed(column)).sum(dim=1, keepdim=True)
+            logits.append(cells.flatten(1).float())
+        return logits
 
     def loss(self, real: list[Tensor], fake: list[Tensor]) -> Float[Tensor, ""]:
         """Hinge loss, meaned over cells and summed over heads."""
@@ -97,12 +108,18 @@ class Projected(AbstractDiscriminator):
         """Negative logits, meaned over cells and summed over heads."""
         return -sum(f.mean() for f in fake)
 
-    def penalty(self, images: Float[Tensor, "b c h w"], step: int, rng: torch.Generator) -> None:
+    def penalty(
+        self,
+        images: Float[Tensor, "b c h w"],
+        step: int,
+        rng: torch.Generator,
+        classes: Float[Tensor, "b k"] | None = None,
+    ) -> None:
         """None: spectral norms bound the heads."""
 
     def refresh(self) -> None:
         """One power iteration in every convolution of the heads."""
-        for module in self.heads.modules():
+        for module in self.modules():
             if isinstance(module, SpectralConv):
                 module.refresh()
 

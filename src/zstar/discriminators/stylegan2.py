@@ -51,6 +51,7 @@ class StyleGAN2(AbstractLogistic):
     Arguments:
         resolution: Height and width of the images, a power of two.
         channels: Colour channels of the images.
+        classes: Number of classes that the images have, 0 for none.
         channel_base: Channels at resolution r are ``channel_base / r``, at most ``channel_max``.
         group: Images whose standard deviation is taken together; it divides the batch.
         r1_gamma: Weight of the penalty γ/2 ‖∇D‖².
@@ -63,6 +64,7 @@ class StyleGAN2(AbstractLogistic):
         self,
         resolution: int = 64,
         channels: int = 3,
+        classes: int = 0,
         channel_base: int = 2048,
         channel_max: int = 128,
         group: int = 4,
@@ -85,18 +87,21 @@ class StyleGAN2(AbstractLogistic):
         self.last = EqualConv(widths[-1] + 1, widths[-1], 3)
         self.read = nn.Sequential(nn.Flatten(), nn.Linear(widths[-1] * 16, widths[-1]), nn.LeakyReLU(0.2))
         self.logit = nn.Linear(widths[-1], 1)
-        self.group, self.r1, self.r1_sigma = group, r1, r1_sigma
+        if classes:
+            self.embed = nn.Linear(classes, widths[-1], bias=False)
+        self.group, self.r1, self.r1_sigma, self.classes = group, r1, r1_sigma, classes
         self.to(memory_format=torch.channels_last)
 
     def features(self, images: Float[Tensor, "b c h w"]) -> list[Tensor]:
         """The images: all of this discriminator trains."""
         return [images.contiguous(memory_format=torch.channels_last)]
 
-    def logits(self, features: list[Tensor]) -> list[Tensor]:
+    def logits(self, features: list[Tensor], classes: Float[Tensor, "b k"] | None = None) -> list[Tensor]:
         """One logit per image."""
         x = self.blocks(self.stem(features[0]))
-        x = self.last(torch.cat([x, self._spread(x)], dim=1))
-        return [self.logit(self.read(x)).float()]
+        x = self.read(self.last(torch.cat([x, self._spread(x)], dim=1)))
+        logits = self.logit(x).float()
+        return [logits if classes is None else logits + (x * self.embed(classes)).sum(dim=1, keepdim=True).float()]
 
     def _spread(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h w"]:
         """Mean standard deviation within each group of neighbours, as one more channel."""
@@ -106,13 +111,15 @@ class StyleGAN2(AbstractLogistic):
         spread = (groups.var(dim=1, correction=0) + 1e-8).sqrt().mean(dim=(1, 2, 3))
         return spread.repeat_interleave(self.group)[:, None, None, None].expand(-1, 1, *x.shape[2:]).to(x.dtype)
 
-    def gradient(self, images: Float[Tensor, "b c h w"], rng: torch.Generator) -> Float[Tensor, " b"]:
+    def gradient(
+        self, images: Float[Tensor, "b c h w"], rng: torch.Generator, classes: Float[Tensor, "b k"] | None = None
+    ) -> Float[Tensor, " b"]:
         """‖∇D‖² at each image, exact or estimated from one random direction."""
         with torch.autocast(images.device.type, enabled=False):
             if self.r1 == "exact":
                 inputs = images.detach().requires_grad_(True)
-                (slope,) = torch.autograd.grad(self(inputs)[0].sum(), inputs, create_graph=True)
+                (slope,) = torch.autograd.grad(self(inputs, classes)[0].sum(), inputs, create_graph=True)
                 return slope.square().sum(dim=(1, 2, 3))
             noise = torch.randn(images.shape, generator=rng, device=rng.device)
-            change = self(images + self.r1_sigma * noise)[0] - self(images)[0]
+            change = self(images + self.r1_sigma * noise, classes)[0] - self(images, classes)[0]
             return (change / self.r1_sigma).square()[:, 0]

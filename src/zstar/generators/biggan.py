@@ -45,6 +45,8 @@ class BigGAN(AbstractClassConditional):
         ValueError: A size or the checkpoint can't be used, or there is no such class.
     """
 
+    batch_statistics = True
+
     def __init__(
         self,
         resolution: int = 64,

@@ -104,6 +104,7 @@ class BigGANDeep(AbstractClassConditional):
             self.network = Network(sizes, bn_eps, sn_eps).to(memory_format=torch.channels_last)
             self._keep(sizes, shared_dim, channels)
         self.settings, self.trained = settings, weights is not None
+        self.batch_statistics = not self.cut  # those of HuggingFace's layout stay as they are
         traits = {name: value for name, value in settings.items() if value != USUAL.get(name)}
         if self.cut:
             self.prior, self.prior_scale = "truncated", truncation

@@ -58,12 +58,13 @@ class SpectralLayer(nn.Module):
     def _divided(self) -> Tensor:
         if not self.training:
             return folded(self, "divided", self._divide, self.weight, buffers=(self.u0,))
-        sides = self._iterate(self.weight)
-        value = self._value(self.weight, *sides)
-        with torch.no_grad():
-            self.u0.copy_(sides[0])
-            self.sv0.copy_(value.view(1))
-        return self.weight / value
+        with torch.autocast(self.weight.device.type, enabled=False):
+            sides = self._iterate(self.weight)
+            value = self._value(self.weight, *sides)
+            with torch.no_grad():
+                self.u0.copy_(sides[0])
+                self.sv0.copy_(value.view(1))
+            return self.weight / value
 
     def _divide(self, weight: Tensor) -> Tensor:
         return weight / self._value(weight, *self._iterate(weight))

@@ -9,13 +9,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from zstar.generators.base import AbstractGenerator, Noise
+from zstar.generators.adversarial import AbstractAdversarial
+from zstar.generators.base import Noise
 
 Label = int | Literal["all", "own"]
 CUT = 2.0  # where a truncated normal ends
 
 
-class AbstractClassConditional(AbstractGenerator):
+class AbstractClassConditional(AbstractAdversarial):
     """A generator of z and a class, which it sees as a vector of its embedding.
 
     Spaces: ``z`` [z_dim], whose latents are pictures only with a class, which is the one that ``label`` says, or a
@@ -24,13 +25,11 @@ class AbstractClassConditional(AbstractGenerator):
 
     Attributes:
         z_dim, class_dim: Lengths of z and of a class's vector.
-        c_dim: Number of classes.
         cut: Whether z is drawn between −2 and 2, before it is scaled.
     """
 
     z_dim: int
     class_dim: int
-    c_dim: int
     cut: bool = False
     label: Tensor | None
 
@@ -82,11 +81,6 @@ class AbstractClassConditional(AbstractGenerator):
         shares = torch.rand(n, self.z_dim, generator=rng, device=rng.device, dtype=torch.float64)
         inside = torch.erf(torch.tensor(CUT / 2**0.5, dtype=torch.float64)).item()
         return (2**0.5 * torch.erfinv((2 * shares - 1) * inside)).float().clamp(-CUT, CUT)
-
-    def draw_classes(self, n: int, rng: torch.Generator) -> Float[Tensor, "n c"]:
-        """As many of each class as there is room for, in no order."""
-        rounds = [torch.randperm(self.c_dim, generator=rng, device=rng.device) for _ in range(-(-n // self.c_dim))]
-        return self.bring(F.one_hot(torch.cat(rounds)[:n], self.c_dim).float())
 
     def _classes(self) -> Float[Tensor, "_ c"] | None:
         return self.label if self.condition is None else self.condition

@@ -11,14 +11,15 @@ from zstar.checkpoints import io
 from zstar.checkpoints.families import load_family
 from zstar.checkpoints.settings import card_settings
 from zstar.config.constraints import FilePath, Within, require
-from zstar.generators.base import AbstractGenerator, Noise
+from zstar.generators.adversarial import AbstractAdversarial
+from zstar.generators.base import Noise
 from zstar.generators.dcgan_networks import stack
 
 USUAL = {"normalization": "batch", "prior": "normal"}
 SMALLEST = 4  # pixels, of the first feature map
 
 
-class DCGAN(AbstractGenerator):
+class DCGAN(AbstractAdversarial):
     """DCGAN (Radford et al. 2016, https://arxiv.org/abs/1511.06434) as in PyTorch's examples: convolutions from z to
     the image, each onto twice the size, with a normalisation and a ReLU behind each but the last, which ends in tanh.
 
@@ -77,6 +78,7 @@ class DCGAN(AbstractGenerator):
             io.load_into(self, weights, checkpoint)
         self.trained = weights is not None
         self.prior = self.settings["prior"]
+        self.batch_statistics = self.settings["normalization"] == "batch"
         self.traits = {name: value for name, value in self.settings.items() if value != USUAL[name]}
         kernels = range(0, len(self.main), 3)
         self.convolutions = tuple(f"main.{i}" for i in kernels)

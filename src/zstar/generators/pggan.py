@@ -10,11 +10,12 @@ from zstar.checkpoints import io
 from zstar.checkpoints import pggan as files
 from zstar.checkpoints.families import load_family, usable
 from zstar.config.constraints import FilePath, Within, require
-from zstar.generators.base import AbstractGenerator, Noise
+from zstar.generators.adversarial import AbstractAdversarial
+from zstar.generators.base import Noise
 from zstar.generators.pggan_networks import Block
 
 
-class PGGAN(AbstractGenerator):
+class PGGAN(AbstractAdversarial):
     """The progressive GAN (Karras et al. 2018, https://arxiv.org/abs/1710.10196), grown to its full size.
 
     The generator of GAN Dissection (https://arxiv.org/abs/1811.10597). Its one space is ``z``, [z_dim], of which the

@@ -7,12 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zstar.generators.base import AbstractGenerator
+from zstar.generators.adversarial import AbstractAdversarial
 
 CHAIN = ("z", "w", "w_plus", "style")
 
 
-class AbstractStyleBased(AbstractGenerator):
+class AbstractStyleBased(AbstractAdversarial):
     """A generator with the spaces z → w → w_plus → style, each lifted to the next, and without classes.
 
     Attributes:

@@ -11,14 +11,15 @@ from torch.nn import functional as F
 from zstar.checkpoints import io
 from zstar.checkpoints.stylegan2_ada import DEFAULTS
 from zstar.config.constraints import POSITIVE, FilePath, Within, require
-from zstar.generators.base import AbstractGenerator, Noise
+from zstar.generators.adversarial import AbstractAdversarial
+from zstar.generators.base import Noise
 from zstar.generators.stylegan2_networks import ARCHITECTURES, MappingNetwork, SynthesisNetwork
 
 CHAIN = ("z", "w", "w_plus", "style")
 USUAL = {**DEFAULTS, "label": None}
 
 
-class StyleGAN2(AbstractGenerator):
+class StyleGAN2(AbstractAdversarial):
     """StyleGAN2 (Karras et al. 2020, https://arxiv.org/abs/1912.04958; ADA: https://arxiv.org/abs/2006.06676).
 
     The generator that most projection methods were made for, and the default. Spaces, each lifted to the next:
@@ -168,11 +169,6 @@ class StyleGAN2(AbstractGenerator):
         label = self._condition()
         w = self.mapping(z, self.draw_classes(n, rng) if self.c_dim and label is None else label)
         return self.lift(self.truncate(w, truncation), "w", space)
-
-    def draw_classes(self, n: int, rng: torch.Generator) -> Float[Tensor, "n c"]:
-        """As many of each class as there is room for, in no order."""
-        rounds = [torch.randperm(self.c_dim, generator=rng, device=rng.device) for _ in range(-(-n // self.c_dim))]
-        return F.one_hot(torch.cat(rounds)[:n], self.c_dim).float().to(self.w_avg.device)
 
     def _condition(self) -> Float[Tensor, "_ c"] | None:
         return self.label if self.condition is None else self.condition

@@ -137,7 +137,12 @@ def with_classes(data: AbstractData, table: str | None, pipeline: Pipeline) -> A
     count, space = pipeline.generator.classes, pipeline.space
     if table is not None and not count:
         raise ValueError("data.classes: this generator draws no class of an image's own; set generator.label=own")
-    if table is None and count and not (space.needs_class or any(one.finds_class for one in pipeline.projectors)):
+    if count and data.classes not in (0, count):
+        raise ValueError(
+            f"data: its images are of {data.classes} classes and the generator draws {count}; choose others"
+        )
+    finds = space.needs_class or any(one.finds_class for one in pipeline.projectors)
+    if count and table is None and not data.classes and not finds:
         raise ValueError(
             f"generator.label: nothing says the classes of the images, and latents of {space.name} need none; set "
             "data.classes=<table>, or choose label=all, or space=z, where classes are found with the latents"

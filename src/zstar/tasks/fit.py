@@ -11,11 +11,12 @@ from torch.utils.data import DataLoader
 import zstar
 from zstar.checkpoints.identity import digest, identify
 from zstar.config.build import build, offer, to_plain
-from zstar.config.check import MULTI_SELECT, STYLES, check
+from zstar.config.check import CLASSES, MULTI_SELECT, STYLES, check
 from zstar.config.constraints import Reads
 from zstar.config.schema import Train
 from zstar.config.signatures import resolve
 from zstar.data.base import AbstractData
+from zstar.data.classes import Classified
 from zstar.data.companions import Companions, take_companions
 from zstar.data.stream import Stream
 from zstar.data.styled import Styled
@@ -99,7 +100,8 @@ def make_identity(plain: dict[str, Any]) -> dict[str, Any]:
     hashed = {name: value for name, value in plain.items() if name not in (*UNHASHED, "start")}
     started = {"start": {"content": digest(plain["start"], Reads(CHECKPOINT))}} if plain["start"] else {}
     hashed["data"], companions = take_companions(plain["data"])
-    companions |= {STYLES: styles} if (styles := hashed["data"].pop(STYLES, None)) else {}
+    files = {name: path for name in (STYLES, CLASSES) if (path := hashed["data"].pop(name, None))}
+    companions |= files
     hashed["data"] |= {name: {"content": digest(path, Reads())} for name, path in companions.items()}
     return {**identify(hashed), **started, "precision": plain["trainer"].get("precision"), "results": zstar.RESULTS}
 
@@ -107,10 +109,20 @@ def make_identity(plain: dict[str, Any]) -> dict[str, Any]:
 def make_data(node: dict[str, Any], task: AbstractTask) -> AbstractData:
     """The images to train on, with the further targets that are chosen for them."""
     node, companions = take_companions(node)
-    styles = node.pop(STYLES, None)
+    styles, table = node.pop(STYLES, None), node.pop(CLASSES, None)
     data = offer(node, at="data", **task.objects)
+    data = data if table is None else Classified(data, table, _classes_of(task))
     data = Companions(data, companions) if companions else data
     return data if styles is None else Styled(data, styles)
+
+
+def _classes_of(task: AbstractTask) -> int:
+    """How many classes the generator of a task draws."""
+    if not (count := getattr(task.objects.get("generator"), "classes", 0)):
+        raise ValueError(
+            "data.classes: nothing here draws a class of an image's own; set generator.label=own, or data.classes=null"
+        )
+    return count
 
 
 def _watched(

@@ -1,38 +1,50 @@
 """Random latents, images and path lengths of a generator in training, and its mean weights."""
 
+from functools import partial
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from zstar.generators.stylegan2 import StyleGAN2
+from zstar.generators.adversarial import AbstractAdversarial
+from zstar.generators.base import AbstractGenerator
+
+SETTLING = (64, 32)  # batches that running statistics are taken of, and images in each; 0.9^64 of the old ones is left
 
 
-def latents(generator: StyleGAN2, n: int, rng: torch.Generator, mixing: float = 0.0) -> Float[Tensor, "n layers w"]:
-    """w_plus of fresh z; a share ``mixing`` of the images takes the layers behind a random cut from a second one.
+def drawn_space(generator: AbstractGenerator) -> str:
+    """Where latents of a training are: w_plus behind a mapping network, else z."""
+    return "w_plus" if "w_plus" in generator.spaces else "z"
+
+
+def latents(generator: AbstractGenerator, n: int, rng: torch.Generator, mixing: float = 0.0) -> Float[Tensor, "n ..."]:
+    """Fresh latents of :func:`drawn_space`; a share ``mixing`` of the images takes the rows of w_plus behind a random
+    cut from a second z.
 
     The mapping network is kept out of mixed precision: it is small, and it accumulates the mean of w.
     """
-    device = generator.w_avg.device
+    space, device = drawn_space(generator), next(generator.parameters()).device
     with torch.autocast(device.type, enabled=False):
-        z = torch.randn(2, n, *generator.shape("z"), generator=rng, device=rng.device).to(device)
-        latent = generator.lift(z[0], "z", "w_plus")
+        z, other = generator.sample(2 * n, rng, space="z").to(device).split(n)
+        latent = generator.lift(z, "z", space)
         if not mixing:
             return latent
         layers = torch.arange(latent.shape[1], device=rng.device)
         crossed = torch.rand(n, 1, generator=rng, device=rng.device) < mixing
         cut = torch.randint(1, latent.shape[1], (n, 1), generator=rng, device=rng.device)
         swap = (crossed & (layers >= cut)).to(device)
-        return torch.where(swap[:, :, None], generator.lift(z[1], "z", "w_plus"), latent)
+        return torch.where(swap[:, :, None], generator.lift(other, "z", space), latent)
 
 
-def draw(generator: StyleGAN2, n: int, rng: torch.Generator, mixing: float = 0.0) -> Float[Tensor, "n c h w"]:
+def draw(generator: AbstractGenerator, n: int, rng: torch.Generator, mixing: float = 0.0) -> Float[Tensor, "n c h w"]:
     """Images with gradient to G, from latents and noise of their own."""
-    device, shapes = generator.w_avg.device, generator.noise_shapes.items()
+    device, shapes = next(generator.parameters()).device, generator.noise_shapes.items()
     noise = {name: torch.randn(n, 1, *shape, generator=rng, device=rng.device).to(device) for name, shape in shapes}
-    return generator.synthesize(latents(generator, n, rng, mixing), "w_plus", noise)
+    return generator.synthesize(latents(generator, n, rng, mixing), drawn_space(generator), noise)
 
 
-def path_lengths(generator: StyleGAN2, n: int, rng: torch.Generator) -> Float[Tensor, " n"]:
+def path_lengths(generator: AbstractGenerator, n: int, rng: torch.Generator) -> Float[Tensor, " n"]:
     """‖Jᵀy‖ of each of ``n`` images for a random image y: how far the image moves with w (StyleGAN2, section 3.2)."""
     latent = latents(generator, n, rng)
     with torch.autocast(latent.device.type, enabled=False):
@@ -50,3 +62,25 @@ def follow(mean: nn.Module, now: nn.Module, share: float) -> None:
         old.lerp_(new, share)
     for old, new in zip(mean.buffers(), now.buffers(), strict=True):
         old.copy_(new)
+
+
+@torch.no_grad()
+def settle(mean: AbstractAdversarial, now: AbstractAdversarial, rng: torch.Generator) -> None:
+    """Give a mean network with batch norm the running statistics of feature maps of its own ("standing statistics",
+    BigGAN, section 3). Those that ``now`` keeps belong to weights that moved on while the mean stayed behind.
+
+    They begin at those of ``now``, so that the result depends on both networks and ``rng`` alone.
+    """
+    for old, new in zip(mean.buffers(), now.buffers(), strict=True):
+        old.copy_(new)
+    if not mean.batch_statistics:
+        return
+    for module in mean.modules():
+        if isinstance(module, nn.SyncBatchNorm):  # only one of several processes is here, and must not wait for others
+            module.forward = partial(_BatchNorm.forward, module)
+    batches, size = SETTLING
+    mean.train()
+    for _ in range(batches):
+        with mean.conditioned(mean.draw_classes(size, rng) if mean.classes else None):
+            draw(mean, size, rng)
+    mean.freeze()

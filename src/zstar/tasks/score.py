@@ -6,21 +6,25 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from jaxtyping import Float
 from torch import Tensor
 
 from zstar.annotators.base import AbstractAnnotator
 from zstar.annotators.load import load_annotator
 from zstar.annotators.vocabulary import Vocabulary
+from zstar.checkpoints.families import family_of
 from zstar.checkpoints.io import load_weights, read_card, resolve, save_weights
+from zstar.config.build import build
 from zstar.config.paths import place
 from zstar.data.base import AbstractData
 from zstar.data.cottages import Cottages, world_hash
 from zstar.generators.base import AbstractGenerator
-from zstar.generators.stylegan2 import StyleGAN2
 from zstar.losses.perceptual import Perceptual
 from zstar.metrics.distribution import diversity, kid, pooled, presence, shares
 from zstar.stats.streams import stream
@@ -42,7 +46,7 @@ def score(
     """
     rng = stream("samples to score", seed)
     counts = [min(batch, len(data) - first) for first in range(0, len(data), batch)]
-    drawn = (generator.synthesize(generator.sample(n, rng), "z").clamp(-1, 1) for n in counts)
+    drawn = (generator.synthesize(generator.sample(n, rng), generator.drawn).clamp(-1, 1) for n in counts)
     real = _look((part.images for part in data.batches(batch)), annotator)
     generated = _look(drawn, annotator)
     classes = vocabulary.classes
@@ -96,6 +100,19 @@ def _rounded(values: dict[str, float]) -> dict[str, float]:
     return {name: float(f"{value:.4g}") for name, value in values.items()}
 
 
+def load_generator(path: Path) -> AbstractGenerator:
+    """The generator that a file of weights holds, of whatever family.
+
+    Raises:
+        ValueError: Its names do not tell what it is, or nothing reads it.
+    """
+    family = family_of(load_weights(path))
+    if family is None or family.choice is None:
+        raise ValueError(f"checkpoint: {path} holds no generator whose names tell what it is; give another file")
+    node = files("zstar.conf").joinpath(f"generator/{family.choice}.yaml").read_text(encoding="utf-8")
+    return build({"_target_": yaml.safe_load(node)["_target_"], "checkpoint": str(path)}, at="generator")
+
+
 def main() -> None:
     """Score a generator on held-out cottages, print the scores and write them into its card."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -104,7 +121,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=5000)
     arguments = parser.parse_args()
     path = resolve(arguments.generator)
-    generator = StyleGAN2(checkpoint=str(path))
+    generator = load_generator(path)
     annotator, vocabulary = load_annotator(arguments.annotator)
     start = time.perf_counter()
     scores = score(generator, Cottages(arguments.count, "test", generator.resolution), annotator, vocabulary)

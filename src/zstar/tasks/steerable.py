@@ -80,6 +80,10 @@ class Steering(nn.Module):
     @classmethod
     def compose(cls, cfg: DictConfig, generator: AbstractGenerator) -> "Steering":
         """The steering that ``task.steering`` of a configuration and its groups describe, for a generator."""
+        if generator.classes:
+            raise ValueError(
+                "generator.label: directions are learned with one class for all images; set it to the number of one"
+            )
         imitation = Imitation.compose(cfg, generator)
         return build({**cfg.task.steering, "_partial_": False}, at="task.steering", imitation=imitation, seed=cfg.seed)
 
@@ -115,9 +119,11 @@ class Steering(nn.Module):
 
     def decode(self, latent: Float[Tensor, "b ..."], noise: dict[str, Tensor]) -> Float[Tensor, "b c h w"]:
         """G(v) for the training; the mapping network is kept out of mixed precision."""
+        generator = self.space.generator
         with torch.autocast(latent.device.type, enabled=False):
-            styles = self.space.generator.lift(latent, self.space.name, "style")
-        return self.space.generator.synthesize(styles, "style", noise)
+            richest = list(generator.spaces)[-1]
+            latent = generator.lift(latent, self.space.name, richest)
+        return generator.synthesize(latent, richest, noise)
 
     def to_device(self, device: torch.device) -> None:
         """Move what is no submodule."""

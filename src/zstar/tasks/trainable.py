@@ -7,10 +7,10 @@ from omegaconf import DictConfig
 from zstar.config.build import build
 from zstar.config.signatures import resolve
 from zstar.data.samples import Samples
+from zstar.generators.adversarial import AbstractAdversarial
 from zstar.generators.autoencoder import TrainableAutoencoder
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.invertible import Invertible
-from zstar.generators.stylegan2 import StyleGAN2
 
 
 class Trained(NamedTuple):
@@ -22,7 +22,7 @@ class Trained(NamedTuple):
 
 
 TRAINED = {
-    "generator": Trained(StyleGAN2, "a StyleGAN2", "generator=stylegan2"),
+    "generator": Trained(AbstractAdversarial, "a GAN", "generator=stylegan2"),
     "autoencoder": Trained(TrainableAutoencoder, "a VAE or a VQVAE2", "generator=vae or vqvae2"),
     "flow": Trained(Invertible, "a flow", "generator=glow or realnvp"),
 }
