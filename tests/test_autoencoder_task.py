@@ -207,6 +207,7 @@ def test_weights_beyond_half_precision_are_kept_as_they_are(cfg: Callable[..., D
     assert tensors["bn1.running_mean"].dtype == torch.float32 and tensors["bn1.num_batches_tracked"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [[], ["loss=[pixel,perceptual]"]], ids=["pixel", "perceptual"])
 def test_in_bfloat16_it_learns_as_well(
     words: list[str], name: str, cfg: Callable[..., DictConfig], tmp_path: Path

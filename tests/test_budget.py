@@ -113,7 +113,9 @@ def test_exploration_is_random(problem: Problem, make: Any) -> None:
     assert make(problem, ["optimization"], "projector.optimization.explore=0.1")[0].random
 
 
-@pytest.mark.parametrize("budget", [30, 50, 87, 200])
+@pytest.mark.parametrize(
+    "budget", [30, pytest.param(50, marks=pytest.mark.slow), 87, pytest.param(200, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("names", [["mean", "optimization"], ["cma", "optimization"], ["best_of", "optimization"]])
 def test_a_chain_spends_no_more_than_its_budget(
     names: list[str], budget: int, problem: Problem, targets: Targets, make: Any

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 import zstar.data
 from zstar.config.build import offer
-from zstar.config.check import CLASSES, COMPANIONS, SHARD
+from zstar.config.check import CLASSES, COMPANIONS, SHARD, STYLES
 from zstar.data.base import AbstractData
 from zstar.data.companions import Companions, take_companions
 from zstar.data.cottages import Cottages
@@ -239,7 +239,7 @@ def test_both_are_built_from_their_files(photos: Path, composed: object) -> None
     generator = Tiny()
     words = (["data=folder", f"data.path={photos}"], ["data=samples", "data.count=3"])
     nodes = [take_companions(take_shard(to_plain(composed("invert", *chosen)))[0]["data"])[0] for chosen in words]
-    nodes = [{key: value for key, value in node.items() if key != CLASSES} for node in nodes]
+    nodes = [{key: value for key, value in node.items() if key not in (CLASSES, STYLES)} for node in nodes]
     folder, samples = (offer(node, generator=generator) for node in nodes)
     assert folder.read([0]).images.shape == (1, 1, 8, 8)
     assert len(samples) == 3
@@ -258,7 +258,9 @@ def test_real_cats_from_their_archive(shared: Path) -> None:
 def test_edited_images_are_those_of_another_set_after_an_edit(composed: object) -> None:
     def make(*words: str) -> AbstractData:
         cfg = composed("invert", "data=edited", "data.data.resolution=16", *words)
-        return offer({key: value for key, value in cfg.data.items() if key not in (*SHARD, *COMPANIONS, CLASSES)})
+        return offer(
+            {key: value for key, value in cfg.data.items() if key not in (*SHARD, *COMPANIONS, CLASSES, STYLES)}
+        )
 
     data = make("data.data.count=3", "data.alpha=90")
     batch, before = data.read([2, 0]), Cottages(3, resolution=16).read([2, 0])

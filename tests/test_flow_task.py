@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from omegaconf import DictConfig
+from parameters import slowly
 
 from zstar.data.cottages import Cottages
 from zstar.generators.glow import Glow
@@ -43,7 +44,7 @@ def cfg(composed: Callable[..., DictConfig]) -> Callable[..., DictConfig]:
     return make
 
 
-@pytest.fixture(params=list(KINDS))
+@pytest.fixture(params=[slowly(name, "realnvp") for name in KINDS])
 def name(request: pytest.FixtureRequest) -> str:
     return request.param
 

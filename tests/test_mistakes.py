@@ -45,7 +45,7 @@ def said(program: object, words: list[str], monkeypatch: pytest.MonkeyPatch, cap
         ("loss=null", "loss: null is no option; choose one of "),
         ("space=ww", "space: there is no option 'ww'; did you mean 'w'?"),
         ("loss=[pixl]", "loss: there is no option 'pixl'; did you mean 'pixel'?"),
-        ("space=3", "space: 3 is no option; choose one of feature, pixels, style, w, w_plus, z"),
+        ("space=3", "space: 3 is no option; choose one of continuous, embedding, feature, pixels, "),
         ("batch_size=0", "batch_size: invert expects int (1 or more), not 0"),
         (
             "name=2024",

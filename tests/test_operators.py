@@ -548,11 +548,13 @@ def test_a_map_that_leaves_nothing_of_an_image_fails_that_image(tmp_path: Path) 
     assert len(batch.ids) == 1 and "is black everywhere and leaves nothing of the image" in reason
 
 
-def test_a_training_has_no_targets_but_its_own(composed: Callable[..., Any], tiny: StyleGAN2) -> None:
+def test_a_training_has_the_targets_of_its_data_alone(composed: Callable[..., Any], tiny: StyleGAN2) -> None:
     words = ["space=w", "space.prior_samples=100", "loss=[pixel]", "loss.pixel.target=style"]
-    with pytest.raises(ValueError, match="loss.pixel.target: a training of encoders has no 'style'; choose"):
+    with pytest.raises(ValueError, match="loss.pixel.target: the data have no 'style'; give data.style="):
         EncoderTask.compose(composed("train", "task=encoder", *words))
-    with pytest.raises(ValueError, match="operator.mask: a training of encoders has no 'mask'; set what stands in its"):
+    with pytest.raises(
+        ValueError, match="operator.mask: the data of this training have no 'mask'; give data.mask=…, or set what"
+    ):
         EncoderTask.compose(composed("train", "task=encoder", *words[:2], "operator=[mask]"))
     with pytest.raises(ValueError, match="loss.pixel.target: a training of directions has no 'style'; choose"):
         Imitation.compose(composed("train", "task=direction", "edit=[hue]", *words), tiny)

@@ -421,6 +421,7 @@ TRAININGS = {
     ],
 }  # fmt: skip
 SIDE = {"generator": 32}
+SLOW = ("generator", "steerable", "direction", "encoder", "flow realnvp", "autoencoder vqvae2")
 
 
 def test_every_task_is_tried_there() -> None:
@@ -443,7 +444,7 @@ def of_task(name: str, composed: Callable[..., DictConfig], folder: Path, store:
     return composed("train", *words)
 
 
-@pytest.mark.parametrize("name", [slowly(name, "generator", "steerable", "direction", "encoder") for name in TRAININGS])
+@pytest.mark.parametrize("name", [slowly(name, *SLOW) for name in TRAININGS])
 def test_a_training_neither_waits_nor_copies_in_a_step(
     name: str,
     device: FakeDevice,

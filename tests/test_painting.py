@@ -164,7 +164,7 @@ def test_a_photo_is_asked_for_and_known_again(workplace: Workplace, tmp_path: Pa
 CHAINS = ("[residual]", "[transfer]", "[blend,poisson]", "[]")
 
 
-@pytest.mark.parametrize("postprocess", [slowly(name, "[transfer]") for name in CHAINS])
+@pytest.mark.parametrize("postprocess", [slowly(name, "[transfer]", "[blend,poisson]") for name in CHAINS])
 def test_a_larger_photo_comes_back_in_its_own_size(
     composed: Composed, brushes: list[str], tmp_path: Path, postprocess: str
 ) -> None:

@@ -112,6 +112,7 @@ def test_a_change_of_colour_is_found_and_nothing_moves(photos: Tensor) -> None:
     assert error.mean() < 0.004 and error.amax() < 0.06, "of 2 from black to white"
 
 
+@pytest.mark.slow
 def test_a_batch_is_its_single_photos(photos: Tensor) -> None:
     make = lambda photos, share: shift(photos, 6 * share, 2 * share)  # noqa: E731
     step, together = Transfer(), Transfer()(along(photos, make))
