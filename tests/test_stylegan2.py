@@ -8,7 +8,8 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from zstar.checkpoints.io import save_weights
-from zstar.generators.stylegan2 import CHAIN, StyleGAN2
+from zstar.generators.style_based import CHAIN
+from zstar.generators.stylegan2 import StyleGAN2
 from zstar.losses.pixel import Pixel
 from zstar.losses.targets import Targets
 from zstar.objective import Problem

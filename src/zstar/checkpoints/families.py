@@ -116,6 +116,15 @@ def usable(path: str | Path, title: str) -> Iterator[None]:
         raise ValueError(f"checkpoint: {path} holds no {title} that can be used ({why})") from None
 
 
+@contextmanager
+def whole(path: str | Path, title: str) -> Iterator[None]:
+    """A context in which a name or a place that is looked up in vain says that a file lacks a part of its network."""
+    try:
+        yield
+    except (KeyError, IndexError) as error:
+        raise ValueError(f"checkpoint: {path} holds no whole {title}: it lacks {reason(error)}") from None
+
+
 def load_family(path: str | Path, key: str | None, choice: str) -> dict[str, Tensor]:
     """The state dict of a generator of one family under its official names, its numbers in single precision.
 

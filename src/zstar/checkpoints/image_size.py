@@ -1,4 +1,4 @@
-"""The size of the images of a convolutional network, which no tensor tells."""
+"""The size of the images of a convolutional network."""
 
 from pathlib import Path
 
@@ -6,9 +6,18 @@ from zstar.checkpoints.io import card_path, read_card
 from zstar.config.constraints import Within, require
 
 
+def require_halvings(resolution: int, times: int, otherwise: str = "") -> None:
+    """Refuse a size that is not so many times an even number; ``otherwise`` ends the sentence."""
+    if resolution < 1 or resolution % 2**times:
+        raise ValueError(
+            f"generator.resolution: {resolution} can't be halved {times} times; choose a multiple of {2**times}"
+            f"{otherwise}"
+        )
+
+
 def image_size(given: int | None, checkpoint: Path | None, usual: int) -> int:
-    """Height and width in pixels: what is given, else ``settings.resolution`` on the card of the weights, else
-    ``usual``."""
+    """Height and width in pixels, where no tensor tells them: what is given, else ``settings.resolution`` on the card
+    of the weights, else ``usual``."""
     if given is not None or checkpoint is None:
         size = usual if given is None else given
         require("generator", Within(1), resolution=size)

@@ -13,12 +13,10 @@ from zstar.directions.base import AbstractFinder, Label
 from zstar.directions.linear import Linear
 from zstar.directions.principal import in_rows, in_units_of, sorted_eigenvectors
 from zstar.generators.style_based import AbstractStyleBased
-from zstar.generators.stylegan2 import StyleGAN2
 from zstar.spaces.base import AbstractSpace
 from zstar.stats.streams import stream
 
 KEY = "direction.sefa"
-STYLED = (StyleGAN2, AbstractStyleBased)
 
 
 class SeFa(AbstractFinder):
@@ -49,13 +47,13 @@ class SeFa(AbstractFinder):
 
     def find(self, space: AbstractSpace) -> dict[str, Linear]:
         generator, rows = space.generator, None
-        if isinstance(generator, STYLED):
+        if isinstance(generator, AbstractStyleBased):
             if space.name not in ("w", "w_plus"):
                 raise ValueError(
                     f"{KEY}: the styles are affine maps of w, not of {space.name}; choose space=w or w_plus"
                 )
             names, rows = self._styles(generator)
-            matrix = torch.cat([_affine(generator, name).double() for name in names])
+            matrix = torch.cat([generator.affine(name).double() for name in names])
         elif self.layers is not None:
             kind = type(generator).__name__
             raise ValueError(f"{KEY}.layers: {kind} has no styles to choose {self.layers} from; set it to null")
@@ -78,7 +76,7 @@ class SeFa(AbstractFinder):
             directions[f"sefa_{index}"] = _direction(space, vectors[index].float(), rows, label)
         return directions
 
-    def _styles(self, generator: StyleGAN2 | AbstractStyleBased) -> tuple[list[str], list[int] | None]:
+    def _styles(self, generator: AbstractStyleBased) -> tuple[list[str], list[int] | None]:
         """The chosen styles, and the rows of w_plus that feed them; None where all are chosen."""
         rows, last = generator.synthesis.style_rows, generator.num_ws - 1
         usual = [name for name, row in rows.items() if not name.endswith("torgb") or row == last]
@@ -103,21 +101,13 @@ class SeFa(AbstractFinder):
         return [name for name in rows if name in chosen], sorted({rows[name] for name in chosen})
 
 
-def _affine(generator: StyleGAN2 | AbstractStyleBased, name: str) -> Float[Tensor, "outputs d"]:
-    """The matrix of the affine map from w to the style of a layer."""
-    if isinstance(generator, AbstractStyleBased):
-        return generator.affine(name)
-    affine = generator.synthesis.get_submodule(name).affine
-    return affine.weight * affine.weight_gain
-
-
 def _gram(matrix: Float[Tensor, "outputs d"], normalize: bool) -> Float[Tensor, "d d"]:
     matrix = F.normalize(matrix, dim=1) if normalize else matrix
     return matrix.T @ matrix
 
 
 def _direction(space: AbstractSpace, vector: Float[Tensor, " d"], rows: list[int] | None, label: Label) -> Linear:
-    if not isinstance(space.generator, STYLED):
+    if not isinstance(space.generator, AbstractStyleBased):
         return Linear(space.name, in_units_of(space, vector.view(space.shape)), label)
     vector = in_units_of(space, vector)
     if space.name == "w" and rows is None:

@@ -14,12 +14,13 @@ from zstar.config.constraints import FilePath, Within, require
 from zstar.generators.adversarial import AbstractAdversarial
 from zstar.generators.base import Noise
 from zstar.generators.dcgan_networks import stack
+from zstar.generators.one_space import AbstractOneSpace
 
 USUAL = {"normalization": "batch", "prior": "normal"}
 SMALLEST = 4  # pixels, of the first feature map
 
 
-class DCGAN(AbstractAdversarial):
+class DCGAN(AbstractOneSpace, AbstractAdversarial):
     """DCGAN (Radford et al. 2016, https://arxiv.org/abs/1511.06434) as in PyTorch's examples: convolutions from z to
     the image, each onto twice the size, with a normalisation and a ReLU behind each but the last, which ends in tanh.
 
@@ -120,20 +121,6 @@ class DCGAN(AbstractAdversarial):
             fix = "null" if normalised else "instance or none, whichever it was trained with"
             there = "batch norm" if normalised else "no batch norm"
             raise ValueError(f"generator.normalization: {chosen}, but {path} has {there}; set it to {fix}")
-
-    def sample(
-        self, n: int, rng: torch.Generator, truncation: float = 1.0, space: str | None = None
-    ) -> Float[Tensor, "n ..."]:
-        """``n`` draws from the prior, scaled towards its mean, zero, by ``truncation``."""
-        shape = self.shape(space or "z")
-        draw = torch.rand if self.prior == "uniform" else torch.randn
-        z = draw(n, *shape, generator=rng, device=rng.device)
-        return self.bring(truncation * (2 * z - 1 if self.prior == "uniform" else z))
-
-    def lift(self, latent: Float[Tensor, "b ..."], source: str, target: str) -> Float[Tensor, "b ..."]:
-        """The latent itself: there is no other space than z."""
-        self.shape(source), self.shape(target)
-        return latent
 
     def forward(self, latent: Float[Tensor, "b ..."], space: str, noise: Noise) -> Float[Tensor, "b c h w"]:
         """Images in [−1, 1]; there is no noise to choose."""

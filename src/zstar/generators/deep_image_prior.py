@@ -5,12 +5,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zstar.config.constraints import Within, require
-from zstar.generators.base import AbstractGenerator, Noise
+from zstar.generators.base import Noise
+from zstar.generators.one_space import AbstractOneSpace
 from zstar.generators.skip_network import SkipNetwork
 from zstar.stats.streams import stream
 
 
-class DeepImagePrior(AbstractGenerator):
+class DeepImagePrior(AbstractOneSpace):
     """A skip network with random weights, which has seen no picture (Ulyanov et al. 2018,
     https://arxiv.org/abs/1711.10925).
 
@@ -69,18 +70,6 @@ class DeepImagePrior(AbstractGenerator):
         self.layers = tuple(f"b{height}" for height in heights)
         self.blocks = [*self.network.downs, *self.network.ups]
         self.freeze()
-
-    def sample(
-        self, n: int, rng: torch.Generator, truncation: float = 1.0, space: str | None = None
-    ) -> Float[Tensor, "n ..."]:
-        """``n`` draws of input noise; ``truncation`` scales it, which no picture shows."""
-        shape = self.shape(space or "z")
-        return truncation * self.bring(torch.rand(n, *shape, generator=rng, device=rng.device) * 2 - 1)
-
-    def lift(self, latent: Float[Tensor, "b ..."], source: str, target: str) -> Float[Tensor, "b ..."]:
-        """The latent itself: there is no other space than z."""
-        self.shape(source), self.shape(target)
-        return latent
 
     def forward(self, latent: Float[Tensor, "b ..."], space: str, noise: Noise) -> Float[Tensor, "b c h w"]:
         """Images within [−1, 1]; there is no other noise to choose than the latent."""

@@ -12,12 +12,13 @@ from zstar.config.constraints import FilePath, Within, require
 from zstar.config.paths import place, read_text
 from zstar.config.reasons import Unfit, reason
 from zstar.generators.autoencoder import Autoencoder
-from zstar.generators.base import AbstractGenerator, Noise
+from zstar.generators.base import Noise
+from zstar.generators.one_space import AbstractOneSpace
 
 KINDS = ("AutoencoderKL", "AutoencoderTiny")
 
 
-class Diffusers(AbstractGenerator, Autoencoder):
+class Diffusers(AbstractOneSpace, Autoencoder):
     """The decoder of a latent diffusion model (Rombach et al. 2022, https://arxiv.org/abs/2112.10752), with its encoder
     (``encoder=own``), from a local folder that the library diffusers reads (``pip install 'zstar[diffusers]'``).
 
@@ -79,17 +80,6 @@ class Diffusers(AbstractGenerator, Autoencoder):
     def _latents(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b z _ _"]:
         found = self.network.encode(image)
         return found.latent_dist.mode() if hasattr(found, "latent_dist") else found.latents
-
-    def sample(
-        self, n: int, rng: torch.Generator, truncation: float = 1.0, space: str | None = None
-    ) -> Float[Tensor, "n ..."]:
-        """``n`` draws of normal numbers, scaled by ``truncation``."""
-        return truncation * self.bring(torch.randn(n, *self.shape(space or "z"), generator=rng, device=rng.device))
-
-    def lift(self, latent: Float[Tensor, "b ..."], source: str, target: str) -> Float[Tensor, "b ..."]:
-        """The latent itself: there is no other space than z."""
-        self.shape(source), self.shape(target)
-        return latent
 
     def forward(self, latent: Float[Tensor, "b ..."], space: str, noise: Noise) -> Float[Tensor, "b c h w"]:
         """Images, nominally in [−1, 1]; there is no noise to choose."""

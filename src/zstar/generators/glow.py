@@ -7,17 +7,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zstar.checkpoints import io
-from zstar.checkpoints.families import load_family
+from zstar.checkpoints.families import load_family, whole
 from zstar.checkpoints.glow import glow_sizes
-from zstar.checkpoints.image_size import image_size
+from zstar.checkpoints.image_size import image_size, require_halvings
 from zstar.config.constraints import FilePath, Within, require
-from zstar.config.reasons import reason
-from zstar.generators.base import AbstractGenerator, Noise
+from zstar.generators.base import Noise
 from zstar.generators.glow_networks import GlowNetwork
 from zstar.generators.invertible import Invertible
+from zstar.generators.one_space import AbstractOneSpace
 
 
-class Glow(AbstractGenerator, Invertible):
+class Glow(AbstractOneSpace, Invertible):
     """Glow, a normalising flow (Kingma and Dhariwal 2018, https://arxiv.org/abs/1807.03039).
 
     An image has as many latents as colour values and each image has exactly one: projection is the inverse itself
@@ -71,20 +71,13 @@ class Glow(AbstractGenerator, Invertible):
             require("generator", Within(1), num_blocks=num_blocks, num_flows=num_flows, width=width)
             sizes = {"steps": num_flows, "width": width, "affine": affine, "lu": [lu] * num_blocks}
         else:
-            try:
+            with whole(path, "Glow"):
                 sizes = glow_sizes(weights)
-            except (KeyError, IndexError) as error:
-                raise ValueError(f"checkpoint: {path} holds no whole Glow: it lacks {reason(error)}") from None
             channels = sizes.pop("channels")
         self.require_colours("generator.channels" if path is None else "generator.checkpoint", channels)
         self.resolution, self.channels, self.bits = image_size(resolution, path, 32), channels, bits
         self.levels = 2**bits
-        coarsest = 2 ** len(sizes["lu"])
-        if self.resolution % coarsest:
-            raise ValueError(
-                f"generator.resolution: {self.resolution} can't be halved {len(sizes['lu'])} times; choose a multiple "
-                f"of {coarsest}"
-            )
+        require_halvings(self.resolution, len(sizes["lu"]))
         self.network = GlowNetwork(channels, **sizes).to(memory_format=torch.channels_last)
         self.trained = path is not None
         if path is not None:
@@ -97,17 +90,6 @@ class Glow(AbstractGenerator, Invertible):
         inner = [f".flow{step}" for step in reversed(range(1, sizes["steps"]))]
         self.convolutions = tuple(f"{block}{step}" for block in self.layers for step in [*inner, ""])
         self.freeze()
-
-    def sample(
-        self, n: int, rng: torch.Generator, truncation: float = 1.0, space: str | None = None
-    ) -> Float[Tensor, "n ..."]:
-        """``n`` draws from the prior; ``truncation`` is the temperature."""
-        return truncation * self.bring(torch.randn(n, *self.shape(space or "z"), generator=rng, device=rng.device))
-
-    def lift(self, latent: Float[Tensor, "b ..."], source: str, target: str) -> Float[Tensor, "b ..."]:
-        """The latent itself: there is no other space than z."""
-        self.shape(source), self.shape(target)
-        return latent
 
     def forward(self, latent: Float[Tensor, "b ..."], space: str, noise: Noise) -> Float[Tensor, "b c h w"]:
         """Images; there is no noise to choose."""

@@ -12,13 +12,14 @@ from zstar.checkpoints import io
 from zstar.checkpoints.identity import source
 from zstar.checkpoints.keras import is_hdf5, match_keras
 from zstar.config.constraints import FilePath
-from zstar.generators.base import AbstractGenerator, Noise
+from zstar.generators.base import Noise
+from zstar.generators.one_space import AbstractOneSpace
 from zstar.stats.streams import stream
 
 USUAL = {"prior": "normal", "output_range": [-1.0, 1.0], "network": None}  # traits that tell nothing apart
 
 
-class Module(AbstractGenerator):
+class Module(AbstractOneSpace):
     """Any ``torch.nn.Module`` that maps a batch of latents to a batch of images, such as a DCGAN or a VAE's decoder.
 
     Choose it for a generator that the package does not know. It has one space, ``z``. Size and colours of its images,
@@ -97,22 +98,6 @@ class Module(AbstractGenerator):
         self.require_colours("generator.network", images.shape[1])
         doubled, moved = ((images[0] - image).norm().item() for image in images[1:])
         return images.shape[1], images.shape[2], doubled < 1e-3 * moved
-
-    def sample(
-        self, n: int, rng: torch.Generator, truncation: float = 1.0, space: str | None = None
-    ) -> Float[Tensor, "n ..."]:
-        """``n`` draws from the prior, scaled towards its mean, zero, by ``truncation``."""
-        shape = self.shape(space or "z")
-        if self.prior == "uniform":
-            z = torch.rand(n, *shape, generator=rng, device=rng.device) * 2 - 1
-        else:
-            z = torch.randn(n, *shape, generator=rng, device=rng.device)
-        return truncation * self.bring(z)
-
-    def lift(self, latent: Float[Tensor, "b ..."], source: str, target: str) -> Float[Tensor, "b ..."]:
-        """The latent itself: there is no other space than z."""
-        self.shape(source), self.shape(target)
-        return latent
 
     def forward(self, latent: Float[Tensor, "b ..."], space: str, noise: Noise) -> Float[Tensor, "b c h w"]:
         """Images in [−1, 1]; there is no noise to choose."""

@@ -1,14 +1,14 @@
 """The identity as the generator."""
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from zstar.config.constraints import Within, require
-from zstar.generators.base import AbstractGenerator, Noise
+from zstar.generators.base import Noise
+from zstar.generators.one_space import AbstractOneSpace
 
 
-class Pixels(AbstractGenerator):
+class Pixels(AbstractOneSpace):
     """G(v) = v: the latent is the image, in the one space ``pixels``, ``[channels, resolution, resolution]``.
 
     Choose it to optimise an image directly, as in style transfer and gradient-domain editing. Its prior is uniform
@@ -32,18 +32,6 @@ class Pixels(AbstractGenerator):
         self.noise_shapes, self.layers = {}, ()
         self.traits = {"shape": [channels, resolution, resolution]}
         self.freeze()
-
-    def sample(
-        self, n: int, rng: torch.Generator, truncation: float = 1.0, space: str | None = None
-    ) -> Float[Tensor, "n ..."]:
-        """``n`` images of uniform noise, scaled towards grey by ``truncation``."""
-        shape = self.shape(space or "pixels")
-        return truncation * (torch.rand(n, *shape, generator=rng, device=rng.device) * 2 - 1)
-
-    def lift(self, latent: Float[Tensor, "b ..."], source: str, target: str) -> Float[Tensor, "b ..."]:
-        """The image itself: there is no other space."""
-        self.shape(source), self.shape(target)
-        return latent
 
     def forward(self, latent: Float[Tensor, "b ..."], space: str, noise: Noise) -> Float[Tensor, "b c h w"]:
         """The latent; there is no noise to choose."""

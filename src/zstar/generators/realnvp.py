@@ -7,17 +7,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zstar.checkpoints import io
-from zstar.checkpoints.families import load_family
-from zstar.checkpoints.image_size import image_size
+from zstar.checkpoints.families import load_family, whole
+from zstar.checkpoints.image_size import image_size, require_halvings
 from zstar.checkpoints.realnvp import realnvp_sizes
 from zstar.config.constraints import FilePath, Within, require
-from zstar.config.reasons import reason
-from zstar.generators.base import AbstractGenerator, Noise
+from zstar.generators.base import Noise
 from zstar.generators.invertible import LEVELS, Invertible
+from zstar.generators.one_space import AbstractOneSpace
 from zstar.generators.realnvp_networks import RealNVPNetwork
 
 
-class RealNVP(AbstractGenerator, Invertible):
+class RealNVP(AbstractOneSpace, Invertible):
     """RealNVP, a normalising flow (Dinh et al. 2017, https://arxiv.org/abs/1605.08803).
 
     As with Glow, each image has exactly one latent, which ``projector=[exact]`` finds, and a likelihood. Its couplings
@@ -67,17 +67,11 @@ class RealNVP(AbstractGenerator, Invertible):
             require("generator", Within(0), num_blocks=num_blocks)
             sizes = {"channels": channels, "width": width, "blocks": num_blocks, "scales": num_scales}
         else:
-            try:
+            with whole(path, "RealNVP"):
                 sizes = realnvp_sizes(weights)
-            except KeyError as error:
-                raise ValueError(f"checkpoint: {path} holds no whole RealNVP: it lacks {reason(error)}") from None
         self.channels, self.resolution = sizes["channels"], image_size(resolution, path, 32)
         self.require_colours("generator.channels" if path is None else "generator.checkpoint", self.channels)
-        if self.resolution % 2 ** sizes["scales"]:
-            raise ValueError(
-                f"generator.resolution: {self.resolution} can't be halved {sizes['scales']} times; choose a multiple "
-                f"of {2 ** sizes['scales']}"
-            )
+        require_halvings(self.resolution, sizes["scales"])
         self.network = RealNVPNetwork(**sizes).to(memory_format=torch.channels_last)
         self.trained = path is not None
         if path is not None:
@@ -91,17 +85,6 @@ class RealNVP(AbstractGenerator, Invertible):
         steps = zip(self.layers, self.blocks, strict=True)
         self.convolutions = tuple(f"{name}.{i}" for name, group in steps for i in reversed(range(len(group))))
         self.freeze()
-
-    def sample(
-        self, n: int, rng: torch.Generator, truncation: float = 1.0, space: str | None = None
-    ) -> Float[Tensor, "n ..."]:
-        """``n`` draws from the prior, scaled by ``truncation``."""
-        return truncation * self.bring(torch.randn(n, *self.shape(space or "z"), generator=rng, device=rng.device))
-
-    def lift(self, latent: Float[Tensor, "b ..."], source: str, target: str) -> Float[Tensor, "b ..."]:
-        """The latent itself: there is no other space than z."""
-        self.shape(source), self.shape(target)
-        return latent
 
     def forward(self, latent: Float[Tensor, "b ..."], space: str, noise: Noise) -> Float[Tensor, "b c h w"]:
         """Images; there is no noise to choose."""

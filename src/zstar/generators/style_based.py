@@ -8,19 +8,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.generators.adversarial import AbstractAdversarial
+from zstar.generators.base import Noise
 
 CHAIN = ("z", "w", "w_plus", "style")
 
 
 class AbstractStyleBased(AbstractAdversarial):
-    """A generator with the spaces z → w → w_plus → style, each lifted to the next, and without classes.
+    """A generator with the spaces z → w → w_plus → style, each lifted to the next.
 
     Attributes:
+        z_dim: Length of z.
         num_ws: Rows of a latent of w_plus.
         style_sizes: Name of each layer with a style → length of that, in the order in which ``style`` has them.
     """
 
     normalizes = True
+    z_dim: int
     num_ws: int
     style_sizes: Mapping[str, int]
 
@@ -30,8 +33,12 @@ class AbstractStyleBased(AbstractAdversarial):
         """The mean of w."""
 
     @abstractmethod
-    def map_latent(self, z: Float[Tensor, "b z"]) -> Float[Tensor, "b w"]:
-        """z → w."""
+    def map_latent(self, z: Float[Tensor, "b z"], rng: torch.Generator | None = None) -> Float[Tensor, "b w"]:
+        """z → w.
+
+        Arguments:
+            rng: What classes are drawn from where G has some and nothing says which; None where there are none to draw.
+        """
 
     @abstractmethod
     def styles(self, w_plus: Float[Tensor, "b n w"]) -> dict[str, Tensor]:
@@ -49,17 +56,20 @@ class AbstractStyleBased(AbstractAdversarial):
     def sample(
         self, n: int, rng: torch.Generator, truncation: float = 1.0, space: str | None = None
     ) -> Float[Tensor, "n ..."]:
-        """``n`` draws; ``truncation`` ψ pulls w towards its mean, which no z can express."""
-        space = space or "z"
+        """``n`` draws; ``truncation`` ψ pulls w towards its mean, which no z can express.
+
+        Where all classes are drawn, or each image has its own, each is drawn as often as any other, up to one.
+        """
+        space = space or self.drawn
         self.shape(space)
-        z = self.bring(torch.randn(n, *self.shape("z"), generator=rng, device=rng.device))
+        z = torch.randn(n, self.z_dim, generator=rng, device=rng.device).to(self.w_avg.device, non_blocking=True)
         if space == "z":
             if truncation != 1:
                 raise ValueError(
                     f"truncation: {truncation} acts on w and has no counterpart in z; choose space w or 1.0"
                 )
             return z
-        return self.lift(self.truncate(self.map_latent(z), truncation), "w", space)
+        return self.lift(self.truncate(self.map_latent(z, rng), truncation), "w", space)
 
     def truncate(
         self, latent: Float[Tensor, "b *n w"], psi: float, cutoff: int | None = None
@@ -90,6 +100,15 @@ class AbstractStyleBased(AbstractAdversarial):
     def join_style(self, styles: Mapping[str, Tensor]) -> Float[Tensor, "b s"]:
         """The styles of all layers → one flat vector per image."""
         return torch.cat([styles[name] for name in self.style_sizes], dim=1)
+
+    def require_noise(self, noise: Noise) -> None:
+        """Refuse a choice of noise that there is not, and maps that are not those of all layers."""
+        if isinstance(noise, str) and noise not in ("none", "const", "random"):
+            raise ValueError(f"noise: '{noise}' is unknown; choose none, const, random or a dict of maps")
+        if isinstance(noise, dict) and set(noise) != set(self.noise_shapes):
+            raise ValueError(
+                f"noise: the maps are {', '.join(noise)}; give one for each of {', '.join(self.noise_shapes)}"
+            )
 
     def styles_of(self, latent: Float[Tensor, "b ..."], space: str) -> dict[str, Tensor]:
         """The style of each layer of latents of any space."""

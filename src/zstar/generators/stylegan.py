@@ -93,7 +93,7 @@ class StyleGAN(AbstractStyleBased):
         self.blocks = [self.synthesis.get_submodule(name) for name in self.layers]
         maps = {name: self.synthesis.get_submodule(name).epilogue.apply_noise.noise for name in self.layers}
         self.noise_shapes = {name: tuple(noise.shape[2:]) for name, noise in maps.items()}
-        self.spaces = self.style_spaces(z_dim, w_dim)
+        self.z_dim, self.spaces = z_dim, self.style_spaces(z_dim, w_dim)
 
     @staticmethod
     def _widths(resolution: int, channels: int, base: int, most: int) -> dict[int, int]:
@@ -111,7 +111,7 @@ class StyleGAN(AbstractStyleBased):
         """The mean of w."""
         return self.truncation.w_avg
 
-    def map_latent(self, z: Float[Tensor, "b z"]) -> Float[Tensor, "b w"]:
+    def map_latent(self, z: Float[Tensor, "b z"], rng: torch.Generator | None = None) -> Float[Tensor, "b w"]:
         """z → w; in training the mean of w follows."""
         w = self.mapping(z)
         if self.training:
@@ -133,12 +133,7 @@ class StyleGAN(AbstractStyleBased):
 
     def forward(self, latent: Float[Tensor, "b ..."], space: str, noise: Noise) -> Float[Tensor, "b c h w"]:
         """Images, nominally in [−1, 1] and not clamped."""
-        if isinstance(noise, str) and noise not in ("none", "const", "random"):
-            raise ValueError(f"noise: '{noise}' is unknown; choose none, const, random or a dict of maps")
-        if isinstance(noise, dict) and set(noise) != set(self.noise_shapes):
-            raise ValueError(
-                f"noise: the maps are {', '.join(noise)}; give one for each of {', '.join(self.noise_shapes)}"
-            )
+        self.require_noise(noise)
         return self.synthesis(self.styles_of(latent, space), noise)
 
     def layer(self, name: str) -> nn.Module:

@@ -11,15 +11,14 @@ from torch.nn import functional as F
 from zstar.checkpoints import io
 from zstar.checkpoints.stylegan2_ada import DEFAULTS
 from zstar.config.constraints import POSITIVE, FilePath, Within, require
-from zstar.generators.adversarial import AbstractAdversarial
 from zstar.generators.base import Noise
+from zstar.generators.style_based import AbstractStyleBased
 from zstar.generators.stylegan2_networks import ARCHITECTURES, MappingNetwork, SynthesisNetwork
 
-CHAIN = ("z", "w", "w_plus", "style")
 USUAL = {**DEFAULTS, "label": None}
 
 
-class StyleGAN2(AbstractAdversarial):
+class StyleGAN2(AbstractStyleBased):
     """StyleGAN2 (Karras et al. 2020, https://arxiv.org/abs/1912.04958; ADA: https://arxiv.org/abs/2006.06676).
 
     The generator that most projection methods were made for, and the default. Spaces, each lifted to the next:
@@ -118,12 +117,8 @@ class StyleGAN2(AbstractAdversarial):
         self.convolutions = tuple(name for name in self.style_sizes if not name.endswith("torgb"))
         self.classes = c_dim if label == "own" else 0
         self.prior = None if label == "all" else "normal"
-        self.spaces = {
-            **({} if label == "all" else {"z": (z_dim,)}),
-            "w": (w_dim,),
-            "w_plus": (self.num_ws, w_dim),
-            "style": (sum(self.style_sizes.values()),),
-        }
+        spaces = self.style_spaces(z_dim, w_dim)
+        self.spaces = {name: shape for name, shape in spaces.items() if (name, label) != ("z", "all")}
         self.noise_shapes = {
             name: tuple(self.synthesis.get_submodule(name).noise_const.shape)
             for name in self.style_sizes
@@ -150,77 +145,33 @@ class StyleGAN2(AbstractAdversarial):
         """The mean of w."""
         return self.mapping.w_avg
 
-    def sample(
-        self, n: int, rng: torch.Generator, truncation: float = 1.0, space: str | None = None
-    ) -> Float[Tensor, "n ..."]:
-        """``n`` draws; ``truncation`` ψ pulls w towards its mean, which no z can express.
-
-        Of ``label=all`` and ``label=own``, each class is drawn as often as any other, up to one.
-        """
-        space = space or self.drawn
-        self.shape(space)
-        z = torch.randn(n, self.z_dim, generator=rng, device=rng.device).to(self.w_avg.device, non_blocking=True)
-        if space == "z":
-            if truncation != 1:
-                raise ValueError(
-                    f"truncation: {truncation} acts on w and has no counterpart in z; choose space w or 1.0"
-                )
-            return z
+    def map_latent(self, z: Float[Tensor, "b z"], rng: torch.Generator | None = None) -> Float[Tensor, "b w"]:
+        """z → w, of the class that is chosen; in training the mean of w follows."""
         label = self._condition()
-        w = self.mapping(z, self.draw_classes(n, rng) if self.c_dim and label is None else label)
-        return self.lift(self.truncate(w, truncation), "w", space)
-
-    def _condition(self) -> Float[Tensor, "_ c"] | None:
-        return self.label if self.condition is None else self.condition
-
-    def truncate(
-        self, latent: Float[Tensor, "b *n w"], psi: float, cutoff: int | None = None
-    ) -> Float[Tensor, "b *n w"]:
-        """Pull latents of w or w_plus towards the mean; ``cutoff`` spares the rows of w_plus from it on."""
-        if cutoff is not None and latent.ndim != 3:
-            raise ValueError(f"cutoff: {cutoff} counts rows of w_plus; lift w to w_plus first")
-        pulled = torch.lerp(self.w_avg, latent, psi)
-        return pulled if cutoff is None else torch.cat([pulled[:, :cutoff], latent[:, cutoff:]], dim=1)
-
-    def lift(self, latent: Float[Tensor, "b ..."], source: str, target: str) -> Float[Tensor, "b ..."]:
-        self.shape(source), self.shape(target)
-        start, end = CHAIN.index(source), CHAIN.index(target)
-        if start > end:
-            raise ValueError(f"space: {source} can't be lifted to {target}; the order is {' → '.join(CHAIN)}")
-        if start <= 0 < end:
-            label = self._condition()
-            if self.c_dim and label is None:
+        if self.c_dim and label is None:
+            if rng is None:
                 raise ValueError(
                     "generator.label: with a class for each image, latents of z are no pictures without theirs; choose "
                     "another space, or one class"
                 )
-            latent = self.mapping(latent, label)
-        if start <= 1 < end:
-            latent = latent[:, None].expand(-1, self.num_ws, -1)
-        if start <= 2 < end:
-            latent = self.join_style(self.synthesis.styles(latent))
-        return latent
+            label = self.draw_classes(len(z), rng)
+        return self.mapping(z, label)
 
-    def split_style(self, style: Float[Tensor, "b s"]) -> dict[str, Tensor]:
-        """A flat style vector → the style ``[b, size]`` of each layer, by name."""
-        return dict(zip(self.style_sizes, style.split(list(self.style_sizes.values()), dim=1), strict=True))
+    def _condition(self) -> Float[Tensor, "_ c"] | None:
+        return self.label if self.condition is None else self.condition
 
-    def join_style(self, styles: dict[str, Tensor]) -> Float[Tensor, "b s"]:
-        """The styles of all layers → one flat vector per image."""
-        return torch.cat([styles[name] for name in self.style_sizes], dim=1)
+    def styles(self, w_plus: Float[Tensor, "b n w"]) -> dict[str, Tensor]:
+        """The style ``[b, size]`` of each layer, by name."""
+        return self.synthesis.styles(w_plus)
+
+    def affine(self, name: str) -> Float[Tensor, "outputs w"]:
+        """The matrix that turns w into the style of a layer, without its bias."""
+        affine = self.synthesis.get_submodule(name).affine
+        return affine.weight * affine.weight_gain
 
     def forward(self, latent: Float[Tensor, "b ..."], space: str, noise: Noise) -> Float[Tensor, "b c h w"]:
-        if isinstance(noise, str) and noise not in ("none", "const", "random"):
-            raise ValueError(f"noise: '{noise}' is unknown; choose none, const, random or a dict of maps")
-        if isinstance(noise, dict) and set(noise) != set(self.noise_shapes):
-            raise ValueError(
-                f"noise: the maps are {', '.join(noise)}; give one for each of {', '.join(self.noise_shapes)}"
-            )
-        if space == "style":
-            styles = self.split_style(latent)
-        else:
-            styles = self.synthesis.styles(self.lift(latent, space, "w_plus"))
-        return self.synthesis(styles, noise)
+        self.require_noise(noise)
+        return self.synthesis(self.styles_of(latent, space), noise)
 
     def layer(self, name: str) -> nn.Module:
         if name in self.convolutions:

@@ -100,7 +100,7 @@ class StyleGAN3(AbstractStyleBased):
         self.num_ws = len(self.style_sizes)
         self.layers = tuple(self.style_sizes)[:-1]
         self.blocks = [self.synthesis.get_submodule(name) for name in self.layers]
-        self.spaces = self.style_spaces(z_dim, w_dim)
+        self.z_dim, self.spaces = z_dim, self.style_spaces(z_dim, w_dim)
         self.noise_shapes = {}
         self.freeze()
 
@@ -109,7 +109,7 @@ class StyleGAN3(AbstractStyleBased):
         """The mean of w."""
         return self.mapping.w_avg
 
-    def map_latent(self, z: Float[Tensor, "b z"]) -> Float[Tensor, "b w"]:
+    def map_latent(self, z: Float[Tensor, "b z"], rng: torch.Generator | None = None) -> Float[Tensor, "b w"]:
         """z → w; in training the mean of w follows."""
         return self.mapping(z)
 

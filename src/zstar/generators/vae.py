@@ -7,17 +7,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zstar.checkpoints import io
-from zstar.checkpoints.families import load_family
+from zstar.checkpoints.families import load_family, whole
+from zstar.checkpoints.image_size import require_halvings
 from zstar.checkpoints.vae import convolutional_vae_sizes, linear_vae_sizes
 from zstar.config.constraints import FilePath, Within, require
 from zstar.config.reasons import reason
 from zstar.generators.autoencoder import TrainableAutoencoder
-from zstar.generators.base import AbstractGenerator, Noise
+from zstar.generators.base import Noise
+from zstar.generators.one_space import AbstractOneSpace
 from zstar.generators.vae_networks import AbstractVAE, ConvolutionalVAE, LinearVAE
 from zstar.images import to_unit
 
 
-class VAE(AbstractGenerator, TrainableAutoencoder):
+class VAE(AbstractOneSpace, TrainableAutoencoder):
     """The decoder of a variational autoencoder (Kingma and Welling 2014, https://arxiv.org/abs/1312.6114), with its
     encoder (``encoder=own``), whose latent is μ.
 
@@ -66,17 +68,6 @@ class VAE(AbstractGenerator, TrainableAutoencoder):
         self.layers = tuple(self.network.maps)
         self.freeze()
 
-    def sample(
-        self, n: int, rng: torch.Generator, truncation: float = 1.0, space: str | None = None
-    ) -> Float[Tensor, "n ..."]:
-        """``n`` draws from the prior, scaled towards its mean, zero, by ``truncation``."""
-        return truncation * self.bring(torch.randn(n, *self.shape(space or "z"), generator=rng, device=rng.device))
-
-    def lift(self, latent: Float[Tensor, "b ..."], source: str, target: str) -> Float[Tensor, "b ..."]:
-        """The latent itself: there is no other space than z."""
-        self.shape(source), self.shape(target)
-        return latent
-
     def forward(self, latent: Float[Tensor, "b ..."], space: str, noise: Noise) -> Float[Tensor, "b c h w"]:
         """Images within [−1, 1]; there is no noise to choose."""
         return 2 * self.network(latent) - 1
@@ -109,11 +100,7 @@ class VAE(AbstractGenerator, TrainableAutoencoder):
 def _fresh(resolution: int, channels: int, widths: Sequence[int], z_dim: int) -> ConvolutionalVAE:
     if not widths:
         raise ValueError("generator.widths: the list is empty; give a width for each time that the image is halved")
-    if resolution < 1 or resolution % 2 ** len(widths):
-        raise ValueError(
-            f"generator.resolution: {resolution} can't be halved {len(widths)} times; choose a multiple of "
-            f"{2 ** len(widths)}, or other generator.widths"
-        )
+    require_halvings(resolution, len(widths), ", or other generator.widths")
     return ConvolutionalVAE(resolution, channels, widths, z_dim)
 
 
@@ -123,11 +110,10 @@ def _load(checkpoint: FilePath, key: str | None) -> AbstractVAE:
     kind, sizes = (
         (LinearVAE, linear_vae_sizes) if "fc21.weight" in weights else (ConvolutionalVAE, convolutional_vae_sizes)
     )
-    try:
-        network = kind(**sizes(weights))
-    except KeyError as error:
-        raise ValueError(f"checkpoint: {path} holds no whole VAE: it lacks {reason(error)}") from None
-    except ValueError as error:
-        raise ValueError(f"checkpoint: {path} holds no VAE that can be used ({reason(error)})") from None
+    with whole(path, "VAE"):
+        try:
+            network = kind(**sizes(weights))
+        except ValueError as error:
+            raise ValueError(f"checkpoint: {path} holds no VAE that can be used ({reason(error)})") from None
     io.load_into(network, weights, path)
     return network

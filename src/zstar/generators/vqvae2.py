@@ -9,12 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zstar.checkpoints import io
-from zstar.checkpoints.families import load_family
-from zstar.checkpoints.image_size import image_size
+from zstar.checkpoints.families import load_family, whole
+from zstar.checkpoints.image_size import image_size, require_halvings
 from zstar.checkpoints.vqvae2 import vqvae2_sizes
 from zstar.config.constraints import POSITIVE, FilePath, RunPath, Within, require
 from zstar.config.paths import place
-from zstar.config.reasons import reason
 from zstar.generators.autoencoder import TrainableAutoencoder
 from zstar.generators.base import AbstractGenerator, Noise
 from zstar.generators.vqvae2_networks import VQVAE2Network
@@ -88,8 +87,7 @@ class VQVAE2(AbstractGenerator, TrainableAutoencoder):
         self.network.to(memory_format=torch.channels_last)
         self.require_colours("generator.channels" if path is None else "generator.checkpoint", channels)
         self.resolution, self.channels = image_size(resolution, path, 64), channels
-        if self.resolution % 8:
-            raise ValueError(f"generator.resolution: {self.resolution} can't be halved 3 times; choose a multiple of 8")
+        require_halvings(self.resolution, 3)
         self.books = {"top": self.network.quantize_t, "bottom": self.network.quantize_b}
         self.sides = {"top": self.resolution // 8, "bottom": self.resolution // 4}
         self.dim = len(self.network.quantize_t.embed)
@@ -196,10 +194,8 @@ class VQVAE2(AbstractGenerator, TrainableAutoencoder):
 def _load(path: Path, key: str | None) -> tuple[VQVAE2Network, int]:
     """The network in a file, and the colours of its images."""
     weights = load_family(path, key, "vqvae2")
-    try:
+    with whole(path, "VQ-VAE-2"):
         sizes = vqvae2_sizes(weights)
-    except KeyError as error:
-        raise ValueError(f"checkpoint: {path} holds no whole VQ-VAE-2: it lacks {reason(error)}") from None
     network = VQVAE2Network(**sizes)
     io.load_into(network, weights, path)
     for name, value in network.named_buffers():
