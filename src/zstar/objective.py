@@ -193,9 +193,8 @@ class Objective:
                 self._keep_features(name, loss)
 
     def _goal(self, loss: AbstractLoss, targets: Targets) -> Float[Tensor, "b k h w"]:
-        pictures = [targets.named[name] for name in loss.pictures.values()]
-        seen = [observe(self.problem.operators.values(), each, targets.named, targets.ids) for each in pictures]
-        return torch.cat(seen, dim=1) if len(seen) > 1 else seen[0]
+        operators, named = self.problem.operators.values(), targets.named
+        return loss.gather({n: observe(operators, named[n], named, targets.ids) for n in loss.pictures.values()})
 
     def _keep_features(self, name: str, loss: AbstractLoss) -> None:
         goal = self.goals[name]

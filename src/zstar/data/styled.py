@@ -1,7 +1,7 @@
 """Each image beside each of several styles."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from zstar.config.check import STYLES
 from zstar.config.paths import place
 from zstar.data.base import MEGAPIXELS, AbstractData, Batch
+from zstar.data.companions import Companions
 from zstar.data.decoding import BadImage
 from zstar.data.entries import Entry, digests, is_image, list_entries
 from zstar.data.reading import read_picture
@@ -103,6 +104,17 @@ class Styled(AbstractData):
         """Both parts of the images, each beside every style; what is held out counts pictures in all."""
         kept, held = self.data.split(-(-count // self.count))
         return Styled(kept, self.path), held and Styled(held, self.path)
+
+
+def with_targets(data: AbstractData, companions: Mapping[str, str], styles: str | None) -> AbstractData:
+    """The images beside the files of their own or shared ones, and beside styles, where there are any."""
+    data = Companions(data, companions) if companions else data
+    return data if styles is None else Styled(data, styles)
+
+
+def target_names(own: Iterable[str], companions: Iterable[str], styles: str | None) -> set[str]:
+    """Names of the targets that such images have besides themselves; ``own`` are those of the data themselves."""
+    return {*own, *companions, *(() if styles is None else ("style",))}
 
 
 def _joined(batches: Sequence[Batch]) -> Batch:

@@ -66,6 +66,11 @@ class AbstractLoss(nn.Module, ABC):
         """Argument → the target that it names, of all pictures that G(v) is compared with."""
         return {"target": self.target}
 
+    def gather(self, named: Mapping[str, Tensor]) -> Float[Tensor, "b k h w"]:
+        """The pictures among some named ones that G(v) is compared with, one behind the other where it is several."""
+        pictures = [named[name] for name in self.pictures.values()]
+        return torch.cat(pictures, dim=1) if len(pictures) > 1 else pictures[0]
+
     def target_features(self, pictures: Float[Tensor, "b k h w"]) -> list[Tensor]:
         """The features that those of G(v) are compared with.
 

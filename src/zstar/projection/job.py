@@ -19,10 +19,10 @@ from zstar.config.check import CLASSES, STROKES, STYLES, check
 from zstar.config.schema import Invert
 from zstar.data.base import AbstractData
 from zstar.data.classes import Classified
-from zstar.data.companions import MAPS, Companions, take_companions
+from zstar.data.companions import MAPS, take_companions
 from zstar.data.known import Known
 from zstar.data.strokes import Stroked
-from zstar.data.styled import Styled
+from zstar.data.styled import target_names, with_targets
 from zstar.generators.base import AbstractGenerator
 from zstar.projection.earlier import EDITABILITY, Earlier
 from zstar.projection.labels import Labels
@@ -121,9 +121,7 @@ def make_data(plain: dict[str, Any], pipeline: Pipeline) -> tuple[AbstractData, 
     images = offer(plain["data"], at="data", generator=pipeline.generator)
     data = with_classes(images, table, pipeline)
     data = data if plain.get("inversion") is None else Known(data, plain["inversion"])
-    data = Companions(data, companions) if companions else data
-    data = data if styles is None else Styled(data, styles)
-    names = {*images.targets, *companions, *(() if styles is None else ("style",))}
+    data, names = with_targets(data, companions, styles), target_names(images.targets, companions, styles)
     return (data, names) if strokes is None else (Stroked(data, strokes), {*names, *STROKES})
 
 

@@ -17,7 +17,7 @@ from zstar.metrics.base import AbstractMetric
 from zstar.stats.streams import stream
 from zstar.tasks.encoder_parts import data_targets, make_losses, make_training_metrics
 from zstar.tasks.fitting import AbstractFit, in_rows
-from zstar.tasks.reconstruction import COLUMNS
+from zstar.tasks.reconstruction import COLUMNS, means
 from zstar.tasks.trainable import make_generator
 
 
@@ -95,8 +95,7 @@ class AutoencoderTask(AbstractFit):
         made, penalty = self.generator.training_pass(named["image"], rng)
         terms = {}
         for name, loss in self.losses.items():
-            goal = torch.cat([named[picture] for picture in loss.pictures.values()], dim=1)
-            terms[name] = loss.weight * loss(made, goal, loss.weights(named)).mean()
+            terms[name] = loss.weight * loss(made, loss.gather(named), loss.weights(named)).mean()
         return terms | {self.generator.penalty: self.penalty_weight(self.done) * penalty.mean()}
 
     def penalty_weight(self, step: int) -> float:
@@ -109,7 +108,7 @@ class AutoencoderTask(AbstractFit):
     def evaluate(self, data: AbstractData, size: int = 32) -> dict[str, float]:
         """The metrics of the reconstructions of held-out images, of a VAE those of μ, and the mean of P."""
         generator, rng = self.rounded(), stream("latents of held-out images", self.seed, device=self.device)
-        values: dict[str, list[Tensor]] = {}
+        found = []
         for batch in data.batches(size):
             if not batch.ids:
                 continue
@@ -117,9 +116,8 @@ class AutoencoderTask(AbstractFit):
             made = generator.synthesize(generator.encode(images), generator.encoded).clamp(-1, 1)
             measured = {name: metric(made, images) for name, metric in self.metrics.items()}
             measured[generator.penalty] = generator.training_pass(images, rng)[1]
-            for name, value in measured.items():
-                values.setdefault(name, []).extend([] if value is None else [value.cpu()])
-        return {name: torch.cat(parts).double().mean().item() for name, parts in values.items() if parts}
+            found.append(measured)
+        return means(found)
 
     @torch.no_grad()
     def pictures(self, data: AbstractData | None) -> Float[Tensor, "n c h w"]:

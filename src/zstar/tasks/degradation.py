@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -68,10 +67,7 @@ class Degradation:
         if self.compare == "observed":
             wanted = {name for loss in losses.values() for name in loss.pictures.values()}
             seen |= {name: observe(self.operators.values(), named[name], named, ids) for name in wanted}
-        return {
-            name: torch.cat([seen[picture] for picture in loss.pictures.values()], dim=1)
-            for name, loss in losses.items()
-        }
+        return {name: loss.gather(seen) for name, loss in losses.items()}
 
     def made(self, images: Float[Tensor, "b c h w"], named: Named) -> Float[Tensor, "b c h2 w2"]:
         """What is compared of a reconstruction."""

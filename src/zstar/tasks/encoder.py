@@ -26,7 +26,7 @@ from zstar.tasks.base import AbstractTask
 from zstar.tasks.degradation import Compare, Degradation
 from zstar.tasks.encoder_parts import make_parts
 from zstar.tasks.mixing import Mix
-from zstar.tasks.rates import cosine_fall, mean_share
+from zstar.tasks.rates import mean_share, warmed
 from zstar.tasks.reconstruction import distance, measure, montage, set_style
 from zstar.tasks.sampling import follow
 from zstar.tasks.widening import Widening
@@ -176,8 +176,7 @@ class EncoderTask(AbstractTask):
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""
-        rise = min(1.0, (step + 1) / max(1.0, self.warmup * self.steps))
-        return self.lr * rise * cosine_fall(step, self.steps, self.decay)
+        return self.lr * warmed(step, self.steps, self.warmup, self.decay)
 
     def _start(self, n: int) -> tuple[Tensor, Tensor]:
         """The prior's mean for ``n`` images, and its image, computed once."""

@@ -11,6 +11,7 @@ from zstar.config.build import Config, build, offer, to_plain
 from zstar.config.check import STYLES
 from zstar.config.signatures import resolve
 from zstar.data.companions import MAPS, take_companions
+from zstar.data.styled import target_names
 from zstar.encoders.base import AbstractEncoder, EncoderSpec
 from zstar.losses.base import AbstractLoss, require_targets
 from zstar.metrics.available import make_metrics
@@ -69,9 +70,8 @@ def make_training_metrics(cfg: DictConfig) -> dict[str, AbstractMetric]:
 
 def data_targets(node: DictConfig) -> set[str]:
     """Names of the targets that some data have besides their images."""
-    companions = take_companions(to_plain(node))[1]
-    styled = {"style"} if node.get(STYLES) is not None else set()
-    return {*companions, *getattr(resolve(node["_target_"]), "targets", ()), *styled}
+    own = getattr(resolve(node["_target_"]), "targets", ())
+    return target_names(own, take_companions(to_plain(node))[1], node.get(STYLES))
 
 
 def make_network(node: Config, space: AbstractSpace) -> AbstractEncoder:

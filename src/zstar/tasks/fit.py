@@ -17,9 +17,9 @@ from zstar.config.schema import Train
 from zstar.config.signatures import resolve
 from zstar.data.base import AbstractData
 from zstar.data.classes import Classified
-from zstar.data.companions import Companions, take_companions
+from zstar.data.companions import take_companions
 from zstar.data.stream import Stream
-from zstar.data.styled import Styled
+from zstar.data.styled import with_targets
 from zstar.loggers.base import AbstractLogger
 from zstar.loggers.lightning import TrainerLogger
 from zstar.loggers.none import NoLogger
@@ -112,8 +112,7 @@ def make_data(node: dict[str, Any], task: AbstractTask) -> AbstractData:
     styles, table = node.pop(STYLES, None), node.pop(CLASSES, None)
     data = offer(node, at="data", **task.objects)
     data = data if table is None else Classified(data, table, _classes_of(task))
-    data = Companions(data, companions) if companions else data
-    return data if styles is None else Styled(data, styles)
+    return with_targets(data, companions, styles)
 
 
 def _classes_of(task: AbstractTask) -> int:

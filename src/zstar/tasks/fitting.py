@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from zstar.config.constraints import POSITIVE, Within, require
 from zstar.tasks.base import AbstractTask
 from zstar.tasks.mixing import companions
-from zstar.tasks.rates import cosine_fall, mean_share
+from zstar.tasks.rates import mean_share, warmed
 from zstar.tasks.reconstruction import COLUMNS
 from zstar.tasks.sampling import follow
 
@@ -93,8 +93,7 @@ class AbstractFit(AbstractTask):
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""
-        rise = min(1.0, (step + 1) / max(1.0, self.warmup * self.steps))
-        return self.lr * rise * cosine_fall(step, self.steps, self.decay)
+        return self.lr * warmed(step, self.steps, self.warmup, self.decay)
 
     def rounded(self) -> Any:
         """The generator as it is exported."""

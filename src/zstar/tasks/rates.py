@@ -9,6 +9,12 @@ def cosine_fall(step: int, steps: int, share: float) -> float:
     return 0.5 - 0.5 * math.cos(math.pi * left)
 
 
+def warmed(step: int, steps: int, warmup: float, decay: float) -> float:
+    """Factor of a learning rate that rises over the first share ``warmup`` of the steps and falls over the last share
+    ``decay``."""
+    return min(1.0, (step + 1) / max(1.0, warmup * steps)) * cosine_fall(step, steps, decay)
+
+
 def mean_share(step: int, batch: int, half_life: float) -> float:
     """Share of the way that mean weights move towards the present ones after a step.
 

@@ -1,6 +1,6 @@
 """Reconstruction of held-out images by an encoder in training: numbers and pictures."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from jaxtyping import Float
@@ -68,7 +68,7 @@ def measure(
 ) -> dict[str, float]:
     """Mean of each metric over a data set, of which the encoder is shown what a degradation leaves, and of the distance
     to the latents where these are known."""
-    values: dict[str, list[Tensor]] = {}
+    found = []
     for batch in data.batches(size):
         if not batch.ids:
             continue
@@ -77,6 +77,14 @@ def measure(
         measured = {name: metric(image.clamp(-1, 1), images) for name, metric in metrics.items()}
         if "latent" in batch.extras:
             measured["latent_distance"] = distance(space, latent, batch.extras["latent"].to(latent))
+        found.append(measured)
+    return means(found)
+
+
+def means(batches: Iterable[Mapping[str, Tensor | None]]) -> dict[str, float]:
+    """Mean over all images of what was measured of each, batch by batch; nothing of what is no number for any."""
+    values: dict[str, list[Tensor]] = {}
+    for measured in batches:
         for name, value in measured.items():
             values.setdefault(name, []).extend([] if value is None else [value.cpu()])
     return {name: torch.cat(parts).double().mean().item() for name, parts in values.items() if parts}
