@@ -119,9 +119,8 @@ class AbstractSpace(ABC):
 
     def _mean_and_spread(self) -> tuple[Tensor, float]:
         if self._sampled:
-            return self.generator.bring(torch.zeros(self.shape)), EXACT[
-                self.generator.prior
-            ] * self.generator.prior_scale
+            deviation = EXACT[self.generator.prior] * self.generator.prior_scale
+            return self.generator.bring(torch.zeros(self.shape)), deviation
         mean, spread = self._once("moments", self._estimate)
         return mean.clone(), spread
 
