@@ -25,7 +25,7 @@ from zstar.loggers.lightning import TrainerLogger
 from zstar.loggers.none import NoLogger
 from zstar.runs.ending import Stopped, failure_reason
 from zstar.runs.folder import clear_partial, config_hash, finished, record_failure, record_result, versions
-from zstar.runs.index import changes, note, read_identity
+from zstar.runs.index import differences, note, read_identity
 from zstar.runs.locks import hold
 from zstar.runs.record import make_record
 from zstar.stats.streams import seed_global
@@ -82,7 +82,7 @@ def fit(cfg: DictConfig, folder: Path, apart: bool = False) -> dict[str, Any]:
     if apart or (before is not None and config_hash(before) != key):
         anew = folder.with_name(f"{folder.name}_{key}")
         if before is not None and first:
-            print(f"output: {folder} is of another training: {', '.join(changes(before, identity))}; this is {anew}")
+            print(f"output: {folder} is of another training: {differences(before, identity)}; this is {anew}")
             if plain["start"] is None and (folder / CHECKPOINT).is_file():
                 print(f"start={folder} would go on from where that training ended")
         folder = anew
