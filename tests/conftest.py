@@ -1,8 +1,9 @@
 """What every test gets: annotations that are checked, no network, few threads, and the ways to data and configs."""
 
 import os
+import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -212,3 +213,21 @@ def brushes(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
     path = write_units(tmp_path_factory.mktemp("units") / "brushes.safetensors")
     return [f"units={path}", "steps=3", "projector=[encoder_or_mean,optimization]", "data.count=4"]
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Any:
+    """What drives a browser."""
+    return pytest.importorskip("playwright.sync_api", reason="needs playwright, which the extra dev has")
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Any) -> Iterator[Any]:
+    """A browser for pages."""
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        pytest.skip("needs chromium, chromium-browser or google-chrome on the path")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()

@@ -324,6 +324,7 @@ def test_the_distance_of_sets_averages_seeds_and_is_paired(tmp_path: Path) -> No
     assert found["low"] <= found["mean"] <= found["high"]
     assert entry(board, "none", "kid")["mean"] is None
     assert next(m for m in board["metrics"] if m["name"] == "kid")["network"] == "judge64"
+    assert any(note.startswith("judge64, by which ") and "KID" in note for note in board["notes"]), "what it is"
     assert "kid" not in board["rows"][0]["per_image"]
 
 
@@ -416,6 +417,8 @@ def test_axes_have_numbers_however_far_they_reach(full: Path, least: float, most
     assert 2 <= len(shown) <= 12 and len(set(shown)) == len(shown), shown
     box = figure._suptitle.get_window_extent()
     assert box.x0 >= 0 and box.x1 <= figure.bbox.x1, "the title fits the figure"
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["median", "middle half of the images", "other methods"]
 
 
 # What is not a finished run

@@ -1,8 +1,6 @@
 """The page of a dissection: self-contained, escaped, small; sorted, filtered and opened in a real browser."""
 
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,18 +90,6 @@ def test_without_agreement_there_is_a_page_too(written: tuple[Path, dict[str, Fi
     }  # fmt: skip
     page = write_dissection_report(folder, result, {"causality": written[1]["causality"]}, subject).read_text()
     assert 'id="causality"' in page and 'id="units"' not in page
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright, which the extra dev has")
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        pytest.skip("needs chromium, chromium-browser or google-chrome on the path")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 def test_units_are_sorted_filtered_and_opened(browser: Any, written: tuple[Path, dict[str, Findings]]) -> None:

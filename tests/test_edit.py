@@ -202,6 +202,7 @@ def test_a_run_leaves_everything_behind_and_is_not_done_twice(
             still = strengths[name].index(0)
             assert close(cell(strip, 0, 1 + still), seen(inversion.render(tiny)[index].clamp(-1, 1)))
             assert not close(cell(strip, 0, 3), cell(strip, 0, 1))
+        assert not (folder / "animations" / f"{file}.gif").exists()  # which is many times as large
         with av.open(str(folder / "animations" / f"{file}.mp4")) as film:
             frames = list(film.decode(video=0))
             assert len(frames) == 6 and (frames[0].width, frames[0].height) == (3 * (CELL + 4) - 4, CELL + BAR - 1)
@@ -214,7 +215,8 @@ def test_a_run_leaves_everything_behind_and_is_not_done_twice(
         names
     )
     length = rows.filter((pl.col("direction") == "warm") & (pl.col("metric") == "smoothness/length"))["value"]
-    assert result["scores"]["warm"]["smoothness/length"]["mean"] == pytest.approx(length.mean())
+    scores = result["scores"]["warm"]["smoothness/length"]
+    assert scores["mean"] == pytest.approx(length.mean()) and scores["low"] is None  # two images show no interval
     page = (folder / "report.html").read_text()
     assert page.count("smoothness/unevenness") == 3 and page.count("data:video/mp4") == 3
     assert (
@@ -310,6 +312,18 @@ def test_a_strip_without_zero_shows_the_reconstruction_too(cfg: Callable[..., Di
     assert cell(strip, 1, 0).min() == 255  # a blank one, which keeps the table a table
     page = (folder / "report.html").read_text()
     assert page.count(">reconstruction<") == 5 and page.count("data:image/webp") == 5 * 5
+
+
+def test_no_page_is_wider_than_a_phone(cfg: Callable[..., DictConfig], browser: Any) -> None:
+    words = [*FROM_SAVED, "frames=2", "only=[warm,roof+dome]", "measured=1", "editability=[smoothness]"]
+    chosen = cfg(*words, "combine=grid", "strengths={warm: 7, roof+dome: 2}", "interpolation=linear", "pairs=[[0,1]]")
+    chosen.editability.smoothness.distance = {"_target_": "zstar.losses.pixel.Pixel"}
+    _, folder = finish(chosen)
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto((folder / "report.html").as_uri())
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    assert page.locator("table").count() > 0 and page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.close()
 
 
 def test_pictures_of_a_film_are_neither_too_small_nor_too_large() -> None:

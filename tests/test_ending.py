@@ -81,6 +81,22 @@ def test_a_training_that_lightning_ends_is_not_finished(
     assert result["steps"] == 6 and result["folder"] == str(tmp_path / "out")
 
 
+def test_a_training_that_diverged_is_not_finished(training: Callable[..., DictConfig], tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"^task: after 6 steps \d+ of \d+ tensors .* not finite; lower the learning rate"
+    ):
+        fit(training("task.lr=1e30"), tmp_path / "out")
+    assert not {"result.json", "weights.safetensors"} & {path.name for path in (tmp_path / "out").iterdir()}
+
+
+def test_tasks_of_slurm_without_their_companion_are_a_sentence(
+    training: Callable[..., DictConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_NTASKS", "4")
+    with pytest.raises(ValueError, match=r"^trainer: .*--ntasks-per-node=4[^\n]*$"):
+        fit(training(), tmp_path / "out")
+
+
 def test_a_rank_that_is_left_over_in_the_shell_is_named(
     training: Callable[..., DictConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,7 +106,13 @@ def test_a_rank_that_is_left_over_in_the_shell_is_named(
         fit(training(), tmp_path / "out")
 
 
-@pytest.mark.parametrize("word", ["trainer.accelerator=gpu", "trainer.precision=7", "+trainer.strategy=nonsense"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        "trainer.accelerator=gpu", "trainer.precision=7", "+trainer.strategy=nonsense", "trainer.precision=16-true",
+        "+trainer.gradient_clip_val=1",
+    ],
+)  # fmt: skip
 def test_what_lightning_refuses_is_one_sentence(word: str, training: Callable[..., DictConfig], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^trainer[:.][^\n]+$"):
         fit(training(word), tmp_path / "out")

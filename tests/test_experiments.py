@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -146,6 +147,8 @@ def test_a_script_of_the_shell_can_be_parsed_and_keeps_what_is_given(path: Path)
     text = path.read_text()
     assert "PYTHONPATH=" not in text.replace("{PYTHONPATH:+:$PYTHONPATH}", "").replace(
         "PYTHONPATH=examples/grumpy$", "").replace("PYTHONPATH=examples/celeba_vae$", "")  # fmt: skip
+    listed = re.findall(r"\$\(ls [^)]*\)", text)  # of runs that were made twice, the newest, and no two words
+    assert all(one.startswith("$(ls -dt ") and one.endswith(" | head -1)") for one in listed), listed
 
 
 @pytest.mark.study

@@ -26,7 +26,8 @@ from zstar.generators.stylegan2 import StyleGAN2
 from zstar.images import write_png
 from zstar.projection.job import make_job
 from zstar.projection.run import run
-from zstar.tasks.fit import fit
+from zstar.runs.index import changes, note
+from zstar.tasks.fit import fit, make_identity
 
 CONF = Path(zstar.__file__).parents[2] / "conf"
 PATHS = {"checkpoint", "path", "backbone", "inversion"}  # arguments of components that lead to files
@@ -93,6 +94,7 @@ FILES = {
     "loss": ["loss=[perceptual]", "loss.perceptual.network.checkpoint={}"],
     "metric": ["metric=[perceptual]", "metric.perceptual.checkpoint={}"],
     "annotation": ["annotation=annotator", "annotation.checkpoint={}", "editability=[leakage]", "direction=[random]"],
+    "found": ["direction=[file]", "direction.file.path={}", "editability=[smoothness]"],
     "direction": ["direction=[local]", "direction.local.annotator={}", "editability=[smoothness]"],
 }
 
@@ -231,6 +233,26 @@ def test_a_training_counts_its_data_and_the_weights_of_its_generator(
     assert not second["skipped"] and second["folder"] != first["folder"]
     assert "the content of data.path" in capsys.readouterr().out
     assert (Path(first["folder"]) / "result.json").is_file()
+
+    path = copied("cottages64", tmp_path / "a")
+    plain = to_plain(composed("train", "task=direction", f"generator.checkpoint={path}"))
+    before = make_identity(plain)
+    path = path.rename(tmp_path / "moved.safetensors")
+    card_path(tmp_path / "a" / "net.safetensors").rename(card_path(path))
+    plain["generator"]["checkpoint"] = str(path)
+    assert make_identity(plain) == before
+    spoil(path)
+    assert list(changes(before, make_identity(plain))) == ["the content of generator.checkpoint"]
+
+
+def test_a_name_is_no_change(tmp_path: Path) -> None:
+    def begun(name: str, **more: int) -> list[str]:
+        return note(tmp_path / name, {"seed": 0, "name": name, "output": name, **more}, "same words")
+
+    assert begun("a") == begun("b") == []
+    assert begun("c", results=3) == [
+        f"results: absent → 3 changed since {tmp_path}/b; this run starts anew in {tmp_path}/c"
+    ]
 
 
 def test_generators_that_draw_other_pictures_have_other_fingerprints(own: Path, tmp_path: Path) -> None:

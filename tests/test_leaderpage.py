@@ -3,7 +3,6 @@
 import json
 import math
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -264,26 +263,10 @@ def test_lossless_sheets_hold_the_pictures(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def playwright() -> Any:
-    return pytest.importorskip("playwright.sync_api", reason="needs playwright, which the extra dev has")
-
-
-@pytest.fixture(scope="module")
 def expect(playwright: Any) -> Iterator[Callable[..., Any]]:
     playwright.expect.set_options(timeout=PATIENCE)
     yield playwright.expect
     playwright.expect.set_options(timeout=None)
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Any) -> Iterator[Any]:
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        pytest.skip("needs chromium, chromium-browser or google-chrome on the path")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

@@ -136,6 +136,9 @@ def test_samples_are_edited_as_they_were_drawn(cfg: Callable[..., DictConfig], t
     assert not (tmp_path / "invert").exists() and result["space"] == "z"
     drawn = Samples(tiny, 3).read(range(3))
     assert result["images"] == drawn.ids
+    assert "of which -0.4 to 0.5 are achieved on held-out images" in (folder / "report.html").read_text(
+        encoding="utf-8"
+    )
     edited = load_weights(folder / "edited" / "long.safetensors")["latent"]
     start = tiny.lift(drawn.extras["latent"], "z", "w")
     torch.testing.assert_close(edited[:, 1], start)

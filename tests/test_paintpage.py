@@ -30,11 +30,6 @@ PIXELS = """([x, y, side]) => {
 
 
 @pytest.fixture(scope="module")
-def playwright() -> Any:
-    return pytest.importorskip("playwright.sync_api", reason="needs playwright, which the extra dev has")
-
-
-@pytest.fixture(scope="module")
 def expect(playwright: Any) -> Iterator[Callable[..., Any]]:
     playwright.expect.set_options(timeout=PATIENCE)
     yield playwright.expect
@@ -51,17 +46,6 @@ def workplace(composed: Callable[..., DictConfig], brushes: list[str]) -> Workpl
 def address(workplace: Workplace) -> Iterator[str]:
     with served(workplace) as url:
         yield url
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Any) -> Iterator[Any]:
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        pytest.skip("needs chromium, chromium-browser or google-chrome on the path")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

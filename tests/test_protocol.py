@@ -19,6 +19,7 @@ from zstar.generators.stylegan2 import StyleGAN2
 from zstar.loggers.none import NoLogger
 from zstar.metrics.stlpips import STLPIPS
 from zstar.projection.job import make_job
+from zstar.projection.pipeline import Pipeline
 from zstar.projection.run import run
 from zstar.runs.record import Record
 
@@ -68,6 +69,13 @@ def job(composed: Callable[..., Any]) -> Callable[..., Any]:
 def test_what_a_protocol_refuses(demands: dict[str, str], words: list[str], sentence: str, job: Any) -> None:
     with pytest.raises(ValueError, match=sentence):
         job(*words, **demands)
+
+
+def test_other_data_are_refused_before_anything_else_is_built(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in ("problem", "projectors", "encoder"):
+        monkeypatch.setattr(Pipeline, part, property(lambda self, part=part: pytest.fail(f"built the {part}")))
+    with pytest.raises(ValueError, match="^data: the protocol 'mine' .* or write protocol.data=null for a trial"):
+        job(data="abc")
 
 
 def test_what_a_protocol_allows(job: Any) -> None:
@@ -128,7 +136,7 @@ def test_names_of_networks_are_those_that_metrics_report() -> None:
 def test_a_protocol_is_frozen_and_its_pins_hold(protocol: str, composed: Any) -> None:
     words = (f"protocol={protocol}", "method=adam_z", "logger=none")
     job, pins = make_job(composed("invert", *words)), composed("invert", *words).protocol
-    assert pins["name"] == protocol
+    assert pins["name"] == protocol and {"stlpips", "perceptual", "kid"} <= set(job.measures)
     assert pins["data"] == job.data.fingerprint() and pins["generator"] == job.pipeline.generator.fingerprint()
     sweep = composed("invert", *words, return_hydra_config=True).hydra.sweeper.params
     assert sweep["seed"] == ",".join(map(str, pins["seeds"]))

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -248,3 +249,11 @@ def test_plain_containers_have_no_number_that_json_lacks() -> None:
     board = {1: (np.float32(0.5), math.inf, math.nan), "deep": [{"n": np.int64(3), "flag": True, "name": "w"}]}
     assert plain(board) == {"1": [0.5, None, None], "deep": [{"n": 3, "flag": True, "name": "w"}]}
     assert plain([math.inf, 2.0], lambda value: f"{value:g}") == ["inf", "2"]
+
+
+def test_the_page_is_no_wider_than_a_phone(run: Folder, browser: Any) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto(write_report(run(24, started=True, failed={"broken" * 30: "truncated"})).as_uri())
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.close()

@@ -25,6 +25,7 @@ from zstar.benchmark.discover import find_runs
 from zstar.benchmark.leaderboard import Choices, make_boards
 from zstar.cli import invert
 from zstar.images import write_png
+from zstar.projection import batches
 from zstar.runs.folder import clear_partial, record_result
 from zstar.runs.lifecycle import run_in
 from zstar.runs.locks import LeftToAnother, hold
@@ -219,6 +220,35 @@ def test_a_failing_cell_is_recorded_and_the_others_are_done(
     assert sweep([*words, "projector.optimization.patience=5"], monkeypatch) == 0
     assert "sweep: 2 cells: 1 done, 1 finished before\n" in capsys.readouterr().out
     assert not (tmp_path / "outputs" / "invert" / "failed" / f"{built['config_hash']}.json").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_sweep_that_is_asked_to_end_leaves_the_rest_undone(
+    number: int,
+    code: int,
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    words += ["data.seed=0,1,2"]
+    measure, seen = batches.measure, []
+
+    def ended(*arguments: Any) -> Any:
+        seen.append(1)
+        if len(seen) == 2:
+            os.kill(os.getpid(), number)
+        return measure(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(batches, "measure", ended)
+        assert sweep(words, monkeypatch) == code
+    said = capsys.readouterr()
+    assert "sweep: 2 cells: 1 done, 1 ended early and can go on\nundone: data.seed=1: ended from outside\n" in said.out
+    assert "the same command goes on" in said.err and "Traceback" not in said.err
+    assert not list(tmp_path.glob("outputs/invert/failed/*")) and not list(tmp_path.rglob("failed.txt"))
+    assert sweep(words, monkeypatch) == 0
+    assert "sweep: 3 cells: 2 done, 1 finished before\n" in capsys.readouterr().out
 
 
 def test_what_does_not_fit_is_no_failure(

@@ -15,5 +15,5 @@ $PYTHON dissect.py 'layers=[b32.conv1]' "samples=$SAMPLES" 'analysis=[causality,
 $PYTHON dissect.py 'layers=[b16.conv1,b32.conv0,b32.conv1]' "samples=$SAMPLES" 'analysis=[artefacts]' \
   "analysis.artefacts.images=$IMAGES" name=artefacts $out "$@"
 $PYTHON experiments/dissection/table.py outputs/dissection/causes_* outputs/dissection/artefacts_*
-$PYTHON experiments/dissection/doors.py --units "$(ls -d outputs/dissection/causes_*/units.safetensors | head -1)" \
+$PYTHON experiments/dissection/doors.py --units "$(ls -dt outputs/dissection/causes_*/units.safetensors | head -1)" \
   --samples "$SAMPLES"

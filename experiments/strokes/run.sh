@@ -15,7 +15,7 @@ for space in ${SPACES:-z w w_plus}; do
   "$python" invert.py "space=$space" "projector=$chain" steps="${STEPS:-100}" name="$space-before" "${common[@]}"
   for count in ${COUNTS:-1 8}; do
     "$python" invert.py experiment=strokes "space=$space" "data.strokes=$folder/tasks/strokes" "projector.starts.count=$count" \
-      "inversion=$(ls -d "$folder/$space-before"_*)" steps="${STROKE_STEPS:-40}" name="strokes_${space}_$count" "${common[@]}" "$@"
+      "inversion=$(ls -dt "$folder/$space-before"_* | head -1)" steps="${STROKE_STEPS:-40}" name="strokes_${space}_$count" "${common[@]}" "$@"
   done
 done
 "$python" experiments/strokes/table.py "$folder" --figures "${FIGURES:-outputs/figures/strokes}"

@@ -139,8 +139,8 @@ def with_classes(data: AbstractData, table: str | None, pipeline: Pipeline) -> A
         raise ValueError(
             f"data: its images are of {data.classes} classes and the generator draws {count}; choose others"
         )
-    finds = space.needs_class or any(one.finds_class for one in pipeline.projectors)
-    if count and table is None and not data.classes and not finds:
+    unsaid = count and table is None and not data.classes
+    if unsaid and not (space.needs_class or any(one.finds_class for one in pipeline.projectors)):
         raise ValueError(
             f"generator.label: nothing says the classes of the images, and latents of {space.name} need none; set "
             "data.classes=<table>, or choose label=all, or space=z, where classes are found with the latents"

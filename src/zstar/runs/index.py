@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from zstar.config.paths import read_text
-from zstar.runs.folder import write_json
+from zstar.runs.folder import UNHASHED, write_json
 
 INDEX = ".index"
 IDENTITY = "identity.json"
@@ -35,9 +35,9 @@ def note(folder: Path, identity: Mapping[str, Any], command: str) -> list[str]:
     write_json(folder / IDENTITY, identity)
     remember(folder, command)
     before = None if last is None or last == folder else read_identity(last)
-    if before is None:
+    if before is None or not (what := differences(before, identity)):
         return []
-    return [f"{', '.join(changes(before, identity))} changed since {last}; this run starts anew in {folder}"]
+    return [f"{what} changed since {last}; this run starts anew in {folder}"]
 
 
 def read_identity(folder: Path) -> dict[str, Any] | None:
@@ -46,6 +46,12 @@ def read_identity(folder: Path) -> dict[str, Any] | None:
         return json.loads(read_text(folder / IDENTITY))
     except (OSError, ValueError):
         return None
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What of two identities differs that a result depends on, in words; nothing of names and places."""
+    hashed = ({key: value for key, value in one.items() if key not in UNHASHED} for one in (before, now))
+    return ", ".join(changes(*hashed))
 
 
 def changes(before: Any, now: Any, key: str = "") -> Iterator[str]:

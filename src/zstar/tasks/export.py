@@ -34,9 +34,18 @@ class Exporter:
     waiting: Callable[[], float]
 
     def __call__(self, scores: Mapping[str, float] | None = None) -> dict[str, Any]:
-        """Write the weights as they are now; returns the card."""
+        """Write the weights as they are now; returns the card.
+
+        Raises:
+            ValueError: They are no numbers any more.
+        """
         run = self._facts() | {"waiting": self.waiting(), "scores": dict(scores or {})}
         tensors, card = self.task.export()
+        if lost := [name for name, value in tensors.items() if not value.isfinite().all()]:
+            which = (
+                f"{len(lost)} of {len(tensors)} tensors of weights, such as {lost[0]}, hold numbers that are not finite"
+            )
+            raise ValueError(f"task: after {self.task.done} steps {which}; lower the learning rate")
         save_weights(self.folder / "weights.safetensors", tensors, card | run)
         for name, (others, facts) in self.task.attached().items():
             save_weights(self.folder / f"{name}.safetensors", others, facts | run)

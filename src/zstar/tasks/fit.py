@@ -25,7 +25,7 @@ from zstar.loggers.lightning import TrainerLogger
 from zstar.loggers.none import NoLogger
 from zstar.runs.ending import Stopped, failure_reason
 from zstar.runs.folder import clear_partial, config_hash, finished, record_failure, record_result, versions
-from zstar.runs.index import changes, note, read_identity
+from zstar.runs.index import differences, note, read_identity
 from zstar.runs.locks import hold
 from zstar.runs.record import make_record
 from zstar.stats.streams import seed_global
@@ -34,7 +34,7 @@ from zstar.tasks.callbacks import Checkpoints, Progress, Samples, Scores, Snapsh
 from zstar.tasks.export import Exporter
 from zstar.tasks.group import Group
 from zstar.tasks.interruption import Interruption
-from zstar.tasks.processes import check_processes, is_first, make_trainer
+from zstar.tasks.processes import check_processes, is_first, make_trainer, train
 from zstar.tasks.quiet import quiet
 from zstar.tasks.resume import read_checkpoint, restore
 from zstar.tasks.start import CHECKPOINT, begin
@@ -43,6 +43,12 @@ GROUPS = ("generator", "discriminator", "annotator", "encoder", "space", "edit",
 GROUPS += ("operator", "adversary", "metric")
 NAMED = 10  # broken images that are named on the screen
 UNHASHED = ("trainer", "callbacks")  # how a training is carried out and watched, not what it computes
+SCALED = "scales gradients, which no task here undoes"
+HALF = {
+    "16": SCALED,
+    "16-mixed": SCALED,
+    "16-true": "rounds small gradients to zero, so that weights become no numbers",
+}
 
 
 def fit(cfg: DictConfig, folder: Path, apart: bool = False) -> dict[str, Any]:
@@ -73,8 +79,8 @@ def fit(cfg: DictConfig, folder: Path, apart: bool = False) -> dict[str, Any]:
         if cfg.get(name) is None and name not in MULTI_SELECT:
             raise ValueError(f"{name}: nothing is chosen and this task needs it; leave {name} at its default")
     plain = {name: value for name, value in to_plain(cfg).items() if name not in GROUPS or name in needed}
-    if str(plain["trainer"].get("precision")) in ("16", "16-mixed"):
-        raise ValueError("trainer.precision: 16-mixed scales gradients, which no task here undoes; choose bf16-mixed")
+    if str(precision := plain["trainer"].get("precision")) in HALF:
+        raise ValueError(f"trainer.precision: {precision} {HALF[str(precision)]}; choose bf16-mixed")
     first = is_first()  # of several processes one reads, writes and logs, and all compute
     identity = make_identity(plain)
     key = config_hash(identity)
@@ -82,7 +88,7 @@ def fit(cfg: DictConfig, folder: Path, apart: bool = False) -> dict[str, Any]:
     if apart or (before is not None and config_hash(before) != key):
         anew = folder.with_name(f"{folder.name}_{key}")
         if before is not None and first:
-            print(f"output: {folder} is of another training: {', '.join(changes(before, identity))}; this is {anew}")
+            print(f"output: {folder} is of another training: {differences(before, identity)}; this is {anew}")
             if plain["start"] is None and (folder / CHECKPOINT).is_file():
                 print(f"start={folder} would go on from where that training ended")
         folder = anew
@@ -201,7 +207,8 @@ def _fit(
     stream = Stream(data, task.batch, task.done, task.steps, cfg.seed, rows)
     stream.failed = failed
     group.begin(trainer, stream)
-    trainer.fit(task, DataLoader(stream, batch_size=None, pin_memory=trainer.strategy.root_device.type == "cuda"))
+    batches = DataLoader(stream, batch_size=None, pin_memory=trainer.strategy.root_device.type == "cuda")
+    train(trainer, task, batches)
     interruption.require_end(task, plain["trainer"])
     if not first:
         return {}

@@ -9,7 +9,9 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import DataLoader
 
 from zstar.config.build import build
 from zstar.runs.sweeps import turn_among
@@ -33,7 +35,7 @@ def make_trainer(node: Mapping[str, Any], **objects: Any) -> pl.Trainer:
     try:
         trainer: pl.Trainer = build({**node, **one_gpu(node)}, **objects)
     except Exception as error:  # Lightning's own class, and whatever its plugins raise
-        raise ValueError(f"trainer: {' '.join(str(error).split()) or type(error).__name__}") from error
+        raise _refused(error) from error
     if trainer.world_size == 1 and not is_first():
         name = next(name for name in RANKS if int(os.environ.get(name) or 0))
         raise ValueError(
@@ -41,6 +43,22 @@ def make_trainer(node: Mapping[str, Any], **objects: Any) -> pl.Trainer:
             f"unset {name}, or set trainer.devices to the number of processes"
         )
     return trainer
+
+
+def train(trainer: pl.Trainer, task: AbstractTask, batches: DataLoader) -> None:
+    """Train; the settings that Lightning refuses when it sees what it is to train, in one sentence.
+
+    Raises:
+        ValueError: Such as of ``trainer.gradient_clip_val``, as the tasks step their optimizers themselves.
+    """
+    try:
+        trainer.fit(task, batches)
+    except MisconfigurationException as error:
+        raise _refused(error) from error
+
+
+def _refused(error: Exception) -> ValueError:
+    return ValueError(f"trainer: {' '.join(str(error).split()) or type(error).__name__}")
 
 
 def one_gpu(node: Mapping[str, Any]) -> dict[str, list[int]]:
