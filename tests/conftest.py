@@ -1,5 +1,6 @@
 """What every test gets: annotations that are checked, no network, few threads, and the ways to data and configs."""
 
+import gc
 import os
 import socket
 from collections.abc import Callable
@@ -31,6 +32,12 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.fsync = lambda file: None  # no test pulls the plug, and a disk takes ten milliseconds for each file of each run
 fake_device.register()  # before the first gradient
 adapt_hydra()  # else composing configurations takes longer than many a test
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported stays, and is not gone through again each time that garbage is collected."""
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 @pytest.fixture(autouse=True)

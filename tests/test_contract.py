@@ -161,20 +161,18 @@ def test_fingerprints_tell_apart_what_draws_other_pictures(made: Made, make: Cal
 def test_every_space_that_it_has_is_projected_into(made: Made, tmp_path: Path) -> None:
     generator, supported = made.generator, set()
     pictures = generator.render(point(generator, seed=4), first(generator)).clamp(-1, 1)
-    targets, last = Targets({"image": pictures}, ["a", "b"]), Targets({"image": pictures[1:]}, ["b"])
+    targets = Targets({"image": pictures}, ["a", "b"])
     for name in SPACES:
         node = yaml.safe_load((CONF / "space" / f"{name}.yaml").read_text())
         try:
-            space = offer(node | {"prior_samples": 50}, generator=generator)
+            space = offer(node | {"prior_samples": 8}, generator=generator)
         except Unfit:
             continue
         supported.add(space.name)
         problem = Problem(space, {"pixel": Pixel()}, {}, Adam(lr=0.01, ramp_up=0, ramp_down=0))
-        chain = [Mean(problem), Optimization(problem, steps=2)]
-        found, alone = (project(problem, chain, some) for some in (targets, last))
+        found = project(problem, [Mean(problem), Optimization(problem, steps=2)], targets)
         assert found.status == ["done"] * 2 and found.history["total"].shape[1] > 2, name
         assert found.loss.isfinite().all() and (found.loss <= found.history["total"][:, 0]).all(), name
-        torch.testing.assert_close(alone.loss, found.loss[1:], rtol=1e-3, atol=1e-6)
         found.save(tmp_path / f"{name}.safetensors")
         back = Inversion.load(tmp_path / f"{name}.safetensors")
         assert back.render(generator).equal(found.image) and back.v.keys() == found.v.keys(), name
@@ -184,8 +182,10 @@ def test_every_space_that_it_has_is_projected_into(made: Made, tmp_path: Path) -
 def test_the_program_leaves_latents_that_draw_its_pictures(
     made: Made, make: Callable[..., AbstractGenerator], composed: Composed, tmp_path: Path
 ) -> None:
+    if " " in made.name:
+        pytest.skip("the program does with each kind of a family what it does with the first")
     words = ["data=samples", "data.count=2", "steps=2", "loss=[pixel]", "metric=[mse]", "logger=none", "direction=[]"]
-    words += [f"space={first(made.generator)}", "space.prior_samples=50", f"output={tmp_path}"]
+    words += [f"space={first(made.generator)}", "space.prior_samples=8", f"output={tmp_path}"]
     result = run(composed("invert", *made.words, *words, "projector=[mean,optimization]"))
     assert not result["failed"] and result["summary"]["mse"]["mean"] > 0
     folder = Path(result["folder"])
