@@ -9,6 +9,7 @@ from typing import Any
 
 import typecheck
 
+gc.set_threshold(10_000, 10, 10)  # else up to a tenth of the time goes into looking for garbage
 typecheck.install()  # before anything imports zstar
 cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
@@ -37,7 +38,6 @@ adapt_hydra()  # else composing configurations takes longer than many a test
 def pytest_collection_finish() -> None:
     """What has been imported stays, and is not gone through again each time that garbage is collected."""
     gc.freeze()
-    gc.set_threshold(10_000, 10, 10)
 
 
 @pytest.fixture(autouse=True)

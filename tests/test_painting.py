@@ -170,7 +170,7 @@ CHAINS = ("[residual]", "[transfer]", "[blend,poisson]", "[]")
 def test_a_larger_photo_comes_back_in_its_own_size(
     composed: Composed, workplace: Workplace, tmp_path: Path, postprocess: str
 ) -> None:
-    chain = make_chain(to_plain(composed("paint", f"postprocess={postprocess}"))["postprocess"])
+    chain = make_chain(to_plain(composed("paint", f"postprocess={postprocess}")).get("postprocess"))
     workplace = replace(workplace, studio=replace(workplace.studio, postprocess=chain))
     write_png(tmp_path / "photo.png", Cottages(1, resolution=160).read([0]).images[0])
     session = Session(workplace)
