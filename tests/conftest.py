@@ -1,5 +1,6 @@
 """What every test gets: annotations that are checked, no network, few threads, and the ways to data and configs."""
 
+import gc
 import os
 import shutil
 import socket
@@ -9,6 +10,7 @@ from typing import Any
 
 import typecheck
 
+gc.set_threshold(10_000, 10, 10)  # else up to a tenth of the time goes into looking for garbage
 typecheck.install()  # before anything imports zstar
 cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
@@ -32,6 +34,11 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.fsync = lambda file: None  # no test pulls the plug, and a disk takes ten milliseconds for each file of each run
 fake_device.register()  # before the first gradient
 adapt_hydra()  # else composing configurations takes longer than many a test
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported stays, and is not gone through again each time that garbage is collected."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,5 @@
 """DCGAN equals PyTorch's examples, takes its sizes from any such file, and knows what is none."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from torch import nn
 from zstar.checkpoints.convert import convert
 from zstar.checkpoints.io import load_weights, read_card, save_weights
 from zstar.generators.dcgan import DCGAN
-from zstar.projection.run import run
 from zstar.spaces.z import Z
 
 TINY = {"resolution": 16, "z_dim": 6, "width": 4}
@@ -138,18 +136,6 @@ def test_a_resized_convolution_is_an_upsampled_one() -> None:
     assert torch.allclose(seen["main.3"], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_batch_is_its_images_and_has_a_gradient(kind: dict[str, Any]) -> None:
-    network = small(**kind)
-    z = network.sample(3, torch.Generator().manual_seed(0)).requires_grad_()
-    image = network.synthesize(z, "z")
-    assert image.shape == (3, 3, 16, 16) and 0.05 < image.std() and image.abs().max() <= 1
-    (gradient,) = torch.autograd.grad(image.square().sum(), z)
-    assert gradient.abs().amin(dim=1).min() > 0
-    for i in range(3):
-        assert torch.allclose(network.synthesize(z[i : i + 1], "z"), image[i : i + 1], atol=1e-5)
-
-
 def test_no_projection_starts_where_no_gradient_leads_away(tmp_path: Path) -> None:
     network = small()
     state = network.state_dict()
@@ -163,29 +149,6 @@ def test_no_projection_starts_where_no_gradient_leads_away(tmp_path: Path) -> No
         (gradient,) = torch.autograd.grad(again.synthesize(zero, "z").sum(), zero)
         assert (gradient.abs().max() == 0) == dead
     assert DCGAN(**TINY, normalization="instance").normalizes
-
-
-def test_layers_are_read_and_edited_and_weights_changed() -> None:
-    network = small()
-    z = torch.randn(2, 6)
-    plain = network.synthesize(z, "z")
-    with network.reading(*network.layers, *network.convolutions) as maps:
-        network.synthesize(z, "z")
-    assert {name: value.shape[-1] for name, value in maps.items()} == {
-        "main.2": 4, "main.5": 8, "main.0": 4, "main.3": 8, "main.6": 16
-    }  # fmt: skip
-    assert torch.equal(maps["main.6"].tanh(), plain)
-    for name in (*network.layers, *network.convolutions):
-        shift = torch.zeros_like(maps[name])
-        shift[1, 0] += 3
-        edited = network.synthesize(z, "z", features={name: shift})
-        assert torch.equal(edited[0], plain[0]) and (edited[1] - plain[1]).abs().max() > 0.01
-    change = torch.zeros(2, *network.main[3].weight.shape)
-    change[1] += 0.1
-    changed = network.synthesize(z, "z", weights={"main.3.weight": change})
-    assert torch.allclose(changed[0], plain[0], atol=1e-6) and (changed[1] - plain[1]).abs().max() > 0.01
-    with pytest.raises(ValueError, match="DCGAN has no layer 'main.1'; choose one of main.2, main.5"):
-        network.layer("main.1")
 
 
 def test_priors_are_told_by_argument_card_or_not_at_all(tmp_path: Path) -> None:
@@ -263,12 +226,3 @@ def test_what_does_not_fit_gets_one_sentence(shared: Path, tmp_path: Path) -> No
     for folder, words in [("dcgan_64_discriminator", "it is a discriminator of DCGAN"), ("pggan_genforce_64", "PGGAN")]:
         with pytest.raises(ValueError, match=words):
             DCGAN(checkpoint=str(shared / "golden" / folder / "weights.safetensors"))
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_projection_of_its_own_samples(kind: dict[str, Any], composed: Callable[..., Any], tmp_path: Path) -> None:
-    path = stored(small(**kind), tmp_path / "g.safetensors")
-    words = ["generator=dcgan", f"generator.checkpoint={path}", "space=z", "data=samples", "data.count=2", "steps=2"]
-    words += ["loss=[pixel]", "metric=[mse]", "logger=none", f"output={tmp_path}"]
-    result = run(composed("invert", *words))
-    assert not result["failed"] and result["summary"]["mse"]["mean"] > 0

@@ -84,16 +84,6 @@ def test_it_draws_at_any_size(resolution: int, channels: int) -> None:
     assert [seen[name].shape[-1] for name in generator.layers] == heights
 
 
-def test_a_batch_is_its_images_each_with_its_own_weights(small: DeepImagePrior) -> None:
-    v = changed(small, 3)
-    together = small.render(v, "z")
-    for i in range(3):
-        torch.testing.assert_close(small.render(rows(v, slice(i, i + 1)), "z")[0], together[i])
-    plain = small.synthesize(v["latent"], "z")
-    torch.testing.assert_close(small.synthesize(v["latent"][1:2], "z")[0], plain[1])
-    assert (plain - together).abs().mean() > 0.01
-
-
 def test_only_the_direction_of_its_noise_counts(small: DeepImagePrior) -> None:
     z = small.sample(2, torch.Generator().manual_seed(0))
     torch.testing.assert_close(small.synthesize(4 * z + 0.5, "z"), small.synthesize(z, "z"), atol=1e-3, rtol=0)

@@ -20,11 +20,10 @@ diffusers = pytest.importorskip("diffusers", reason="needs diffusers: pip instal
 SCALES = {"AutoencoderKL": {"scaling_factor": 0.5, "shift_factor": 0.2}, "AutoencoderTiny": {"scaling_factor": 1.0}}
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def store(home: Path) -> dict[str, Path]:
     """A random network of each kind, as the library saves it."""
     torch.manual_seed(0)
-    home, widths = tmp_path_factory.mktemp("diffusers"), (8, 8)
+    widths = (8, 8)
     blocks = {"down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2}
     usual = diffusers.AutoencoderKL(
         block_out_channels=widths, norm_num_groups=4, sample_size=16, **blocks, **SCALES["AutoencoderKL"]
@@ -36,6 +35,11 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for network in (usual, tiny):
         network.save_pretrained(home / type(network).__name__)
     return {kind: home / kind for kind in SCALES}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return store(tmp_path_factory.mktemp("diffusers"))
 
 
 @pytest.fixture(params=list(SCALES))

@@ -30,23 +30,28 @@ from zstar.images import to_uint8, write_png
 from zstar.runs.folder import safe_name
 
 Edit = Callable[..., dict[str, Any]]
+WARMER = Label("warmer light", "σ", -2, 2, {"method": "made up"})
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, tiny: StyleGAN2, store_generator: Callable[..., None]) -> Path:
+    """A generator, a direction of it, and the projections, each of which is made once."""
+    folder = tmp_path_factory.mktemp("home")
+    store_generator(folder / "tiny.safetensors", tiny)
+    warm = Linear("w", torch.randn(16, generator=torch.Generator().manual_seed(0)), WARMER)
+    save_directions(folder / "found.safetensors", {"warm": warm}, tiny)
+    return folder
 
 
 @pytest.fixture
-def edit(
-    tmp_path: Path, tiny: StyleGAN2, store_generator: Callable[..., None], composed: Callable[..., DictConfig]
-) -> Edit:
+def edit(home: Path, tmp_path: Path, composed: Callable[..., DictConfig]) -> Edit:
     """``edit("postprocess=[transfer]", …)``: a small run of ``edit.py`` on three cottages, and its result."""
-    store_generator(tmp_path / "tiny.safetensors", tiny)
-    torch.manual_seed(0)
-    warm = Linear("w", torch.randn(16), Label("warmer light", "σ", -2, 2, {"method": "made up"}))
-    save_directions(tmp_path / "found.safetensors", {"warm": warm}, tiny)
     words = [
-        "generator=stylegan2", f"generator.checkpoint={tmp_path}/tiny.safetensors", "steps=2",
+        "generator=stylegan2", f"generator.checkpoint={home}/tiny.safetensors", "steps=2",
         "space.prior_samples=100", "loss=[pixel]", "metric=[mse]", "logger=none", "space@search=w",
-        "search.prior_samples=100", "direction=[file]", f"direction.file.path={tmp_path}/found.safetensors",
+        "search.prior_samples=100", "direction=[file]", f"direction.file.path={home}/found.safetensors",
         "editability=[]", "frames=2", "strengths=3", "video=false",
-        f"output={tmp_path}/edit", f"projections={tmp_path}/invert",
+        f"output={tmp_path}/edit", f"projections={home}/invert",
     ]  # fmt: skip
     return lambda *more: run(composed("edit", *words, *more))
 

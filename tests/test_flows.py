@@ -194,33 +194,6 @@ def test_a_training_makes_images_likelier(flow: AbstractGenerator) -> None:
     assert difference(flow.synthesize(flow.invert(images), "z"), images) < 1e-4
 
 
-def test_layers_are_read_and_edited(flow: AbstractGenerator) -> None:
-    z = flow.sample(2, torch.Generator().manual_seed(0))
-    plain = flow.synthesize(z, "z")
-    with flow.reading(*flow.layers, *flow.convolutions) as seen:
-        assert torch.equal(flow.synthesize(z, "z"), plain)
-    assert all(value.ndim == 4 and value[0].numel() <= 192 for value in seen.values())
-    heights = [seen[name].shape[-1] for name in flow.layers]
-    assert heights == sorted(heights) and seen.keys() == {*flow.layers, *flow.convolutions}
-    places = list(seen)
-    assert [name for name in places if name in flow.layers] == list(flow.layers), "in the order of synthesis"
-    for name in places:
-        with flow.editing({name: lambda x: torch.cat([x[:1], x[1:] * 0.5])}):
-            edited = flow.synthesize(z, "z")
-        assert torch.equal(edited[0], plain[0]) and difference(edited[1], plain[1]) > 1e-3
-    with pytest.raises(ValueError, match=f"no layer 'b3'; choose one of {flow.layers[0]}"):
-        flow.layer("b3")
-
-
-def test_weights_of_an_images_own(flow: AbstractGenerator) -> None:
-    z = flow.sample(2, torch.Generator().manual_seed(0))
-    free = flow.free_weights("z")
-    assert len(free) > 20
-    change = {name: torch.stack([value * 0, 0.01 * torch.randn_like(value)]) for name, value in free.items()}
-    plain, moved = flow.synthesize(z, "z"), flow.synthesize(z, "z", weights=change)
-    assert difference(moved[0], plain[0]) < 1e-5 and difference(moved[1], plain[1]) > 1e-3
-
-
 def test_samples_and_truncation(flow: AbstractGenerator) -> None:
     whole, half = (flow.sample(500, torch.Generator().manual_seed(1), psi) for psi in (1.0, 0.5))
     assert abs(whole.std() - 1) < 0.02 and torch.equal(half, whole / 2)

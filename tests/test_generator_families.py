@@ -126,7 +126,7 @@ def test_batch_norm_of_the_mean_has_statistics_of_its_own(composed: Composed, fa
                 draw(task.generator, 16, task.rng)
     settle(task.mean, task.generator, stream("standing", 0))
     assert not task.mean.training and not any(p.requires_grad for p in task.mean.parameters())
-    latent = task.mean.sample(2000, stream("latents", 0))
+    latent = task.mean.sample(500, stream("latents", 0))
     with torch.no_grad():
         alone = task.mean.synthesize(latent[:16], task.mean.drawn)
         batched = task.mean.train().synthesize(latent, task.mean.drawn)[:16]

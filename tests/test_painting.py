@@ -25,11 +25,13 @@ from zstar.app.pictures import photo_hash
 from zstar.app.run import replay
 from zstar.app.session import Session
 from zstar.app.strokes import MOST_BYTES, BadStrokes, Stroke, Strokes, make_stroke, read_strokes
+from zstar.config.build import to_plain
 from zstar.data.cottages import Cottages
 from zstar.data.decoding import BadImage
 from zstar.data.reading import read_image
 from zstar.images import to_uint8, write_png
 from zstar.inversion import Inversion
+from zstar.postprocess.chain import make_chain
 
 TREE = Stroke("tree", ((9.0, 38.0), (9.0, 50.0)), size=9.0)
 DOOR = Stroke("door", ((35.0, 44.0), (35.0, 52.0)), size=12.0, mode="remove")
@@ -166,9 +168,10 @@ CHAINS = ("[residual]", "[transfer]", "[blend,poisson]", "[]")
 
 @pytest.mark.parametrize("postprocess", [slowly(name, "[transfer]", "[blend,poisson]") for name in CHAINS])
 def test_a_larger_photo_comes_back_in_its_own_size(
-    composed: Composed, brushes: list[str], tmp_path: Path, postprocess: str
+    composed: Composed, workplace: Workplace, tmp_path: Path, postprocess: str
 ) -> None:
-    workplace = open_workplace(composed("paint", *brushes, f"postprocess={postprocess}"))
+    chain = make_chain(to_plain(composed("paint", f"postprocess={postprocess}")).get("postprocess"))
+    workplace = replace(workplace, studio=replace(workplace.studio, postprocess=chain))
     write_png(tmp_path / "photo.png", Cottages(1, resolution=160).read([0]).images[0])
     session = Session(workplace)
     content = (tmp_path / "photo.png").read_bytes()

@@ -1,6 +1,5 @@
 """PGGAN equals both of its published layouts, layer by layer, and under the interventions of GAN Dissection."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from zstar.checkpoints.convert import convert
 from zstar.checkpoints.io import load_weights, read_card, save_weights
 from zstar.generators.parameters import choose_parameters
 from zstar.generators.pggan import PGGAN
-from zstar.projection.run import run
 from zstar.spaces.z import Z
 
 TINY = {"resolution": 16, "z_dim": 6, "channel_base": 64, "channel_max": 12}
@@ -108,42 +106,21 @@ def test_sizes_come_from_the_file(resolution: int, channels: int, tmp_path: Path
     assert network.synthesize(z, "z").shape == (2, channels, resolution, resolution)
 
 
-def test_a_batch_is_its_images_has_a_gradient_and_no_length() -> None:
+def test_the_length_of_a_latent_does_not_count() -> None:
     network = small()
     z = network.sample(3, torch.Generator().manual_seed(0)).requires_grad_()
     image = network.synthesize(z, "z")
     (gradient,) = torch.autograd.grad(image.square().sum(), z)
-    assert gradient.abs().amin(dim=1).min() > 0 and image.std() > 0.05
     assert (gradient * z).sum(dim=1).abs().max() < 1e-3 * gradient.abs().max()  # none along z itself
-    for i in range(3):
-        assert difference(network.synthesize(z[i : i + 1], "z"), image[i : i + 1]) < 1e-5
     assert difference(network.synthesize(3 * z, "z"), image) < 1e-4
     assert Z(network).start(1).norm() > 0.5
     with pytest.raises(ValueError, match="truncation: 0.5 has no effect"):
         network.sample(1, torch.Generator(), 0.5)
 
 
-def test_layers_are_read_and_edited_and_weights_changed() -> None:
-    network = small()
-    z = torch.randn(2, 6)
-    plain = network.synthesize(z, "z")
-    with network.reading(*network.layers) as maps:
-        network.synthesize(z, "z")
-    assert [value.shape[-1] for value in maps.values()] == [4, 4, 8, 8, 16, 16]
-    for name in network.layers:
-        shift = torch.zeros_like(maps[name])
-        shift[1, 0, :2] += 3
-        edited = network.synthesize(z, "z", features={name: shift})
-        assert difference(edited[:1], plain[:1]) < 1e-5 and difference(edited[1:], plain[1:]) > 0.01
-    change = torch.zeros(2, *network.layer3.conv.weight.shape)
-    change[1] += 0.3
-    changed = network.synthesize(z, "z", weights={"layer3.conv.weight": change})
-    assert difference(changed[:1], plain[:1]) < 1e-5 and difference(changed[1:], plain[1:]) > 0.01
-    assert torch.equal(network.synthesize(z, "z"), plain)  # what was scaled for all is not what one image had
-    biases = choose_parameters(network, "z", resolutions=[8], kinds=["bias"])
+def test_parameters_are_chosen_by_resolution_and_kind() -> None:
+    biases = choose_parameters(small(), "z", resolutions=[8], kinds=["bias"])
     assert list(biases) == ["layer3.wscale.b", "layer4.wscale.b"]
-    with pytest.raises(ValueError, match="PGGAN has no layer 'layer0'; choose one of layer1, "):
-        network.layer("layer0")
 
 
 def test_a_fresh_network_can_be_trained() -> None:
@@ -196,11 +173,3 @@ def test_what_does_not_fit_gets_one_sentence(shared: Path, tmp_path: Path) -> No
         PGGAN(checkpoint=str(path))
     with pytest.raises(ValueError, match="it is a DCGAN; choose generator=dcgan"):
         PGGAN(checkpoint=str(shared / "golden/dcgan_64/weights.safetensors"))
-
-
-def test_a_projection_of_its_own_samples(composed: Callable[..., Any], tmp_path: Path) -> None:
-    path = stored(small(), tmp_path / "g.safetensors")
-    words = ["generator=pggan", f"generator.checkpoint={path}", "space=z", "data=samples", "data.count=2", "steps=2"]
-    words += ["loss=[pixel]", "metric=[mse]", "logger=none", f"output={tmp_path}"]
-    result = run(composed("invert", *words))
-    assert not result["failed"] and result["summary"]["mse"]["mean"] > 0

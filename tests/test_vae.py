@@ -104,24 +104,9 @@ def test_a_colour_image_by_linear_layers(tmp_path: Path) -> None:
     assert torch.equal(to_unit(vae.synthesize(z, "z")), to_unit(2 * network(z) - 1)) and vae.channels == 3
 
 
-def test_layers_weights_and_images_by_themselves() -> None:
-    vae = small()
-    z = vae.sample(3, torch.Generator().manual_seed(0)).requires_grad_()
-    with vae.reading(*vae.layers) as seen:
-        plain = vae.synthesize(z, "z")
-    assert {name: tuple(value.shape[1:]) for name, value in seen.items()} == {"b4": (12, 4, 4), "b8": (8, 8, 8)}
-    assert difference(vae.synthesize(z[1:2], "z"), plain[1:2]) < 1e-6 and plain.abs().max() < 1
-    (gradient,) = torch.autograd.grad(plain[1].sum(), z)
-    assert gradient[1].abs().sum() > 0 and not gradient[[0, 2]].any()
-    for name in vae.layers:
-        with vae.editing({name: lambda x: torch.cat([x[:1], x[1:] * 0.5])}):
-            edited = vae.synthesize(z, "z")
-        assert torch.equal(edited[0], plain[0]) and difference(edited[1], plain[1]) > 1e-4
-    free = vae.free_weights("z")
-    assert free and not any(name.startswith(("network.e", "network.fc")) for name in free), "the encoder draws nothing"
-    change = {name: torch.stack([value * 0, value * 0 + 0.1, value]) for name, value in free.items()}
-    moved = vae.synthesize(z, "z", weights=change)
-    assert difference(moved[0], plain[0]) < 1e-6 and difference(moved[1], plain[1]) > 1e-3
+def test_the_encoder_draws_nothing() -> None:
+    free = small().free_weights("z")
+    assert free and not any(name.startswith(("network.e", "network.fc")) for name in free)
 
 
 def test_a_fresh_one_learns() -> None:

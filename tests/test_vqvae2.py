@@ -155,25 +155,13 @@ def test_samples_like_the_images_of_a_run(tmp_path: Path) -> None:
         VQVAE2(checkpoint=path, prior_run=str(tmp_path / "wrong"))
 
 
-def test_layers_and_weights_of_an_images_own() -> None:
+def test_maps_are_those_behind_activations_and_the_encoder_draws_nothing() -> None:
     generator = small()
-    latent = generator.sample(2, torch.Generator().manual_seed(0))
     with generator.reading(*generator.layers) as seen:
-        plain = generator.synthesize(latent, "quantised")
-    shapes = {name: tuple(value.shape[1:]) for name, value in seen.items()}
-    assert shapes == {"upsample_t": (4, 4, 4), "b4": (8, 4, 4), "b8": (4, 8, 8)}
-    assert seen["b4"].min() == 0 == seen["b8"].min(), "behind the activation"
-    for name in generator.layers:
-        with generator.editing({name: lambda x: torch.cat([x[:1], x[1:] * 0.5])}):
-            edited = generator.synthesize(latent, "quantised")
-        assert torch.equal(edited[0], plain[0]) and difference(edited[1], plain[1]) > 1e-4
+        generator.synthesize(generator.sample(2, torch.Generator().manual_seed(0)), "quantised")
+    assert seen["b4"].min() == 0 == seen["b8"].min()
     free = generator.free_weights("quantised")
     assert free and all(name.startswith(("network.upsample_t", "network.dec.")) for name in free)
-    change = {name: torch.stack([value * 0, 0.1 * torch.ones_like(value)]) for name, value in free.items()}
-    moved = generator.synthesize(latent, "quantised", weights=change)
-    assert difference(moved[0], plain[0]) < 1e-6 and difference(moved[1], plain[1]) > 1e-2
-    with pytest.raises(ValueError, match="VQVAE2 has no layer 'b32'; choose one of upsample_t, b4, b8"):
-        generator.layer("b32")
 
 
 def test_a_fresh_one_learns_and_its_codes_follow() -> None:
