@@ -103,7 +103,7 @@ class Guide:
         with self.lock:
             return self.space.generator.render(v, self.space.name, noise).clamp(-1, 1).cpu()
 
-    def targets(self, marks: Sequence[Mark], image: Float[Tensor, "1 c h w"]) -> dict[str, Float[Tensor, "1 _ h w"]]:
+    def targets(self, marks: Sequence[Mark], image: Float[Tensor, "1 c h w"]) -> dict[str, Float[Tensor, "1 ..."]]:
         """The named targets that marks on an image are.
 
         Raises:

@@ -12,6 +12,7 @@ from zstar.data.decoding import BadImage
 from zstar.data.reading import Fit
 
 MOST_HANDLES = 16  # of an image
+SIZE = "the width and height of the picture in pixels"
 Pair = tuple[float, float]
 
 
@@ -40,11 +41,9 @@ def read_handle(entry: Mapping[str, Any], where: str) -> Handle:
     wanted = {"kind", "size", "from", "to"}
     if unknown := sorted(set(entry) - wanted) or sorted(wanted - set(entry)):
         raise BadImage(f"{where}: a point has {', '.join(sorted(wanted))}, and '{unknown[0]}' does not fit that")
-    width, height = _pair(entry["size"], f"{where}.size", "the width and height of the picture in pixels")
+    width, height = _pair(entry["size"], f"{where}.size", SIZE)
     if min(width, height) < 1:
-        raise BadImage(
-            f"{where}.size is {str(entry['size'])[:60]!r}; give the width and height of the picture in pixels"
-        )
+        raise BadImage(f"{where}.size is {str(entry['size'])[:60]!r}; give {SIZE}")
     ends = []
     for key in ("from", "to"):
         x, y = _pair(entry[key], f"{where}.{key}", "two numbers of pixels, from the left and from the top")
@@ -55,8 +54,10 @@ def read_handle(entry: Mapping[str, Any], where: str) -> Handle:
     return Handle(where, (width, height), *ends)
 
 
-def place_handles(handles: Sequence[Handle], size: int, fit: Fit) -> Float[Tensor, "{MOST_HANDLES} 2 2"]:
-    """Where handles are and are to be, in pixels of a picture that has become a square of ``size``; NaN behind them.
+def place_handles(handles: Sequence[Handle], size: int, fit: Fit) -> Float[Tensor, "k 2 2"]:
+    """Where handles are and are to be, in pixels of a picture that has become a square of ``size``.
+
+    There are always ``MOST_HANDLES`` rows, so that images with few and with many fit together; NaN where there is none.
 
     Raises:
         BadImage: There are too many, or one of them is outside of the part of the picture that is used.

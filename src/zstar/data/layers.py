@@ -28,8 +28,8 @@ class Layer:
 
     Attributes:
         kind: ``color``: colours that are wanted where it is not transparent. ``sketch``: edges that are wanted, along
-            its lines, whatever their colour. ``warp``: the patch of the picture that is to be moved. ``movable``: what may
-            move as points are dragged.
+            its lines, whatever their colour. ``warp``: the patch of the picture that is to be moved. ``movable``: what
+            may move as points are dragged.
         file: Name of its file.
         picture: Its pixels, of mode ``RGBA``.
         by: How far the patch of ``warp`` is moved, to the right and down, in pixels of the layer.

@@ -11,8 +11,8 @@ from zstar.metrics.base import AbstractPriorMetric
 class Handles(AbstractPriorMetric):
     """Mean distance of an image's handles from their targets at the end, in pixels; NaN for one without handles.
 
-    Where handles are is what the tracking of ``projector=[…,drag]`` says, which may be wrong: a handle on something that
-    looks the same along its way comes sooner than what it was put on.
+    Where handles are is what the tracking of ``projector=[…,drag]`` says, which may be wrong: a handle on something
+    that looks the same along its way arrives sooner than what it was put on.
     """
 
     better = "lower"

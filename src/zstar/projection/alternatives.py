@@ -35,7 +35,8 @@ def write_alternatives(
     """Write for each image ``strokes/``, ``alternatives/``, ``dragged/`` and ``morphs/``, as far as there are such.
 
     Arguments:
-        inversion: What was found, with ``origin``, and ``alternatives/latent`` or ``handles/at`` in v where a projector has kept them.
+        inversion: What was found, with ``origin``, and ``alternatives/latent`` or ``handles/at``, in v where a
+            projector has kept them.
         targets: The named targets, among which may be those of strokes.
         write: Takes a function that writes a file, and its arguments.
     """

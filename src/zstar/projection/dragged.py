@@ -15,7 +15,7 @@ RED, BLUE, WHITE = (220, 38, 38), (37, 99, 235), (255, 255, 255)
 def with_handles(
     image: Float[Tensor, "c h w"], at: Float[Tensor, "k 2"], to: Float[Tensor, "k 2"]
 ) -> Float[Tensor, "c H W"]:
-    """A picture, enlarged if it is small, with red rings where handles are, blue ones at their targets, and lines there.
+    """A picture, enlarged if it is small, red rings where handles are, blue ones at their targets.
 
     Arguments:
         image: In [−1, 1].

@@ -28,10 +28,10 @@ ARRIVED = 1.0  # pixels
 class Drag(AbstractDescent):
     """Drags points of a picture to other places: DragGAN (Pan et al. 2023, https://arxiv.org/abs/2305.10973).
 
-    Each step pulls what is around the handles a pixel towards their targets, in the features of a layer, and then
-    looks where the handles have come to (:class:`zstar.projectors.dragging.Pull`). An image ends when all of its handles
-    are within a pixel of their targets. Choose it where a part is to be moved, turned or made larger and what it is to
-    look like there is the generator's affair; ``warp`` asks for a patch as it is.
+    Each step looks where the handles have come to and pulls what is around them a pixel towards their targets, in the
+    features of a layer (:class:`zstar.projectors.dragging.Pull`). An image ends when all of its handles are within a
+    pixel of their targets. Choose it where a part is to be moved, turned or made larger and what it is to look like
+    there is the generator's affair; the loss ``warp`` asks for a patch as it is.
 
     What pulls is no loss between G(v) and a target: it compares the features with themselves, and changes with the
     handles from step to step. So it stands beside the losses and regularizers of the run, which may ask for more: for
@@ -44,10 +44,10 @@ class Drag(AbstractDescent):
         problem: The equation without its targets; its optimizer takes the steps.
         steps: Optimizer steps, at the most.
         layer: Name of the layer; null for the last one whose maps are at most half as high as the picture.
-        radius: Of the disc around a handle that is pulled, in pixels of the picture; null for 1/85 of its height, such
-            as the paper's 3 of 256.
-        reach: How far a handle is looked for from where it was, in whole pixels; null for 1/21 of the height, such as
-            the paper's 12 of 256.
+        radius: Of the disc around a handle that is pulled, in pixels of the picture; null for 1/85 of its height, the
+            paper's 3 of 256, and 1 at least.
+        reach: How far a handle is looked for from where it was, in whole pixels; null for 1/21 of the height, the
+            paper's 12 of 256, and 1 at least.
         hold: λ of what may not move, where something may not.
         rows: So many first rows of w_plus move, 6 in the paper; null for all.
         keep_best: Return for each image the v whose handles are nearest to their targets instead of the last one.
@@ -78,7 +78,7 @@ class Drag(AbstractDescent):
             raise Unfit(f"{KEY}.rows: latents of {problem.space.name} have no rows; choose space=w_plus, or null")
         size = problem.generator.resolution
         self.layer = pick_layer(problem, layer)
-        self.radius = size / 85 if radius is None else radius
+        self.radius = max(1.0, size / 85) if radius is None else radius
         self.reach = max(1, round(size / 21)) if reach is None else reach
         self.hold, self.rows, self.target, self.mask = hold, rows, target, mask
 
@@ -131,19 +131,18 @@ class Drag(AbstractDescent):
     def handles(self, objective: Objective, v: Variables) -> dict[str, Tensor]:
         """What is to be known of the handles, at the v that they are dragged from."""
         problem, named = self.problem, objective.targets.named
-        generator, points = problem.generator, named[self.target]
-        used = points.isfinite().all(dim=(2, 3)).any(dim=0).sum().clamp_min(1).item()  # the others are of no image
+        size, points = problem.generator.resolution, named[self.target]
+        used = max(1, int(points.isfinite().flatten(2).all(dim=2).any(dim=0).sum()))  # the others are of no image
         start, to = points[:, :used].unbind(dim=2)
 
         def look(_rows: slice, some: Variables) -> dict[str, Tensor]:
-            return {
-                "maps": single(read(generator, some, problem.space.name, problem.noise, [self.layer])[0][self.layer])
-            }
+            found, _ = read(problem.generator, some, problem.space.name, problem.noise, [self.layer])
+            return {"maps": single(found[self.layer])}
 
         maps, start = problem.slices.run(look, v)["maps"], start.nan_to_num(0)
         found = {
             "at": start, "tracked": start.clone(), "to": to.clone(),
-            "content": sample(maps, start[:, :, None], generator.resolution)[..., 0],
+            "content": sample(maps, start[:, :, None], size)[..., 0],
             "scale": (maps - maps.mean(dim=(2, 3), keepdim=True)).abs().mean(dim=(1, 2, 3)).clamp_min(1e-12),
         }  # fmt: skip
         if self.mask is not None and bool((still := 1 - named[self.mask]).any()):
@@ -156,9 +155,7 @@ def pick_layer(problem: Problem, layer: str | None) -> str:
     generator, name = problem.generator, type(problem.generator).__name__
     known = [*generator.layers, *generator.convolutions]
     if not known:
-        raise Unfit(
-            f"{KEY}: {name} offers no feature layers; name some in generator.layers, or drag patches (loss=[warp])"
-        )
+        raise Unfit(f"{KEY}: {name} offers no feature layers; name some in generator.layers, or drag with loss=[warp]")
     if layer is not None and layer not in known:
         raise ValueError(f"{KEY}.layer: G has no layer '{layer}'; {nearest(layer, known)}")
     shapes = map_shapes(generator, list(generator.layers) if layer is None else [layer])

@@ -17,8 +17,8 @@ from zstar.spaces.base import AbstractSpace
 class Pull(AbstractRegularizer):
     """Motion supervision and point tracking of DragGAN (Pan et al. 2023, https://arxiv.org/abs/2305.10973).
 
-    With F the features of the layer at v, p_i where handle i is, t_i where it is to be, and d_i the step from p_i towards
-    t_i, of a pixel of the picture or of what is left of the way:
+    With F the features of the layer at v, p_i where handle i is, t_i where it is to be, and d_i the step from p_i to
+    t_i, cut to a pixel of the picture:
 
         Σ_i mean_{q, |q − p_i| ≤ radius} |sg(F(q)) − F(q + d_i)| + hold · mean_{1−M} |F − F₀|
 
@@ -78,7 +78,7 @@ class Pull(AbstractRegularizer):
 
 
 def sample(maps: Float[Tensor, "b c h w"], places: Float[Tensor, "b k n 2"], size: int) -> Float[Tensor, "b c k n"]:
-    """Features at places of a picture of ``size`` pixels, x and y from its corner: the map is as wide as the picture."""
+    """Features at places of a picture of ``size`` pixels, x and y from its corner."""
     return F.grid_sample(maps, places * (2 / size) - 1, padding_mode="border", align_corners=False)
 
 
