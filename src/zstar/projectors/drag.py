@@ -5,7 +5,7 @@ from copy import copy
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from zstar.callbacks import BestSoFar, Callback, Step
@@ -165,7 +165,7 @@ def pick_layer(problem: Problem, layer: str | None) -> str:
     return [name for name, side in maps.items() if side <= max(generator.resolution // 2, min(maps.values()))][-1]
 
 
-def gaps(v: Variables) -> tuple[Float[Tensor, "b k"], Float[Tensor, " b"]]:
+def gaps(v: Variables) -> tuple[Float[Tensor, "b k"], Int[Tensor, " b"]]:
     """How far each handle is from its target in pixels, 0 where there is none, and how many an image has."""
     there = v["handles/to"].isfinite().all(dim=-1)
     return (v["handles/tracked"] - v["handles/to"]).norm(dim=-1).where(there, 0.0), there.sum(dim=1)
