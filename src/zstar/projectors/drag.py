@@ -84,7 +84,7 @@ class Drag(AbstractDescent):
 
     @property
     def cost(self) -> int:
-        return super().cost + 1
+        return super().cost + self.problem.cost()  # the look at the features to begin with counts as an evaluation
 
     @property
     def reads(self) -> dict[str, str]:
@@ -105,7 +105,8 @@ class Drag(AbstractDescent):
             found = self.descend(own, v, groups, [stop, *callbacks], chosen=BestSoFar(distance))
         kept = {name: value for name, value in found.v.items() if not name.startswith("handles/")}
         kept |= ends(found.v, objective.targets.named[self.target])
-        return replace(found, v=kept, evaluations=found.evaluations + 1).after(inversion)
+        spent = found.evaluations + self.problem.cost()
+        return replace(found, v=kept, evaluations=spent).after(inversion)
 
     def _with(self, pull: Pull, v: Variables) -> Problem:
         """The equation with what pulls. It comes first, while what the layer has left is of the image itself."""
