@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -25,6 +25,8 @@ class Handle:
         size: Width and height in pixels of the picture that it is counted in.
         start, end: Where it is and where it is to be, x to the right and y down, from the picture's corner.
     """
+
+    kind: ClassVar[str] = "point"
 
     file: str
     size: Pair
