@@ -27,6 +27,7 @@ from zstar.inversion import Inversion
 
 COLOR = {"kind": "color", "points": [[24, 27], [40, 27]], "size": 6, "color": "#2040E0"}
 DRAG = {"kind": "warp", "points": [[10, 12], [20, 14], [44, 12]], "size": 14}
+HANDLE = {"kind": "point", "points": [[20, 46], [14, 46], [14, 44]], "size": 2}
 SKETCH = {"kind": "sketch", "points": [[10, 40], [50, 40]], "size": 1}
 
 
@@ -37,7 +38,7 @@ def workplace(composed: Callable[..., DictConfig], brushes: list[str]) -> Workpl
 
 @pytest.fixture(scope="module")
 def guide(workplace: Workplace) -> Guide:
-    return Guide(workplace.pictures.pipeline.space, workplace.pictures.lock, Guidance(starts=2, steps=4))
+    return Guide(workplace.pictures.pipeline.space, workplace.pictures.lock, Guidance(starts=2, steps=4, drag_steps=4))
 
 
 @pytest.fixture
@@ -85,10 +86,21 @@ def test_more_marks_pull_the_picture_to_them(board: Board, guide: Guide) -> None
     assert after < 0.5 * before and found.pictures.abs().max() <= 1
 
 
+def test_a_handle_leads_to_one_picture_on_the_way_to_its_target(board: Board, guide: Guide) -> None:
+    whole = Guide(guide.space, guide.lock, Guidance(drag_steps=6))
+    seen: list[tuple[int, int]] = []
+    targets = whole.targets([make_mark(HANDLE)], board.image)
+    found = whole.find(board.v, board.noise, targets, lambda done, steps, *_: seen.append((done, steps)))
+    assert len(found.latents) == 1 and seen[-1] == (6, 6)
+    assert (found.pictures[0] - board.image[0]).abs().max() > 0.1
+    end = last(board.mark(HANDLE))
+    assert len(end["alternatives"]) == 1 and end["speed"].startswith("A step takes") and end["marks"][0]["size"] == 2
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"kind": "oil"}, "a mark has no kind; choose one of color, sketch, warp"),
+        ({"kind": "oil"}, "a mark has no kind; choose one of color, sketch, warp, point"),
         ({"color": "red"}, "color is 'red' and not #rrggbb"),
         ({"size": 0}, "size is '0'; give pixels, from 0.5 on"),
         ({"stay": "much"}, "stay is 'much'; give a number from 0 to 100"),
@@ -98,6 +110,7 @@ def test_more_marks_pull_the_picture_to_them(board: Board, guide: Guide) -> None
         ({"points": [[-40, -40], [-30, -40]]}, "the stroke lies outside of the picture"),
         ({"kind": "warp", "points": [[20, 20], [20.5, 20]]}, "a drag leads from one place to another"),
         ({"kind": "warp", "points": [[20, 20], [300, 20]]}, "the patch is moved out of the picture"),
+        ({"kind": "point", "points": [[20, 20], [300, 20]]}, "the handle is outside of the part of the picture"),
     ],
 )
 def test_what_is_no_mark_is_refused_in_one_sentence(board: Board, change: dict[str, Any], sentence: str) -> None:
@@ -118,9 +131,11 @@ def test_what_is_saved_can_be_read_again(board: Board, tmp_path: Path, workplace
     assert board.download("marks")["bad"]
     last(board.mark(COLOR))
     last(board.mark(DRAG))
+    last(board.mark(HANDLE))
     zipfile.ZipFile(BytesIO(b64decode(board.download("marks")["download"]["content"]))).extractall(tmp_path / "strokes")
     layers = read_layers(tmp_path / "strokes" / "strokes.json")
-    assert [layer.kind for layer in layers] == ["color", "warp"] and layers[1].by == (34, 0)
+    assert [layer.kind for layer in layers] == ["color", "warp", "point"] and layers[1].by == (34, 0)
+    assert (layers[2].size, layers[2].start, layers[2].end) == ((64, 64), (20, 46), (14, 44))
     zipfile.ZipFile(BytesIO(b64decode(board.download("latents")["download"]["content"]))).extractall(tmp_path)
     inversion = Inversion.load(tmp_path / "latents.safetensors")
     image = inversion.render(workplace.pictures.pipeline.generator).clamp(-1, 1)

@@ -62,6 +62,7 @@ def problem(unlearned: Any) -> Problem:
 @pytest.fixture
 def targets() -> Targets:
     named = {"image": torch.rand(2, 3, 16, 16) * 2 - 1, "mask": torch.ones(2, 1, 16, 16)}
+    named |= {"points": torch.tensor([[1.0, 8.0], [15.0, 8.0]]).expand(2, 1, 2, 2), "movable_mask": named["mask"]}
     return Targets(named, ["a", "b"])
 
 

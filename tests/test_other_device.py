@@ -42,6 +42,7 @@ from zstar.optimizers.conjugate_gradient import ConjugateGradient
 from zstar.optimizers.lbfgs import LBFGS
 from zstar.projection.run import run
 from zstar.projectors.base import project
+from zstar.projectors.drag import Drag
 from zstar.projectors.optimization import Optimization
 from zstar.spaces.pixels import Pixels as PixelSpace
 from zstar.spaces.w import W
@@ -102,6 +103,7 @@ def targets(device: FakeDevice, size: int = SIZE) -> Targets:
     named = {"image": torch.rand(2, 3, size, size, generator=rng) * 2 - 1, "mask": mask}
     for target, weights in zip(STROKES[::2], STROKES[1::2], strict=True):
         named |= {target: named["image"].flip(0), weights: mask}
+    named["points"] = torch.tensor([[2.0, 8.0], [15.0, 9.0]]).expand(2, 1, 2, 2)
     return Targets({name: value.to(device.name) for name, value in named.items()}, ["a", "b"])
 
 
@@ -203,6 +205,12 @@ def test_a_term_of_the_equation_neither_waits_nor_copies(
     require_no_stop(seen)
 
 
+def test_handles_are_dragged_without_a_wait(device: FakeDevice, there: AbstractGenerator) -> None:
+    problem = Problem(W(there, prior_samples=50), {"pixel": Pixel()}, {}, Adam(lr=0.01))
+    objective = Objective(problem, targets(device))
+    require_no_stop(per_step(device, lambda steps: Drag(problem, steps)(objective)))
+
+
 def test_exploration_draws_ahead(device: FakeDevice, there: AbstractGenerator) -> None:
     """Random numbers of each image come from the host: many steps of them in one copy."""
     problem = Problem(W(there, prior_samples=50), {"pixel": Pixel()}, {}, Adam(lr=0.01))
@@ -248,6 +256,7 @@ def test_a_metric_is_measured_there(name: str, device: FakeDevice, there: Abstra
             metric.samples = 4
             change = torch.full((2, 16), 0.1).to(device.name)
             v = {"latent": torch.zeros(2, 16).to(device.name), "weights/synthesis.b16.conv1.bias": change}
+            v |= {f"handles/{key}": change[:, :2][:, None] * far for key, far in (("at", 1.0), ("to", 2.0))}
             values = metric(there, v, "w", "const")
             assert values.device == images.device and (values != 100).all()
         else:
@@ -261,7 +270,7 @@ SHORT = {
     "untrained": {"steps": 2, "window": 2}, "weights": {"steps": 2, "latent_lr": 0.01},
     "exact": {}, "copy": {}, "poisson": {"source": "image"}, "recolour": {}, "multiscale": {"steps": 2, "smallest": 8},
     "analogy": {"style": "image"},
-    "saved": {}, "starts": {"count": 3, "steps": 2}, "classes": {"draws": 2, "chunk": 4},
+    "saved": {}, "drag": {"steps": 2}, "starts": {"count": 3, "steps": 2}, "classes": {"draws": 2, "chunk": 4},
     "cma": {"generations": 2, "population": 5}, "basin_cma": {"generations": 2, "population": 4, "steps": 1},
 }  # fmt: skip
 

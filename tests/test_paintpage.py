@@ -298,6 +298,22 @@ def test_marks_lead_to_alternatives_and_a_way_there(opened: Callable[..., Any], 
     expect(told(page)).to_have_text("Drew: tree.")
 
 
+def test_a_handle_is_dragged_with_the_mouse(opened: Callable[..., Any], expect: Any, tmp_path: Path) -> None:
+    page = opened()
+    words, house = at_the_board(page), [22, 26, 20]
+    start = page.evaluate(BOARD, house)
+    draw(page, "Handle", [(32, 48), (26, 48)])
+    expect(words).to_have_text("Alternative 1 of 1; the slider leads there from before.")
+    assert not page.locator("#board .size").is_visible() and differs(page.evaluate(BOARD, house), start)
+    with page.expect_download() as download:
+        page.locator("#board [data-save=marks]").click()
+    download.value.save_as(tmp_path / "strokes.zip")
+    shutil.unpack_archive(tmp_path / "strokes.zip", tmp_path / "strokes")
+    (handle,) = read_layers(tmp_path / "strokes" / "strokes.json")
+    assert handle.kind == "point" and handle.size == (64, 64)
+    assert max(abs(a - b) for a, b in zip((*handle.start, *handle.end), (32, 48, 26, 48), strict=True)) < 0.5
+
+
 def test_the_board_fits_a_phone_and_refuses_what_lies_outside(opened: Callable[..., Any], expect: Any) -> None:
     page = opened(390, 844)
     words = at_the_board(page)

@@ -142,7 +142,7 @@ def test_one_image_fails_by_name_and_the_others_go_on(tmp_path: Path) -> None:
         "p2.png": "0.png is transparent everywhere; draw something, or leave it out",
         "p3.png": "0.png is moved out of the picture; let some of it stay inside",
         "p4.png": "0.png: it has no transparency, so all of it would be a stroke; save it on a transparent ground",
-        "p5.png": "layers[0] has no kind; choose one of color, sketch, warp",
+        "p5.png": "layers[0] has no kind; choose one of color, sketch, warp, movable, point",
         "p6.png": "layers[0].file is '../x.png'; give the name of a PNG beside the JSON",
         "p7.png": "layers[0].by is '[nan, 0]'; give two numbers of pixels, to the right and down",
         "p8.png": "there are no strokes for p8.png; add p8/strokes.json",

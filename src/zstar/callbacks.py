@@ -36,6 +36,10 @@ Callback = Callable[[Step], None]
 class BestSoFar:
     """Remembers, for each image by itself, the v with the lowest value seen.
 
+    Arguments:
+        value: What is to be low ``[b]``, where values of the equation can't be compared from step to step; the value of
+            the equation if nothing else is said.
+
     Attributes:
         total: Lowest value per image ``[b]``; infinite before the first step.
         v: v at that value.
@@ -44,11 +48,12 @@ class BestSoFar:
     total: Tensor
     v: dict[str, Tensor]
 
+    def __init__(self, value: Callable[[Step], Tensor] = lambda step: step.terms.total) -> None:
+        self.value = value
+
     def __call__(self, step: Step) -> None:
         """Take over the images that improved."""
-        total = step.terms.total.nan_to_num(
-            torch.inf, torch.inf, torch.inf
-        )  # what is not finite is worse than anything
+        total = self.value(step).nan_to_num(torch.inf, torch.inf, torch.inf)  # not finite is worse than anything
         if step.index == 0:
             self.total, self.v = total, dict(step.v)
             return

@@ -136,7 +136,8 @@ class Board:
         frames = self.guide.way(self.v, state.found.latents[state.chosen], self.noise)
         pairs = zip(state.found.pictures, state.found.values, strict=True)
         shown = [{"picture": address(picture[None]), "value": f"{value:.3g}"} for picture, value in pairs]
-        speed = f"A step of {len(shown)} descents takes {1000 * state.found.seconds:.0f} ms (median)."
+        what = f"A step of {len(shown)} descents" if len(shown) > 1 else "A step"
+        speed = f"{what} takes {1000 * state.found.seconds:.0f} ms (median)."
         told = told or f"Alternative {state.chosen + 1} of {len(shown)}; the slider leads there from before."
         news |= {"frames": [address(frame[None]) for frame in frames], "alternatives": shown, "speed": speed}
         return news | {"chosen": state.chosen, "told": told}

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -23,6 +23,7 @@ from zstar.losses.warp import Warp
 from zstar.objective import Objective, Problem
 from zstar.optimizers.adam import Adam
 from zstar.projection.alternatives import way
+from zstar.projectors.drag import Drag
 from zstar.projectors.starts import Starts
 from zstar.regularizers.origin_norm import OriginNorm
 from zstar.spaces.base import AbstractSpace
@@ -43,6 +44,8 @@ class Guidance:
         lr: Step size, in units of the latents.
         origin: μ of the distance from where the latent was.
         sketch: λ of the edges, against colours and patches.
+        drag_steps, drag_lr: Of the one descent that drags handles, where there are some: steps at the most, and their
+            size.
     """
 
     starts: int = 4
@@ -50,11 +53,13 @@ class Guidance:
     lr: float = 0.05
     origin: float = 1.0
     sketch: float = 0.2
+    drag_steps: int = 100
+    drag_lr: float = 0.02
 
 
 @dataclass(frozen=True)
 class Found:
-    """Alternatives that marks have led to, the lowest value of the equation first, on the CPU.
+    """Alternatives that marks have led to, the lowest value of the equation first, on the CPU; with handles, one.
 
     Attributes:
         latents: ``[k, ...]``.
@@ -103,13 +108,15 @@ class Guide:
         with self.lock:
             return self.space.generator.render(v, self.space.name, noise).clamp(-1, 1).cpu()
 
-    def targets(self, marks: Sequence[Mark], image: Float[Tensor, "1 c h w"]) -> dict[str, Float[Tensor, "1 _ h w"]]:
+    def targets(self, marks: Sequence[Mark], image: Float[Tensor, "1 c h w"]) -> dict[str, Float[Tensor, "1 ..."]]:
         """The named targets that marks on an image are.
 
         Raises:
-            BadStrokes: One of them lies outside of the picture; one sentence.
+            BadStrokes: One of them lies outside of the picture, or a handle is of no use here; one sentence.
         """
         side = image.shape[-1]
+        if any(mark.kind == "point" for mark in marks) and not self.space.generator.layers:
+            raise BadStrokes("this generator names no layers, in whose features handles are dragged; drag a patch")
         try:
             made = drawn([mark.layer(side) for mark in marks], image[0], "crop")
         except BadImage as error:
@@ -131,18 +138,22 @@ class Guide:
             )
             counts = torch.zeros(1, dtype=torch.long, device=v["latent"].device)
             start = conclude(objective, {**v, "origin": v["latent"]}, [], counts, ["done"], time.perf_counter())
-            own = self.guidance
+            own, drags = self.guidance, bool(targets["points"].isfinite().any())
             times, began = [], [time.perf_counter()]
 
             def count(step: Step) -> None:
                 best = step.terms.total.nan_to_num(torch.inf).argmin()
                 times.append(time.perf_counter() - began[0])
                 began[0] = time.perf_counter()
-                watch(step.index + 1, own.steps, times[-1], step.terms.image[best].detach().cpu())
+                watch(step.index + 1, step.steps, times[-1], step.terms.image[best].detach().cpu())
 
-            starts = Starts(problem, own.starts, keep=own.starts, steps=own.steps)
-            found = starts(objective, start, [count])
-            latents, values = found.v["alternatives/latent"][0], found.v["alternatives/value"][0].tolist()
+            if drags:
+                problem = replace(problem, optimizer=Adam(lr=own.drag_lr))
+                found = Drag(problem, own.drag_steps)(objective, start, [count])
+                latents, values = found.latent, found.loss.tolist()
+            else:
+                found = Starts(problem, own.starts, keep=own.starts, steps=own.steps)(objective, start, [count])
+                latents, values = found.v["alternatives/latent"][0], found.v["alternatives/value"][0].tolist()
             same = {name: value.expand(len(latents), *value.shape[1:]) for name, value in v.items()}
         pictures = self.render({**same, "latent": latents}, noise)
         return Found(latents.cpu(), values, pictures, sorted(times)[len(times) // 2] if times else 0.0)
@@ -154,7 +165,8 @@ class Guide:
             "sketch": Sketch(weight=self.guidance.sketch),
             "warp": Warp(),
         }
-        losses = {name: loss for name, loss in losses.items() if bool(targets[loss.mask].any())}
+        some = {name: loss for name, loss in losses.items() if bool(targets[loss.mask].any())}
+        losses = some or {"warp": losses["warp"]}  # whose value is 0, beside handles alone
         origin = OriginNorm(self.space, stay)
         return Problem(self.space, losses, {"origin_norm": origin}, Adam(lr=self.guidance.lr), noise=noise)
 

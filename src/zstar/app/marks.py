@@ -1,4 +1,4 @@
-"""Marks on the board: strokes of colour, lines, and drags, as plain values and as layers."""
+"""Marks on the board: strokes of colour, lines, drags and handles, as plain values and as layers."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,9 +11,10 @@ import torch
 from PIL import Image
 
 from zstar.app.strokes import MOST_POINTS, BadStrokes, Stroke
+from zstar.data.handles import Handle
 from zstar.data.layers import VERSION, Layer
 
-MarkKind = Literal["color", "sketch", "warp"]
+MarkKind = Literal["color", "sketch", "warp", "point"]
 KINDS = get_args(MarkKind)
 MOST_MARKS = 100
 
@@ -24,7 +25,8 @@ class Mark:
 
     Attributes:
         kind: ``color``: what is under it is to have its colour. ``sketch``: an edge is to run along it. ``warp``: the
-            round patch about its first point is to go to its last point.
+            round patch about its first point is to go to its last point. ``point``: what is at its first point is to
+            go to its last point, however it is to look there.
         points: Where it goes, x to the right and y down, in pixels of the picture.
         size: Width of the brush, or of the patch, in pixels.
         color: Red, green and blue, ``#rrggbb``.
@@ -35,12 +37,14 @@ class Mark:
     size: float
     color: str = "#000000"
 
-    def layer(self, side: int) -> Layer:
-        """The layer that it is, on a picture of ``side`` pixels.
+    def layer(self, side: int) -> Layer | Handle:
+        """The layer or the handle that it is, on a picture of ``side`` pixels.
 
         Raises:
             BadStrokes: It lies outside of the picture.
         """
+        if self.kind == "point":
+            return Handle(f"the {NAMES[self.kind]}", (side, side), self.points[0], self.points[-1])
         points = self.points[:1] if self.kind == "warp" else self.points
         alpha = (Stroke("", points, self.size).mask(side)[0, 0] * 255).round().byte()
         if not alpha.any():
@@ -56,7 +60,7 @@ class Mark:
         return asdict(self)
 
 
-NAMES = {"color": "stroke", "sketch": "line", "warp": "patch"}
+NAMES = {"color": "stroke", "sketch": "line", "warp": "patch", "point": "handle"}
 
 
 def make_mark(entry: Any) -> Mark:
@@ -107,6 +111,9 @@ def zipped(marks: Sequence[Mark], side: int) -> bytes:
     with ZipFile(buffer, "w") as file:
         for place, mark in enumerate(marks):
             layer, content = mark.layer(side), BytesIO()
+            if isinstance(layer, Handle):
+                entries.append({"kind": "point", "size": layer.size, "from": layer.start, "to": layer.end})
+                continue
             layer.picture.save(content, "PNG")
             name = f"{place:02d}_{mark.kind}.png"
             file.writestr(name, content.getvalue())

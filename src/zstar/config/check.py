@@ -28,7 +28,9 @@ SHARD = ("shard", "shards")  # of data: the program's part of any data set, whic
 CLASSES = "classes"  # of data, likewise: a table with the class of each image
 STYLES = "styles"  # of data, likewise: pictures, each of which stands beside every image in turn
 COMPANIONS = ("mask", "style", "source", "background", "strokes")  # of data, likewise: targets besides the image
-STROKES = ("color_strokes", "color_mask", "sketch", "sketch_mask", "warp", "warp_mask")  # targets in data.strokes
+STROKES = (  # targets in data.strokes, each with the map that belongs to it
+    "color_strokes", "color_mask", "sketch", "sketch_mask", "warp", "warp_mask", "points", "movable_mask",
+)  # fmt: skip
 RESERVED = ("_target_", "_args_", "_partial_", "_convert_", "_recursive_")
 
 Config = DictConfig | Mapping[str, Any]

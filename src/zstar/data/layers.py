@@ -13,10 +13,11 @@ from PIL import Image, ImageChops
 from torch import Tensor
 
 from zstar.data.decoding import BadImage, decode_layer
+from zstar.data.handles import Handle, place_handles, read_handle
 from zstar.data.reading import Fit, make_size
 from zstar.images import LUMA, to_float
 
-KINDS = ("color", "sketch", "warp")
+KINDS = ("color", "sketch", "warp", "movable")  # and points, which have no file
 VERSION = 1
 MOST_BYTES, MOST_LAYERS = 1_000_000, 100
 
@@ -27,7 +28,8 @@ class Layer:
 
     Attributes:
         kind: ``color``: colours that are wanted where it is not transparent. ``sketch``: edges that are wanted, along
-            its lines, whatever their colour. ``warp``: the patch of the picture that is to be moved.
+            its lines, whatever their colour. ``warp``: the patch of the picture that is to be moved. ``movable``: what
+            may move as points are dragged.
         file: Name of its file.
         picture: Its pixels, of mode ``RGBA``.
         by: How far the patch of ``warp`` is moved, to the right and down, in pixels of the layer.
@@ -38,9 +40,14 @@ class Layer:
     picture: Image.Image
     by: tuple[float, float] = (0.0, 0.0)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.picture.size
 
-def read_layers(path: Path) -> list[Layer]:
-    """The layers that a ``strokes.json`` names.
+
+def read_layers(path: Path) -> list[Layer | Handle]:
+    """The layers and the points that a ``strokes.json`` names.
 
     Raises:
         BadImage: It, or one of them, can't be used; one sentence.
@@ -61,17 +68,21 @@ def read_layers(path: Path) -> list[Layer]:
     return [_read_layer(entry, path.parent, f"layers[{index}]") for index, entry in enumerate(entries)]
 
 
-def drawn(layers: Sequence[Layer], image: Float[Tensor, "c h w"], fit: Fit) -> dict[str, Float[Tensor, "_ h w"]]:
+def drawn(layers: Sequence[Layer | Handle], image: Float[Tensor, "c h w"], fit: Fit) -> dict[str, Float[Tensor, "..."]]:
     """The targets that layers make of an image, by the names in :data:`zstar.config.check.STROKES`.
 
-    Later layers lie over earlier ones of their kind; where there is none of a kind, its mask is 0.
+    Later layers lie over earlier ones of their kind; where there is none of a kind, its mask is 0, but for
+    ``movable_mask``, which is 1: without a layer that says what may move, all may. ``points`` are as
+    :func:`zstar.data.handles.place_handles` has them.
 
     Raises:
-        BadImage: A layer is transparent everywhere, or leaves nothing within the picture.
+        BadImage: A layer is transparent everywhere, or leaves nothing within the picture, as does a point.
     """
     channels, size = image.shape[0], image.shape[-1]
     pictures = {kind: torch.zeros_like(image) for kind in KINDS}
     masks = {kind: image.new_zeros(1, size, size) for kind in KINDS}
+    points = place_handles([one for one in layers if isinstance(one, Handle)], size, fit)
+    layers = [one for one in layers if isinstance(one, Layer)]
     for layer in layers:
         colours, mask = _squared(layer, channels, size, fit)
         if layer.kind == "warp":
@@ -83,9 +94,13 @@ def drawn(layers: Sequence[Layer], image: Float[Tensor, "c h w"], fit: Fit) -> d
             colours = torch.ones_like(image)
         masks[layer.kind], pictures[layer.kind] = over(mask, colours, masks[layer.kind], pictures[layer.kind])
     pictures["sketch"] = 2 * masks["sketch"].expand(channels, -1, -1) - 1  # bright lines on a dark ground
+    if not any(layer.kind == "movable" for layer in layers):
+        masks["movable"] = torch.ones_like(masks["movable"])
     names = {"color": ("color_strokes", "color_mask")}
     pairs = {kind: names.get(kind, (kind, f"{kind}_mask")) for kind in KINDS}
     targets = {pairs[kind][0]: pictures[kind] for kind in KINDS} | {pairs[kind][1]: masks[kind] for kind in KINDS}
+    targets["points"] = points.to(image)
+    del targets["movable"]  # whose colours say nothing
     return {name: value.contiguous() for name, value in targets.items()}
 
 
@@ -132,9 +147,11 @@ def _pixels(layer: Layer, size: int, fit: Fit) -> tuple[int, int]:
     return dx, dy
 
 
-def _read_layer(entry: Any, folder: Path, where: str) -> Layer:
-    if not isinstance(entry, Mapping) or entry.get("kind") not in KINDS:
-        raise BadImage(f"{where} has no kind; choose one of {', '.join(KINDS)}")
+def _read_layer(entry: Any, folder: Path, where: str) -> Layer | Handle:
+    if not isinstance(entry, Mapping) or entry.get("kind") not in (*KINDS, "point"):
+        raise BadImage(f"{where} has no kind; choose one of {', '.join((*KINDS, 'point'))}")
+    if entry["kind"] == "point":
+        return read_handle(entry, where)
     kind, name, by = entry["kind"], entry.get("file"), entry.get("by", (0, 0))
     wanted = {"kind", "file", "by"} if kind == "warp" else {"kind", "file"}
     if unknown := sorted(set(entry) - wanted) or sorted(wanted - set(entry)):

@@ -13,6 +13,7 @@ from zstar.data.base import MEGAPIXELS, AbstractData, Batch
 from zstar.data.companions import SAME_SHAPE
 from zstar.data.decoding import BadImage
 from zstar.data.entries import stem
+from zstar.data.handles import Handle
 from zstar.data.layers import Layer, drawn, read_layers
 from zstar.runs.threads import read_all
 
@@ -26,8 +27,9 @@ class Stroked(AbstractData):
     The folder has a folder for each image, of its name without the suffix, with a ``strokes.json`` and its layers; or
     these themselves, for all images that have no folder of their own. An image comes with the targets
     ``color_strokes``, ``sketch`` and ``warp`` [c, h, w] in [−1, 1], and with ``color_mask``, ``sketch_mask`` and
-    ``warp_mask`` [1, h, w] in [0, 1], which are 0 where there is no such stroke. An image without strokes, or with some
-    that can't be used, comes back in ``Batch.failed``.
+    ``warp_mask`` [1, h, w] in [0, 1], which are 0 where there is no such stroke; with ``points`` [k, 2, 2], where
+    handles are and are to be in pixels, and ``movable_mask`` [1, h, w], what may move. An image without strokes, or
+    with some that can't be used, comes back in ``Batch.failed``.
 
     Arguments:
         data: The images.
@@ -95,10 +97,10 @@ class Stroked(AbstractData):
             raise BadImage(f"there are no strokes for {name}; add {stem(name)}/{FILE}")
         return own if own.is_file() else shared
 
-    def _require_sizes(self, layers: Sequence[Layer], shape: tuple[int, int]) -> None:
+    def _require_sizes(self, layers: Sequence[Layer | Handle], shape: tuple[int, int]) -> None:
         """Refuse layers that do not lie over the picture."""
         for layer in layers:
-            width, height = layer.picture.size
+            width, height = layer.size
             if abs(height * shape[1] / (width * shape[0]) - 1) > SAME_SHAPE:
-                sizes = f"{height} × {width} pixels and the image {shape[0]} × {shape[1]}"
+                sizes = f"{height:g} × {width:g} pixels and the image {shape[0]} × {shape[1]}"
                 raise BadImage(f"{layer.file} has {sizes}; give it the image's ratio of height to width")

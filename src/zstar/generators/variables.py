@@ -14,9 +14,12 @@ image adds to the feature map of a layer; ``factors/<layer>`` [b, c, h, w], δ o
 that map by before; ``class`` [b, k], how much of each class of a conditional generator an image is.
 
 G does not look at ``origin`` [b, ...], the latent that an edit begins with, nor at ``alternatives/latent`` [b, k, ...]
-and ``alternatives/value`` [b, k], several solutions of the equation and its value there, the lowest first."""
+and ``alternatives/value`` [b, k], several solutions of the equation and its value there, the lowest first, nor at
+``handles/from``, ``handles/to`` and ``handles/at`` [b, k, 2], where handles were, are to be, and are, as x and y in
+pixels of the picture, NaN where an image has fewer of them."""
 
-KINDS = ("noise/", "weights/", "features/", "factors/", "alternatives/")
+NOTED = ("alternatives/", "handles/")
+KINDS = ("noise/", "weights/", "features/", "factors/", *NOTED)
 """How the names of the tensors in v begin of which there are several of a kind."""
 
 
@@ -27,7 +30,7 @@ def is_variable(name: str) -> bool:
 
 def drawn(v: Variables) -> dict[str, Tensor]:
     """The tensors that a picture is drawn from, without what is only noted beside them."""
-    return {name: value for name, value in v.items() if name != "origin" and not name.startswith("alternatives/")}
+    return {name: value for name, value in v.items() if name != "origin" and not name.startswith(NOTED)}
 
 
 def kinds_of(v: Variables) -> set[str]:

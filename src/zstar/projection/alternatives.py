@@ -1,4 +1,4 @@
-"""Pictures of what strokes have led to: the strokes, the alternatives, and the way from z₀ to z₁."""
+"""Pictures of what strokes have led to: the strokes, the alternatives, handles, and the way from z₀ to z₁."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,12 +12,14 @@ from zstar.generators.base import AbstractGenerator
 from zstar.generators.variables import drawn
 from zstar.images import enlarge, shrink, to_uint8, write_pixels
 from zstar.inversion import Inversion
+from zstar.projection.dragged import with_handles
 from zstar.reports.captions import labelled
 from zstar.reports.video import there_and_back, write_gif
 from zstar.runs.folder import safe_name
 
 FRAMES, STRIP = 16, 8  # of a way, and those of them in its strip
 LARGEST = 256  # pixels of an image in a strip or a film
+DIM = 0.5  # of what may not move
 TOGETHER = 4  # images that are drawn at once
 LINE = (1.0, -0.6, 0.6)  # colour of drawn edges, in [−1, 1]
 
@@ -30,10 +32,11 @@ def write_alternatives(
     folder: Path,
     write: Callable[..., None],
 ) -> None:
-    """Write for each image ``strokes/``, ``alternatives/`` and ``morphs/``, as far as there are such.
+    """Write for each image ``strokes/``, ``alternatives/``, ``dragged/`` and ``morphs/``, as far as there are such.
 
     Arguments:
-        inversion: What was found, with ``origin`` and ``alternatives/latent`` in v where a projector has kept them.
+        inversion: What was found, with ``origin``, and ``alternatives/latent`` or ``handles/at``, in v where a
+            projector has kept them.
         targets: The named targets, among which may be those of strokes.
         write: Takes a function that writes a file, and its arguments.
     """
@@ -41,14 +44,21 @@ def write_alternatives(
     for row, name in enumerate(inversion.ids):
         file = f"{safe_name(name)}.png"
         if marked is not None:
-            write(write_pixels, folder / "strokes" / file, to_uint8(marked[row : row + 1])[0].cpu())
-        if "alternatives/latent" not in inversion.v:
+            shown = marked[row]
+            if targets["points"][row].isfinite().any():
+                shown = with_handles(shown, *targets["points"][row].unbind(dim=1))
+            write(write_pixels, folder / "strokes" / file, to_uint8(shown[None])[0].cpu())
+        if "alternatives/latent" in inversion.v:
+            shown = [inversion.v["origin"][row : row + 1], inversion.v["alternatives/latent"][row]]
+            cells = fit(draw(generator, inversion, row, torch.cat(shown)))
+            values = [f"{place}: {value:.3g}" for place, value in enumerate(_values(inversion, row), start=1)]
+            strip = labelled(cells, ["before", *values], len(cells), f"{name}: the value of the equation at each")
+            write(write_pixels, folder / "alternatives" / file, to_uint8(strip[None])[0])
+        elif "handles/at" in inversion.v:
+            strip = drag_strip(generator, inversion, row)
+            write(write_pixels, folder / "dragged" / file, to_uint8(strip[None])[0])
+        else:
             continue
-        shown = [inversion.v["origin"][row : row + 1], inversion.v["alternatives/latent"][row]]
-        cells = fit(draw(generator, inversion, row, torch.cat(shown)))
-        values = [f"{place}: {value:.3g}" for place, value in enumerate(_values(inversion, row), start=1)]
-        strip = labelled(cells, ["before", *values], len(cells), f"{name}: the value of the equation at each")
-        write(write_pixels, folder / "alternatives" / file, to_uint8(strip[None])[0])
         ends = inversion.v["origin"][row : row + 1], inversion.latent[row : row + 1]
         frames = fit(draw(generator, inversion, row, way(generator, inversion.space, *ends, FRAMES)))
         chosen = [round(place * (FRAMES - 1) / (STRIP - 1)) for place in range(STRIP)]
@@ -56,6 +66,16 @@ def write_alternatives(
         strip = labelled(frames[chosen], labels, STRIP, f"{name}: from before (0) to the best (1)")
         write(write_pixels, folder / "morphs" / file, to_uint8(strip[None])[0])
         write(write_gif, folder / "morphs" / f"{safe_name(name)}.gif", there_and_back(list(frames)))
+
+
+def drag_strip(generator: AbstractGenerator, inversion: Inversion, row: int) -> Float[Tensor, "c h w"]:
+    """The picture before and after its handles were dragged, with the handles."""
+    start, at, to = (inversion.v[f"handles/{name}"][row] for name in ("from", "at", "to"))
+    ends = torch.stack([inversion.v["origin"][row], inversion.latent[row]])
+    pairs = zip(draw(generator, inversion, row, ends), (start, at), strict=True)
+    cells = torch.stack([with_handles(image, places, to) for image, places in pairs])
+    left = (at - to).norm(dim=1).nanmean().item()
+    return labelled(cells, ["before", f"after, {left:.1f} px left"], 2, inversion.ids[row])
 
 
 def draw(
@@ -87,8 +107,9 @@ def way(
 
 def mark(targets: Mapping[str, Tensor]) -> Float[Tensor, "b c h w"]:
     """The images with what was drawn on them: colours as they are, dragged patches at their new places, edges as
-    coloured lines."""
+    coloured lines, and what may not move darker."""
     image = targets["image"]
+    image = torch.lerp(image, torch.full_like(image, -1), DIM * (1 - targets["movable_mask"]).expand_as(image))
     channels = image.shape[1]
     line = image.new_tensor(LINE[:channels]).view(1, -1, 1, 1)
     for kind in ("warp", "color_strokes"):

@@ -20,7 +20,7 @@ from zstar.runs.index import recall
 
 EDITABILITY = "editability"
 COST = ("seconds", "evaluations")
-PICTURES = ("targets", "reconstructions", "observed", "starts", "strokes", "alternatives", "morphs")
+PICTURES = ("targets", "reconstructions", "observed", "starts", "strokes", "alternatives", "dragged", "morphs")
 SUFFIXES = (".png", ".gif")
 
 

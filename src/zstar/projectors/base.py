@@ -138,7 +138,7 @@ class AbstractDescent(AbstractProjector):
         groups: Sequence[Group],
         callbacks: Sequence[Callback],
         explore: Callable[[float], Mapping[str, Tensor]] | None = None,
-        chosen: Average | Steadiest | None = None,
+        chosen: BestSoFar | Average | Steadiest | None = None,
     ) -> Inversion:
         """Minimise the equation over the groups, within the time that there is.
 

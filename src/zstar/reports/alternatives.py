@@ -8,17 +8,18 @@ from zstar.reports.pages import data_uri
 from zstar.runs.folder import safe_name
 
 SHOWN = 16  # images
-FILES = (("strokes", ".png"), ("alternatives", ".png"), ("morphs", ".gif"))
+FILES = (("strokes", ".png"), ("alternatives", ".png"), ("dragged", ".png"), ("morphs", ".gif"))
 
 
 @dataclass(frozen=True)
 class Alternatives:
-    """The pictures of an image as ``data:`` addresses: its strokes, the alternatives, and the way to the best of them;
-    empty where there are none."""
+    """The pictures of an image as ``data:`` addresses: its strokes, the alternatives, or the picture before and after
+    its handles were dragged, and the way to the best of them; empty where there are none."""
 
     id: str
     strokes: str
     alternatives: str
+    dragged: str
     morph: str
 
 

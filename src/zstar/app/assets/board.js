@@ -7,6 +7,7 @@ const HINTS = {
   color: "Paint where the picture is to have this colour. It need not be exact: what can be drawn and is near is found.",
   sketch: "Draw lines along which edges are to run. Their colour does not matter.",
   warp: "Press on a part and drag it to where it is to be. The round patch under the brush goes there.",
+  point: "Press on a point and drag it to where it is to be, however it is to look there; a click holds a point in its place.",
 };
 const waiting = [];
 let frames = [], preview = null, marks = [], size = 64, points = null, sent = null;
@@ -65,7 +66,7 @@ function drawMarks() {
   const live = [...(sent ? [sent] : []), ...waiting, ...(points ? [brush()] : [])];
   for (const one of [...(shown.checked ? marks : []), ...live]) {
     pen.globalAlpha = one.kind === "color" ? 0.75 : 1;
-    if (one.kind === "warp") drag(pen, one.points, scale, one.size / 2);
+    if (one.kind === "warp" || one.kind === "point") drag(pen, one.points, scale, one.size / 2);
     else if (one.kind === "color") line(pen, one.points, scale, one.size * scale, one.color);
     else for (const [extra, style] of [[4, "#fff"], [0, "#db2777"]]) line(pen, one.points, scale, Math.max(3, one.size * scale) + extra, style);
   }
@@ -123,7 +124,8 @@ all(".kinds input").forEach((input) => input.addEventListener("change", choose))
 function choose() {
   find(".hint").textContent = HINTS[kind()];
   find(".colour").hidden = kind() !== "color";
-  width.value = { color: 5, sketch: 1, warp: 16 }[kind()];
+  find(".size").hidden = kind() === "point";
+  width.value = { color: 5, sketch: 1, warp: 16, point: 2 }[kind()];
   find(".size output").textContent = width.value;
 }
 
