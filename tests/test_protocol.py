@@ -196,3 +196,28 @@ def test_runs_are_tagged_with_their_method_and_protocol(
     result = run(composed("invert", *WORDS, "label=mine", "tags=[paper]", f"output={tmp_path}"))
     protocol = result["protocol_hash"]
     assert records[0].tags == ["paper", "mine", protocol]
+
+
+@pytest.mark.parametrize(
+    ("example", "protocol", "weights", "photos"),
+    [
+        ("celeba_vae", "celeba", "celeba-vae-64/celeba_vae64_z32.pth", "celeba-5k/images_89x109.tar"),
+        ("grumpy", "grumpy", "grumpy-dcgan-64/G_iter6400.pkl", "grumpy-cats-64/grumpyB_204.tar"),
+    ],
+)
+def test_the_pins_of_an_example_hold(
+    example: str, protocol: str, weights: str, photos: str, composed: Any, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = "vgg19-conv3/vgg_normalised_conv3_1.pth"
+    files = [shared / "assets" / name for name in (weights, photos, judge)]
+    if missing := [path.name for path in files if not path.is_file()]:
+        pytest.skip(f"needs assets: {', '.join(missing)}")
+    monkeypatch.syspath_prepend(CONF.parent / "examples" / example)
+    words = [
+        f"hydra.searchpath=[file://{CONF.parent}/examples/{example}/conf]",
+        f"protocol={protocol}",
+        "method=adam_z",
+    ]
+    words += [f"generator.checkpoint={files[0]}", f"data.path={files[1]}", "logger=none"]
+    words += [f"metric.perceptual.network.checkpoint={files[2]}"]
+    make_job(composed("invert", *words))  # refuses other images, and another generator
