@@ -5,8 +5,10 @@
     python experiments/readme.py --only rows     # those in which these letters occur
 
 They run in a folder of their own, ``outputs/readme``, where pictures and networks lie under the names that README has
-for those of a reader: rendered cottages are the photos, the shipped generator is ``network.pkl``. Lines of ``make`` and
-``pip`` are left to those who set up an environment. Ends with exit code 1 if a command does.
+for those of a reader: rendered cottages are the photos, with a table of landmarks where faces are wanted, the shipped
+generator is ``network.pkl``, and small networks of random weights are the other generators. Lines of ``make`` and
+``pip`` are left to those who set up an environment, and those of ``paint.py``, which serves until it is ended, to its
+own tests. Ends with exit code 1 if a command does.
 """
 
 import argparse
@@ -25,7 +27,9 @@ from torchvision.models import get_model
 from torchvision.utils import save_image
 
 from zstar.checkpoints.io import card_path, load_weights, shipped
+from zstar.config.build import build
 from zstar.data.cottages import Cottages
+from zstar.generators.adversarial import AbstractAdversarial
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.runs.folder import write_json, write_text
 from zstar.stats.streams import seed_global, stream
@@ -42,19 +46,32 @@ SMALL = {
     "zstar.tune": ["steps=2"],
 }
 
+FAMILIES = {  # files of other generators, as README calls them: small networks of random weights
+    "netG.pth": ("dcgan.DCGAN", {"width": 8}),
+    "pggan.pth": ("pggan.PGGAN", {"z_dim": 16, "channel_max": 16}),
+    "stylegan_ffhq.pth": ("stylegan.StyleGAN", {"z_dim": 16, "w_dim": 16, "channel_max": 16}),
+    "stylegan3.pkl": ("stylegan3.StyleGAN3", {"z_dim": 16, "w_dim": 16, "channel_max": 16, "num_layers": 4}),
+    "G_ema.pth": ("biggan.BigGAN", {"width": 4, "z_dim": 30, "classes": 3, "label": "all"}),
+    "pytorch_model.bin": ("biggan_deep.BigGANDeep", {"width": 4, "z_dim": 16, "classes": 3, "label": "all"}),
+    "vae.pth": ("vae.VAE", {"z_dim": 16, "widths": [8, 8, 16]}),
+    "vqvae.pt": ("vqvae2.VQVAE2", {"width": 16, "num_blocks": 1, "inner": 8, "embed_dim": 8, "num_codes": 32}),
+    "glow.pt": ("glow.Glow", {"num_blocks": 2, "num_flows": 2, "width": 16}),
+    "realnvp.pth": ("realnvp.RealNVP", {"num_scales": 2, "width": 8, "num_blocks": 1}),
+}
+
 
 def commands(page: str) -> list[str]:
     """The lines of a page's code blocks that start a program, with continued lines joined."""
     blocks = re.findall(r"^```bash\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in re.sub(r" *\\\n *", " ", block).splitlines()]
-    return [line for line in lines if re.match(r"(\w+=\S+ )*python ", line)]
+    return [line for line in lines if re.match(r"(\w+=\S+ )*python (?!paint\.py)", line)]
 
 
 def shrink(line: str) -> list[str]:
     """The words of a command, and more of them that make it a matter of seconds."""
     words = shlex.split(line, comments=True)
-    program = next(word for word in words if word in SMALL or word == "zstar.benchmark")
-    if program == "zstar.benchmark":
+    program = next((word for word in words if word in SMALL), None)
+    if program is None:  # small as it is
         return words
     words = [re.sub(r"^protocol=cottages$", "protocol=cottages_small", word) for word in words]
     if "--trials" in words:
@@ -64,6 +81,8 @@ def shrink(line: str) -> list[str]:
         extra = ["data.count=3", "budget.evaluations=8", *QUIET]
     if "protocol=cottages_small" in words:  # has its own count, seeds and budgets
         extra = QUIET
+    if "data=faces" in words:  # cottages have none
+        extra = [*extra, "data.landmarks=points.csv", "data.detector=null"]
     if any(word.startswith("start=outputs") for word in words):  # goes on where two steps are done
         extra = [word.replace("task.steps=2", "task.steps=4") for word in extra]
     keys = {word.partition("=")[0] for word in extra}
@@ -97,9 +116,18 @@ def prepare(folder: Path) -> None:
     seed_global("weights of a conditional generator", 0)
     conditional = StyleGAN2(resolution=64, z_dim=32, w_dim=32, c_dim=3, label=0, num_mapping_layers=2, channel_max=16)
     torch.save(dict(conditional.state_dict()), folder / "conditional.pkl")
+    for name, (kind, settings) in FAMILIES.items():
+        generator = build({"_target_": f"zstar.generators.{kind}", "resolution": 64, **settings})
+        adversarial = isinstance(generator, AbstractAdversarial)
+        torch.save(dict((generator if adversarial else generator.network).state_dict()), folder / name)
+        card = {"kind": "generator", "settings": dict(generator.settings) if adversarial else {"resolution": 64}}
+        write_json((folder / name).with_suffix(".json"), card)
     rows = [f"{place:03d},{place % 3}" for place in range(len(images.images))]
     write_text(folder / "classes.csv", "\n".join(["image,class", *rows]) + "\n")
     write_json(folder / "conditional.json", {"kind": "generator", "settings": conditional.settings})
+    face = "20,26,44,26,32,36,24,46,40,46"  # two eyes, a nose, a mouth
+    table = ["image," + ",".join(f"x{k},y{k}" for k in range(1, 6)), *(f"{place:03d},{face}" for place in range(12))]
+    write_text(folder / "points.csv", "\n".join(table) + "\n")
     np.save(folder / "smile_boundary.npy", torch.randn(1, 128, generator=stream("a boundary", 0)).numpy())
     sys.path.insert(0, str(ROOT / "examples" / "grumpy"))
     from grumpy_dcgan import Generator
