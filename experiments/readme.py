@@ -96,7 +96,7 @@ def prepare(folder: Path) -> None:
         shutil.copy(ROOT / name, folder)
     shutil.copytree(ROOT / "examples", folder / "examples")
     images = Cottages(count=12, split="test").read(range(12))
-    for name in ("photos", "cats", "masks", "sources"):
+    for name in ("photos", "cats", "masks", "sources", "before", "after", "paintings", "maps"):
         (folder / name).mkdir()
         for place, image in enumerate(images.images):
             picture = torch.ones_like(image) if name == "masks" else image
