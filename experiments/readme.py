@@ -78,7 +78,7 @@ def shrink(line: str) -> list[str]:
         words[words.index("--trials") + 1] = "1"
     extra = list(SMALL[program])
     if any(word.startswith(("method=", "protocol=")) for word in words):  # their steps are their own
-        extra = ["data.count=3", "budget.evaluations=8", *QUIET]
+        extra = ["data.count=3", "budget.evaluations=48", *QUIET]  # basin_cma takes 41
     if "protocol=cottages_small" in words:  # has its own count, seeds and budgets
         extra = QUIET
     if "data=faces" in words:  # cottages have none
