@@ -10,8 +10,8 @@ import pytest
 import torch
 import yaml
 from fake_device import FakeDevice
-from families import BOUNDED, SMALL, descend, first, lively, point
 from omegaconf import DictConfig
+from small_generators import BOUNDED, SMALL, descend, first, lively, point
 
 from zstar.checkpoints.io import save_weights
 from zstar.config.build import build, offer

@@ -240,9 +240,11 @@ def test_a_sweep_that_is_asked_to_end_leaves_the_rest_undone(
             os.kill(os.getpid(), number)
         return measure(*arguments)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     with monkeypatch.context() as patch:
         patch.setattr(batches, "measure", ended)
         assert sweep(words, monkeypatch) == code
+    signal.signal(signal.SIGINT, before)
     said = capsys.readouterr()
     assert "sweep: 2 cells: 1 done, 1 ended early and can go on\nundone: data.seed=1: ended from outside\n" in said.out
     assert "the same command goes on" in said.err and "Traceback" not in said.err
