@@ -98,7 +98,7 @@ def prepare(folder: Path) -> None:
     images = Cottages(count=12, split="test").read(range(12))
     for name in ("photos", "cats", "masks", "sources", "before", "after", "paintings", "maps"):
         (folder / name).mkdir()
-        for place, image in enumerate(images.images):
+        for place, image in enumerate(images.images[: 4 if name == "paintings" else None]):
             picture = torch.ones_like(image) if name == "masks" else image
             picture[:, 40:, 40:] = -1 if name == "masks" else picture[:, 40:, 40:]
             save_image(picture, folder / name / f"{place:03d}.png", normalize=True, value_range=(-1, 1))
@@ -125,6 +125,15 @@ def prepare(folder: Path) -> None:
     rows = [f"{place:03d},{place % 3}" for place in range(len(images.images))]
     write_text(folder / "classes.csv", "\n".join(["image,class", *rows]) + "\n")
     write_json(folder / "conditional.json", {"kind": "generator", "settings": conditional.settings})
+    (folder / "strokes").mkdir()
+    roof = Image.new("RGBA", (64, 64))
+    roof.paste((200, 60, 40, 255), (20, 20, 44, 28))
+    roof.save(folder / "strokes" / "roof.png")
+    layers = [
+        {"kind": "color", "file": "roof.png"},
+        {"kind": "point", "size": [64, 64], "from": [32, 40], "to": [36, 40]},
+    ]
+    write_json(folder / "strokes" / "strokes.json", {"kind": "layers", "version": 1, "layers": layers})
     face = "20,26,44,26,32,36,24,46,40,46"  # two eyes, a nose, a mouth
     table = ["image," + ",".join(f"x{k},y{k}" for k in range(1, 6)), *(f"{place:03d},{face}" for place in range(12))]
     write_text(folder / "points.csv", "\n".join(table) + "\n")
