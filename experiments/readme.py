@@ -29,13 +29,15 @@ from torchvision.utils import save_image
 from zstar.checkpoints.io import card_path, load_weights, shipped
 from zstar.config.build import build
 from zstar.data.cottages import Cottages
+from zstar.data.landmarks import landmarks_table
+from zstar.detectors.base import Face
 from zstar.generators.adversarial import AbstractAdversarial
-from zstar.generators.stylegan2 import StyleGAN2
 from zstar.runs.folder import write_json, write_text
 from zstar.stats.streams import seed_global, stream
 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = ("invert.py", "edit.py", "train.py", "dissect.py")
+COUNT = 12  # photos
 QUIET = ["logger=none"]
 FEW = ["data.count=3", "steps=2"]
 SMALL = {
@@ -47,6 +49,10 @@ SMALL = {
 }
 
 FAMILIES = {  # files of other generators, as README calls them: small networks of random weights
+    "conditional.pkl": (
+        "stylegan2.StyleGAN2",
+        {"z_dim": 32, "w_dim": 32, "c_dim": 3, "label": 0, "num_mapping_layers": 2, "channel_max": 16},
+    ),
     "netG.pth": ("dcgan.DCGAN", {"width": 8}),
     "pggan.pth": ("pggan.PGGAN", {"z_dim": 16, "channel_max": 16}),
     "stylegan_ffhq.pth": ("stylegan.StyleGAN", {"z_dim": 16, "w_dim": 16, "channel_max": 16}),
@@ -90,60 +96,68 @@ def shrink(line: str) -> list[str]:
 
 
 def prepare(folder: Path) -> None:
-    """Programs, pictures and networks, under the names that README has for them."""
+    """Programs, pictures, networks and tables, under the names that README has for them."""
     folder.mkdir(parents=True)
     for name in PROGRAMS:
         shutil.copy(ROOT / name, folder)
     shutil.copytree(ROOT / "examples", folder / "examples")
-    images = Cottages(count=12, split="test").read(range(12))
+    (folder / "experiments").mkdir()
+    shutil.copytree(ROOT / "experiments" / "style", folder / "experiments" / "style")
+    pictures(folder)
+    networks(folder)
+    tables(folder)
+
+
+def pictures(folder: Path) -> None:
+    """Folders of photos and what lies beside them, and a painting."""
+    images = Cottages(count=COUNT, split="test").read(range(COUNT))
     for name in ("photos", "cats", "masks", "sources", "before", "after", "paintings", "maps"):
         (folder / name).mkdir()
         for place, image in enumerate(images.images[: 4 if name == "paintings" else None]):
             picture = torch.ones_like(image) if name == "masks" else image
             picture[:, 40:, 40:] = -1 if name == "masks" else picture[:, 40:, 40:]
             save_image(picture, folder / name / f"{place:03d}.png", normalize=True, value_range=(-1, 1))
-    (folder / "experiments").mkdir()
-    shutil.copytree(ROOT / "experiments" / "style", folder / "experiments" / "style")
     Image.open(ROOT / "experiments" / "style" / "swirls.png").save(folder / "painting.jpg")
-    with torch.random.fork_rng(devices=[]):
-        seed_global("weights of a feature network", 0)
-        body = get_model("vgg19", weights=None).features.state_dict()
-    torch.save({f"features.{name}": value for name, value in body.items()}, folder / "vgg19.pth")
+
+
+def networks(folder: Path) -> None:
+    """The shipped generator, and small networks of random weights in the place of a reader's."""
     weights = shipped("cottages64")
     for name in ("network", "ffhq"):
         torch.save(load_weights(weights), folder / f"{name}.pkl")
         shutil.copy(card_path(weights), folder / f"{name}.json")
-    seed_global("weights of a conditional generator", 0)
-    conditional = StyleGAN2(resolution=64, z_dim=32, w_dim=32, c_dim=3, label=0, num_mapping_layers=2, channel_max=16)
-    torch.save(dict(conditional.state_dict()), folder / "conditional.pkl")
+    seed_global("weights of networks of a reader", 0)
     for name, (kind, settings) in FAMILIES.items():
         generator = build({"_target_": f"zstar.generators.{kind}", "resolution": 64, **settings})
         adversarial = isinstance(generator, AbstractAdversarial)
         torch.save(dict((generator if adversarial else generator.network).state_dict()), folder / name)
         card = {"kind": "generator", "settings": dict(generator.settings) if adversarial else {"resolution": 64}}
         write_json((folder / name).with_suffix(".json"), card)
-    rows = [f"{place:03d},{place % 3}" for place in range(len(images.images))]
-    write_text(folder / "classes.csv", "\n".join(["image,class", *rows]) + "\n")
-    write_json(folder / "conditional.json", {"kind": "generator", "settings": conditional.settings})
-    (folder / "strokes").mkdir()
-    roof = Image.new("RGBA", (64, 64))
-    roof.paste((200, 60, 40, 255), (20, 20, 44, 28))
-    roof.save(folder / "strokes" / "roof.png")
-    layers = [
-        {"kind": "color", "file": "roof.png"},
-        {"kind": "point", "size": [64, 64], "from": [32, 40], "to": [36, 40]},
-    ]
-    write_json(folder / "strokes" / "strokes.json", {"kind": "layers", "version": 1, "layers": layers})
-    face = "20,26,44,26,32,36,24,46,40,46"  # two eyes, a nose, a mouth
-    table = ["image," + ",".join(f"x{k},y{k}" for k in range(1, 6)), *(f"{place:03d},{face}" for place in range(12))]
-    write_text(folder / "points.csv", "\n".join(table) + "\n")
-    np.save(folder / "smile_boundary.npy", torch.randn(1, 128, generator=stream("a boundary", 0)).numpy())
     sys.path.insert(0, str(ROOT / "examples" / "grumpy"))
     from grumpy_dcgan import Generator
 
     torch.save(Generator().state_dict(), folder / "G_iter6400.pkl")
     segmenter = get_model("lraspp_mobilenet_v3_large", weights=None, weights_backbone=None, num_classes=21)
     torch.save(segmenter.state_dict(), folder / "lraspp.pth")
+    body = get_model("vgg19", weights=None).features.state_dict()
+    torch.save({f"features.{name}": value for name, value in body.items()}, folder / "vgg19.pth")
+
+
+def tables(folder: Path) -> None:
+    """Classes and landmarks of the photos, strokes on them, and a boundary."""
+    names = [f"{place:03d}" for place in range(COUNT)]
+    rows = [f"{name},{int(name) % 3}" for name in names]
+    write_text(folder / "classes.csv", "\n".join(["image,class", *rows]) + "\n")
+    points = np.array([[20, 26], [44, 26], [32, 36], [24, 46], [40, 46]], dtype=float)  # eyes, nose, mouth
+    write_text(folder / "points.csv", landmarks_table((name, [Face(points, 1.0)]) for name in names))
+    (folder / "strokes").mkdir()
+    roof = Image.new("RGBA", (64, 64))
+    roof.paste((200, 60, 40, 255), (20, 20, 44, 28))
+    roof.save(folder / "strokes" / "roof.png")
+    point = {"kind": "point", "size": [64, 64], "from": [32, 40], "to": [36, 40]}
+    layers = [{"kind": "color", "file": "roof.png"}, point]
+    write_json(folder / "strokes" / "strokes.json", {"kind": "layers", "version": 1, "layers": layers})
+    np.save(folder / "smile_boundary.npy", torch.randn(1, 128, generator=stream("a boundary", 0)).numpy())
 
 
 def project(folder: Path) -> None:

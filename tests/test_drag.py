@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from killed import kill
 from omegaconf import DictConfig
 from PIL import Image
 from torch import Tensor, nn
@@ -365,14 +366,7 @@ def test_points_on_a_finished_run(weights: str, composed: Callable[..., DictConf
     more = [*words, "experiment=drag", "steps=3", f"data.strokes={tmp_path}/strokes", "batch_size=1"]
     more += [f"inversion={base['folder']}", "metric=[handles,mse]"]
 
-    class Killed(Exception):
-        """In the middle of a run."""
-
-    def kill(_rows: Any) -> None:
-        raise Killed
-
-    with pytest.raises(Killed):
-        run(composed("invert", *more), watch=kill)
+    kill(composed("invert", *more))
     found = run(composed("invert", *more))
     whole = run(composed("invert", *more, f"output={tmp_path}/whole"))
     ends = [Inversion.load(Path(one["folder"]) / "latents.safetensors") for one in (found, whole)]

@@ -96,6 +96,11 @@ def shrink(images: Float[Tensor, "b c h w"], limit: int) -> Float[Tensor, "b c h
     return functional.interpolate(images, scale_factor=scale, mode="area")
 
 
+def for_strips(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
+    """Images in a size for strips and films: small ones enlarged, those of more than 256 pixels shrunk to that."""
+    return enlarge(shrink(images, 256))
+
+
 def grid(images: Float[Tensor, "b c h w"], columns: int, gap: int = 2) -> Float[Tensor, "c H W"]:
     """Lay images out in rows of ``columns``, with ``gap`` white pixels between them; missing ones are white."""
     count, channels, height, width = images.shape

@@ -10,7 +10,7 @@ from torch import Tensor
 from zstar.directions.apply import slerp
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.variables import drawn
-from zstar.images import enlarge, shrink, to_uint8, write_pixels
+from zstar.images import for_strips, to_uint8, write_pixels
 from zstar.inversion import Inversion
 from zstar.projection.dragged import with_handles
 from zstar.reports.captions import labelled
@@ -18,7 +18,6 @@ from zstar.reports.video import there_and_back, write_gif
 from zstar.runs.folder import safe_name
 
 FRAMES, STRIP = 16, 8  # of a way, and those of them in its strip
-LARGEST = 256  # pixels of an image in a strip or a film
 DIM = 0.5  # of what may not move
 TOGETHER = 4  # images that are drawn at once
 LINE = (1.0, -0.6, 0.6)  # colour of drawn edges, in [−1, 1]
@@ -50,7 +49,7 @@ def write_alternatives(
             write(write_pixels, folder / "strokes" / file, to_uint8(shown[None])[0].cpu())
         if "alternatives/latent" in inversion.v:
             shown = [inversion.v["origin"][row : row + 1], inversion.v["alternatives/latent"][row]]
-            cells = fit(draw(generator, inversion, row, torch.cat(shown)))
+            cells = for_strips(draw(generator, inversion, row, torch.cat(shown)))
             values = [f"{place}: {value:.3g}" for place, value in enumerate(_values(inversion, row), start=1)]
             strip = labelled(cells, ["before", *values], len(cells), f"{name}: the value of the equation at each")
             write(write_pixels, folder / "alternatives" / file, to_uint8(strip[None])[0])
@@ -60,7 +59,7 @@ def write_alternatives(
         else:
             continue
         ends = inversion.v["origin"][row : row + 1], inversion.latent[row : row + 1]
-        frames = fit(draw(generator, inversion, row, way(generator, inversion.space, *ends, FRAMES)))
+        frames = for_strips(draw(generator, inversion, row, way(generator, inversion.space, *ends, FRAMES)))
         chosen = [round(place * (FRAMES - 1) / (STRIP - 1)) for place in range(STRIP)]
         labels = [f"{place / (FRAMES - 1):.2g}" for place in chosen]
         strip = labelled(frames[chosen], labels, STRIP, f"{name}: from before (0) to the best (1)")
@@ -88,11 +87,6 @@ def draw(
         many = {name: value.expand(len(part), *value.shape[1:]) for name, value in own.items()}
         images.append(generator.render({**many, "latent": part}, inversion.space, inversion.noise_mode).clamp(-1, 1))
     return torch.cat([image.cpu() for image in images])
-
-
-def fit(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c H W"]:
-    """Images in a size for strips and films: small ones enlarged, large ones shrunk."""
-    return enlarge(shrink(images, LARGEST))
 
 
 def way(

@@ -6,9 +6,8 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from zstar.images import enlarge, shrink, to_float, to_uint8
+from zstar.images import for_strips, to_float, to_uint8
 
-LARGEST = 256  # pixels of a picture with handles
 RED, BLUE, WHITE = (220, 38, 38), (37, 99, 235), (255, 255, 255)
 
 
@@ -21,7 +20,7 @@ def with_handles(
         image: In [−1, 1].
         at, to: x and y in pixels of the picture; handles with a NaN are none.
     """
-    shown = enlarge(shrink(image[None].clamp(-1, 1).cpu(), LARGEST))
+    shown = for_strips(image[None].clamp(-1, 1).cpu())
     scale, pixels = shown.shape[-1] / image.shape[-1], to_uint8(shown)[0].numpy()
     picture = Image.fromarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)).copy(), "RGB")
     pen, radius = ImageDraw.Draw(picture), max(3, shown.shape[-1] // 48)
