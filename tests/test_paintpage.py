@@ -88,6 +88,14 @@ def choose(page: Any, group: str, name: str) -> None:
     page.locator(f"#{group} label", has_text=name).click()
 
 
+def enter(page: Any, tab: str) -> None:
+    """Open a tab, and wait until its fields hear: a frame after they are seen, Gradio writes their first values again,
+    over whatever was typed by then."""
+    page.get_by_role("tab", name=tab).click()
+    page.wait_for_function("document.querySelectorAll('#seed input, #board .board').length > 0")
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def told(page: Any) -> Any:
     return page.locator("#easel .told")
 
@@ -182,7 +190,7 @@ def test_photos_come_in_and_files_go_out(
     strokes = read_strokes((tmp_path / "strokes.json").read_bytes())
     assert strokes.strokes[0].name == "tree" and "photo" in strokes.picture
     assert abs(strokes.strokes[0].points[0][0] - 30) < 0.5
-    page.get_by_role("tab", name="Scene").click()
+    enter(page, "Scene")
     expect(page.locator("#seed input")).to_have_value("0")
     page.locator("#seed input").fill("12")
     page.locator("#scene").click()
@@ -259,7 +267,7 @@ BOARD = PIXELS.replace("#easel", "#board")
 
 
 def at_the_board(page: Any) -> Any:
-    page.get_by_role("tab", name="Strokes").click()
+    enter(page, "Strokes")
     page.wait_for_function("document.querySelector('#board .told')?.textContent.includes('Draw what you want')")
     return page.locator("#board .told")
 
