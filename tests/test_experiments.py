@@ -33,7 +33,11 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
         ["deep_image_prior/strip.png", "deep_image_prior/curves.png"],
     ),
     "differences/run.sh": (
-        ["COUNT=2 STEPS=1 TUNED=1 ONLY=w {}"], ["differences/differences.png", "differences/strips.png"]
+        ["COUNT=2 STEPS=1 TUNED=1 ONLY=w {} cottages",
+         "FACES=$CELEBA/faces.tar LABELS=$CELEBA/labels.txt VAE=$CELEBA/vae.pth VGG=$CELEBA/judge.pth LABELLED=200 "
+         "COUNT=2 STEPS=1 TUNED=1 ONLY=none {} faces",
+         "! {} mars"],
+        ["differences/cottages.png", "differences/cottages_strips.png", "differences/faces.png"],
     ),
     "differences/table.py": ([], []),
     "directions/compare.py": (["python {} --images 2 --samples 20 --factors season --methods learned random"], []),
