@@ -31,6 +31,7 @@ from zstar.losses.warp import Warp
 from zstar.objective import Objective, Problem
 from zstar.optimizers.adam import Adam
 from zstar.projection.alternatives import way
+from zstar.projection.job import make_job
 from zstar.projection.run import run
 from zstar.projectors.base import project
 from zstar.projectors.mean import Mean
@@ -360,6 +361,27 @@ def words(weights: str, tmp_path: Path) -> list[str]:
         weights, "generator=stylegan2", "space.prior_samples=50", "data=folder", f"data.path={tmp_path}/photos",
         "metric=[mse]", "logger=none", f"output={tmp_path}/out", "batch_size=2",
     ]  # fmt: skip
+
+
+def test_strokes_that_nothing_follows_are_said_by_image(
+    words: list[str], composed: Callable[..., DictConfig], tmp_path: Path
+) -> None:
+    held = {"kind": "point", "size": [SIDE, SIDE], "from": [8, 8], "to": [20, 8]}
+    (tmp_path / "strokes" / "p1").mkdir()
+    (tmp_path / "strokes" / "p1" / "strokes.json").write_text(
+        json.dumps({"kind": "layers", "version": 1, "layers": [held]})
+    )
+    for loss, failed in (
+        ("color_strokes", {"p1": "point", "p2": "sketch"}),
+        ("sketch,warp", {"p0": "color", "p1": "point"}),
+    ):
+        asked = composed("invert", *words, "projector=[mean]", f"loss=[{loss}]", f"data.strokes={tmp_path}/strokes")
+        said = make_job(asked).data.read(range(3)).failed
+        assert set(said) == {f"{name}.png" for name in failed}
+        for name, kind in failed.items():
+            assert said[f"{name}.png"].startswith(
+                f"data.strokes: layers[0] is of kind {kind}, which nothing follows; add "
+            )
 
 
 @pytest.mark.slow

@@ -18,6 +18,11 @@ from zstar.data.reading import Fit, make_size
 from zstar.images import LUMA, to_float
 
 KINDS = ("color", "sketch", "warp", "movable")  # and points, which have no file
+FOLLOWED = {  # kind → the target that says most of it, and who follows that
+    "color": ("color_strokes", "loss=[color_strokes]"), "sketch": ("sketch", "loss=[sketch]"),
+    "warp": ("warp", "loss=[warp]"), "movable": ("movable_mask", "projector=[saved,drag]"),
+    "point": ("points", "projector=[saved,drag]"),
+}  # fmt: skip
 VERSION = 1
 MOST_BYTES, MOST_LAYERS = 1_000_000, 100
 

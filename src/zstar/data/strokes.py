@@ -1,7 +1,7 @@
 """Strokes of a user on the images of a data set: layers with transparent pixels, and a JSON beside them."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from zstar.data.companions import SAME_SHAPE
 from zstar.data.decoding import BadImage
 from zstar.data.entries import stem
 from zstar.data.handles import Handle
-from zstar.data.layers import Layer, drawn, read_layers
+from zstar.data.layers import FOLLOWED, Layer, drawn, read_layers
 from zstar.runs.threads import read_all
 
 FILE = "strokes.json"
@@ -34,13 +34,14 @@ class Stroked(AbstractData):
     Arguments:
         data: The images.
         path: The folder.
+        followed: The targets that are looked at; an image with strokes of another kind has failed. None for all.
 
     Raises:
         ValueError: There is no such folder, or no strokes in it; one sentence.
     """
 
-    def __init__(self, data: AbstractData, path: str) -> None:
-        self.data, self.path, self.folder = data, path, place(path)
+    def __init__(self, data: AbstractData, path: str, followed: Collection[str] | None = None) -> None:
+        self.data, self.path, self.folder, self.followed = data, path, place(path), followed
         self.block, self.fit, self.computes = data.block, data.fit, data.computes
         if not self.folder.is_dir():
             raise ValueError(f"{KEY}: there is no folder '{path}'; give one with strokes.json and its layers")
@@ -80,12 +81,21 @@ class Stroked(AbstractData):
     def split(self, count: int) -> tuple[AbstractData, AbstractData | None]:
         """Both parts of the images, with the same strokes."""
         kept, held = self.data.split(count)
-        return Stroked(kept, self.path), held and Stroked(held, self.path)
+        return self._on(kept), held and self._on(held)
+
+    def followed_by(self, targets: Collection[str]) -> "Stroked":
+        """The same for an equation that looks at some targets: an image with strokes of which it would see nothing
+        comes back in ``Batch.failed``."""
+        return Stroked(self.data, self.path, targets)
+
+    def _on(self, data: AbstractData) -> "Stroked":
+        return Stroked(data, self.path, self.followed)
 
     def _read(self, name: str, image: Tensor, shape: tuple[int, int]) -> dict[str, Tensor] | str:
         """The targets of an image, or the reason why it has failed."""
         try:
             layers = read_layers(self._file(name))
+            self._require_followed(layers)
             self._require_sizes(layers, shape)
             return drawn(layers, image, self.fit)
         except BadImage as error:
@@ -96,6 +106,15 @@ class Stroked(AbstractData):
         if not own.is_file() and not shared.is_file():
             raise BadImage(f"there are no strokes for {name}; add {stem(name)}/{FILE}")
         return own if own.is_file() else shared
+
+    def _require_followed(self, layers: Sequence[Layer | Handle]) -> None:
+        """Refuse layers that nothing looks at."""
+        for index, kind in enumerate(layer.kind for layer in layers):
+            target, choice = FOLLOWED[kind]
+            if self.followed is not None and target not in self.followed:
+                raise BadImage(
+                    f"layers[{index}] is of kind {kind}, which nothing follows; add {choice}, or leave it out"
+                )
 
     def _require_sizes(self, layers: Sequence[Layer | Handle], shape: tuple[int, int]) -> None:
         """Refuse layers that do not lie over the picture."""

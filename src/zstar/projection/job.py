@@ -99,6 +99,8 @@ def make_job(cfg: Mapping[str, Any], generator: AbstractGenerator | None = None)
     require_frozen(plain.get("protocol"), **hashes)  # before anything else is built
     for part in (pipeline.problem, *pipeline.projectors):
         part.require_targets({"image", *companions}, {name for name in companions if is_map(name)})
+    if isinstance(data, Stroked):
+        data = data.followed_by(followed(pipeline))
     notices = list(notes(pipeline))
     require_allowed(pipeline)
     if plain.get("inversion") is not None and "saved" not in pipeline.nodes("projector"):
@@ -123,6 +125,13 @@ def make_data(plain: dict[str, Any], pipeline: Pipeline) -> tuple[AbstractData, 
     data = data if plain.get("inversion") is None else Known(data, plain["inversion"])
     data, names = with_targets(data, companions, styles), target_names(images.targets, companions, styles)
     return (data, names) if strokes is None else (Stroked(data, strokes), {*names, *STROKES})
+
+
+def followed(pipeline: Pipeline) -> set[str]:
+    """Names of the targets that the losses compare with and projectors read: where strokes of a kind are looked at."""
+    compared = (name for loss in pipeline.problem.losses.values() for name in loss.pictures.values())
+    read = (name for projector in pipeline.projectors for name in projector.reads.values())
+    return {*compared, *read}
 
 
 def is_map(target: str) -> bool:
