@@ -88,7 +88,7 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
     "projection/table.py": ([], []),
     "restoration/run.py": (
         ["python {} --count 2 --worlds cottages --tasks colourisation denoising --methods variation encoder latent "
-         "--words steps=2 --training task.steps=2 task.batch=2 validation.count=8 callbacks.scores_every=0",
+         "prior --words steps=2 --training task.steps=2 task.batch=2 validation.count=8 callbacks.scores_every=0",
          "FACES=$CELEBA/faces.tar VAE=$CELEBA/vae.pth JUDGE=$CELEBA/judge.pth python {} --count 2 --worlds faces "
          "--tasks inpainting --methods latent --words steps=2",
          "! FACES= python {} --count 2 --worlds faces"],

@@ -79,6 +79,7 @@ class Method:
         recipe: Whether it is a variation of the task's recipe, and not the task's operator alone with ``words``.
         own_model: Whether the words choose the generator; else it is the world's.
         train: Words of train.py that make an inverting network for each task, which takes the place of the usual one.
+        most: Of how many images it is tried at the most, the first ones; null is as many as the others.
     """
 
     title: str
@@ -87,12 +88,19 @@ class Method:
     recipe: bool = True
     own_model: bool = False
     train: Sequence[str] = ()
+    most: int | None = None
+
+    def count(self, images: int) -> int:
+        """Of how many images it is tried, where others are of so many."""
+        return images if self.most is None else min(images, self.most)
 
 
 def _variation(weight: float) -> list[str]:
     """Weight of the total variation; that of the best PSNR, of several, for four cottages of the split train."""
     return [f"regularizer.total_variation.weight={weight}"]
 
+
+_endless = ["projector.untrained.window=null"]  # what is hidden, and not wrong, needs no stop
 
 METHODS = {
     "variation": Method(
@@ -111,6 +119,13 @@ METHODS = {
     ),
     "latent": Method("z*"),
     "weights": Method("z* and θ*", ["projector=[encoder_or_mean,optimization,weights]"]),
+    "features": Method("z* and maps", ["projector=[encoder_or_mean,optimization,features]"]),
+    "prior": Method(
+        "Deep Image Prior",
+        ["method=deep_image_prior", "steps=1000"],  # half a minute to a minute an image
+        {task: () if task in ("denoising", "deblurring") else _endless for task in TASKS},
+        recipe=False, own_model=True, most=8,
+    ),
 }  # fmt: skip
 
 
@@ -126,7 +141,13 @@ def inversion(world: str, task: str, method: str, count: int, encoder: str | Non
     recipe = [f"experiment={task}", *place.only.get(task, ())] if how.recipe else TASKS[task].operator
     words = [*model, *recipe, *place.images]  # options, such as --config-dir, come first
     words += [] if encoder is None else ["encoder=trained", f"encoder.checkpoint={encoder}"]
-    words += [*how.words, *how.only.get(task, ()), f"data.count={count}", "logger=none", f"name={task}_{method}"]
+    words += [
+        *how.words,
+        *how.only.get(task, ()),
+        f"data.count={how.count(count)}",
+        "logger=none",
+        f"name={task}_{method}",
+    ]
     return [*words, f"output=outputs/restoration/{world}"]
 
 

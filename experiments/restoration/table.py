@@ -87,27 +87,28 @@ def cells(run: Run, kind: str, judge: AbstractMetric) -> list[str]:
 
 def rows(world: str, task: str, given: argparse.Namespace) -> tuple[list[str], dict[str, Tensor]]:
     """The lines of a task, and its pictures by the name of their row."""
-    runs = {method: find(world, task, method, given.count) for method in given.methods}
+    runs = {method: find(world, task, method, METHODS[method].count(given.count)) for method in given.methods}
     runs = {method: run for method, run in runs.items() if run is not None}
     if not runs:
         return [], {}
-    first = next(iter(runs.values()))
+    first = max(runs.values(), key=lambda run: len(run.names))
     for method, run in runs.items():
-        if (run.names, run.config["operator"]) != (first.names, first.config["operator"]):
+        names = first.names[: len(run.names)]
+        if (run.names, run.config["operator"]) != (names, first.config["operator"]):
             raise SystemExit(f"{world} {task} {method}: it is about other pictures than the rest; run it again")
     judge = build(first.config["metric"]["perceptual"])
-    lines = [[task, TASKS[task].baseline, *cells(first, "observed", judge), "–", "–"]]
+    lines = [[task, TASKS[task].baseline, *cells(first, "observed", judge), "–", "–", str(len(first.names))]]
     pictures = {"truth": first.pictures["targets"], TASKS[task].baseline: first.pictures["observed"]}
     for method, run in runs.items():
         title = METHODS[method].title
-        lines.append([task, title, *cells(run, "reconstructions", judge), *run.spent()])
+        lines.append([task, title, *cells(run, "reconstructions", judge), *run.spent(), str(len(run.names))])
         pictures[title] = run.pictures["reconstructions"]
-    return [f"| {' | '.join([*line, str(len(first.names))])} |" for line in lines], pictures
+    return [f"| {' | '.join(line)} |" for line in lines], pictures
 
 
 def sheet(path: Path, pictures: dict[str, Tensor]) -> None:
     """A row of pictures for each method."""
-    columns = min(SHOWN, len(next(iter(pictures.values()))))
+    columns = min(SHOWN, *map(len, pictures.values()))
     laid = grid(torch.cat([some[:columns] for some in pictures.values()]), columns)
     height = laid.shape[1] / len(pictures)
     figure = plt.figure(figsize=(1.1 * columns + 1.4, 1.1 * len(pictures)))
