@@ -34,6 +34,10 @@ PANELS = {
     "drift": "PSNR of random samples to the original's, dB", "edit_drift": "edits' drift from what they did",
     "leakage": "leakage of edits at matched effect",
 }  # fmt: skip
+ORDER = (
+    "z", "w", "w_plus", "none", "locality", "feature_drift", "weight_norm", "rank", "features", "feature_space",
+    "deep_image_prior",
+)  # fmt: skip
 SHOWN = ("z", "w", "none", "locality", "feature_drift", "weight_norm", "features")
 
 
@@ -45,7 +49,7 @@ def main() -> None:
     parser.add_argument("--figures", type=Path, default=Path("outputs/figures/differences"))
     given = parser.parse_args()
     rows = [read(path) for path in given.folder.glob("*/result.json")]
-    rows.sort(key=lambda row: (row["kind"], row["strength"]))
+    rows.sort(key=lambda row: (ORDER.index(row["kind"]), row["strength"]))
     columns = {name: title for name, title in COLUMNS.items() if any(name in row["summary"] for row in rows)}
     print(f"| run | {' | '.join(columns.values())} | KiB | s |\n|---|{'---|' * (len(columns) + 2)}")
     for row in rows:
@@ -61,9 +65,9 @@ def read(path: Path) -> dict[str, Any]:
     result = json.loads(path.read_text(encoding="utf-8"))
     name = path.parent.name.rpartition("_")[0]  # without its hash
     kind, _, strength = name.partition("-")
-    known = strength.replace(".", "").isdigit()
+    size = strength.removeprefix("b")  # of a layer
     return {
-        "name": name, "kind": kind, "strength": float(strength) if known else 0.0, "folder": path.parent,
+        "name": name, "kind": kind, "strength": float(size or 0), "folder": path.parent,
         "summary": result["summary"], "bytes": result["bytes_per_image"],
         "seconds": result["summary"]["seconds"]["mean"],
     }  # fmt: skip
