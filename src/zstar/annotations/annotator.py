@@ -51,7 +51,7 @@ class Annotator(AbstractScorer):
 
     def score(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k"]:
         """The scores of images in [−1, 1], in the order of ``names``."""
-        annotation = self.network.to(images.device)(images.clamp(-1, 1))
+        annotation = self.network.to(images.device)(self.network.sized(images.clamp(-1, 1)))
         factors = self.vocabulary.read(annotation.factors)
         scores = self.vocabulary.scale(factors).where(self.vocabulary.known(factors) > 0, torch.nan)
         areas = F.one_hot(annotation.logits.argmax(dim=1), len(self.vocabulary.classes)).float().mean(dim=(1, 2))
