@@ -77,7 +77,7 @@ def figure(runs: list[dict[str, Any]], networks: dict[str, Network | None], path
             right.plot(*at, "o", color=color)
             right.annotate(family, at, fontsize=8, xytext=(5, 4), textcoords="offset points")
     for way, marker in MARKERS.items():
-        left.plot([], [], marker, color="grey", label=WAYS[way])
+        left.plot([], [], marker, color="black", label=WAYS[way])
     left.set(xscale="log", xlabel="seconds per image", ylabel=f"PSNR, dB (what is above {TOP:.0f} at {TOP:.0f})")
     right.set(xscale="log", xlabel="KID of samples", ylabel="PSNR of the best way without weights, dB")
     left.legend(frameon=False, fontsize=7, ncols=2)

@@ -18,7 +18,7 @@ class Annotator(AbstractScorer):
     The choice for a generator of cottages, and of anything else that ``task=annotator`` was trained on. The attributes
     are the annotator's factors on the scale [0, 1] (probabilities for presence flags), NaN where the factor does not
     show in the image (the place of a door in a house without one), and ``area/<class>``, the share of the image's
-    pixels that belong to a class.
+    pixels that belong to a class. Pictures are read at the size that the annotator has learned from.
 
     Arguments:
         checkpoint: A file that ``task=annotator`` exported, or the name of a shipped one.
