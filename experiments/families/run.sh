@@ -32,11 +32,12 @@ for family in ${ONLY:-cottages64 dcgan64 pggan64 stylegan64 biggan64 vae64 vqvae
     vqvae64) choice=vqvae2 spaces=(quantised continuous) pivot=continuous own=(quantised continuous) encoder=(encoder=own) ;;
     glow32) choice=glow spaces=(z) pivot= size=32 ;;
     classes)
-      COUNT=${COUNT:-64} STEPS=${STEPS:-200} NETWORKS=$networks FIGURES=$figures experiments/families/classes.sh ||
+      COUNT=${COUNT:-64} STEPS=${STEPS:-200} NETWORKS=$networks FIGURES=$figures experiments/families/classes.sh \
+        ${words[@]+"${words[@]}"} ||
         failed+=(classes)
       continue ;;
     *)
-      echo "$0: there is no family '$family'; choose among cottages64 dcgan64 pggan64 stylegan64 biggan64 vae64 vqvae64 glow32" >&2
+      echo "$0: there is no family '$family'; choose among cottages64 dcgan64 pggan64 stylegan64 biggan64 vae64 vqvae64 glow32 classes" >&2
       exit 2 ;;
   esac
   if [[ $family != cottages64 && ! -f $weights ]]; then
