@@ -2,7 +2,7 @@
 # A picture's class as a latent, from the root of the project: the conditional BigGAN of cottages (experiment=biggan64, kind ×
 # quarter of the season), and held-out cottages with their class given, with a wrong one, with the one that is found by
 # trying all, and with a class that is free. A finished run is skipped. COUNT=8 STEPS=2 makes it small.
-# What follows goes to each call of invert.py. # The figure goes to outputs/figures/families, or to FIGURES.
+# What follows goes to each call of invert.py, the figure to outputs/figures/families, or to FIGURES.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 python=${PYTHON:-.venv/bin/python}
