@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from zstar.annotations.annotator import Annotator
 from zstar.annotators.base import AbstractAnnotator
 from zstar.annotators.load import fold, load_annotator
 from zstar.annotators.resnet import ResNet
@@ -85,6 +86,16 @@ def test_shipped_annotator_reads_cottages() -> None:
 def test_a_file_that_is_no_annotator_is_named() -> None:
     with pytest.raises(ValueError, match="no file and no shipped weights"):
         load_annotator("missing64")
+
+
+def test_pictures_of_another_size_are_read_at_the_size_that_was_learned() -> None:
+    season, place = (list(FACTORS).index(name) for name in ("season", "house_x"))
+    annotator = Annotator("judge64", count=2)
+    for side in (32, 64, 128):
+        batch = Cottages(24, "test", side).read(range(24))
+        true = annotator.vocabulary.scale(batch.extras["factors"])
+        error = (annotator.score(batch.images)[:, : len(FACTORS)] - true).abs().mean(dim=0)
+        assert error[season] < 0.05 and error[place] < 0.05, side  # at 32 pixels as they are: 0.3 and 0.2
 
 
 CARD = {

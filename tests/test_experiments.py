@@ -58,6 +58,20 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
     "encoders/small.sh": (["STEPS=12 BATCH=2 COUNT=3 SAMPLES=50 {}"], ["encoders/curves.png"]),
     "encoders/editability.py": ([], []),
     "encoders/speed.py": (["python {} --batch 2 --steps 5 --repeats 1 --encoders igan"], []),
+    "families/train.sh": (
+        ["STEPS=1 COUNT=8 ONLY='dcgan64 vqvae64' {}", "STEPS=1 COUNT=8 ONLY=vqvae64 {}",
+         "python experiments/families/networks.py outputs/train vqvae64 missing"],
+        ["families/samples_cottages64.png", "families/samples_dcgan64.png", "families/samples_vqvae64.png"],
+    ),
+    "families/run.sh": (
+        ["STEPS=1 COUNT=8 ONLY='biggan64 glow32' experiments/families/train.sh",
+         "STEPS=1 TUNED=1 COUNT=2 SAMPLES=40 ONLY='vae64 biggan64 glow32 classes' {}", "! ONLY=mars {}"],
+        ["families/families.png", "families/strips.png", "families/classes.png"],
+    ),
+    "families/classes.sh": ([], []),  # the last part of run.sh
+    "families/classes.py": ([], []),
+    "families/networks.py": ([], []),
+    "families/table.py": ([], []),
     "faces/run.sh": (["LABELLED=200 STEPS=1 FACES=$CELEBA/faces LABELS=$CELEBA/labels.txt VAE=$CELEBA/vae.pth {}"], []),
     "faces/table.py": ([], []),
     "image_networks/run.sh": (

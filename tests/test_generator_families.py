@@ -1,6 +1,7 @@
 """Every GAN is trained by the same task: it learns, is exported so that it loads again, and resumes exactly."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from zstar.checkpoints.io import load_weights, save_weights
+from zstar.checkpoints.convert import convert
+from zstar.checkpoints.io import load_weights, read_card, save_weights
 from zstar.config.build import build
 from zstar.data.cottages import FACTORS, Cottages
 from zstar.discriminators.base import AbstractDiscriminator
@@ -23,7 +25,7 @@ from zstar.tasks import sampling
 from zstar.tasks.fit import fit
 from zstar.tasks.generator import GeneratorTask
 from zstar.tasks.sampling import draw, settle
-from zstar.tasks.score import load_generator
+from zstar.tasks.score import load_generator, main
 
 SIZES = {
     "dcgan": ["z_dim=8", "width=4"],
@@ -111,6 +113,33 @@ def test_trains_resumes_exactly_and_loads_again(
     states = [torch.load(tmp_path / run / "checkpoint.pt", weights_only=True)["parts"] for run in ("whole", "halves")]
     for part in ("generator", "discriminator"):
         assert all(torch.equal(a, b) for a, b in zip(*(state[part].values() for state in states), strict=True))
+
+
+@pytest.mark.parametrize("family", ["dcgan", "stylegan2"])
+def test_weights_of_half_the_bytes_draw_the_same(tmp_path: Path, composed: Composed, family: str) -> None:
+    made = build(composed("train", *of(family)).generator, at="generator")
+    (tmp_path / "whole").mkdir()
+    whole, half = tmp_path / "whole" / "weights.safetensors", tmp_path / "weights.safetensors"
+    save_weights(whole, made.state_dict(), {"kind": "generator", "settings": dict(made.settings)})
+    convert([str(whole), str(half), "--half"])
+    assert half.stat().st_size < 0.65 * whole.stat().st_size
+    kept = load_weights(half)
+    assert all(value.dtype == torch.float32 for name, value in kept.items() if name.endswith("running_var"))
+    pictures = [one.synthesize(one.sample(4, torch.Generator()), one.drawn) for one in
+                (loaded(composed, family, whole.parent), loaded(composed, family, half.parent))]  # fmt: skip
+    torch.testing.assert_close(*pictures, atol=0.01, rtol=0)
+
+
+def test_scores_of_samples_join_those_of_the_training(
+    tmp_path: Path, composed: Composed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, path = build(composed("train", *of("dcgan")).generator, at="generator"), tmp_path / "weights.safetensors"
+    save_weights(path, made.state_dict(), {"settings": dict(made.settings), "scores": {"bits_per_dimension": 3.5}})
+    monkeypatch.setattr(sys, "argv", ["score", str(path), "judge64", "--count", "8"])
+    main()
+    card = read_card(path)
+    assert card["scores"]["bits_per_dimension"] == 3.5 and card["scores"]["kid"]["value"] > 1
+    assert card["settings"] == made.settings and card["scores"]["images"] == 8
 
 
 @pytest.mark.parametrize("family", ["dcgan", "biggan"])

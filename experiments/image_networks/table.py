@@ -32,12 +32,12 @@ def main() -> None:
     """Print what there is."""
     print("| | PSNR, dB | SSIM | perceptual distance (judge64) | seconds per image | N |\n|---|---|---|---|---|---|")
     for name, title in RUNS.items():
-        path = OUT / "runs" / name / "result.json"
-        if path.is_file():
-            summary = json.loads(path.read_text(encoding="utf-8"))["summary"]
+        paths = sorted((OUT / "runs").glob(f"{name}_*/result.json"), key=lambda path: path.stat().st_mtime)
+        if paths:
+            summary = json.loads(paths[-1].read_text(encoding="utf-8"))["summary"]
             triples = [[summary[metric][key] for key in ("mean", "low", "high")] for metric in METRICS]
             print(row(title, triples, summary["seconds"]["mean"], summary["psnr"]["n"]))
-            draw(name)
+            draw(paths[-1].parent, name)
     path = OUT / "season.json"
     if path.is_file():
         for name, values in json.loads(path.read_text(encoding="utf-8")).items():
@@ -52,9 +52,8 @@ def row(title: str, triples: list[list[float]], seconds: float, count: object) -
     return f"| {title} | {' | '.join(cells)} | {seconds:.3g} | {count} |"
 
 
-def draw(name: str) -> None:
+def draw(folder: Path, name: str) -> None:
     """What the first images were, what was seen of them where that is another picture, and what came of it."""
-    folder = OUT / "runs" / name
     files = sorted((folder / "targets").glob("*.png"))[:SHOWN]
     kinds = [kind for kind in ("targets", "observed", "reconstructions") if (folder / kind).is_dir()]
     size = read_image(files[0], 64).shape[-1]

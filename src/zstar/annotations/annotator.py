@@ -18,7 +18,7 @@ class Annotator(AbstractScorer):
     The choice for a generator of cottages, and of anything else that ``task=annotator`` was trained on. The attributes
     are the annotator's factors on the scale [0, 1] (probabilities for presence flags), NaN where the factor does not
     show in the image (the place of a door in a house without one), and ``area/<class>``, the share of the image's
-    pixels that belong to a class.
+    pixels that belong to a class. Pictures are read at the size that the annotator has learned from.
 
     Arguments:
         checkpoint: A file that ``task=annotator`` exported, or the name of a shipped one.
@@ -51,7 +51,7 @@ class Annotator(AbstractScorer):
 
     def score(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k"]:
         """The scores of images in [−1, 1], in the order of ``names``."""
-        annotation = self.network.to(images.device)(images.clamp(-1, 1))
+        annotation = self.network.to(images.device)(self.network.sized(images.clamp(-1, 1)))
         factors = self.vocabulary.read(annotation.factors)
         scores = self.vocabulary.scale(factors).where(self.vocabulary.known(factors) > 0, torch.nan)
         areas = F.one_hot(annotation.logits.argmax(dim=1), len(self.vocabulary.classes)).float().mean(dim=(1, 2))

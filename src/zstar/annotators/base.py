@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 @dataclass
@@ -32,11 +33,13 @@ class AbstractAnnotator(nn.Module, ABC):
         classes: Number of classes that a pixel can have.
         factors: Number of factors that an image has.
         widths: Channels of the feature maps, fine to coarse.
+        size: Height and width of the images that it has learned from, where that is known: of others it reads nonsense.
     """
 
     classes: int
     factors: int
     widths: tuple[int, ...]
+    size: int | None = None
 
     def require_images(self, channels: int, resolution: int, name: str, fix: str) -> None:
         """Raise ``ValueError`` unless it reads such images; ``name`` begins the sentence and ``fix`` ends it."""
@@ -46,6 +49,12 @@ class AbstractAnnotator(nn.Module, ABC):
                 f"{name} reads colour images whose size is a multiple of {smallest}, and this generator makes "
                 f"{channels}×{resolution}×{resolution}; {fix}"
             )
+
+    def sized(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h2 w2"]:
+        """Images in [−1, 1] of the size that it has learned from; as they are, where they have it or it is unknown."""
+        if self.size in (None, images.shape[-1]):
+            return images
+        return F.interpolate(images, size=(self.size, self.size), mode="bicubic", antialias=True).clamp(-1, 1)
 
     @abstractmethod
     def encode(self, images: Float[Tensor, "b 3 h w"]) -> list[Tensor]:

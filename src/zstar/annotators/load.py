@@ -30,6 +30,7 @@ def load_annotator(path_or_name: str | Path) -> tuple[AbstractAnnotator, Vocabul
     """
     network, card = load_network(path_or_name, "annotator", _describe)
     fold(network)
+    network.size = _size(card)
     return network.to(memory_format=torch.channels_last), Vocabulary.from_card(card)
 
 
@@ -56,6 +57,14 @@ def _vocabulary(card: dict[str, Any]) -> Vocabulary:
         if unknown := [name for name in factor["needs"] if name.lstrip("!") not in names]:
             raise ValueError(f"the factor {factor['name'][:40]!r} needs {unknown[0][:40]!r}, which is no factor")
     return Vocabulary.from_card(card)
+
+
+def _size(card: dict[str, Any]) -> int | None:
+    """Height and width of the images that it was trained on, where its card says it."""
+    found: Any = card
+    for name in ("config", "data", "resolution"):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, int) and 8 <= found <= 4096 else None
 
 
 def fold(network: nn.Module) -> None:

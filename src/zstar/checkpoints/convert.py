@@ -24,6 +24,8 @@ from zstar.checkpoints.settings import unfit
 from zstar.config.paths import place
 from zstar.runs.ending import ending_well
 
+LARGEST = 6e4  # that half precision holds
+
 
 def program() -> None:
     """The script ``zstar-convert``."""
@@ -53,6 +55,7 @@ def convert(argv: Sequence[str] | None = None) -> None:
         metavar="NAME=VALUE",
         help="a setting of the generator that no tensor tells, e.g. prior=uniform",
     )
+    parser.add_argument("--half", action="store_true", help="weights in half precision, in half of the bytes")
     arguments = parser.parse_args(argv)
     target = place(arguments.target)
     if target.suffix != ".safetensors":
@@ -63,7 +66,7 @@ def convert(argv: Sequence[str] | None = None) -> None:
         weights, card = read(source, arguments.key, dict(arguments.settings))
         at_fault = target
         require_free(target, source)
-        save_weights(target, weights, card)
+        save_weights(target, halved(weights) if arguments.half else weights, card)
     except ValueError as error:
         parser.exit(1, f"{error}\n")
     except OSError as error:
@@ -111,6 +114,16 @@ def read(source: Path, key: str | None, told: dict[str, Any]) -> tuple[dict[str,
         if family.known and (why := unfit(settings, family.known)):
             raise ValueError(f"checkpoint: {source} can't have such a card ({why})")
     return weights, card | {"source": source.name, "source_sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
+
+
+def halved(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights in half precision, but for those beyond its range, and for vectors: running variances can be too small
+    for it, and all vectors together are few numbers."""
+
+    def fits(value: Tensor) -> bool:
+        return value.is_floating_point() and value.ndim > 1 and bool((value.abs() < LARGEST).all())
+
+    return {name: value.half() if fits(value) else value for name, value in weights.items()}
 
 
 def mapping_of(card: dict[str, Any], source: Path) -> dict[str, Any]:

@@ -10,14 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from zstar.checkpoints.convert import LARGEST
 from zstar.config.constraints import POSITIVE, Within, require
 from zstar.tasks.base import AbstractTask
 from zstar.tasks.mixing import companions
 from zstar.tasks.rates import mean_share, warmed
 from zstar.tasks.reconstruction import COLUMNS
 from zstar.tasks.sampling import follow
-
-LARGEST = 6e4  # that half precision holds
 
 
 class AbstractFit(AbstractTask):

@@ -41,8 +41,9 @@ def score(
 ) -> dict[str, Any]:
     """An annotator's comparison of real images with as many generated ones.
 
-    Give an annotator that the generator was not trained against. ``kid`` is the distance of generated from real
-    features, ``kid_floor`` that of one half of the real ones from the other.
+    Give an annotator that the generator was not trained against; it sees images of the size that it has learned from,
+    where that is known. ``kid`` is the distance of generated from real features, ``kid_floor`` that of one half of the
+    real ones from the other.
     """
     rng = stream("samples to score", seed)
     counts = [min(batch, len(data) - first) for first in range(0, len(data), batch)]
@@ -86,8 +87,9 @@ def _look(batches: Iterator[Tensor], annotator: AbstractAnnotator) -> tuple[Tens
     """Pooled features ``[n, d]``, most likely class of each pixel ``[n, h, w]``, and the images themselves."""
     device, parts = next(annotator.parameters()).device, []
     for images in batches:
-        result = annotator(images.to(device).contiguous(memory_format=torch.channels_last))
-        parts.append((pooled(result.features), result.logits.argmax(dim=1), images.to(device)))
+        images = annotator.sized(images.to(device))
+        result = annotator(images.contiguous(memory_format=torch.channels_last))
+        parts.append((pooled(result.features), result.logits.argmax(dim=1), images))
     features, labels, images = (torch.cat(column) for column in zip(*parts, strict=True))
     return features, labels, images
 
@@ -114,7 +116,7 @@ def load_generator(path: Path) -> AbstractGenerator:
 
 
 def main() -> None:
-    """Score a generator on held-out cottages, print the scores and write them into its card."""
+    """Score a generator on held-out cottages, print the scores and add them to those that its card has."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("generator", help="file of weights with a card, or the name of a shipped one")
     parser.add_argument("annotator", help="an annotator that the generator was not trained against")
@@ -133,7 +135,8 @@ def main() -> None:
     }
     for name, value in scores.items():
         print(f"{name}: {value}")
-    save_weights(place(path), load_weights(path), read_card(path) | {"scores": scores})
+    card = read_card(path)  # which has what its training measured, such as bits per dimension
+    save_weights(place(path), load_weights(path), card | {"scores": card.get("scores", {}) | scores})
 
 
 if __name__ == "__main__":
