@@ -22,7 +22,7 @@ model=(--config-dir examples/faces/conf generator.checkpoint="$DCGAN" data.landm
 if [[ -z ${ENCODER:-} ]]; then
   "$python" train.py "${model[@]}" experiment=faces_encoder data.count="$labelled" task.steps="${TRAINED:-2000}" \
     trainer="${TRAINER:-bf16}" output=$top
-  ENCODER=$top/faces_encoder/weights.safetensors
+  ENCODER=$(ls -dt $top/faces_encoder*/weights.safetensors | head -1)
 fi
 "$python" edit.py --config-dir examples/faces/conf generator=digiface generator.checkpoint="$DCGAN" logger=none \
   data=samples data.count="$count" 'direction=[attribute]' 'direction.attribute.attributes=[happy,age,male]' \

@@ -67,7 +67,7 @@ def reconstructions(top: Path) -> None:
         _, result = newest(top, way)
         cells = [number(**{k: result["summary"][name][k] for k in ("mean", "low", "high")})
                  for name in ("psnr", "face_identity")]  # fmt: skip
-        rows.append([title, *cells, f"{result['bytes_per_image'] / 1024:,.0f}"])
+        rows.append([title, *cells, f"{result['bytes_per_image'] / 1024:,.1f}"])
     show(["projected by", "PSNR, dB [95 %]", "identity distance [95 %]", "KiB an image"], rows)
 
 
