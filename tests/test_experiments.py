@@ -55,7 +55,8 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
     "dissection/run.sh": (
         ["SAMPLES=80 IMAGES=6 STEPS=1 CLASSES=sun,door {} analysis.causality.sizes=[20] analysis.placing.step=16 "
          "analysis.placing.images=2 analysis.artefacts.sizes=[20]",
-         "WORLD=faces DCGAN=$CELEBA/dcgan.safetensors PARSING=$CELEBA/parsing.safetensors SAMPLES=24 {} layers=[main.8]"],
+         "WORLD=faces DCGAN=$CELEBA/dcgan.safetensors PARSING=$CELEBA/parsing.safetensors SAMPLES=24 {} "
+         "layers=[main.8]"],
         ["dissection/switched_sun.png", "dissection/where_door.png", "dissection/artefacts.png"],
     ),
     "dissection/table.py": ([], []),
