@@ -404,3 +404,4 @@ def test_what_wraps_images_passes_their_own_resolution_on() -> None:
     assert {"Subset", "Companions", "Known", "Stroked"} <= {kind.__name__ for kind in wrappers}
     for kind in wrappers:
         assert "large" in vars(kind), f"{kind.__name__}: post-processing would get the small image for the photo"
+        assert "whole" in vars(kind), f"{kind.__name__}: an edited face would not go back into its photo"

@@ -25,7 +25,18 @@ TINY = "protocol.data=null data.count=3 batch_size=3 seed=0 budget.evaluations=5
 STEERED = (
     "task.batch=2 task.steps=1 callbacks.scores_every=0 callbacks.samples_every=0 logger=none output=outputs/steering"
 )
+NETWORKS = (
+    "DCGAN=$CELEBA/dcgan.safetensors EXPRESSION=$CELEBA/expression/face_expression_model-weights_manifest.json "
+    "AGE_GENDER=$CELEBA/age_gender/age_gender_model-weights_manifest.json MOBILEFACENET=$CELEBA/identity.ckpt"
+)
 CASES = {  # script → the commands of a small run, in the folder of the project, and the figures that it leaves
+    "alignment/run.sh": (
+        [f"FACES=$CELEBA/faces.tar LABELS=$CELEBA/labels.txt VAE=$CELEBA/vae.pth {NETWORKS} LABELLED=200 COUNT=3 "
+         "STEPS=1 {}"],
+        ["alignment/faces.png"],
+    ),
+    "alignment/photos.py": ([], []),
+    "alignment/table.py": ([], []),
     "cottages/figure.py": (["python {} --resolution 16"], ["cottages/grid.png", "cottages/sweeps.png"]),
     "cottages/speed.py": (["python {} --seconds 0.01 --threads 1"], []),
     "deep_image_prior/denoise.py": (
@@ -43,7 +54,9 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
     "directions/compare.py": (["python {} --images 2 --samples 20 --factors season --methods learned random"], []),
     "dissection/run.sh": (
         ["SAMPLES=80 IMAGES=6 STEPS=1 CLASSES=sun,door {} analysis.causality.sizes=[20] analysis.placing.step=16 "
-         "analysis.placing.images=2 analysis.artefacts.sizes=[20]"],
+         "analysis.placing.images=2 analysis.artefacts.sizes=[20]",
+         "WORLD=faces DCGAN=$CELEBA/dcgan.safetensors PARSING=$CELEBA/parsing.safetensors SAMPLES=24 {} "
+         "layers=[main.8]"],
         ["dissection/switched_sun.png", "dissection/where_door.png", "dissection/artefacts.png"],
     ),
     "dissection/table.py": ([], []),
@@ -100,6 +113,13 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
     ),
     "projection/run.sh": (["{} data.count=2 steps=2 projector.best_of.candidates=4"], ["projection/curves.png"]),
     "projection/table.py": ([], []),
+    "real_faces/run.sh": (
+        [f"FACES=$CELEBA/faces.tar LABELS=$CELEBA/labels.txt VGG=$CELEBA/judge.pth {NETWORKS} LABELLED=200 COUNT=3 "
+         "STEPS=1 TUNED=1 SAMPLES=60 TRAINED=2 {}"],
+        ["real_faces/theta_happy.png"],
+    ),
+    "real_faces/judge.py": ([], []),
+    "real_faces/table.py": ([], []),
     "restoration/run.py": (
         ["python {} --count 2 --worlds cottages --tasks colourisation denoising --methods variation encoder latent "
          "prior --words steps=2 --training task.steps=2 task.batch=2 validation.count=8 callbacks.scores_every=0",
@@ -163,8 +183,8 @@ def test_every_script_has_a_smallest_size() -> None:
 def test_a_script_of_the_shell_can_be_parsed_and_keeps_what_is_given(path: Path) -> None:
     assert subprocess.run(["bash", "-n", path], capture_output=True).returncode == 0
     text = path.read_text()
-    assert "PYTHONPATH=" not in text.replace("{PYTHONPATH:+:$PYTHONPATH}", "").replace(
-        "PYTHONPATH=examples/grumpy$", "").replace("PYTHONPATH=examples/celeba_vae$", "")  # fmt: skip
+    added = re.sub(r"PYTHONPATH=examples/\w+(:examples/\w+)*\$\{PYTHONPATH:\+:\$PYTHONPATH\}", "", text)
+    assert "PYTHONPATH=" not in added
     listed = re.findall(r"\$\(ls [^)]*\)", text)  # of runs that were made twice, the newest, and no two words
     assert all(one.startswith("$(ls -dt ") and one.endswith(" | head -1)") for one in listed), listed
 
@@ -181,7 +201,10 @@ def test_a_script_starts_at_its_smallest_size(script: str, tmp_path: Path, share
     before = contents(tmp_path / "experiments")
     assets = {"faces": "celeba-5k/images_89x109.tar", "labels.txt": "celeba-5k/list_attr_celeba.txt",
               "vae.pth": "celeba-vae-64/celeba_vae64_z32.pth",
-              "judge.pth": "vgg19-conv3/vgg_normalised_conv3_1.pth"}  # fmt: skip
+              "judge.pth": "vgg19-conv3/vgg_normalised_conv3_1.pth", "expression": "face_expression",
+              "age_gender": "face_age_gender", "identity.ckpt": "mobilefacenet/mobilefacenet_068.ckpt",
+              "dcgan.safetensors": "dcgan_faces_64_digiface/weights.safetensors",
+              "parsing.safetensors": "face_parsing_unet/weights.safetensors"}  # fmt: skip
     (tmp_path / "celeba").mkdir()
     for name, asset in assets.items():
         (tmp_path / "celeba" / (name if name != "faces" else "faces.tar")).symlink_to(shared / "assets" / asset)

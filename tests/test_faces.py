@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from zstar.config.reasons import Unfit
-from zstar.data.alignment import celeba_corners, cut_out, ffhq_corners
+from zstar.data.alignment import celeba_corners, cut_out, eyes_corners, ffhq_corners
 from zstar.data.companions import Companions
 from zstar.data.faces import Faces
 from zstar.data.find_faces import main
@@ -76,6 +76,32 @@ def test_the_crops_of_celeba_have_the_eyes_where_it_has_them() -> None:
     low, down, _, right = celeba_corners(turned, square=False)
     for eye, (x, y) in zip(turned[:2], EYES, strict=True):
         assert low + (right - low) * (x + 0.5) / 178 + (down - low) * (y + 0.5) / 218 == pytest.approx(eye)
+
+
+def test_a_crop_has_the_eyes_where_it_is_to_have_them() -> None:
+    wanted = [[0.3, 0.4], [0.7, 0.45]]
+    for turn in (0.0, 0.7, 3.0):
+        points = face((60, 50), 20, turn)
+        low, down, opposite, right = eyes_corners(points, wanted)
+        for eye, (x, y) in zip(points[:2], wanted, strict=True):
+            assert low + x * (right - low) + y * (down - low) == pytest.approx(eye)
+        assert opposite == pytest.approx(down + right - low)
+        assert np.hypot(*(right - low)) == pytest.approx(np.hypot(*(down - low))), "a square"
+
+
+def test_places_of_eyes_are_asked_for_where_they_matter(photos: Path) -> None:
+    find, eyes = Given(*FACES), [0.35, 0.46, 0.65, 0.46]
+    data = Faces(str(photos), "eyes", find, resolution=32, eyes=eyes)
+    corners = data.read([1]).corners["one.png"]
+    assert corners[0] + [0.35, 0.46] * (corners[2] - corners[0]) == pytest.approx(face((50, 40))[0])
+    assert (
+        data.fingerprint() != Faces(str(photos), "eyes", find, resolution=32, eyes=[0.3, 0.4, 0.7, 0.4]).fingerprint()
+    )
+    for wrong in (None, [0.3, 0.4], [0.5, 0.5, 0.5, 0.5], [0.3, 0.4, float("nan"), 0.4]):
+        with pytest.raises(ValueError, match="data.eyes: .* says nothing of two eyes; give x and y"):
+            Faces(str(photos), "eyes", find, resolution=32, eyes=wrong)
+    with pytest.raises(ValueError, match="data.eyes: .* is not for data.align=ffhq; choose data.align=eyes"):
+        Faces(str(photos), "ffhq", find, resolution=32, eyes=eyes)
 
 
 def test_landmarks_that_coincide_have_no_crop() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from zstar.config.build import build
 from zstar.images import to_unit
 from zstar.metrics.base import AbstractMetric
+from zstar.metrics.identity import Identity
 from zstar.metrics.kid import KID
 from zstar.metrics.lpips import LPIPS
 from zstar.metrics.ms_ssim import MSSSIM
@@ -182,9 +183,32 @@ def test_lpips_is_the_package_on_what_a_screen_shows(tmp_path: Path) -> None:
     assert metric.network == "squeeze" and metric.better == "lower"
 
 
+class Means(nn.Module):
+    """A vector for each image: the mean of each colour."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.mean(dim=(2, 3))
+
+
+def test_identity_is_the_angle_between_vectors() -> None:
+    colours = torch.tensor([[1.0, 0, 0], [0, 1.0, 0], [1.0, 0, 0]])
+    images = colours[:, :, None, None].expand(-1, -1, 20, 10)
+    metric = Identity(Means(), size=[8, 4])
+    assert metric(images, images[:1].expand(3, -1, -1, -1)).tolist() == pytest.approx([0, 1, 0], abs=1e-6)
+    assert metric(images * 5, images).tolist() == pytest.approx([0] * 3, abs=1e-6), "what no screen shows"
+    assert metric.network == "Means" and metric.better == "lower"
+    other = torch.cat([images[..., :5], images.roll(1, 1)[..., 5:]], dim=3)
+    assert metric(other, images).min() > 0.01
+    assert Identity(Means(), crop=[0, 1, 0, 0.5])(other, images).abs().max() < 1e-6, "a part is looked at"
+    with pytest.raises(ValueError, match="metric.identity.crop: .* is no part of an image"):
+        Identity(Means(), crop=[0.5, 0.2, 0, 1])
+
+
 def test_every_file_builds_under_its_own_name(root: Path, composed: object) -> None:
     names = sorted(path.stem for path in (root / "conf" / "metric").glob("*.yaml"))
     chosen = composed("invert", f"metric=[{','.join(names)}]").metric
     assert sorted(chosen) == names
     for name in ("mse", "psnr", "ssim", "ms_ssim"):
         assert isinstance(build(chosen[name]), AbstractMetric)
+    with pytest.raises(ValueError, match="metric.identity.network.checkpoint: no file is given"):
+        build(chosen["identity"])

@@ -1,6 +1,7 @@
 """Alignment of faces: the square of a photo that a generator of faces knows, and how it is cut out."""
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 from zstar.data.entries import stem
 from zstar.data.reading import read_large
 
-Alignment = Literal["ffhq", "celeba", "none"]
+Alignment = Literal["ffhq", "celeba", "eyes", "none"]
 Corners = Float[np.ndarray, "4 2"]
 """Of a crop in its photo: upper left, lower left, lower right, upper right; x and y in pixels, where 0 is the middle of
 the first one, so that a whole photo has its corners at −0.5 and its size − 0.5."""
@@ -60,19 +61,35 @@ def celeba_corners(points: Float[np.ndarray, "k 2"], square: bool = True) -> Cor
     Raises:
         ValueError: The eyes coincide.
     """
-    left, right = five_points(points)[:2]
-    (x, y), (other, _) = CELEBA_EYES
-    unit = (right - left) / (other - x)  # one pixel of the crop to the right, in the photo
-    if not np.hypot(*unit) > 0:
-        raise ValueError("its eyes coincide, so that no crop has a direction")
     width, height = CELEBA_SIZE
-    middle = left + ((width - 1) / 2 - x) * unit + ((height - 1) / 2 - y) * np.array([-unit[1], unit[0]])
-    return _square(middle, unit * width / 2, (width if square else height) / width)
+    above = (height - width) / 2 if square else 0
+    eyes = [[(x + 0.5) / width, (y + 0.5 - above) / width] for x, y in CELEBA_EYES]
+    return eyes_corners(points, eyes, 1.0 if square else height / width)
 
 
-def _square(middle: Float[np.ndarray, " 2"], half: Float[np.ndarray, " 2"], ratio: float = 1.0) -> Corners:
-    """The corners around a middle; ``half`` leads from it to the right side, ``ratio`` is height by width."""
-    down = ratio * np.array([-half[1], half[0]])
+def eyes_corners(points: Float[np.ndarray, "k 2"], eyes: Sequence[Sequence[float]], ratio: float = 1.0) -> Corners:
+    """The crop that has the eyes at given places, whatever else is in it.
+
+    Arguments:
+        points: The landmarks.
+        eyes: x and y of the left eye and of the right one, from the crop's upper left corner, in shares of its width.
+        ratio: Height of the crop by its width.
+
+    Raises:
+        ValueError: The eyes coincide.
+    """
+    left, right = (complex(*point) for point in five_points(points)[:2])
+    first, second = (complex(*place) for place in eyes)
+    across = (right - left) / (second - first)  # the crop's upper side, in the photo: a similarity is a product
+    if not abs(across) > 0:
+        raise ValueError("its eyes coincide, so that no crop has a direction")
+    corners = [left + across * (corner - first) for corner in (0, 1j * ratio, 1 + 1j * ratio, 1)]
+    return np.array([[corner.real, corner.imag] for corner in corners])
+
+
+def _square(middle: Float[np.ndarray, " 2"], half: Float[np.ndarray, " 2"]) -> Corners:
+    """The corners around a middle; ``half`` leads from it to the right side."""
+    down = np.array([-half[1], half[0]])
     return np.stack([middle - half - down, middle - half + down, middle + half + down, middle + half - down])
 
 

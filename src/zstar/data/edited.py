@@ -44,6 +44,9 @@ class Edited(AbstractData):
     def large(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
         return self._edit(self.data.large(index, megapixels))
 
+    def whole(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
+        return self.data.whole(index, megapixels)
+
     def _edit(self, batch: Batch) -> Batch:
         """The images of a batch, edited."""
         if not batch.ids:

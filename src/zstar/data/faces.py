@@ -10,7 +10,15 @@ from torch import Tensor
 
 from zstar.config.constraints import FilePath
 from zstar.config.paths import place
-from zstar.data.alignment import Alignment, Corners, celeba_corners, ffhq_corners, longer_side, read_crop
+from zstar.data.alignment import (
+    Alignment,
+    Corners,
+    celeba_corners,
+    eyes_corners,
+    ffhq_corners,
+    longer_side,
+    read_crop,
+)
 from zstar.data.base import MEGAPIXELS, AbstractData, Batch
 from zstar.data.decoding import BadImage
 from zstar.data.entries import Entry, stem
@@ -37,10 +45,13 @@ class Faces(AbstractData):
     Arguments:
         path: The folder or the ``.tar``, as for :class:`zstar.data.folder.Folder`.
         align: ``ffhq`` (square, with the hair), ``celeba`` (178 × 218 with the eyes at fixed places, of which ``fit``
-            makes a square), or ``none`` for photos that are aligned already.
+            makes a square), ``eyes`` (the square that has them where ``eyes`` says, for generators that know faces
+            closer or farther away), or ``none`` for photos that are aligned already.
         detector: What finds the faces, where there is no table.
         landmarks: A table of them, as for :func:`zstar.data.landmarks.read_landmarks`; ``python -m
             zstar.data.find_faces`` makes one.
+        eyes: For ``align=eyes``: x and y of the left eye, x and y of the right one, as seen in the picture, from its
+            upper left corner in shares of its side.
         largest: Whether only the largest face of a photo counts.
         resolution, channels, count, first, generator: As for :class:`zstar.data.folder.Folder`; photos are counted,
             and not faces.
@@ -53,6 +64,7 @@ class Faces(AbstractData):
         align: Alignment = "ffhq",
         detector: AbstractDetector | None = None,
         landmarks: FilePath | None = None,
+        eyes: Sequence[float] | None = None,
         largest: bool = False,
         resolution: int | None = None,
         channels: int | None = None,
@@ -66,6 +78,7 @@ class Faces(AbstractData):
             raise ValueError("data.fit: pad is for photos without an alignment; choose crop or resize")
         if detector is None and landmarks is None and align != "none":
             raise ValueError(f"data.detector: is not given, and neither is a table of landmarks; give it, or {KEY}")
+        self.eyes = _require_eyes(align, eyes)
         self.align, self.detector, self.fit, self.largest = align, detector, fit, largest
         self.table = None if landmarks is None or align == "none" else read_landmarks(place(landmarks))
         self.stems = {stem(name): faces for name, faces in (self.table or {}).items()}
@@ -122,7 +135,9 @@ class Faces(AbstractData):
 
     def fingerprint(self) -> str:
         """SHA-256 of the photos, of how they are brought to size, and of where the faces are."""
-        digest = hashlib.sha256(f"{self.folder.fingerprint()} {self.align} {self.fit} {self.largest}".encode())
+        digest = hashlib.sha256(
+            f"{self.folder.fingerprint()} {self.align} {self.eyes or self.fit} {self.largest}".encode()
+        )
         for name, _, face in self.places:
             digest.update(f"{name}\0".encode() + (face.points.tobytes() if isinstance(face, Face) else b""))
         return digest.hexdigest()
@@ -163,7 +178,23 @@ class Faces(AbstractData):
 
     def corners(self, face: Face) -> Corners:
         """The corners of the crop around a face, in its photo."""
+        if self.eyes is not None:
+            return eyes_corners(face.points, self.eyes)
         return ffhq_corners(face.points) if self.align == "ffhq" else celeba_corners(face.points, self.fit == "crop")
+
+
+def _require_eyes(align: Alignment, eyes: Sequence[float] | None) -> list[Sequence[float]] | None:
+    """The places of the two eyes, where an alignment asks for them, and only there."""
+    if align != "eyes":
+        if eyes is not None:
+            raise ValueError(f"data.eyes: {list(eyes)} is not for data.align={align}; choose data.align=eyes, or null")
+        return None
+    if eyes is None or len(eyes) != 4 or not all(map(math.isfinite, eyes)) or list(eyes[:2]) == list(eyes[2:]):
+        raise ValueError(
+            f"data.eyes: {eyes} says nothing of two eyes; give x and y of the left one and of the right one, in shares "
+            "of the picture's side, such as [0.35,0.46,0.65,0.46]"
+        )
+    return [list(eyes[:2]), list(eyes[2:])]
 
 
 def find(entry: Entry, detector: AbstractDetector) -> list[Face]:

@@ -46,6 +46,9 @@ class Known(AbstractData):
     def large(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
         return self.data.large(index, megapixels)
 
+    def whole(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
+        return self.data.whole(index, megapixels)
+
     def fingerprint(self) -> str:
         """That of the images: which of them are left is said by the latents that the run begins with."""
         return self.data.fingerprint()

@@ -71,6 +71,9 @@ class Stroked(AbstractData):
     def large(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
         return self.data.large(index, megapixels)
 
+    def whole(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
+        return self.data.whole(index, megapixels)
+
     def fingerprint(self) -> str:
         """SHA-256 of the images' fingerprint and of the content of all strokes."""
         digest = hashlib.sha256(self.data.fingerprint().encode())
