@@ -24,9 +24,11 @@ from zstar.projectors.base import project
 from zstar.projectors.features import Features
 from zstar.projectors.mean import Mean
 from zstar.projectors.optimization import Optimization
+from zstar.projectors.saved import Saved
 from zstar.regularizers.feature_norm import FeatureNorm
 from zstar.spaces.feature import Feature
 from zstar.spaces.pixels import Pixels as PixelSpace
+from zstar.spaces.w import W
 from zstar.spaces.z import Z
 
 
@@ -118,6 +120,16 @@ def test_the_statistics_of_a_map_are_those_of_the_prior(tiny: StyleGAN2) -> None
     spread = (seen["b8"] - seen["b8"].mean(dim=0)).square().mean().sqrt().item()
     assert space.map_spread == pytest.approx(spread, rel=0.1)
     assert (space.map_mean - seen["b8"].mean(dim=0)).square().mean().sqrt().item() < 0.15 * spread
+
+
+def test_a_run_in_a_poorer_space_is_lifted(tiny: StyleGAN2, tmp_path: Path) -> None:
+    problem, targets = in_features(tiny)
+    plain, run = replace(problem, space=W(tiny, 50)), str(tmp_path / "latents.safetensors")
+    project(plain, [Mean(plain)], targets).save(run)
+    lifted = project(problem, [Saved(problem, run)], targets)
+    assert lifted.v["features/b8"].shape[1:] == problem.space.maps["b8"] and not lifted.v["features/b8"].any()
+    found = project(problem, [Saved(problem, run), Optimization(problem, steps=5)], targets)
+    assert (found.loss < lifted.loss).all() and found.v["features/b8"].any()
 
 
 def test_a_direction_moves_the_map_by_what_it_moves_the_latent_s_own(tiny: StyleGAN2) -> None:

@@ -114,7 +114,7 @@ def test_the_list_of_methods_is_complete() -> None:
     assert METHODS.keys() >= {
         "adam_z", "adam_w", "adam_w_plus", "stylegan2", "image2stylegan", "igan", "igan_network", "igan_hybrid", "ii2s",
         "pix2latent_adam", "pix2latent_cma", "basin_cma", "pulse", "idinvert", "psp", "e4e", "restyle", "hybrid",
-        "pti", "weight_space", "semantic_photo", "feature_style", "dgp",
+        "pti", "weight_space", "semantic_photo", "feature_style", "dgp", "deep_image_prior",
     }  # fmt: skip
 
 
@@ -152,6 +152,17 @@ def test_the_published_numbers(composed: Callable[..., Any]) -> None:
     search, basins = cfg["pix2latent_cma"].projector.cma, cfg["basin_cma"].projector.basin_cma
     assert (search.generations, search.sigma, search.population) == (200, 1.0, None)
     assert (basins.generations, basins.steps, basins.sigma, basins.inject) == (30, 30, 1.0, False)
+    pivotal, prior = cfg["pti"].projector.weights, cfg["dgp"].projector
+    assert (cfg["pti"].steps, pivotal.steps, pivotal.lr, pivotal.latent_lr) == (450, 350, 3e-4, None)
+    assert prior.best_of.candidates == 500 and cfg["dgp"].regularizer.latent_norm.weight == 0.01
+    stages = [(stage.steps, stage.lr) for stage in prior.weights.stages]
+    assert stages == [(200, rate) for rate in (5e-5, 5e-5, 2e-5, 2e-5, 1e-5)]
+    freed = [stage.depth[1] for stage in prior.weights.stages]
+    assert freed == sorted(freed) and freed[-1] == 1 and all(stage.depth[0] == 0 for stage in prior.weights.stages)
+    assert [prior.weights.stages[i].latent_lr for i in (0, -1)] == [2e-3, 1e-5]
+    semantic, untrained = cfg["semantic_photo"], cfg["deep_image_prior"].projector.untrained
+    assert (semantic.regularizer.feature_norm.weight, semantic.projector.features.form) == (0.1, "multiply")
+    assert (untrained.lr, untrained.average, untrained.jitter) == (0.01, 0.99, 1.155)
 
 
 def test_pulse_stays_on_the_sphere(composed: Callable[..., Any]) -> None:

@@ -1,5 +1,7 @@
 """Which weights are free, in which form they change, in which stages, what is kept, and what holds them back."""
 
+import copy
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,10 @@ from zstar.generators.parameters import choose_parameters, map_sizes
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.generators.variables import part
 from zstar.inversion import Inversion
+from zstar.losses.pixel import Pixel
 from zstar.losses.targets import Targets
 from zstar.objective import Objective
+from zstar.projection.job import make_job
 from zstar.projectors.base import project
 from zstar.projectors.mean import Mean
 from zstar.projectors.weights import Weights
@@ -27,6 +31,7 @@ from zstar.regularizers.locality import Locality
 from zstar.regularizers.weight_norm import WeightNorm
 from zstar.regularizers.weight_rank import WeightRank
 from zstar.spaces.base import AbstractSpace
+from zstar.spaces.w import W
 
 FORMS: dict[str, dict[str, Any]] = {
     "full": {}, "rank": {"rank": 2}, "share": {"share": 0.25}, "half": {"half": True},
@@ -120,6 +125,8 @@ def test_an_image_stops_where_it_is_good_enough(tiny: StyleGAN2) -> None:
     aim = free.history["total"][0, 8].item()
     found = project(problem, [Mean(problem), Weights(problem, steps=12, lr=0.02, until=aim)], targets)
     assert found.status[0] == "stopped" and found.loss[0].item() == pytest.approx(aim, rel=0.05)
+    patient = Weights(problem, steps=12, lr=0.02, patience=2, min_delta=0.9)
+    assert project(problem, [Mean(problem), patient], targets).status == ["stopped"] * 2
 
 
 def regularizers(space: AbstractSpace) -> dict[str, AbstractRegularizer]:
@@ -157,6 +164,82 @@ def test_regularizers_hold_the_weights_back_from_nothing_to_all(name: str, gener
     assert (data[0] < 0.95 * data[-1]).all() and (data[0] < data[2]).all(), data
 
 
+def test_a_norm_is_of_all_numbers_or_of_each_parameter_in_its_own_units(tiny: StyleGAN2) -> None:
+    problem, _ = case(tiny)
+    names = ["synthesis.b8.conv0.weight", "synthesis.b4.conv1.bias"]
+    sizes = [dict(tiny.named_parameters())[name] for name in names]
+    changes = [0.1 * torch.randn(2, *size.shape) for size in sizes]
+    v = {"latent": torch.zeros(2, 16)} | {f"weights/{n}": x for n, x in zip(names, changes, strict=True)}
+    units = [size.square().mean().sqrt() if size.any() else torch.ones(()) for size in sizes]
+    whole = torch.cat([change.flatten(1) for change in changes], dim=1)
+    for p in (1, 2):
+        found = WeightNorm(problem.space, p=p)(v, torch.zeros(2, 3, 16, 16))
+        torch.testing.assert_close(found, whole.abs().pow(p).mean(dim=1))
+        parts = [(x / unit).flatten(1).abs().pow(p).mean(dim=1) for x, unit in zip(changes, units, strict=True)]
+        found = WeightNorm(problem.space, p=p, per_layer=True)(v, torch.zeros(2, 3, 16, 16))
+        torch.testing.assert_close(found, torch.stack(parts).mean(dim=0))
+
+
+def lively(tiny: StyleGAN2) -> tuple[StyleGAN2, dict[str, Tensor]]:
+    """A generator that noise counts for, and a change of it for each of two images."""
+    generator = copy.deepcopy(tiny)
+    for name, value in generator.named_parameters():
+        if name.endswith("noise_strength"):
+            value.data.fill_(0.5)
+    name = "synthesis.b8.conv0.weight"
+    return generator, {"latent": torch.randn(2, 16), f"weights/{name}": 0.3 * torch.randn(2, 16, 16, 3, 3)}
+
+
+@pytest.mark.parametrize("noise", ["const", "none"])
+def test_locality_looks_around_the_pivot_at_a_distance_in_units_of_the_space(tiny: StyleGAN2, noise: str) -> None:
+    generator, v = lively(tiny)
+    space, image = W(generator, 200), torch.zeros(2, 3, 16, 16)
+    locality = Locality(space, distance=0.7, samples=2, noise=noise)
+    values = []
+    for sample in locality.samples.split(1):
+        near = locality.beside(v["latent"], sample)
+        step, way = near - v["latent"], sample - v["latent"]
+        torch.testing.assert_close(step.square().mean(dim=1).sqrt(), torch.full((2,), 0.7 * space.spread))
+        torch.testing.assert_close(torch.cosine_similarity(step, way), torch.ones(2))
+        pair = (generator.render({**weights, "latent": near}, "w", noise) for weights in (v, {}))
+        values.append((next(pair) - next(pair)).square().mean(dim=(1, 2, 3)))
+    torch.testing.assert_close(locality(v, image), torch.stack(values).mean(dim=0))
+    both = Locality(space, distance=0.7, samples=2, perceptual=2.0, network=Pixel(), noise=noise)
+    torch.testing.assert_close(both(v, image), 3 * locality(v, image))
+
+
+def test_feature_drift_compares_the_layers_that_it_names_where_it_says(tiny: StyleGAN2) -> None:
+    generator, v = lively(tiny)
+    space, image = W(generator, 200), torch.zeros(2, 3, 16, 16)
+    drift = FeatureDrift(space, layers=["b16"], at_latent=True, samples=2)
+    places = [v["latent"], *(sample.expand(2, -1) for sample in drift.samples)]
+    found = []
+    for place in places:
+        sides = []
+        for weights in (v, {}):
+            with torch.no_grad(), generator.reading("b16") as seen:
+                picture = generator.render({**weights, "latent": place}, "w")
+            sides.append((seen["b16"].flatten(1), picture.flatten(1)))
+        found += [(x - y).square().mean(dim=1) / y.square().mean(dim=1) for x, y in zip(*sides, strict=True)]
+    torch.testing.assert_close(drift(v, image), torch.stack(found).mean(dim=0))
+    assert len(found) == 6 and not FeatureDrift(space, samples=2)(v, image).isclose(drift(v, image)).any()
+
+
+def test_what_has_no_effect_is_said(composed: Callable[..., Any]) -> None:
+    words = [
+        "generator=deep_image_prior", "generator.resolution=16", "generator.width=4", "generator.scales=2",
+        "data.count=1", "data.resolution=16", "loss=[pixel]", "metric=[mse]", "regularizer=[locality]", "noise=none",
+        "device=cpu",
+    ]  # fmt: skip
+    idle = make_job(composed("invert", *words, "projector=[mean,optimization]"))
+    assert idle.notices == [
+        "regularizer.locality: no projector frees weights, so it has no effect; remove it",
+        "generator: its weights have learned nothing, and no projector fits them; choose projector=[untrained]",
+    ]
+    job = make_job(composed("invert", *words, "projector=[untrained]"))
+    assert not job.notices and job.pipeline.problem.regularizers["locality"].noise == "none"
+
+
 def test_what_can_not_be_is_one_sentence(tiny: StyleGAN2) -> None:
     problem, _ = case(tiny)
     for settings, sentence in (
@@ -167,16 +250,22 @@ def test_what_can_not_be_is_one_sentence(tiny: StyleGAN2) -> None:
             r"weights: no parameter of G is of layers=\['b4.const'\], kinds",
         ),
         ({"depth": [0.5, 0.2]}, r"weights.depth: \[0.5, 0.2\] are no two shares"),
-        ({"rank": 0}, r"weights.rank: 0 is not below that of the largest layer; set it to 1 to 15, or null$"),
-        ({"rank": 16}, r"weights.rank: 16 is not below"),
+        ({"rank": 0}, r"weights.rank: 0 makes no change of the chosen weights smaller; set it to 1 to 14, where it"),
+        ({"rank": 15}, r"weights.rank: 15 makes no change"),
+        ({"rank": 2, "kinds": ["bias"]}, r"weights.rank: 2 makes no change of the chosen weights smaller; set it to n"),
         ({"rank": 2, "share": 0.1}, r"weights.share: a product of matrices"),
         ({"share": 1.5}, r"weights.share: 1.5 is not possible"),
         ({"stages": [{"step": 3}]}, r"weights.stages.0: a stage has no 'step' of its own; did you mean 'steps'\?$"),
+        ({"stages": [{"steps": "five"}]}, "weights.stages.0.steps: a stage expects int, not 'five'$"),
+        ({"stages": [{"depth": 0.5}]}, r"weights.stages.0.depth: a stage expects Sequence\[float\] \| None, not 0.5$"),
+        ({"stages": [{"layers": "b8"}]}, r"weights.stages.0.layers: a stage expects .*, not 'b8'$"),
         ({"stages": [{}, {"lr": -1}]}, r"weights.stages.1.lr: -1 is not possible"),
     ):
         with pytest.raises(ValueError, match=rf"^projector.{sentence}"):
             Weights(problem, **settings)
     with pytest.raises(ValueError, match=r"^regularizer.feature_drift: it compares nowhere"):
         FeatureDrift(problem.space, samples=0)
+    with pytest.raises(ValueError, match=r"^regularizer.feature_drift.layers: G has no layer 'b61'; did you mean"):
+        FeatureDrift(problem.space, layers=["b61"])
     with pytest.raises(ValueError, match=r"^regularizer.locality.network: "):
         Locality(problem.space, perceptual=1.0)

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from photos import case, dcgan
 from torch import Tensor, nn
 
 from zstar.callbacks import BestSoFar
+from zstar.config.build import build
 from zstar.data.reading import read_image
 from zstar.directions.library import save_directions
 from zstar.directions.linear import Linear
@@ -230,6 +232,31 @@ def test_a_saved_change_of_weights_draws_the_same_picture(generator: AbstractGen
     torch.testing.assert_close(some.render(generator), found.image[[2, 0]])
 
 
+EXAMPLES = {
+    "grumpy": "assets/grumpy-dcgan-64/G_iter6400.pkl", "celeba_vae": "assets/celeba-vae-64/celeba_vae64_z32.pth",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_networks_of_others_are_fitted_to_each_image(
+    name: str, root: Path, shared: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = shared / EXAMPLES[name]
+    if not path.exists():
+        pytest.skip(f"needs {EXAMPLES[name]}")
+    monkeypatch.syspath_prepend(str(root / "examples" / name))
+    node = OmegaConf.load(root / f"examples/{name}/conf/generator/{name}.yaml")
+    generator = build({**OmegaConf.to_container(node), "checkpoint": str(path)})
+    problem, targets = case(generator, count=2)
+    before, chain = generator.fingerprint(), [Mean(problem), Weights(problem, steps=4)]
+    found, start = project(problem, chain, targets), project(problem, chain[:1], targets)
+    assert (found.loss < start.loss).all() and generator.fingerprint() == before
+    alone = project(problem, chain, Targets({"image": targets.images[1:]}, targets.ids[1:]))
+    torch.testing.assert_close(alone.loss, found.loss[1:], rtol=1e-3, atol=0)
+    found.save(tmp_path / "found.safetensors")
+    assert Inversion.load(tmp_path / "found.safetensors").render(generator).equal(found.image)
+
+
 TINY = [
     "generator=stylegan2", "space=w", "space.prior_samples=100", "projector=[mean,optimization,weights]", "steps=3",
     "projector.weights.steps=4", "loss=[pixel]", "metric=[mse]", "data.count=3", "data.resolution=16", "logger=none",
@@ -268,3 +295,24 @@ def test_the_weights_of_a_run_are_kept_edited_and_reported(
     torch.testing.assert_close(job.render(slice(0, 3), (("along", 1.0),)), moved)
     edited = edit(composed("edit", *words))
     assert len(list((Path(edited["folder"]) / "strips").rglob("*.png"))) == 3
+
+
+def test_a_run_that_is_killed_inside_the_tuning_goes_on_as_if_nothing_had_been(
+    composed: Callable[..., Any], weights: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    real, steps = Adam.step, []
+
+    def step(*arguments: Any) -> Any:
+        steps.append(len(steps))
+        if len(steps) == (3 + 4) + 3 + 2:  # in the second batch, its weights
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(Adam, "step", step)
+    words = [*TINY, weights]
+    with pytest.raises(KeyboardInterrupt):
+        invert(composed("invert", *words, f"output={tmp_path}/cut"))
+    cut, whole = (invert(composed("invert", *words, f"output={tmp_path}/{name}")) for name in ("cut", "whole"))
+    assert len(steps) == 12 + 7 + 14  # the first batch is not made again
+    found, same = (Inversion.load(Path(each["folder"]) / "latents.safetensors") for each in (cut, whole))
+    assert found.v.keys() == same.v.keys() and all(found.v[name].equal(value) for name, value in same.v.items())

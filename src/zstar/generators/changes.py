@@ -70,8 +70,7 @@ def low_rank(name: str, parameter: Tensor, count: int, rank: int) -> dict[str, T
 
     A parameter of which that would be no fewer numbers is changed in full.
     """
-    rows = len(parameter) if parameter.dim() > 1 else 1
-    columns = parameter.numel() // rows
+    rows, columns = _as_matrix(parameter)
     if rank * (rows + columns) >= rows * columns:
         return full(name, parameter, count)
     right = torch.randn(rank, columns, generator=stream("low rank", 0, name)) / math.sqrt(rank)
@@ -82,8 +81,15 @@ def low_rank(name: str, parameter: Tensor, count: int, rank: int) -> dict[str, T
 
 
 def largest_rank(parameters: Mapping[str, Tensor]) -> int:
-    """The highest rank that a change of one of the parameters can have."""
-    return max((min(len(p), p.numel() // len(p)) for p in parameters.values() if p.dim() >= 2), default=0)
+    """The highest rank at which a change of one of the parameters is fewer numbers than in full; 0 if there is none."""
+    sizes = [_as_matrix(parameter) for parameter in parameters.values()]
+    return max(((rows * columns - 1) // (rows + columns) for rows, columns in sizes), default=0)
+
+
+def _as_matrix(parameter: Tensor) -> tuple[int, int]:
+    """Rows and columns: the outputs of a filter by all else, and a vector as one row."""
+    rows = len(parameter) if parameter.dim() > 1 else 1
+    return rows, parameter.numel() // rows
 
 
 def forms_of(name: str, v: Variables) -> list[str]:

@@ -163,8 +163,20 @@ def notes(pipeline: Pipeline) -> Iterator[str]:
         yield MEAN.format(space=pipeline.space.name)
     if pipeline.plain["seed"] and not pipeline.stochastic:
         yield "seed: this method draws no random numbers, so its result is that of seed=0"
+    yield from idle(pipeline)
     if pipeline.device.type == "cpu" and (notice := ON_CPU.get(pipeline.plain["precision"])):
         yield notice
+
+
+def idle(pipeline: Pipeline) -> Iterator[str]:
+    """Notices of what has no effect, as no projector frees what it is about."""
+    free = {kind for projector in pipeline.projectors for kind in projector.frees}
+    free |= {"features"} if pipeline.space.maps else set()
+    for name, term in pipeline.problem.regularizers.items():
+        if term.of and not free & set(term.of):
+            yield f"regularizer.{name}: no projector frees {' or '.join(term.of)}, so it has no effect; remove it"
+    if not pipeline.generator.learned and "weights" not in free:
+        yield "generator: its weights have learned nothing, and no projector fits them; choose projector=[untrained]"
 
 
 def require_allowed(pipeline: Pipeline) -> None:

@@ -26,6 +26,7 @@ class AbstractProjector(ABC):
         uses_image: Whether what it finds depends on the image. A start that does not tells nothing about an image and
             is left out of results.
         finds_class: Whether it says of what class an image is, where that is not known.
+        frees: Kinds of variables that it adds to v.
         seconds: Wall-clock time that it may spend on an image, of which a batch has as many times as much as it has
             images; ``None`` for as long as it takes.
 
@@ -36,6 +37,7 @@ class AbstractProjector(ABC):
     uses_image: ClassVar[bool] = True
     finds_class: ClassVar[bool] = False
 
+    frees: tuple[str, ...] = ()
     seconds: float | None = None
 
     def __init__(self, problem: Problem) -> None:
@@ -101,16 +103,11 @@ class AbstractProjector(ABC):
 class AbstractDescent(AbstractProjector):
     """A projector that runs the loop for a number of steps: how often it synthesises, and how it is made shorter.
 
-    Attributes:
-        frees: Kinds of variables that it adds to v.
-
     Arguments:
         problem: The equation without its targets; its optimizer takes the steps.
         steps: Optimizer steps.
         keep_best: Return for each image the best v seen instead of the last one, if it is better.
     """
-
-    frees: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, problem: Problem, steps: int, keep_best: bool) -> None:
         super().__init__(problem)

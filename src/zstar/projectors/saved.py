@@ -6,7 +6,7 @@ from dataclasses import replace
 from zstar.callbacks import Callback
 from zstar.checkpoints.io import read_card
 from zstar.config.constraints import RunPath
-from zstar.generators.variables import drawn
+from zstar.generators.variables import drawn, kinds_of, named
 from zstar.inversion import Inversion, clock
 from zstar.objective import Objective, Problem
 from zstar.projectors.base import AbstractProjector, better
@@ -19,8 +19,9 @@ class Saved(AbstractProjector):
     """Gives each image the latent that a run of ``invert.py`` has found for it, by its name.
 
     The start of whatever goes on from there: strokes on a projected photo, or a longer optimisation. Latents of a
-    poorer space are lifted to that of the problem; noise maps and changes of weights and features come along. The
-    latent is remembered as ``origin``, so that the regularizer ``origin_norm`` holds to it.
+    poorer space are lifted to that of the problem, with nothing added yet to a map that is part of it; noise maps and
+    changes of weights and features come along. The latent is remembered as ``origin``, so that the regularizer
+    ``origin_norm`` holds to it.
 
     Arguments:
         problem: The equation without its targets.
@@ -41,6 +42,7 @@ class Saved(AbstractProjector):
         if card.get("generator", generator.fingerprint()) != generator.fingerprint():
             raise ValueError(f"inversion: {run} is of another generator; choose that one, or another run")
         self.inversion = Inversion.load(self.file)
+        self.frees = tuple(sorted(kinds_of(self.inversion.v)))
         if self.inversion.noise_mode != problem.noise:
             here = f"made with noise={self.inversion.noise_mode}"
             raise ValueError(f"inversion: {run} was {here}, and here noise={problem.noise}; set it to the same")
@@ -55,7 +57,7 @@ class Saved(AbstractProjector):
 
     @property
     def cost(self) -> int:
-        return self.problem.cost()
+        return self.problem.cost(self.frees)
 
     def __call__(
         self, objective: Objective, inversion: Inversion | None = None, callbacks: Sequence[Callback] = ()
@@ -70,7 +72,8 @@ class Saved(AbstractProjector):
                 lifted = self.problem.generator.lift(v["latent"], own.space, self.problem.space.name)
             v["latent"] = lifted.contiguous()  # one row in memory may be all of them
             v.pop("class", None)  # which the latent says now
-        v["origin"] = v["latent"]
+        maps = {name: v["latent"].new_zeros(len(v["latent"]), *size) for name, size in self.problem.space.maps.items()}
+        v = {**named("features", maps), **v, "origin": v["latent"]}
         found = self.candidate(objective, v, 0, began)
         if inversion is None:
             return found

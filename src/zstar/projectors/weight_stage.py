@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zstar.callbacks import Callback
 from zstar.config.constraints import POSITIVE, Within, require
-from zstar.config.signatures import nearest
+from zstar.config.signatures import fits, nearest, show
 from zstar.generators.changes import forms_of, full, low_rank
 from zstar.generators.parameters import choose_parameters
 from zstar.generators.variables import Group
@@ -80,6 +80,15 @@ class WeightStage(AbstractDescent):
         return self.descend(objective, {**v, **none}, groups, [*self.stops, *callbacks]).after(inversion)
 
 
+def require_settings(key: str, stage: Mapping[str, Any], hints: Mapping[str, Any]) -> None:
+    """Refuse settings that no stage has of its own, and values of another type than ``hints`` says; one sentence."""
+    for name, value in stage.items():
+        if name not in OWN:
+            raise ValueError(f"{key}: a stage has no '{name}' of its own; {nearest(name, OWN)}")
+        if not fits(value, hints[name]):
+            raise ValueError(f"{key}.{name}: a stage expects {show(hints[name])}, not {value!r}")
+
+
 def make_stage(
     problem: Problem,
     key: str,
@@ -91,10 +100,8 @@ def make_stage(
     """A stage of ``settings``, each of ``OWN``, which the configuration has under ``key``.
 
     Raises:
-        ValueError: A setting that there is not, or a value that is not possible.
+        ValueError: A value that is not possible.
     """
-    if unknown := [name for name in settings if name not in OWN]:
-        raise ValueError(f"{key}: a stage has no '{unknown[0]}' of its own; {nearest(unknown[0], OWN)}")
     steps, lr, latent_lr, *chosen = (settings[name] for name in OWN)
     require(key, Within(0), steps=steps)
     require(key, POSITIVE, lr=lr, latent_lr=1.0 if latent_lr is None else latent_lr)

@@ -8,12 +8,13 @@ from typing import Any
 from zstar.callbacks import Callback, EarlyStop, Reached
 from zstar.config.constraints import Within, require
 from zstar.config.reasons import Unfit
+from zstar.config.signatures import annotations
 from zstar.generators.changes import largest_rank, rounded, thinned
 from zstar.generators.parameters import Kind
 from zstar.inversion import Inversion, clock
 from zstar.objective import Objective, Problem
 from zstar.projectors.base import AbstractProjector
-from zstar.projectors.weight_stage import OWN, WeightStage, make_stage
+from zstar.projectors.weight_stage import OWN, WeightStage, make_stage, require_settings
 
 KEY = "projector.weights"
 DENSE = 2 / 3  # of the steps with ``share``: those in which all numbers are free
@@ -50,6 +51,8 @@ class Weights(AbstractProjector):
         keep_best: Return for each image the best v seen instead of the last one, if it is better.
     """
 
+    frees = WeightStage.frees
+
     def __init__(
         self,
         problem: Problem,
@@ -79,16 +82,17 @@ class Weights(AbstractProjector):
         if rank is not None and share is not None:
             raise ValueError(f"{KEY}.share: a product of matrices has no numbers to leave out; set it or rank to null")
         self.share, self.half = share, half
+        for place, stage in enumerate(stages):
+            require_settings(f"{KEY}.stages.{place}", stage, annotations(Weights))
         settings = dict(zip(OWN, (steps, lr, latent_lr, layers, resolutions, kinds, depth), strict=True))
         nodes = {f"{KEY}.stages.{i}": dict(stage) for i, stage in enumerate(stages)} or {KEY: {}}
         stops: list[Callback] = [] if patience is None else [EarlyStop(patience, min_delta)]
         stops += [] if until is None else [Reached(until)]
         self.stages = [make_stage(problem, key, settings | node, rank, keep_best, stops) for key, node in nodes.items()]
         most = max(largest_rank(stage.parameters) for stage in self.stages)
-        if rank is not None and not 1 <= rank < most:
-            raise ValueError(
-                f"{KEY}.rank: {rank} is not below that of the largest layer; set it to 1 to {most - 1}, or null"
-            )
+        if rank is not None and not 1 <= rank <= most:
+            range_ = f"1 to {most}, where it makes a change fewer numbers, or null" if most else "null"
+            raise ValueError(f"{KEY}.rank: {rank} makes no change of the chosen weights smaller; set it to {range_}")
         if share is not None:
             self.stages[-1:] = self.stages[-1].split(DENSE)
 
@@ -98,7 +102,7 @@ class Weights(AbstractProjector):
 
     @property
     def cost(self) -> int:
-        return sum(stage.cost for stage in self.stages) + self.half * self.problem.cost(WeightStage.frees)
+        return sum(stage.cost for stage in self.stages) + self.half * self.problem.cost(self.frees)
 
     def scaled(self, share: float) -> "Weights":
         """Fewer steps in each stage."""

@@ -7,6 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.config.constraints import Within, require
+from zstar.config.signatures import nearest
+from zstar.generators.base import AbstractGenerator
 from zstar.generators.reading import MAPS, read, unchanged
 from zstar.generators.variables import Variables, kinds_of
 from zstar.regularizers.base import AbstractRegularizer
@@ -49,7 +51,7 @@ class FeatureDrift(AbstractRegularizer):
             )
         self.layers = list(space.generator.layers) if layers is None else list(layers)
         for layer in self.layers:
-            space.generator.layer(layer)
+            require_layer(space.generator, layer)
         self.at_latent, self.noise = at_latent, noise
         self.samples = space.sample(samples, stream("latents of feature drift", 0)).split(1) if samples else ()
         self.syntheses = 2 * (samples + at_latent)
@@ -75,3 +77,12 @@ class FeatureDrift(AbstractRegularizer):
     def _maps(self, v: Variables) -> list[Tensor]:
         maps, image = read(self.space.generator, v, self.space.name, self.noise, self.layers)
         return [*maps.values(), image]
+
+
+def require_layer(generator: AbstractGenerator, layer: str) -> None:
+    """Refuse a layer that G does not have."""
+    try:
+        generator.layer(layer)
+    except ValueError:
+        advice = nearest(layer, generator.layers)
+        raise ValueError(f"regularizer.feature_drift.layers: G has no layer '{layer}'; {advice}") from None
