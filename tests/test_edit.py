@@ -33,6 +33,7 @@ from zstar.editing.films import between, fit
 from zstar.editing.layouts import Sheet, make_sheets
 from zstar.editing.run import run
 from zstar.editing.work import measure
+from zstar.generators.changes import weight_changes
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.generators.variables import named, part
 from zstar.images import to_uint8
@@ -357,6 +358,29 @@ def test_between_images(cfg: Callable[..., DictConfig], tmp_path: Path, tiny: St
     assert close(cell(strip, 0, 4), seen(drawn)) and not close(cell(strip, 0, 4), cell(strip, 0, 0))
     page = (folder / "report.html").read_text()
     assert "photo-0--photo-3" in page and "photo-2--photo-1" in page
+
+
+@pytest.mark.parametrize("form", ["places", "products"])
+def test_between_images_with_weights_of_their_own_are_those_between(
+    cfg: Callable[..., DictConfig], tmp_path: Path, tiny: StyleGAN2, form: str
+) -> None:
+    """Neither places nor thin matrices can be mixed number by number: the changes that they stand for are."""
+    plain, name = save_inversion(tmp_path / "own", tiny, "w", 2), "synthesis.b16.conv0.weight"
+    few = torch.stack([torch.randperm(2304)[:300] for _ in range(2)]).int()
+    places = {"places": few, "values": 3 * torch.randn(2, 300)}
+    products = {"left": torch.randn(2, 16, 1), "right": torch.randn(2, 1, 144)}
+    own = {f"weights/{name}/{end}": x for end, x in (places if form == "places" else products).items()}
+    file = tmp_path / "own" / "latents.safetensors"
+    save_weights(file, {**load_weights(file), **own}, read_card(file))
+    words = [f"inversion={tmp_path / 'own'}", "direction=[]", "only=null", "interpolation=linear", "frames=3"]
+    result, folder = finish(cfg(*words, "video=false"))
+    changes = weight_changes(own, tiny)[name]
+    strip = pixels(folder / "interpolations" / f"{result['interpolations'][0]}.png")
+    for place, share in ((0, 0.0), (4, 0.5), (8, 1.0)):
+        latent, change = (torch.lerp(x[:1], x[1:], share) for x in (plain.latent, changes))
+        drawn = tiny.synthesize(latent, "w", "const", {name: change})[0].clamp(-1, 1)
+        assert close(cell(strip, 0, place), seen(drawn))
+        assert not close(seen(drawn), seen(tiny.synthesize(latent, "w")[0].clamp(-1, 1)))
 
 
 def test_noise_that_was_optimised_stays_with_its_image(

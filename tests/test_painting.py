@@ -31,7 +31,9 @@ from zstar.data.decoding import BadImage
 from zstar.data.reading import read_image
 from zstar.images import to_uint8, write_png
 from zstar.inversion import Inversion
-from zstar.postprocess.chain import make_chain
+from zstar.postprocess.base import Change
+from zstar.postprocess.chain import Chain, make_chain
+from zstar.postprocess.none import Nothing
 
 TREE = Stroke("tree", ((9.0, 38.0), (9.0, 50.0)), size=9.0)
 DOOR = Stroke("door", ((35.0, 44.0), (35.0, 52.0)), size=12.0, mode="remove")
@@ -189,6 +191,27 @@ def test_a_larger_photo_comes_back_in_its_own_size(
     assert session.painting.render(40).shape[-1] == 64, "and no less than the generator has"
     save_painting(session.painting, tmp_path / "saved")
     assert read_image(tmp_path / "saved/photo.png", 160).shape == (3, 160, 160)
+
+
+class Halfway(Nothing):
+    """The frame in the middle of the way."""
+
+    def __call__(self, change: Change) -> torch.Tensor:
+        assert change.path is not None
+        return change.path(0.5)
+
+
+def test_a_picture_with_a_few_weights_of_its_own_is_painted_on(workplace: Workplace) -> None:
+    """Their places are whole numbers, which nothing lies between."""
+    name, picture = "weights/synthesis.b64.torgb.bias", workplace.pictures.sample(3)
+    own = {f"{name}/places": torch.tensor([[0, 2]], dtype=torch.int32), f"{name}/values": torch.tensor([[0.2, -0.2]])}
+    studio = replace(workplace.studio, postprocess=Chain({"halfway": Halfway()}))
+    painting = Painting(studio, replace(picture, v={**picture.v, **own}))
+    painting.add(TREE)
+    plain = Painting(studio, picture)
+    plain.add(TREE)
+    halfway, other = painting.render(), plain.render()
+    torch.testing.assert_close((halfway - other).mean(dim=(2, 3)), torch.tensor([[0.2, 0.0, -0.2]]), atol=0.05, rtol=0)
 
 
 def size_of(content: str) -> tuple[int, int]:

@@ -136,8 +136,9 @@ class Painting:
         """G on the straight way of v from the restyled picture to the painted one; a change that is not there is 0."""
         before, space = self.studio.restyle(self.picture, self.state.restyle)
         after, _ = self.variables()
-        zeros = {name: torch.zeros_like(value) for name, value in after.items()}
-        v = {name: torch.lerp({**zeros, **before}[name], value, share) for name, value in after.items()}
+        moved = {name: value for name, value in after.items() if before.get(name) is not value}
+        zeros = {name: torch.zeros_like(value) for name, value in moved.items()}
+        v = after | {name: torch.lerp({**zeros, **before}[name], value, share) for name, value in moved.items()}
         return self.studio.render(v, space, self.picture.noise)
 
     def strokes(self) -> Strokes:

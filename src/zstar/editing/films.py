@@ -12,6 +12,8 @@ from zstar.directions.apply import slerp
 from zstar.editing.job import EditJob
 from zstar.editing.layouts import Combination, Sheet
 from zstar.editing.pictures import heading, strengths
+from zstar.generators.changes import weight_changes
+from zstar.generators.variables import named
 from zstar.images import enlarge, grid, shrink, to_uint8, write_pixels
 from zstar.reports.captions import SMALLEST, labelled, letters, titled
 from zstar.reports.video import there_and_back, write_gif, write_mp4
@@ -69,17 +71,20 @@ def film(path: Path, frames: Sequence[Tensor], video: bool) -> None:
 def interpolate(job: EditJob, pair: tuple[int, int], folder: Path, plain: dict[str, Any], writers: Writers) -> str:
     """Write a strip and a moving picture of the interpolation between a pair of images; returns their name."""
     kind, (a, b), ids = plain["interpolation"], pair, job.inversion.ids
-    v, space = dict(job.inversion.v), job.inversion.space
+    generator, space = job.pipeline.generator, job.inversion.space
+    v = {name: value[[a, b]] for name, value in job.inversion.v.items()}
+    own = named("weights", weight_changes(v, generator))  # in full: products and places are not between two others
+    v = {name: value for name, value in v.items() if not name.startswith("weights/")} | own
     if kind == "w_plus" and space != "w_plus":
-        with job.pipeline.generator.conditioned(v.get("class")):
-            v["latent"], space = job.pipeline.generator.lift(v["latent"], space, "w_plus"), "w_plus"
+        with generator.conditioned(v.get("class")):
+            v["latent"], space = generator.lift(v["latent"], space, "w_plus"), "w_plus"
     made, shares = [], torch.linspace(0, 1, plain["frames"]).tolist()
     for share in shares:
         point = {}
         for key, value in v.items():
             arc = kind == "spherical" if key == "latent" else key.startswith("noise/")  # noise has to stay noise
-            point[key] = (slerp if arc else torch.lerp)(value[a : a + 1], value[b : b + 1], share)
-        made.append(job.pipeline.generator.render(point, space, job.inversion.noise_mode).clamp(-1, 1).cpu())
+            point[key] = (slerp if arc else torch.lerp)(value[:1], value[1:], share)
+        made.append(generator.render(point, space, job.inversion.noise_mode).clamp(-1, 1).cpu())
     title, name = f"{ids[a]} → {ids[b]} ({kind})", safe_name(f"{ids[a]}--{ids[b]}")
     nine = [round(i * (len(made) - 1) / 8) for i in range(9)]
     cells = enlarge(torch.cat([made[i] for i in nine]))
