@@ -29,6 +29,7 @@ from zstar.projectors.base import AbstractProjector, project
 from zstar.projectors.encoder import Encoder
 from zstar.regularizers.base import AbstractRegularizer
 from zstar.regularizers.in_domain import InDomain
+from zstar.regularizers.locality import Locality
 from zstar.spaces.base import AbstractSpace
 from zstar.spaces.pixels import Pixels as PixelSpace
 from zstar.spaces.z import Z
@@ -134,6 +135,14 @@ def test_a_chain_spends_no_more_than_its_budget(
     if len({projector.cost for projector in chain}) == 2 and names[0] == "best_of":
         shares = [new.cost / old.cost for new, old in zip(short, chain, strict=True)]
         assert shares[0] == pytest.approx(shares[1], abs=0.1), "all parts are cut alike"
+
+
+def test_what_goes_on_with_weights_pays_for_their_regularizers(problem: Problem, targets: Targets, make: Any) -> None:
+    held = replace(problem, regularizers={"locality": Locality(problem.space)})
+    chain = make(held, ["weights", "optimization"], "steps=20")
+    whole = fit(chain)
+    assert project(held, whole, targets).evaluations.max() <= sum(projector.cost for projector in whole)
+    assert 40 <= project(held, fit(chain, 60), targets).evaluations.max() <= 60
 
 
 @pytest.mark.parametrize("names", [["basin_cma"], ["basin_cma", "optimization"], ["optimization", "basin_cma"]])

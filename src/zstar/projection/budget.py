@@ -27,7 +27,9 @@ def fit(
     Raises:
         ValueError: Not even one iteration of each part fits; one sentence with the least that does.
     """
-    chain = list(projectors)
+    chain, kinds = list(projectors), ()
+    for projector in chain:
+        projector.inherits, kinds = kinds, (*kinds, *projector.frees)
     if evaluations is not None:
         chain = shorten(chain, evaluations)
     if seconds is None:

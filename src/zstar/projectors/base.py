@@ -27,6 +27,7 @@ class AbstractProjector(ABC):
             is left out of results.
         finds_class: Whether it says of what class an image is, where that is not known.
         frees: Kinds of variables that it adds to v.
+        inherits: Kinds of variables that those before it in a chain have added, which what it evaluates costs more by.
         seconds: Wall-clock time that it may spend on an image, of which a batch has as many times as much as it has
             images; ``None`` for as long as it takes.
 
@@ -38,6 +39,7 @@ class AbstractProjector(ABC):
     finds_class: ClassVar[bool] = False
 
     frees: tuple[str, ...] = ()
+    inherits: tuple[str, ...] = ()
     seconds: float | None = None
 
     def __init__(self, problem: Problem) -> None:
@@ -120,7 +122,7 @@ class AbstractDescent(AbstractProjector):
 
     @property
     def cost(self) -> int:
-        return (self.steps + 1 + (self.keep_best and self.steps > 0)) * self.problem.cost(self.frees)
+        return (self.steps + 1 + (self.keep_best and self.steps > 0)) * self.problem.cost({*self.frees, *self.inherits})
 
     def scaled(self, share: float) -> "AbstractDescent":
         """Fewer steps, with ramps and exploration at the same fractions of them."""
