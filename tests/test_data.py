@@ -399,9 +399,14 @@ def test_what_is_wrong_with_companions_is_said_in_one_sentence(photos: Path, tmp
 def test_what_wraps_images_passes_their_own_resolution_on() -> None:
     for module in pkgutil.iter_modules(zstar.data.__path__):
         importlib.import_module(f"zstar.data.{module.name}")
-    kinds = [kind for kind in AbstractData.__subclasses__() if kind.__module__.startswith("zstar.")]
+    families = [AbstractData, *AbstractData.__subclasses__()]
+    kinds = [kind for base in families for kind in base.__subclasses__() if kind.__module__.startswith("zstar.")]
     wrappers = [kind for kind in kinds if "data" in inspect.signature(kind.__init__).parameters]
-    assert {"Subset", "Companions", "Known", "Stroked"} <= {kind.__name__ for kind in wrappers}
+    assert {"Subset", "Styled", "Companions", "Known", "Stroked", "AbstractView"} <= {
+        kind.__name__ for kind in wrappers
+    }
     for kind in wrappers:
-        assert "large" in vars(kind), f"{kind.__name__}: post-processing would get the small image for the photo"
-        assert "whole" in vars(kind), f"{kind.__name__}: an edited face would not go back into its photo"
+        assert kind.large is not AbstractData.large, (
+            f"{kind.__name__}: post-processing would get the small image for the photo"
+        )
+        assert kind.whole is not AbstractData.whole, f"{kind.__name__}: an edited face would not go back into its photo"

@@ -87,3 +87,24 @@ class AbstractData(ABC):
         """All images in order, ``size`` at a time; the last batch may be smaller."""
         for first in range(0, len(self), size):
             yield self.read(range(first, min(first + size, len(self))))
+
+
+class AbstractView(AbstractData):
+    """The images of other data, one for one, with something done to them or laid beside them in ``read``; in large,
+    and as the photos that they were cut out of, they are as they are there.
+
+    Arguments:
+        data: The images.
+    """
+
+    def __init__(self, data: AbstractData) -> None:
+        self.data, self.block, self.fit, self.computes = data, data.block, data.fit, data.computes
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def large(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
+        return self.data.large(index, megapixels)
+
+    def whole(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
+        return self.data.whole(index, megapixels)

@@ -8,14 +8,14 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from zstar.data.base import MEGAPIXELS, AbstractData, Batch
+from zstar.data.base import MEGAPIXELS, AbstractView, Batch
 from zstar.data.cottages import CLASSES
 
 GOLDEN = 0.618034  # of the wheel of hues: neighbours in the list are far from each other, however many there are
 LEVELS = ((0.75, 0.95), (0.55, 0.6), (0.35, 0.95))  # saturation and value, in turn
 
 
-class ClassMaps(AbstractData):
+class ClassMaps(AbstractView):
     """The images of ``data`` with their masks painted in one colour for each class, as the target ``source``: pairs of
     a label map and its picture, to learn the way from one to the other (Isola et al. 2017,
     https://arxiv.org/abs/1611.07004).
@@ -29,20 +29,11 @@ class ClassMaps(AbstractData):
 
     targets = ("source",)
 
-    def __init__(self, data: AbstractData) -> None:
-        self.data, self.block, self.fit, self.computes = data, data.block, data.fit, data.computes
-
-    def __len__(self) -> int:
-        return len(self.data)
-
     def read(self, indices: Sequence[int]) -> Batch:
         return self._painted(self.data.read(indices))
 
     def large(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
         return self._painted(self.data.large(index, megapixels))
-
-    def whole(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
-        return self.data.whole(index, megapixels)
 
     def _painted(self, batch: Batch) -> Batch:
         if not batch.ids:

@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 
 from zstar.config.paths import place, read_text
-from zstar.data.base import MEGAPIXELS, AbstractData, Batch
+from zstar.data.base import MEGAPIXELS, AbstractData, AbstractView, Batch
 from zstar.data.entries import stem
 
 KEY = "data.classes"
 
 
-class Classified(AbstractData):
+class Classified(AbstractView):
     """The images of ``data``, each with its class from a table: ``Batch.extras["class"]``, one-hot ``[b, k]``.
 
     An image that has no row comes back in ``Batch.failed``.
@@ -31,23 +31,17 @@ class Classified(AbstractData):
     """
 
     def __init__(self, data: AbstractData, path: str, count: int) -> None:
-        self.data, self.path, self.count, self.classes = data, path, count, count
-        self.block, self.fit, self.computes = data.block, data.fit, data.computes
+        super().__init__(data)
+        self.path, self.count, self.classes = path, count, count
         self.rows = read_classes(place(path), count)
         stems = [stem(name) for name in self.rows]
         self.stems = {stem(name): kind for name, kind in self.rows.items() if stems.count(stem(name)) == 1}
-
-    def __len__(self) -> int:
-        return len(self.data)
 
     def read(self, indices: Sequence[int]) -> Batch:
         return self._classed(self.data.read(indices))
 
     def large(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
         return self._classed(self.data.large(index, megapixels))
-
-    def whole(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
-        return self.data.whole(index, megapixels)
 
     def _classed(self, batch: Batch) -> Batch:
         """The images of a batch that have a class, with it."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from zstar.config.check import COMPANIONS
 from zstar.config.paths import place
 from zstar.data.alignment import Corners, photo_of, read_crop
-from zstar.data.base import MEGAPIXELS, AbstractData, Batch
+from zstar.data.base import MEGAPIXELS, AbstractData, AbstractView, Batch
 from zstar.data.decoding import BadImage
 from zstar.data.entries import Entry, digests, is_image, list_entries, stem
 from zstar.data.reading import read_picture, read_sized
@@ -24,7 +24,7 @@ BLACK = 1e-5  # below the smallest step of 16 bits, and above what is left of bl
 SAME_SHAPE = 0.01  # relative difference of two ratios of height to width that no image of G's size shows
 
 
-class Companions(AbstractData):
+class Companions(AbstractView):
     """The images of ``data``, each with files of its own or shared ones: ``data.mask=masks data.style=painting.jpg``.
 
     A companion is either one picture file for all images, or a folder or ``.tar`` with a file for each image: that of
@@ -43,7 +43,7 @@ class Companions(AbstractData):
     """
 
     def __init__(self, data: AbstractData, paths: Mapping[str, str]) -> None:
-        self.data, self.block, self.fit, self.computes = data, data.block, data.fit, data.computes
+        super().__init__(data)
         self.shared: dict[str, Entry] = {}
         self.files: dict[str, dict[str, list[Entry]]] = {}
         for name, path in sorted(paths.items()):
@@ -55,17 +55,11 @@ class Companions(AbstractData):
             for entry in sorted(list_entries(path, f"data.{name}"), key=lambda entry: entry.id):
                 self.files[name].setdefault(entry.stem, []).append(entry)
 
-    def __len__(self) -> int:
-        return len(self.data)
-
     def read(self, indices: Sequence[int]) -> Batch:
         return self._beside_each(self.data.read(indices))
 
     def large(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
         return self._beside_each(self.data.large(index, megapixels))
-
-    def whole(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
-        return self.data.whole(index, megapixels)
 
     def _beside_each(self, batch: Batch) -> Batch:
         """The images of a batch with their companions."""

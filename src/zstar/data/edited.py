@@ -8,10 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from zstar.data.base import MEGAPIXELS, AbstractData, Batch
+from zstar.data.base import MEGAPIXELS, AbstractData, AbstractView, Batch
 
 
-class Edited(AbstractData):
+class Edited(AbstractView):
     """The images of ``data`` after ``edit`` with the strength ``alpha``: targets that a generator of ``data`` has
     no latents for, and what they were made from.
 
@@ -32,20 +32,14 @@ class Edited(AbstractData):
         least, most = getattr(edit, "limits", (-math.inf, math.inf))
         if not least <= alpha <= most:
             raise ValueError(f"data.alpha: {alpha} is beyond what the edit can do; keep it within {least} to {most}")
-        self.data, self.edit, self.alpha = data, edit, float(alpha)
-        self.block, self.fit, self.computes = data.block, data.fit, data.computes
-
-    def __len__(self) -> int:
-        return len(self.data)
+        super().__init__(data)
+        self.edit, self.alpha = edit, float(alpha)
 
     def read(self, indices: Sequence[int]) -> Batch:
         return self._edit(self.data.read(indices))
 
     def large(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
         return self._edit(self.data.large(index, megapixels))
-
-    def whole(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
-        return self.data.whole(index, megapixels)
 
     def _edit(self, batch: Batch) -> Batch:
         """The images of a batch, edited."""

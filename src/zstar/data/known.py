@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from zstar.checkpoints.io import read_card
-from zstar.data.base import MEGAPIXELS, AbstractData, Batch
+from zstar.data.base import AbstractData, AbstractView, Batch
 from zstar.runs.latents import latents_file
 
 KEY = "inversion"
 
 
-class Known(AbstractData):
+class Known(AbstractView):
     """The images of ``data``, where those that a run has no latents of come back in ``Batch.failed``.
 
     Arguments:
@@ -22,14 +22,11 @@ class Known(AbstractData):
     """
 
     def __init__(self, data: AbstractData, run: str) -> None:
-        self.data, self.run = data, run
-        self.block, self.fit, self.computes = data.block, data.fit, data.computes
+        super().__init__(data)
+        self.run = run
         card = read_card(latents_file(run, KEY))
         status = dict(zip(card.get("ids", ()), card.get("status", ()), strict=False))
         self.names = {name for name, end in status.items() if end != "diverged"}
-
-    def __len__(self) -> int:
-        return len(self.data)
 
     def read(self, indices: Sequence[int]) -> Batch:
         batch = self.data.read(indices)
@@ -42,12 +39,6 @@ class Known(AbstractData):
             extras={name: value[rows] for name, value in batch.extras.items()},
             failed=batch.failed | unknown,
         )
-
-    def large(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
-        return self.data.large(index, megapixels)
-
-    def whole(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
-        return self.data.whole(index, megapixels)
 
     def fingerprint(self) -> str:
         """That of the images: which of them are left is said by the latents that the run begins with."""

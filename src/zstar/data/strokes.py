@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zstar.config.paths import place
-from zstar.data.base import MEGAPIXELS, AbstractData, Batch
+from zstar.data.base import AbstractData, AbstractView, Batch
 from zstar.data.companions import SAME_SHAPE
 from zstar.data.decoding import BadImage
 from zstar.data.entries import stem
@@ -21,7 +21,7 @@ FILE = "strokes.json"
 KEY = "data.strokes"
 
 
-class Stroked(AbstractData):
+class Stroked(AbstractView):
     """The images of ``data`` with the strokes on each: ``data.strokes=<folder>``, as ``docs/strokes.md`` describes it.
 
     The folder has a folder for each image, of its name without the suffix, with a ``strokes.json`` and its layers; or
@@ -41,17 +41,14 @@ class Stroked(AbstractData):
     """
 
     def __init__(self, data: AbstractData, path: str, followed: Collection[str] | None = None) -> None:
-        self.data, self.path, self.folder, self.followed = data, path, place(path), followed
-        self.block, self.fit, self.computes = data.block, data.fit, data.computes
+        super().__init__(data)
+        self.path, self.folder, self.followed = path, place(path), followed
         if not self.folder.is_dir():
             raise ValueError(f"{KEY}: there is no folder '{path}'; give one with strokes.json and its layers")
         if next(self.folder.rglob(FILE), None) is None:
             raise ValueError(
                 f"{KEY}: there is no {FILE} in '{path}' nor in the folders in it; docs/strokes.md says how"
             )
-
-    def __len__(self) -> int:
-        return len(self.data)
 
     def read(self, indices: Sequence[int]) -> Batch:
         batch = self.data.read(indices)
@@ -67,12 +64,6 @@ class Stroked(AbstractData):
             extras[name] = torch.stack([found[row][name] for row in rows])
         ids = [batch.ids[row] for row in rows]
         return replace(batch, ids=ids, images=batch.images[rows], extras=extras, failed=batch.failed | failed)
-
-    def large(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
-        return self.data.large(index, megapixels)
-
-    def whole(self, index: int, megapixels: float = MEGAPIXELS) -> Batch:
-        return self.data.whole(index, megapixels)
 
     def fingerprint(self) -> str:
         """SHA-256 of the images' fingerprint and of the content of all strokes."""
