@@ -13,6 +13,7 @@ from zstar.checkpoints import stylegan2_ada
 from zstar.checkpoints.families import family_of, usable
 from zstar.checkpoints.formats import read_content, select
 from zstar.checkpoints.io import (
+    LARGEST,
     card_path,
     load_generator_checkpoint,
     read_card,
@@ -23,8 +24,6 @@ from zstar.checkpoints.io import (
 from zstar.checkpoints.settings import unfit
 from zstar.config.paths import place
 from zstar.runs.ending import ending_well
-
-LARGEST = 6e4  # that half precision holds
 
 
 def program() -> None:

@@ -23,6 +23,7 @@ from zstar.config.paths import place
 from zstar.config.reasons import reason
 from zstar.runs.folder import write_atomic, write_json
 
+LARGEST = 6e4  # that half precision holds
 INNER = ("", "decoder.", "generator.", "g_ema.", "G_ema.", "G.")  # where the generator may be in a larger network
 _fingerprints: WeakKeyDictionary[nn.Module, tuple[list[Any], list[ref], str]] = WeakKeyDictionary()
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from zstar.checkpoints.convert import LARGEST
+from zstar.checkpoints.io import LARGEST
 from zstar.config.constraints import POSITIVE, Within, require
 from zstar.tasks.base import AbstractTask
 from zstar.tasks.mixing import companions
