@@ -31,7 +31,7 @@ from zstar.metrics.identity import Identity
 from zstar.metrics.psnr import PSNR
 from zstar.projection.job import make_data
 from zstar.projection.pipeline import Pipeline
-from zstar.reports.numbers import decimals, with_interval
+from zstar.reports.numbers import with_interval
 from zstar.stats.comparison import mean_interval
 
 SIZE, EYES = 64, [[0.35, 0.46], [0.65, 0.46]]  # of the frame
@@ -90,8 +90,7 @@ def within(inner: Corners, outer: Corners, size: int) -> Corners:
 def interval(values: Tensor) -> str:
     """A mean over photos with its 95 % interval."""
     plain = values.double().numpy()
-    mean, ends = float(plain.mean()), mean_interval(plain)
-    return with_interval(mean, *ends, decimals(mean, *ends))
+    return with_interval(float(plain.mean()), *mean_interval(plain))
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from zstar.editability.base import Traversal
 from zstar.images import grid, write_png
 from zstar.inversion import Inversion
 from zstar.projection.pipeline import Pipeline
-from zstar.reports.numbers import decimals, show, with_interval
+from zstar.reports.numbers import show, with_interval
 from zstar.runs.folder import safe_name
 
 COLUMNS = {
@@ -78,7 +78,7 @@ def number(value: dict[str, float] | None) -> str:
     if value is None:
         return "–"
     ends = [value[key] for key in ("mean", "low", "high")]
-    return with_interval(*ends, decimals(*ends))
+    return with_interval(*ends)
 
 
 def curves(rows: list[dict[str, Any]], path: Path) -> None:

@@ -23,7 +23,7 @@ from zstar.data.reading import read_image
 from zstar.generators.biggan import BigGAN
 from zstar.images import write_png
 from zstar.reports.captions import letters, titled
-from zstar.reports.numbers import decimals, show, with_interval
+from zstar.reports.numbers import show, with_interval
 from zstar.runs.folder import safe_name
 
 RUNS = {
@@ -100,7 +100,7 @@ def main() -> None:
         ends = [
             [result["summary"][metric][key] for key in ("mean", "low", "high")] for metric in ("psnr", "perceptual")
         ]
-        cells = [title, f"`{result['space']}`", *(with_interval(*one, decimals(*one)) for one in ends)]
+        cells = [title, f"`{result['space']}`", *(with_interval(*one) for one in ends)]
         cells += [*(f"{one:.2f}" for one in shares), show(result["summary"]["seconds"]["mean"], 2)]
         print(f"| {' | '.join(cells)} |")
         rows.append((title, made))

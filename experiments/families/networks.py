@@ -16,7 +16,7 @@ import torch
 from zstar.checkpoints.io import read_card, shipped
 from zstar.generators.base import AbstractGenerator
 from zstar.images import grid, write_png
-from zstar.reports.numbers import decimals, duration, show, with_interval
+from zstar.reports.numbers import duration, show, with_interval
 from zstar.stats.streams import stream
 from zstar.tasks.score import load_generator
 
@@ -59,7 +59,7 @@ def line(network: Network) -> str:
     floor = scores.get("kid_floor")
     cells = [
         network.name, f"{network.parameters:,}", f"{network.path.stat().st_size / 1e6:.2f}",
-        with_interval(*network.kid, decimals(*network.kid)) if network.kid else "–",
+        with_interval(*network.kid) if network.kid else "–",
         show(floor["value"], 4) if floor else "–",
         show(scores.get("psnr"), 2), show(scores.get("bits_per_dimension"), 3),
         f"{card.get('steps', 0):,}", duration(card.get("seconds")),

@@ -48,7 +48,7 @@ def cell(value: dict[str, float] | None) -> str:
     if value is None:
         return "–"
     ends = [value[key] for key in ("mean", "low", "high")]
-    return with_interval(*ends, decimals(*ends))
+    return with_interval(*ends)
 
 
 def line(run: dict[str, Any], network: Network | None) -> str:

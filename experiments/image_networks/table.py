@@ -10,7 +10,7 @@ import torch
 
 from zstar.data.reading import read_image
 from zstar.images import write_png
-from zstar.reports.numbers import decimals, with_interval
+from zstar.reports.numbers import with_interval
 
 OUT = Path("outputs/image_networks")
 FIGURES = Path("outputs/figures/image_networks")
@@ -48,7 +48,7 @@ def main() -> None:
 
 def row(title: str, triples: list[list[float]], seconds: float, count: object) -> str:
     """A line of the table."""
-    cells = [with_interval(*triple, decimals(*triple)) for triple in triples]
+    cells = [with_interval(*triple) for triple in triples]
     return f"| {title} | {' | '.join(cells)} | {seconds:.3g} | {count} |"
 
 

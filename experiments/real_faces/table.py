@@ -25,7 +25,7 @@ from zstar.images import grid, write_png
 from zstar.losses.mobilefacenet import MobileFaceNet
 from zstar.metrics.identity import Identity
 from zstar.postprocess.base import to_size
-from zstar.reports.numbers import decimals, with_interval
+from zstar.reports.numbers import with_interval
 from zstar.runs.folder import safe_name
 from zstar.stats.comparison import mean_interval
 
@@ -40,15 +40,10 @@ def newest(top: Path, name: str) -> tuple[Path, dict[str, Any]]:
     return path.parent, json.loads(path.read_text(encoding="utf-8"))
 
 
-def number(mean: float, low: float | None, high: float | None) -> str:
-    """A mean with its interval."""
-    return with_interval(mean, low, high, decimals(mean, low, high))
-
-
 def interval(values: Tensor) -> str:
     """A mean over images with its 95 % interval."""
     plain = values.double().numpy()
-    return number(float(plain.mean()), *mean_interval(plain))
+    return with_interval(float(plain.mean()), *mean_interval(plain))
 
 
 def show(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
@@ -65,7 +60,7 @@ def reconstructions(top: Path) -> None:
     rows = []
     for way, title in WAYS.items():
         _, result = newest(top, way)
-        cells = [number(**{k: result["summary"][name][k] for k in ("mean", "low", "high")})
+        cells = [with_interval(**{k: result["summary"][name][k] for k in ("mean", "low", "high")})
                  for name in ("psnr", "face_identity")]  # fmt: skip
         rows.append([title, *cells, f"{result['bytes_per_image'] / 1024:,.1f}"])
     show(["projected by", "PSNR, dB [95 %]", "identity distance [95 %]", "KiB an image"], rows)
@@ -122,7 +117,7 @@ def main() -> None:
             rows.append(
                 [name, title, interval(scores[1] - scores[0]),
                  "–" if reached is None else f"{reached['mean'] * 100:.0f} %",
-                 "–" if leaked is None else number(*(leaked[key] for key in ("mean", "low", "high"))),
+                 "–" if leaked is None else with_interval(*(leaked[key] for key in ("mean", "low", "high"))),
                  interval(apart), str(len(apart))]
             )  # fmt: skip
             cells.append((f"{way}_{name}", photos.photos, low, photos.edited(name, 0.0), high))

@@ -16,7 +16,7 @@ from zstar.projection.log import Running, log_result
 from zstar.projection.measure import bytes_per_image, find_classes, unmeasured, write_features
 from zstar.projection.progress import Display
 from zstar.projection.worker import Worker
-from zstar.reports.numbers import decimals, with_interval
+from zstar.reports.numbers import with_interval
 from zstar.reports.projection import write_report
 from zstar.reports.terminal import print_table
 from zstar.runs.folder import command, commit, machine, record_result, versions, write_text
@@ -68,7 +68,7 @@ def carry_out(
     print_table(table)
     for name, number in sets.items():
         ends = number.value, number.low, number.high
-        print(f"{name}: {with_interval(*ends, decimals(*ends))}, of {len(ids)} images together")
+        print(f"{name}: {with_interval(*ends)}, of {len(ids)} images together")
     for name, reason in [*missing.items(), *failures.items()]:
         print(f"left out: {name}: {reason}")
     write_report(folder, result)

@@ -29,8 +29,10 @@ def show(value: float | None, places: int) -> str:
     return f"{value:,.{places}f}" if math.isfinite(value) else "∞" if value > 0 else "−∞"
 
 
-def with_interval(mean: float | None, low: float | None, high: float | None, places: int) -> str:
-    """``27.20 [26.73, 27.66]``; the mean alone where too few images have an interval."""
+def with_interval(mean: float | None, low: float | None, high: float | None, places: int | None = None) -> str:
+    """``27.20 [26.73, 27.66]``, with as many places as suit them unless these are given; the mean alone where too few
+    images have an interval."""
+    places = decimals(mean, low, high) if places is None else places
     known = not any(end is None or math.isnan(end) for end in (low, high))
     return show(mean, places) + (f" [{show(low, places)}, {show(high, places)}]" if known else "")
 
