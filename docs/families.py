@@ -7,6 +7,7 @@ Each file of conf/generator is built as it is, without a checkpoint but for what
 
 from pathlib import Path
 
+import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
@@ -15,12 +16,14 @@ from zstar.config.signatures import resolve
 from zstar.generators.autoencoder import Autoencoder
 from zstar.generators.base import AbstractGenerator
 from zstar.generators.invertible import Invertible
+from zstar.generators.own_weights import APART
+from zstar.stats.streams import stream
 
 CONF = Path(__file__).parents[1] / "conf"
 YOURS = {  # which need a file or a class that is not here
-    "module": "| `module` | a network of your own | `z` | – | yes | one after the other | `encoder=module` | – |",
+    "module": "| `module` | a network of your own | `z` | – | yes | by `vmap` | `encoder=module` | – |",
     "diffusers": "| `diffusers` | a folder of diffusers' AutoencoderKL or AutoencoderTiny | `z` | – | yes | "
-    "one after the other | `encoder=own` | – |",
+    "by `vmap` | `encoder=own` | – |",
 }
 FIRST = ("cottages", "stylegan2")
 COLUMNS = ("`generator=`", "network", "spaces", "noise maps", "feature maps", "weights of each image",
@@ -47,16 +50,25 @@ def row(name: str) -> str:
     generator: AbstractGenerator = build(OmegaConf.to_container(node))
     kind = type(generator)
     title = (kind.__doc__ or "").partition(".")[0].partition(":")[0].partition(" (")[0].strip().replace("\n    ", " ")
-    has_weights = any(True for _ in generator.parameters())
-    weights = "in one batch" if generator.batched_weights else "one after the other" if has_weights else "–"
     own = "`encoder=own`" if isinstance(generator, Autoencoder) else "–"
     own = "`projector=[exact]`, likelihood" if isinstance(generator, Invertible) else own
     cells = [
         f"`{name}`", title, ", ".join(f"`{space}`" for space in spaces(generator)),
         "yes" if generator.noise_shapes else "–", str(len({*generator.layers, *generator.convolutions}) or "–"),
-        weights, own, "yes" if {"label", "c_dim"} & set(node) else "–",
+        weights(generator), own, "yes" if {"label", "c_dim"} & set(node) else "–",
     ]  # fmt: skip
     return f"| {' | '.join(cells)} |"
+
+
+@torch.no_grad()
+def weights(generator: AbstractGenerator) -> str:
+    """How images are drawn that have weights of their own: asked of two."""
+    if generator.batched_weights or not (free := generator.free_weights(generator.drawn)):
+        return "in one batch" if generator.batched_weights else "–"
+    latent = generator.sample(2, stream("latents of the table of generators", 0), space=generator.drawn)
+    own = {name: value.new_zeros(2, *value.shape) for name, value in free.items()}
+    generator.synthesize(latent, generator.drawn, weights=own)
+    return "one after the other" if generator in APART else "by `vmap`"
 
 
 def spaces(generator: AbstractGenerator) -> list[str]:

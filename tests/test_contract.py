@@ -119,6 +119,31 @@ def test_a_batch_is_its_images_and_their_gradients(made: Made) -> None:
         assert generator.render(v, space).equal(plain), "what is computed once is not what some images had"
 
 
+def test_images_with_weights_and_maps_of_their_own_are_drawn_at_once(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But where a layer computes its own gradient, of which torch knows no batch."""
+    generator, space, drawn = made.generator, made.generator.drawn, []
+    free = generator.free_weights(space)
+    if not (free and generator.layers):
+        pytest.skip("it has no weights, or no layers")
+    forward = generator.forward
+    monkeypatch.setattr(generator, "forward", lambda *words: drawn.append(0) or forward(*words))
+    v, layer = point(generator, space), generator.layers[-1]
+    with generator.reading(layer) as seen:
+        generator.render(v, space)
+    own = {name: 0.03 * torch.randn(2, *value.shape) for name, value in free.items()}
+    maps = {f"features/{layer}": torch.randn_like(seen[layer]), f"factors/{layer}": 0.1 * torch.randn_like(seen[layer])}
+    both = {**v, **named("weights", own), **maps}
+    generator.render(both, space)  # the first time, torch may find that it can't
+    drawn.clear()
+    images = generator.render(both, space)
+    assert len(drawn) == (2 if made.name in ("stylegan", "stylegan3") else 1)
+    for i in range(2):
+        alone = generator.render({key: value[i : i + 1] for key, value in both.items()}, space)
+        torch.testing.assert_close(alone[0], images[i], atol=1e-4, rtol=1e-3)
+
+
 def test_layers_are_read_and_edited(made: Made) -> None:
     generator, space = made.generator, first(made.generator)
     v, names = point(generator), list(dict.fromkeys((*generator.layers, *generator.convolutions)))

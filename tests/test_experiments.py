@@ -159,7 +159,7 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
     "speed/scale.py": (["python {} --sizes 1 3 --batch 1"], []),
     "speed/startup.py": (["python {} --before . --repeats 1"], []),
     "speed/sweep.py": (["python {} --cells 2", "! python {} --cells 1"], []),
-    "speed/own_weights.py": (["python {} --batch 1 --rounds 1 --width 2"], []),
+    "speed/own_weights.py": (["python {} --batch 2 --rounds 1 --networks VAE StyleGAN"], []),
     "speed/tuning.py": (["python {} --images 1 --steps 2 --pivot 1 --hybrid 1"], []),
     "speed/time_to_quality.py": (
         ["python {} --images 1 --batch 1 --rounds 1 --steps 50 --methods w_plus", "! python {} --steps 7"],

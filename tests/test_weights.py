@@ -19,6 +19,7 @@ from zstar.directions.linear import Linear
 from zstar.editing.job import make_edit_job
 from zstar.editing.run import run as edit
 from zstar.generators.base import AbstractGenerator
+from zstar.generators.module import Module
 from zstar.generators.pixels import Pixels
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.generators.stylegan2_layers import grouped, one_by_one
@@ -94,6 +95,37 @@ def test_some_weights_may_change_and_the_others_stay(generator: AbstractGenerato
         for i in range(2):
             alone = changed(generator, {name: value}, i).synthesize(latent[i : i + 1], space)
             torch.testing.assert_close(images[i], alone[0])
+
+
+class Doubtful(nn.Module):
+    """A network that looks at a value, which torch can't for all images at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Linear(4, 48)
+
+    def forward(self, z: Tensor) -> Tensor:
+        images = self.body(z).tanh().view(-1, 3, 4, 4)
+        return images if images.abs().max().item() < 2 else -images
+
+
+def test_what_can_not_be_drawn_at_once_is_drawn_one_by_one() -> None:
+    for network in (Doubtful(), nn.Sequential(Doubtful().body, nn.Tanh(), nn.Unflatten(1, (3, 4, 4)))):
+        generator = Module(network, [4], layers=["body"] if isinstance(network, Doubtful) else ["0"])
+        weights, latent = changes(generator, "z", 3), torch.randn(3, 4)
+        images = generator.synthesize(latent, "z", weights=weights)
+        for i in range(3):
+            alone = changed(generator, weights, i).synthesize(latent[i : i + 1], "z")
+            torch.testing.assert_close(images[i], alone[0])
+        kept: list[Tensor] = []
+
+        def look(output: Tensor, kept: list[Tensor] = kept) -> Tensor:
+            kept.append(output)
+            return output
+
+        with generator.editing({generator.layers[0]: look}):
+            generator.synthesize(latent, "z", weights=weights)
+        assert [output.numpy().shape[0] for output in kept] == [1, 1, 1], "what looks on sees plain tensors"
 
 
 def test_groups_of_convolutions_are_convolutions_one_by_one() -> None:

@@ -19,6 +19,7 @@ from zstar.checkpoints.identity import source
 from zstar.config.reasons import Unfit
 from zstar.generators.changes import change_map, require_known, weight_changes
 from zstar.generators.hooks import hooked
+from zstar.generators.own_weights import Rows, each
 from zstar.generators.variables import Variables, part
 from zstar.runs.precision import networks, single
 
@@ -116,13 +117,20 @@ class AbstractGenerator(nn.Module, ABC):
         weights, features, factors = weights or {}, features or {}, factors or {}
         alike = all(len(change) == 1 for change in weights.values())
         if weights and not self.batched_weights and not alike:
-            changes = (weights, features, factors)
-            return torch.cat([self._one(i, latent, space, noise, changes) for i in range(len(latent))])
+            rows = {"v": {"latent": latent}, "weights": weights, "features": features, "factors": factors}
+            rows |= {"noise": {} if isinstance(noise, str) else noise}
+            rows |= {"class": {} if self.condition is None else {"class": self.condition}}
+            return each(self, partial(self._one, space, noise), len(latent), rows)
         own = self._changed(weights, alike)
         layers = {**features, **factors}
         edits = {layer: partial(change_map, features.get(layer), factors.get(layer)) for layer in layers}
         with self.editing(edits), networks(latent.device.type):
             return single(functional_call(self, own, (latent, space, noise)) if own else self(latent, space, noise))
+
+    def _one(self, space: str, noise: Noise, row: Rows) -> Tensor:
+        changes = (row["weights"], row["features"], row["factors"])
+        with self.conditioned(row["class"].get("class")):
+            return self.synthesize(row["v"]["latent"], space, row["noise"] or noise, *changes)
 
     def _changed(self, weights: Mapping[str, Tensor], alike: bool) -> dict[str, Tensor]:
         """The parameters of each image with their batch in front, or without one where all images have the same."""
@@ -130,14 +138,6 @@ class AbstractGenerator(nn.Module, ABC):
         require_known(weights, known, type(self).__name__)
         own = {name: known[name] + change for name, change in weights.items()}
         return {name: value[0] for name, value in own.items()} if alike else own
-
-    def _one(self, i: int, latent: Tensor, space: str, noise: Noise, changes: Sequence[Mapping[str, Tensor]]) -> Tensor:
-        """The image at place ``i`` of a batch, by itself."""
-        row = slice(i, i + 1)
-        maps = noise if isinstance(noise, str) else {name: value[row] for name, value in noise.items()}
-        own = ({name: value[row] for name, value in group.items()} for group in changes)
-        with self.conditioned(None if self.condition is None else self.condition[i % len(self.condition)][None]):
-            return self.synthesize(latent[row], space, maps, *own)
 
     def render(self, v: Variables, space: str, noise: str = "const") -> Float[Tensor, "b c h w"]:
         """G(v): the images of latents of ``space``, with the noise maps, weights and features that belong to them.

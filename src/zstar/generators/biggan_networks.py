@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from zstar.checkpoints.biggan import Sizes
 from zstar.generators.biggan_layers import SHARE, Attention, ConditionalNorm, PlainNorm, SpectralLayer
+from zstar.generators.layout import channels_last
 
 SHRINKING = 128  # a map of r pixels has SHRINKING // r times the width as its channels
 LARGEST = 16  # times the width, at the most
@@ -78,7 +79,7 @@ class Network(nn.Module):
 
 def first_map(x: Float[Tensor, "b _"], bottom: int) -> Float[Tensor, "b c h w"]:
     """The first layer's output as a map, whose channels come first."""
-    return x.unflatten(1, (-1, bottom, bottom)).contiguous(memory_format=torch.channels_last)
+    return channels_last(x.unflatten(1, (-1, bottom, bottom)))
 
 
 def fresh_maps(resolution: int, channels: int, width: int, attention: Sequence[int]) -> dict[int, int]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from zstar.config.signatures import nearest
+from zstar.generators.layout import channels_last, has_channels_last
 from zstar.generators.variables import Variables, part
 from zstar.stats.streams import stream
 
@@ -56,8 +57,8 @@ def change_map(shift: Tensor | None, factor: Tensor | None, output: Tensor) -> T
 
 def _alike(change: Tensor, output: Tensor) -> Tensor:
     """A change in the type and the layout of a map: what lies otherwise in memory is added up in another order."""
-    last = output.is_contiguous(memory_format=torch.channels_last)
-    return change.to(output).contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+    change = change.to(output)
+    return channels_last(change) if has_channels_last(output) else change.contiguous()
 
 
 def full(name: str, parameter: Tensor, count: int) -> dict[str, Tensor]:
