@@ -12,7 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 python=${PYTHON:-.venv/bin/python}
 world=${1:?give a world: cottages, round_trip, turned, grumpy or celeba}
 shift
-baseline=adam_z
+baseline=adam_z pivots=()
 case $world in
   cottages | round_trip | turned)
     baseline=stylegan2
@@ -21,11 +21,13 @@ case $world in
   grumpy)
     export PYTHONPATH=examples/grumpy${PYTHONPATH:+:$PYTHONPATH}
     words=(--config-dir examples/grumpy/conf generator.checkpoint="$DCGAN" data.path="$CATS" encoder=trained
-      encoder.checkpoint="$CATS_ENCODER" metric.perceptual.network.checkpoint="$VGG") ;;
+      encoder.checkpoint="$CATS_ENCODER" metric.perceptual.network.checkpoint="$VGG")
+    pivots=(pti weight_space semantic_photo) ;;
   celeba)
     export PYTHONPATH=examples/celeba_vae${PYTHONPATH:+:$PYTHONPATH}
     words=(--config-dir examples/celeba_vae/conf generator.checkpoint="$VAE" data.path="$FACES" encoder=celeba_vae
-      encoder.checkpoint="$VAE" metric.perceptual.network.checkpoint="$VGG") ;;
+      encoder.checkpoint="$VAE" metric.perceptual.network.checkpoint="$VGG")
+    pivots=(pti weight_space semantic_photo) ;;
   *)
     echo "$0: there is no world '$world'; choose cottages, round_trip, turned, grumpy or celeba" >&2
     exit 2 ;;
@@ -33,7 +35,13 @@ esac
 compared=(--baseline "$baseline")
 [[ -n ${METHODS:-} ]] && compared=()  # it may be none of them
 
-"$python" invert.py -m "${words[@]}" "method=${METHODS:-glob(*)}" protocol="$world" logger=none \
-  output="outputs/leaderboard/$world" "$@" || echo "some cells failed; they are listed with the results"
+sweep() {
+  "$python" invert.py -m "${words[@]}" protocol="$world" logger=none output="outputs/leaderboard/$world" "$@" ||
+    echo "some cells failed; they are listed with the results"
+}
+commas=$(IFS=,; echo "${pivots[*]-}")
+sweep "method=${METHODS:-glob(*,exclude=[$commas])}" "$@"
+# What a method changes of a generator begins at a latent of w in its paper; a generator that has none has it in z.
+[[ -n $commas && -z ${METHODS:-} ]] && sweep "method=$commas" space=z "$@"
 "$python" -m zstar.benchmark "outputs/leaderboard/$world" --output "${BOARD:-outputs/leaderboard/$world/benchmark}" \
   ${compared[@]+"${compared[@]}"}
