@@ -140,6 +140,15 @@ def test_what_no_motion_explains_is_the_generators(photos: Tensor) -> None:
     assert (seen[middle] - shown).abs().mean() < 0.05 < (trusted[middle] - shown).abs().mean()
 
 
+def test_a_share_of_what_a_flow_leaves_is_added(photos: Tensor) -> None:
+    """And of what colours alone leave nothing is: that is what moves, and would be seen twice."""
+    edit = along(photos, lambda photos, share: zoom(photos, 1 + 0.3 * share))
+    truth = zoom(photos, 1.3)
+    errors = [decibel(Transfer(model="flow", rest=rest)(edit), truth) for rest in (0.0, 0.5)]
+    assert errors[1] > errors[0] + 0.5
+    assert Transfer(model="colour", rest=0.0)(edit).equal(Transfer(model="colour", rest=1.0)(edit))
+
+
 def test_each_image_has_the_model_that_suits_it(photos: Tensor) -> None:
     def make(photos: Tensor, share: float) -> Tensor:
         return torch.cat([shift(photos[:1], 16 * share, 0), photos[1:2] * (1 - 0.4 * share), photos[2:]])

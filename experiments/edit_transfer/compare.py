@@ -8,7 +8,6 @@ The margin of the automatic choice is set on cottages of the split ``validation`
 
 import argparse
 import json
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -30,8 +29,8 @@ from zstar.postprocess.none import Nothing
 from zstar.postprocess.residual import Residual
 from zstar.postprocess.transfer import Transfer
 from zstar.reports.captions import labelled
+from zstar.reports.numbers import mean_with_interval
 from zstar.runs.folder import config_hash, write_json, write_text
-from zstar.stats.comparison import mean_interval
 
 WAYS = {
     "up-sampled G(v′)": Nothing(),
@@ -146,11 +145,7 @@ def table(scores: Mapping[str, Scores]) -> str:
         for way in found.psnr:
             cells = [edit, way]
             for values, digits in ((found.psnr[way], 2), (found.ssim[way], 4)):
-                low, high = mean_interval(np.array(values))
-                interval = (
-                    f" [{low:.{digits}f}, {high:.{digits}f}]" if math.isfinite(low + high) else ""
-                )  # of a few photos
-                cells.append(f"{np.mean(values):.{digits}f}{interval}")
+                cells.append(mean_with_interval(values, digits))
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -162,10 +157,11 @@ def margins(worlds: Mapping[str, Mapping[str, Scores]]) -> str:
     for margin in MARGINS:
         cells = []
         for edits in worlds.values():
-            seen = np.concatenate([found.gains for found in edits.values()])
-            real = np.concatenate(
-                [np.subtract(found.psnr["flow and colour"], found.psnr["colour"]) for found in edits.values()]
-            )
+            each = [
+                found for edit, found in edits.items() if not edit.endswith("matched")
+            ]  # whose choices are the same
+            seen = np.concatenate([found.gains for found in each])
+            real = np.concatenate([np.subtract(found.psnr["flow and colour"], found.psnr["colour"]) for found in each])
             wrong = (seen > margin) != (real > 0)
             cells += [f"{int((~wrong).sum())} of {len(wrong)}", f"{(np.abs(real) * wrong).mean():.2f}"]
         lines.append(f"| {margin:g} | " + " | ".join(cells) + " |")

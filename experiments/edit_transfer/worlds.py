@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_module
 from torch import Tensor
 from torch.nn import functional as F
 
+from zstar.annotations.annotator import Annotator
 from zstar.config.build import to_plain
 from zstar.data.cottages import FACTORS, Cottages, render
 from zstar.directions.apply import apply
@@ -27,7 +28,9 @@ FOLDER = Path("outputs/edit_transfer")
 LARGER = 4  # times the generator's resolution: photos
 FACTOR, OFFSET = 0.4, 0.2  # strengths: of a factor's range, towards its further end; of brightness, in turns
 OCTAVES = 0.4  # of the zoom
-EDITS = ("season", "time_of_day", "brightness", "house_x", "house_x, true frames", "zoom, true frames")
+EDITS = ("season", "season, matched", "time_of_day", "time_of_day, matched", "brightness",
+         "house_x", "house_x, matched", "house_x, true frames", "zoom, true frames")  # fmt: skip
+TRIED = torch.arange(5, 21) / 10  # multiples of a direction's strength, where its effect is matched
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class World:
             plain = to_plain(compose("edit", ["logger=none", *words]))
         self.pipeline = Pipeline(plain, "there is nothing to edit")
         self.generator = self.pipeline.generator
-        self.size = self.generator.resolution
+        self.size, self.annotator = self.generator.resolution, Annotator()
         batch = Cottages(count, split, self.size, first=first).read(range(count))
         self.factors = batch.extras["factors"]
         self.photos = render(self.factors, LARGER * self.size)[0]
@@ -76,25 +79,37 @@ class World:
 
     def case_of(self, name: str) -> Case:
         """An edit by its name."""
-        factor, _, true = name.partition(", ")
-        make = self.zoomed if factor == "zoom" else self.drawn if true else self.generated
+        factor, _, way = name.partition(", ")
+        make = self.zoomed if factor == "zoom" else self.drawn if way == "true frames" else self.generated
         return make(name, factor)
 
     def generated(self, name: str, factor: str) -> Case:
         """Frames of the generator, along a shipped direction."""
-        alpha, direction = self.strengths(factor), self.pipeline.directions[factor]
-
-        @torch.no_grad()
-        def frame(share: float) -> Tensor:
-            steps = [(direction, share * alpha)]
-            v, space = apply(self.generator, self.inversion.v, self.inversion.space, steps)
-            return self.generator.render(v, space, self.inversion.noise_mode).clamp(-1, 1)
+        alpha = self.strengths(factor)
+        far = alpha * self.matched(factor, alpha) if name.endswith("matched") else alpha
+        frame = lambda share: self.edited(factor, share * far)  # noqa: E731
 
         if factor == "brightness":
             truth = Brightness()(self.photos, alpha)[0].clamp(-1, 1)
         else:
             truth = render(moved(self.factors, factor, alpha), self.photos.shape[-1])[0]
         return self.case(name, frame, truth, alpha)
+
+    @torch.no_grad()
+    def edited(self, factor: str, strength: Tensor) -> Tensor:
+        """G(v′) along a shipped direction."""
+        steps = [(self.pipeline.directions[factor], strength)]
+        v, space = apply(self.generator, self.inversion.v, self.inversion.space, steps)
+        return self.generator.render(v, space, self.inversion.noise_mode).clamp(-1, 1)
+
+    def matched(self, factor: str, alpha: Tensor) -> Tensor:
+        """What the strength of each photo is multiplied by, so that the annotator that ships sees the factor move as
+        far as it should: what a user can do, who doesn't know the truth either."""
+        place = self.annotator.names.index(factor)
+        read = lambda scale: self.annotator.score(self.edited(factor, scale * alpha))[:, place]  # noqa: E731
+        with torch.no_grad():
+            misses = torch.stack([(read(scale) - read(0.0) - alpha).abs() for scale in TRIED])
+        return TRIED[misses.nan_to_num(torch.inf).argmin(dim=0)]
 
     def drawn(self, name: str, factor: str) -> Case:
         """Frames of the world itself: what transfer comes to where nothing is lost in a projection."""

@@ -51,6 +51,10 @@ class Motion:
         still = (self.flow == 0).all(dim=1, keepdim=True)
         return self.gain * torch.where(still, image, sample(image, self.flow, "bicubic")) + self.offset
 
+    def moves(self) -> Float[Tensor, "b 1 1 1"]:
+        """1 for the images in which something moves, 0 for those whose colours alone change."""
+        return (self.flow != 0).any(dim=(1, 2, 3), keepdim=True).to(self.flow)
+
     def within(self) -> Float[Tensor, "b 1 h w"]:
         """1 where a pixel comes from within the picture, 0 where from half a pixel beyond its border or more."""
         height, width = self.flow.shape[-2:]

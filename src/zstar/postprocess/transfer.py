@@ -24,7 +24,8 @@ class Transfer(AbstractPostprocess):
 
     The choice for photos that are larger than the generator's pictures: their detail is moved and recoloured, and no
     pixel of it is drawn anew. Where a pixel comes from beyond the photo, or where G(v′) shows what no motion of G(v)
-    explains, such as what was hidden, there is G(v′), scaled up. Frames that are equal give the photo, bit for bit.
+    explains, such as what was hidden, there is G(v′), scaled up; of the little that a flow leaves elsewhere a share is
+    added. Frames that are equal give the photo, bit for bit.
 
     Arguments:
         model: What is estimated: ``colour`` alone, ``flow`` and colour, or ``auto``, for each image the better of both:
@@ -35,6 +36,8 @@ class Transfer(AbstractPostprocess):
         margin: By how many dB flow has to be better to be chosen.
         explained: Misfit of a colour, of 2 from black to white, up to which a motion explains G(v′); it counts in full
             from twice as much on. 0 trusts every motion.
+        rest: Share of what a flow leaves, G(v′) − A·G(v)(p + u), that is added to the photo, scaled up. Of what is left
+            by colours alone, which is what moves, none is.
         reach: How far beyond what was painted the change counts in full, in shares of the picture's side.
         fade: How far beyond that it fades to nothing, likewise.
     """
@@ -49,6 +52,7 @@ class Transfer(AbstractPostprocess):
         smooth_colour: float = 1.0,
         margin: float = 1.0,
         explained: float = 0.15,
+        rest: float = 0.5,
         reach: float = 0.06,
         fade: float = 0.06,
     ) -> None:
@@ -56,16 +60,19 @@ class Transfer(AbstractPostprocess):
         require("postprocess", POSITIVE, smooth_flow=smooth_flow, smooth_colour=smooth_colour)
         require("postprocess", Within(1), frames=frames)
         require("postprocess", Within(0), explained=explained)
-        self.model, self.frames, self.margin, self.explained = model, frames, margin, explained
+        require("postprocess", Within(0, 1), rest=rest)
+        self.model, self.frames, self.margin, self.explained, self.rest = model, frames, margin, explained, rest
         self.estimate = Estimator(smooth_flow, smooth_colour)
 
     @torch.no_grad()
     def compose(self, change: Change, allowed: Float[Tensor, "_ 1 H W"]) -> Float[Tensor, "b c H W"]:
         frames = self.way(change)
         motion = self.motion(frames)
-        missing = self.missing(frames, motion).to(change.photo)
+        reached = motion.apply(frames[0])
+        missing = self.missing(reached, frames[-1]).to(change.photo)
         large = motion.resized(change.size)
-        picture = large.apply(change.photo)
+        left = self.rest * (frames[-1] - reached) * motion.moves()
+        picture = large.apply(change.photo) + to_size(left.to(change.photo), change.size)
         gone = torch.maximum(to_size(missing, change.size), 1 - large.within())
         picture = torch.lerp(picture, to_size(change.after, change.size), gone)
         return change.photo + allowed * (picture - change.photo)
@@ -113,9 +120,9 @@ class Transfer(AbstractPostprocess):
             errors.append((picture.clamp(-1, 1) - frames[-1]).square().mean(dim=(1, 2, 3)))
         return 10 * (errors[1].clamp_min(FLAT) / errors[0].clamp_min(FLAT)).log10()
 
-    def missing(self, frames: list[Float[Tensor, "b c h w"]], motion: Motion) -> Float[Tensor, "b 1 h w"]:
-        """How much of G(v′) the motion does not explain, from 0 to 1."""
-        misfit = (motion.apply(frames[0]).clamp(-1, 1) - frames[-1]).abs().amax(dim=1, keepdim=True)
+    def missing(self, reached: Float[Tensor, "b c h w"], after: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h w"]:
+        """How much of G(v′) is not explained by what a motion has made of G(v), from 0 to 1."""
+        misfit = (reached.clamp(-1, 1) - after).abs().amax(dim=1, keepdim=True)
         if self.explained == 0:
             return torch.zeros_like(misfit)
         wide = F.max_pool2d(misfit, 3, 1, 1)
