@@ -31,8 +31,8 @@ from zstar.metrics.identity import Identity
 from zstar.metrics.psnr import PSNR
 from zstar.projection.job import make_data
 from zstar.projection.pipeline import Pipeline
-from zstar.reports.numbers import with_interval
-from zstar.stats.comparison import mean_interval
+from zstar.reports.numbers import mean_with_interval
+from zstar.runs.folder import by_age
 
 SIZE, EYES = 64, [[0.35, 0.46], [0.65, 0.46]]  # of the frame
 WAYS = {"as_they_come": "as they come", "detected": "detected landmarks", "given": "true landmarks"}
@@ -87,12 +87,6 @@ def within(inner: Corners, outer: Corners, size: int) -> Corners:
     return (inner - outer[0]) @ np.linalg.inv(axes).T * size - 0.5
 
 
-def interval(values: Tensor) -> str:
-    """A mean over photos with its 95 % interval."""
-    plain = values.double().numpy()
-    return with_interval(float(plain.mean()), *mean_interval(plain))
-
-
 def main() -> None:
     """Print and draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -113,15 +107,16 @@ def main() -> None:
     print(f"| {' | '.join(names)} |\n|{'---|' * len(names)}")
     sheet = {}
     for way, title in WAYS.items():
-        folder = max(given.folder.glob(f"{way}_*/result.json"), key=lambda path: path.stat().st_mtime).parent
+        folder = by_age(given.folder, f"{way}_*/result.json")[-1].parent
         found = read(folder, truth)
         targets, (made, low, high) = torch.stack([photos[name] for name in found.ids]), found.frames
         happier = expression(high)[:, HAPPY] - expression(low)[:, HAPPY]
         edited = (distance(low, targets) + distance(high, targets)) / 2
         off = f"{np.median(found.error):.3f}" if found.error else "–"
-        cells = [title, f"{len(found.ids)} of {len(truth)}", off, interval(psnr(made, targets))]
+        cells = [title, f"{len(found.ids)} of {len(truth)}", off, mean_with_interval(psnr(made, targets))]
         print(
-            "| " + " | ".join([*cells, *map(interval, (distance(made, targets), happier, edited))]) + " |", flush=True
+            "| " + " | ".join([*cells, *map(mean_with_interval, (distance(made, targets), happier, edited))]) + " |",
+            flush=True,
         )
         sheet[way] = dict(zip(found.ids, zip(made, low, high, strict=True), strict=True))
     shown = [name for name in truth if all(name in made for made in sheet.values())][:SHOWN]

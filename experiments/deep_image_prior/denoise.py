@@ -28,9 +28,8 @@ from zstar.metrics.psnr import PSNR
 from zstar.objective import Objective, Problem
 from zstar.optimizers.adam import Adam
 from zstar.projectors.untrained import Untrained
-from zstar.reports.numbers import with_interval
+from zstar.reports.numbers import mean_with_interval
 from zstar.spaces.z import Z
-from zstar.stats.comparison import mean_interval
 from zstar.stats.streams import stream
 
 SIGMA = 2 * 25 / 255  # 25 of 255 levels, in [−1, 1]
@@ -105,14 +104,9 @@ def lines(kind: str, found: dict[str, Tensor], given: argparse.Namespace) -> lis
     rows, before = [], psnr(found["noisy"], found["clean"])
     for name, at in steps.items():
         values = psnr(found[name], found["clean"])
-        gain = "–" if name == "noisy" else with_interval(*interval(values - before), 2)
-        rows.append(f"| {kind} | {name} | {with_interval(*interval(values), 2)} | {gain} | {at} | {len(values)} |")
+        gain = "–" if name == "noisy" else mean_with_interval(values - before, 2)
+        rows.append(f"| {kind} | {name} | {mean_with_interval(values, 2)} | {gain} | {at} | {len(values)} |")
     return rows
-
-
-def interval(values: Tensor) -> tuple[float, float, float]:
-    """Mean over images with its 95 % interval."""
-    return (values.mean().item(), *mean_interval(values.double().numpy()))
 
 
 def spread(steps: Tensor) -> str:

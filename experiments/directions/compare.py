@@ -12,7 +12,6 @@ import argparse
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,23 +30,14 @@ from zstar.editability.leakage import Leakage
 from zstar.editability.reading import match, read
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.metrics.distribution import kid, pooled
-from zstar.reports.numbers import show, with_interval
+from zstar.reports.numbers import mean_with_interval, show
 from zstar.spaces.w import W
-from zstar.stats.comparison import mean_interval
 from zstar.stats.streams import stream
 
 CONF = Path(__file__).parents[2] / "conf"
 FACTORS = {"season": "season", "time_of_day": "time_of_day", "house_x": "house_x", "roof_hue": "roof_hue"}
 FACTORS |= {"is_chapel": "chapel", "window_present": "windows"}  # factor → name of the learned direction
 METHODS = ("learned", "attribute mean", "SVM", "GANSpace", "SeFa", "random")
-
-
-def spread(values: Tensor) -> str:
-    """Mean with its 95 % interval over images."""
-    kept = values[values.isfinite()].double().numpy().astype(np.float64)
-    if not len(kept):
-        return "–"
-    return with_interval(float(kept.mean()), *mean_interval(kept), 3)
 
 
 def best(candidates: dict[str, AbstractDirection], scorer: Annotator, start: Traversal, factor: str) -> str:
@@ -125,8 +115,8 @@ def main() -> None:
             )
             features = torch.cat(made)
             cells = [factor, method, f"{100 * values['leakage/reached'].mean():.0f} %"]
-            cells += [show(float(values["effect/r2"].nanmean()), 2), spread(values["leakage/mean"])]
-            cells.append(spread(values["locality/outside"]) if "locality/outside" in values else "–")
+            cells += [show(float(values["effect/r2"].nanmean()), 2), mean_with_interval(values["leakage/mean"], 3)]
+            cells.append(mean_with_interval(values["locality/outside"], 3) if "locality/outside" in values else "–")
             cells.append(f"{kid(real, features, size=100).value:.3f}" if len(features) >= 16 else "–")
             print(f"| {' | '.join(cells)} |", flush=True)
     if {"learned", "random"} <= set(count.methods):

@@ -23,9 +23,8 @@ from zstar.dissection.pictures import outlined, sheet
 from zstar.dissection.scenes import Scenes, draw_scenes, picture
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.images import write_png
-from zstar.reports.numbers import with_interval
+from zstar.reports.numbers import mean_with_interval
 from zstar.segmenters.annotator import Annotator
-from zstar.stats.comparison import mean_interval
 
 REACH = 8  # pixels around a box that a change in it can reach: convolutions behind the layer, and upsampling
 DRAWN = 200  # drawn scenes that say what stands beside what
@@ -98,9 +97,9 @@ def main() -> None:
             seen = ((subject.judge(after) == column) & inside).sum(dim=(1, 2)) / inside.sum(dim=(1, 2))
         moved = (after.clamp(-1, 1) - before.clamp(-1, 1)).abs().mean(dim=1)
         change = (moved * inside).sum(dim=(1, 2)) / inside.sum(dim=(1, 2)) * 127.5
-        cells = [name, with_interval(float(seen.mean()), *mean_interval(seen.double().numpy()), 2)]
+        cells = [name, mean_with_interval(seen, 2)]
         cells += [f"{int((seen >= 0.5).sum())} of {len(seen)}"]
-        cells += [with_interval(float(change.mean()), *mean_interval(change.double().numpy()), 0)]
+        cells += [mean_with_interval(change, 0)]
         lowest = float(psnr_outside(before, after, masks).min())
         cells += ["∞" if math.isinf(lowest) else f"{lowest:.0f}", f"{100 * truth[place]:.0f} %"]
         print("| " + " | ".join(cells) + " |", flush=True)

@@ -21,10 +21,9 @@ from zstar.dissection.pictures import sheet
 from zstar.editability.base import Traversal
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.images import write_png
-from zstar.reports.numbers import with_interval
+from zstar.reports.numbers import mean_with_interval
 from zstar.segmenters.annotator import Annotator
 from zstar.spaces.w import W
-from zstar.stats.comparison import mean_interval
 from zstar.stats.streams import stream
 
 LEFT = 0.5  # of the pixels of the class
@@ -50,12 +49,6 @@ def matched(traversal: Traversal, end: float, column: int, scorer: Scorer) -> tu
 def score(scorer: Scorer, images: Tensor) -> Tensor:
     """Factors and areas, ``[n, k]``."""
     return torch.cat([scorer.score(part) for part in images.split(32)])
-
-
-def interval(values: Tensor, digits: int) -> str:
-    """Mean with its 95 % interval over pictures."""
-    kept = values[values.isfinite()].double().numpy()
-    return with_interval(float(kept.mean()), *mean_interval(kept), digits) if len(kept) else "–"
 
 
 def main() -> None:
@@ -88,7 +81,8 @@ def main() -> None:
             change = (scores - score(scorer, traversal.before)).abs()[there][:, others].nanmean(dim=1)
             old, new = judge(traversal.before), judge(images)
             moved = ((old != new) & (old != k)).float().mean(dim=(1, 2))[there] * 100
-            cells = [name, way, f"{int(there.sum())} of {len(there)}", interval(change, 3), interval(moved, 1)]
+            cells = [name, way, f"{int(there.sum())} of {len(there)}"]
+            cells += [mean_with_interval(change, 3), mean_with_interval(moved, 1)]
             print("| " + " | ".join([*cells, str(int(there.sum()))]) + " |", flush=True)
             rows += [traversal.before[:SHOWN]] * (not rows) + [images[:SHOWN]]
         given.figures.mkdir(parents=True, exist_ok=True)

@@ -9,12 +9,13 @@ from pathlib import Path
 import torch
 
 from zstar.checkpoints.io import load_weights, read_card
+from zstar.runs.folder import by_age
 
 
 def main() -> None:
     """Print the scores, and the cosines between the directions of one finder."""
     for finder in ("attribute", "interfacegan"):
-        path = max(Path(sys.argv[1]).glob(f"{finder}_*/directions.safetensors"), key=lambda path: path.stat().st_mtime)
+        path = by_age(Path(sys.argv[1]), f"{finder}_*/directions.safetensors")[-1]
         tensors, card = load_weights(path), read_card(path)["directions"]
         names = list(card)
         units = torch.stack([tensors[f"{name}/vector"].flatten() / tensors[f"{name}/vector"].norm() for name in names])

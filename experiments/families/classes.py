@@ -24,7 +24,7 @@ from zstar.generators.biggan import BigGAN
 from zstar.images import write_png
 from zstar.reports.captions import letters, titled
 from zstar.reports.numbers import show, with_interval
-from zstar.runs.folder import safe_name
+from zstar.runs.folder import by_age, safe_name
 
 RUNS = {
     "given": "the true class is given", "wrong": "a wrong class is given", "found": "found by trying all, then fixed",
@@ -90,7 +90,7 @@ def main() -> None:
     print(f"| the photos themselves | – | – | – | – | {share:.2f} | – |")
     rows = [("photos", photos)]
     for name, title in RUNS.items():
-        paths = sorted(given.folder.glob(f"{name}_*/result.json"), key=lambda path: path.stat().st_mtime)
+        paths = by_age(given.folder, f"{name}_*/result.json")
         if not paths:
             print(f"left out: there is no run {name}")
             continue

@@ -22,6 +22,7 @@ from zstar.data.reading import read_image
 from zstar.images import write_png
 from zstar.reports.captions import letters, titled
 from zstar.reports.numbers import decimals, show, with_interval
+from zstar.runs.folder import by_age
 
 WAYS = {"own": "own encoder or inverse", "optimisation": "optimisation", "hybrid": "both", "weights": "with weights"}
 MARKERS = {"own": "s", "optimisation": "o", "hybrid": "D", "weights": "*"}
@@ -34,7 +35,7 @@ TOP, LEAST = 60.0, 1e-3  # dB, beyond which nothing is to be seen, and KID, belo
 def read(folder: Path) -> list[dict[str, Any]]:
     """The finished runs by family, way and space; of those of one name, the newest."""
     runs: dict[str, dict[str, Any]] = {}
-    for path in sorted(folder.glob("*/result.json"), key=lambda path: path.stat().st_mtime):
+    for path in by_age(folder, "*/result.json"):
         name = path.parent.name.rpartition("_")[0]  # without its hash
         family, way, space = name.split("-")
         summary = json.loads(path.read_text(encoding="utf-8"))["summary"]

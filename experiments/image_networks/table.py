@@ -11,6 +11,7 @@ import torch
 from zstar.data.reading import read_image
 from zstar.images import write_png
 from zstar.reports.numbers import with_interval
+from zstar.runs.folder import by_age
 
 OUT = Path("outputs/image_networks")
 FIGURES = Path("outputs/figures/image_networks")
@@ -32,7 +33,7 @@ def main() -> None:
     """Print what there is."""
     print("| | PSNR, dB | SSIM | perceptual distance (judge64) | seconds per image | N |\n|---|---|---|---|---|---|")
     for name, title in RUNS.items():
-        paths = sorted((OUT / "runs").glob(f"{name}_*/result.json"), key=lambda path: path.stat().st_mtime)
+        paths = by_age(OUT / "runs", f"{name}_*/result.json")
         if paths:
             summary = json.loads(paths[-1].read_text(encoding="utf-8"))["summary"]
             triples = [[summary[metric][key] for key in ("mean", "low", "high")] for metric in METRICS]

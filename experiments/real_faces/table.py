@@ -25,9 +25,8 @@ from zstar.images import grid, write_png
 from zstar.losses.mobilefacenet import MobileFaceNet
 from zstar.metrics.identity import Identity
 from zstar.postprocess.base import to_size
-from zstar.reports.numbers import with_interval
-from zstar.runs.folder import safe_name
-from zstar.stats.comparison import mean_interval
+from zstar.reports.numbers import mean_with_interval, with_interval
+from zstar.runs.folder import by_age, safe_name
 
 SIZE = 64  # pixels of a face
 WAYS = {"encoder": "encoder", "z": "z", "theta": "z and θ"}
@@ -36,14 +35,8 @@ SHOWN = 6
 
 def newest(top: Path, name: str) -> tuple[Path, dict[str, Any]]:
     """Folder and result of the last run of a name."""
-    path = max(top.glob(f"{name}_*/result.json"), key=lambda path: path.stat().st_mtime)
+    path = by_age(top, f"{name}_*/result.json")[-1]
     return path.parent, json.loads(path.read_text(encoding="utf-8"))
-
-
-def interval(values: Tensor) -> str:
-    """A mean over images with its 95 % interval."""
-    plain = values.double().numpy()
-    return with_interval(float(plain.mean()), *mean_interval(plain))
 
 
 def show(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
@@ -115,10 +108,10 @@ def main() -> None:
             own = result["scores"][name]
             reached, leaked = (own.get(f"leakage/{key}") for key in ("reached", "mean"))
             rows.append(
-                [name, title, interval(scores[1] - scores[0]),
+                [name, title, mean_with_interval(scores[1] - scores[0]),
                  "–" if reached is None else f"{reached['mean'] * 100:.0f} %",
                  "–" if leaked is None else with_interval(*(leaked[key] for key in ("mean", "low", "high"))),
-                 interval(apart), str(len(apart))]
+                 mean_with_interval(apart), str(len(apart))]
             )  # fmt: skip
             cells.append((f"{way}_{name}", photos.photos, low, photos.edited(name, 0.0), high))
     show(

@@ -19,9 +19,8 @@ from zstar.images import grid, to_uint8
 from zstar.metrics.base import AbstractMetric
 from zstar.metrics.psnr import PSNR
 from zstar.operators.mask import Mask
-from zstar.reports.numbers import with_interval
-from zstar.runs.folder import safe_name
-from zstar.stats.comparison import mean_interval
+from zstar.reports.numbers import mean_with_interval
+from zstar.runs.folder import by_age, safe_name
 
 RUNS = Path("outputs/restoration")
 SHOWN = 8  # pictures of a sheet: the first ones, good or bad
@@ -61,17 +60,11 @@ def _read(folder: Path, name: str) -> Tensor:
 
 def find(world: str, task: str, method: str, count: int) -> Run | None:
     """The newest finished run of a row with so many images, if there is one."""
-    found = sorted((RUNS / world).glob(f"{task}_{method}_*/result.json"), key=lambda path: path.stat().st_mtime)
-    for path in reversed(found):
+    for path in reversed(by_age(RUNS / world, f"{task}_{method}_*/result.json")):
         run = Run(path.parent)
         if run.config["data"]["count"] == count:
             return run
     return None
-
-
-def interval(values: Tensor, places: int) -> str:
-    """The mean over images with its 95 % interval."""
-    return with_interval(values.mean().item(), *mean_interval(values.double().numpy()), places)
 
 
 def cells(run: Run, kind: str, judge: AbstractMetric) -> list[str]:
@@ -81,8 +74,8 @@ def cells(run: Run, kind: str, judge: AbstractMetric) -> list[str]:
     hidden = "all of it"
     if isinstance(operators[0], Mask):
         where = operators[0].visible(targets, {})[0, 0] == 0
-        hidden = interval(PSNR()(made[..., where][:, :, None], targets[..., where][:, :, None]), 2)
-    return [interval(PSNR()(made, targets), 2), hidden, interval(judge(made, targets), 4)]
+        hidden = mean_with_interval(PSNR()(made[..., where][:, :, None], targets[..., where][:, :, None]), 2)
+    return [mean_with_interval(PSNR()(made, targets), 2), hidden, mean_with_interval(judge(made, targets), 4)]
 
 
 def rows(world: str, task: str, given: argparse.Namespace) -> tuple[list[str], dict[str, Tensor]]:

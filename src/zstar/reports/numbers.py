@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from zstar.stats.comparison import mean_interval
 
 ARROWS = {"higher": "↑", "lower": "↓"}
 """Sign of the better direction of a metric."""
@@ -35,6 +38,14 @@ def with_interval(mean: float | None, low: float | None, high: float | None, pla
     places = decimals(mean, low, high) if places is None else places
     known = not any(end is None or math.isnan(end) for end in (low, high))
     return show(mean, places) + (f" [{show(low, places)}, {show(high, places)}]" if known else "")
+
+
+def mean_with_interval(values: ArrayLike, places: int | None = None) -> str:
+    """The mean of one value per image with its 95 % interval, ``27.20 [26.73, 27.66]``; images that have none are left
+    out."""
+    plain = np.asarray(values, dtype=np.float64)
+    kept = plain[~np.isnan(plain)]
+    return with_interval(float(kept.mean()), *mean_interval(kept), places) if len(kept) else show(None, 0)
 
 
 def duration(seconds: float | None) -> str:

@@ -84,6 +84,11 @@ def _written_now(leftover: Path) -> bool:
     return True
 
 
+def by_age(top: Path, pattern: str) -> list[Path]:
+    """The files below a folder that a pattern fits, from the oldest to the newest."""
+    return sorted(top.glob(pattern), key=lambda path: path.stat().st_mtime)
+
+
 def safe_name(identifier: str) -> str:
     """A file name without extension for an image id: no separators, at most 120 characters, different for every id."""
     if re.fullmatch(r"(?!.*-[0-9a-f]{12}$)[A-Za-z0-9][A-Za-z0-9._-]{0,99}", identifier):
