@@ -183,6 +183,14 @@ def test_networks_are_chosen_on_the_command_line(
     assert nodes[0] != nodes[1], "the file is part of the identity"
 
 
+def test_binary_files_beside_a_manifest_are_part_of_the_identity(example: str, tmp_path: Path) -> None:
+    node = {"_target_": "face_scores.Expression", "manifest": write(tmp_path, [PLAIN], b"0" * 24)}
+    before = identify(node)
+    assert identify(node) == before
+    (tmp_path / "part0.bin").write_bytes(b"1" * 24)
+    assert identify(node) != before
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_each_network_has_its_own_choice(
     name: str, example: str, assets: Path, composed: Callable[..., DictConfig]

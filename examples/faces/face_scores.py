@@ -9,8 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zstar.config.constraints import FilePath
-
 SIZE = 112  # pixels that all of these networks see
 MEAN = (122.782, 117.001, 104.298)  # of colours from 0 to 255
 YEARS = 100.0  # that are an age of 1
@@ -92,7 +90,7 @@ class Expression(nn.Module):
         manifest: Path of ``face_expression_model-weights_manifest.json``, with its binary file beside it.
     """
 
-    def __init__(self, manifest: FilePath) -> None:
+    def __init__(self, manifest: tfjs.Manifest) -> None:
         super().__init__()
         self.dense0, self.dense1 = Block(3, 32, True), Block(32, 64, False)
         self.dense2, self.dense3, self.fc = Block(64, 128, False), Block(128, 256, False), Dense(256, 7)
@@ -139,7 +137,7 @@ class AgeGender(nn.Module):
         manifest: Path of ``age_gender_model-weights_manifest.json``, with its binary file beside it.
     """
 
-    def __init__(self, manifest: FilePath) -> None:
+    def __init__(self, manifest: tfjs.Manifest) -> None:
         super().__init__()
         reductions = {"reduction_block_0": Reduction(32, 64, active=False), "reduction_block_1": Reduction(64, 128)}
         self.entry_flow = nn.ModuleDict({"conv_in": Convolution(3, 32, 3, 2), **reductions})

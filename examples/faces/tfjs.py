@@ -3,19 +3,21 @@
 import json
 import math
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from zstar.config.constraints import Reads
 from zstar.config.paths import place
 
+Manifest = Annotated[str, Reads(beside="*.bin")]  # what depends on its content depends on its binary files
 STORED = {"float32": "<f4", "uint8": "u1", "uint16": "<u2"}  # how numbers lie in the binary files
 LARGEST = 1 << 30  # bytes
 
 
-def read(manifest: str) -> dict[str, Tensor]:
+def read(manifest: Manifest) -> dict[str, Tensor]:
     """Name → weights in float32, of the shapes that TensorFlow gives them.
 
     A quantised number q stands for q · scale + min.
@@ -71,7 +73,7 @@ def _split(content: bytes, entries: list[dict[str, Any]]) -> dict[str, Tensor]:
     return found
 
 
-def fill(network: nn.Module, manifest: str) -> nn.Module:
+def fill(network: nn.Module, manifest: Manifest) -> nn.Module:
     """Load a network whose parameters are called as the tensors are, with dots for strokes, and freeze it.
 
     Filters are turned from TensorFlow's height, width, inputs, outputs to PyTorch's outputs, inputs, height, width.

@@ -80,8 +80,8 @@ def digest(path: str, reads: Reads) -> str | None:
         file = named / reads.inside if named.is_dir() else resolve(path)
     except ValueError:  # neither a file nor the name of shipped weights
         return None
-    card = card_path(file)
-    parts = [_digest_file(one) for one in dict.fromkeys((file, card)) if one.is_file()]
+    others = sorted(file.parent.glob(reads.beside)) if reads.beside else []
+    parts = [_digest_file(one) for one in dict.fromkeys((file, card_path(file), *others)) if one.is_file()]
     return hashlib.sha256(" ".join(parts).encode()).hexdigest() if parts else None
 
 

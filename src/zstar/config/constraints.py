@@ -47,9 +47,11 @@ class Reads:
 
     Attributes:
         inside: The file that is read where a folder is given; empty for all files in it.
+        beside: A pattern of files in the same folder that are read with the one that is named, such as ``*.bin``.
     """
 
     inside: str = ""
+    beside: str = ""
 
 
 FilePath = Annotated[str, Reads()]
