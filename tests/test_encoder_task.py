@@ -340,6 +340,15 @@ def test_scores_and_pictures_of_a_network_that_restores_are_of_observations(cfg:
         EncoderTask.compose(cfg("operator=[downscale]", "operator.downscale.factor=17"))
 
 
+def test_weights_beyond_half_precision_are_exported_as_they_are(cfg: Callable[..., DictConfig]) -> None:
+    task = EncoderTask.compose(cfg())
+    name, weight = next(iter(task.mean.named_parameters()))
+    with torch.no_grad():
+        weight.fill_(1e6)
+    exported = task.export()[0]
+    assert exported[name].equal(weight) and torch.float16 in {value.dtype for value in exported.values()}
+
+
 def test_statistics_are_exported_as_they_are(cfg: Callable[..., DictConfig]) -> None:
     task = EncoderTask.compose(cfg("encoder=igan", "encoder.width=4", "encoder.width_max=8"))
     train(task, Cottages(16, resolution=16), 2)

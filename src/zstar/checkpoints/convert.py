@@ -13,8 +13,8 @@ from zstar.checkpoints import stylegan2_ada
 from zstar.checkpoints.families import family_of, usable
 from zstar.checkpoints.formats import read_content, select
 from zstar.checkpoints.io import (
-    LARGEST,
     card_path,
+    halved,
     load_generator_checkpoint,
     read_card,
     resolve,
@@ -65,7 +65,9 @@ def convert(argv: Sequence[str] | None = None) -> None:
         weights, card = read(source, arguments.key, dict(arguments.settings))
         at_fault = target
         require_free(target, source)
-        save_weights(target, halved(weights) if arguments.half else weights, card)
+        # Vectors stay: running variances can be too small for it, and all vectors together are few numbers.
+        half = [name for name, value in weights.items() if arguments.half and value.ndim > 1]
+        save_weights(target, halved(weights, half), card)
     except ValueError as error:
         parser.exit(1, f"{error}\n")
     except OSError as error:
@@ -113,16 +115,6 @@ def read(source: Path, key: str | None, told: dict[str, Any]) -> tuple[dict[str,
         if family.known and (why := unfit(settings, family.known)):
             raise ValueError(f"checkpoint: {source} can't have such a card ({why})")
     return weights, card | {"source": source.name, "source_sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
-
-
-def halved(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights in half precision, but for those beyond its range, and for vectors: running variances can be too small
-    for it, and all vectors together are few numbers."""
-
-    def fits(value: Tensor) -> bool:
-        return value.is_floating_point() and value.ndim > 1 and bool((value.abs() < LARGEST).all())
-
-    return {name: value.half() if fits(value) else value for name, value in weights.items()}
 
 
 def mapping_of(card: dict[str, Any], source: Path) -> dict[str, Any]:

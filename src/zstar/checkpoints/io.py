@@ -5,6 +5,7 @@ written are safetensors with a JSON card beside them.
 """
 
 import hashlib
+from collections.abc import Collection, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,15 @@ def save_weights(path: str | Path, tensors: dict[str, Tensor], card: dict[str, A
     plain = {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
     write_atomic(path, lambda file: save_file(plain, file))
     write_json(card_path(path), card)
+
+
+def halved(weights: Mapping[str, Tensor], names: Collection[str]) -> dict[str, Tensor]:
+    """Weights of which those with these names are in half precision, but for those that hold numbers beyond it."""
+
+    def fits(name: str, value: Tensor) -> bool:
+        return name in names and value.is_floating_point() and bool((value.abs() < LARGEST).all())
+
+    return {name: value.half() if fits(name, value) else value for name, value in weights.items()}
 
 
 def fingerprint(module: nn.Module) -> str:

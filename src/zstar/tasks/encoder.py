@@ -10,6 +10,7 @@ from jaxtyping import Float
 from omegaconf import DictConfig
 from torch import Tensor
 
+from zstar.checkpoints.io import halved
 from zstar.config.build import build
 from zstar.config.constraints import POSITIVE, Within, require
 from zstar.data.base import AbstractData
@@ -217,8 +218,7 @@ class EncoderTask(AbstractTask):
 
     def _weights(self) -> dict[str, Tensor]:
         """The mean encoder: weights in half precision, which is more than they need, statistics as they are."""
-        weights = {name: weight.half() for name, weight in self.mean.named_parameters()}
-        return self.mean.state_dict() | weights
+        return halved(self.mean.state_dict(), dict(self.mean.named_parameters()))
 
     def pictures(self, data: AbstractData | None) -> Float[Tensor, "n c h w"] | None:
         """Sixteen held-out images, each row of eight with its reconstructions below, and what E sees between them."""

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from zstar.checkpoints.io import LARGEST
+from zstar.checkpoints.io import halved
 from zstar.config.constraints import POSITIVE, Within, require
 from zstar.tasks.base import AbstractTask
 from zstar.tasks.mixing import companions
@@ -109,14 +109,11 @@ class AbstractFit(AbstractTask):
             generator.network.load_state_dict(tensors)
 
     def _weights(self) -> dict[str, Tensor]:
-        """Weights in half precision, which is more than they need, but for those beyond its range; statistics and codes
-        as they are, in half precision where that is the same."""
-        network, weights = self.mean.network, {}
-        learned = {name for name, value in network.named_parameters() if value.abs().max() < LARGEST}
-        for name, value in network.state_dict().items():
-            half = value.half() if value.is_floating_point() else value
-            weights[name] = half if name in learned or torch.equal(half.to(value.dtype), value) else value
-        return weights
+        """Weights in half precision, which is more than they need; statistics and codes as they are, in half precision
+        where that is the same."""
+        learned, weights = dict(self.mean.network.named_parameters()), self.mean.network.state_dict()
+        same = {name for name, value in weights.items() if torch.equal(value.half().to(value.dtype), value)}
+        return halved(weights, {*learned, *same})
 
 
 def in_rows(*kinds: Float[Tensor, "b c h w"]) -> Float[Tensor, "n c h w"]:
