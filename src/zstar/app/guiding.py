@@ -29,7 +29,7 @@ def add_strokes(gr: Any, workplace: Workplace, session: Any, tabs: Any) -> None:
             value=None,
             html_template=asset("board.html"),
             css_template=asset("board.css"),
-            js_on_load=asset("board.js"),
+            js_on_load=asset("canvas.js") + asset("board.js"),
             elem_id="board",
         )
     quick = {"show_progress": "hidden", "api_visibility": "private", "queue": False, "trigger_mode": "multiple"}

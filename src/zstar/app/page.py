@@ -118,7 +118,7 @@ def make_easel(gr: Any, workplace: Workplace) -> Any:
         value=None,
         html_template=asset("easel.html"),
         css_template=asset("easel.css"),
-        js_on_load=asset("easel.js"),
+        js_on_load=asset("canvas.js") + asset("easel.js"),
         colours=dict(workplace.colours),
         elem_id="easel",
     )

@@ -1,7 +1,7 @@
 // The board: marks are drawn on the picture, sent one after the other, and what they have led to is shown and chosen from.
 const find = (selector) => element.querySelector(selector), all = (selector) => [...element.querySelectorAll(selector)];
 const board = find(".board"), picture = find("canvas.picture"), wet = find("canvas.wet"), bar = find(".frame progress");
-const way = find(".way input"), told = find(".told"), speed = find(".speed"), thumbs = find(".thumbs");
+const way = find(".way input"), speed = find(".speed"), thumbs = find(".thumbs");
 const width = find(".size input"), color = find(".colour input"), shown = find(".show input"), near = find(".stay input");
 const HINTS = {
   color: "Paint where the picture is to have this colour. It need not be exact: what can be drawn and is near is found.",
@@ -10,14 +10,8 @@ const HINTS = {
   point: "Press on a point and drag it to where it is to be, however it is to look there; a click holds a point in its place.",
 };
 const waiting = [];
-let frames = [], preview = null, marks = [], size = 64, points = null, sent = null;
+let frames = [], preview = null, marks = [], size = 64, sent = null;
 
-const load = (address) => new Promise((done, failed) => {
-  const image = new Image();
-  image.onload = () => done(image);
-  image.onerror = failed;
-  image.src = address;
-});
 const kind = () => find(".kinds input:checked").value;
 const brush = () => ({ kind: kind(), size: Number(width.value), color: color.value, stay: 10 ** Number(near.value), points });
 
@@ -27,15 +21,6 @@ function paint() {
   const pen = picture.getContext("2d");
   pen.imageSmoothingQuality = "high";
   pen.drawImage(image, 0, 0, picture.width, picture.height);
-}
-
-function line(pen, places, scale, thick, style) {
-  pen.strokeStyle = style;
-  pen.lineWidth = thick;
-  pen.beginPath();
-  places.forEach(([x, y], k) => (k ? pen.lineTo(x * scale, y * scale) : pen.moveTo(x * scale, y * scale)));
-  if (places.length === 1) pen.lineTo(places[0][0] * scale + 0.01, places[0][1] * scale);
-  pen.stroke();
 }
 
 function drag(pen, places, scale, radius) {
@@ -73,11 +58,6 @@ function drawMarks() {
   pen.globalAlpha = 1;
 }
 
-function place(event) {
-  const box = wet.getBoundingClientRect();
-  return [event.clientX - box.left, event.clientY - box.top].map((value) => Math.round((value / box.width) * size * 100) / 100);
-}
-
 function send() { // one mark after the other: each adds to what was drawn before it
   if (sent || !waiting.length) return;
   sent = waiting.shift();
@@ -85,34 +65,22 @@ function send() { // one mark after the other: each adds to what was drawn befor
   trigger("mark", { kind: sent.kind, size: sent.size, color: sent.color, stay: sent.stay, points: sent.points });
 }
 
-wet.addEventListener("pointerdown", (event) => {
-  if (event.button || !frames.length) return;
-  event.preventDefault();
-  board.focus({ preventScroll: true });
-  wet.setPointerCapture(event.pointerId);
-  points = [place(event)];
-  drawMarks();
+follow(wet, {
+  may: () => frames.length,
+  side: () => size,
+  begin: () => board.focus({ preventScroll: true }),
+  move: drawMarks,
+  end: () => {
+    waiting.push(brush());
+    points = null;
+    send();
+  },
+  stop: () => {
+    points = null;
+    drawMarks();
+  },
 });
-wet.addEventListener("pointermove", (event) => {
-  if (!points) return;
-  for (const one of event.getCoalescedEvents ? event.getCoalescedEvents() : [event]) {
-    const next = place(one), last = points[points.length - 1];
-    if (points.length < 1900 && Math.hypot(next[0] - last[0], next[1] - last[1]) > 0.4) points.push(next);
-  }
-  drawMarks();
-});
-wet.addEventListener("pointerup", () => {
-  if (!points) return;
-  waiting.push(brush());
-  points = null;
-  send();
-});
-wet.addEventListener("pointercancel", () => { points = null; drawMarks(); });
-board.addEventListener("keydown", (event) => {
-  if (!(event.ctrlKey || event.metaKey) || !["z", "y"].includes(event.key.toLowerCase())) return;
-  event.preventDefault();
-  step(event.key.toLowerCase() === "y" || event.shiftKey ? "redo" : "undo");
-});
+steps(board, (name) => step(name));
 const step = (name) => (sent ? tell("One moment: a mark is being followed.") : trigger(name));
 all("[data-step]").forEach((button) => button.addEventListener("click", () => step(button.dataset.step)));
 all("[data-save]").forEach((button) => button.addEventListener("click", () => trigger("save", { what: button.dataset.save })));
@@ -129,11 +97,6 @@ function choose() {
   find(".size output").textContent = width.value;
 }
 
-function tell(words, bad) {
-  told.textContent = words || "";
-  told.classList.toggle("bad", Boolean(bad));
-}
-
 function offer(alternatives, chosen) {
   thumbs.replaceChildren(...alternatives.map(({ picture: address, value }, at) => {
     const button = document.createElement("button"), image = document.createElement("img"), small = document.createElement("small");
@@ -146,14 +109,6 @@ function offer(alternatives, chosen) {
     button.addEventListener("click", () => (sent ? step() : trigger("choose", { place: at })));
     return button;
   }));
-}
-
-function save({ name, type, content }) {
-  const bytes = Uint8Array.from(atob(content), (one) => one.charCodeAt(0)), link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([bytes], { type }));
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
 async function update() {

@@ -1,25 +1,18 @@
 // The easel: shows the picture, lets a stroke be seen while it is drawn, and tells the server of it when it ends.
 const find = (selector) => element.querySelector(selector);
-const easel = find(".easel"), picture = find("canvas.picture"), wet = find("canvas.wet"), line = find(".line");
-const compare = find(".compare input"), told = find(".told"), speed = find(".speed"), veil = find(".veil");
+const easel = find(".easel"), picture = find("canvas.picture"), wet = find("canvas.wet"), rule = find(".line");
+const compare = find(".compare input"), speed = find(".speed"), veil = find(".veil");
 const waiting = [], times = [];
-let photo = null, edited = null, size = 64, points = null, sent = null;
-
-const load = (address) => new Promise((done, failed) => {
-  const image = new Image();
-  image.onload = () => done(image);
-  image.onerror = failed;
-  image.src = address;
-});
+let photo = null, edited = null, size = 64, sent = null;
 
 function paint() {
   const pen = picture.getContext("2d"), side = picture.width;
   pen.imageSmoothingQuality = "high";
   if (edited) pen.drawImage(edited, 0, 0, side, side);
   const share = Number(compare.value) / 100;
-  line.hidden = !(photo && share > 0);
-  line.style.left = `${100 * share}%`;
-  if (line.hidden) return;
+  rule.hidden = !(photo && share > 0);
+  rule.style.left = `${100 * share}%`;
+  if (rule.hidden) return;
   pen.save();
   pen.beginPath();
   pen.rect(0, 0, share * side, side);
@@ -39,22 +32,12 @@ function drawWet(all) {
   pen.clearRect(0, 0, wet.width, wet.height);
   for (const one of all) {
     pen.globalAlpha = 0.6;
-    pen.strokeStyle = one.colour;
     pen.lineCap = pen.lineJoin = "round";
-    pen.lineWidth = one.width * scale;
-    pen.beginPath();
-    one.points.forEach(([x, y], k) => (k ? pen.lineTo(x * scale, y * scale) : pen.moveTo(x * scale, y * scale)));
-    if (one.points.length === 1) pen.lineTo(one.points[0][0] * scale + 0.01, one.points[0][1] * scale);
-    pen.stroke();
+    line(pen, one.points, scale, one.width * scale, one.colour);
   }
 }
 
 const showWet = () => drawWet([...(sent ? [sent] : []), ...waiting, ...(points ? [{ ...brush(), points }] : [])]);
-
-function place(event) {
-  const box = wet.getBoundingClientRect();
-  return [event.clientX - box.left, event.clientY - box.top].map((value) => Math.round((value / box.width) * size * 100) / 100);
-}
 
 function send() { // one stroke after the other: each is painted on what the one before it has made
   if (sent || !waiting.length) return;
@@ -69,52 +52,26 @@ function send() { // one stroke after the other: each is painted on what the one
   }, 500);
 }
 
-wet.addEventListener("pointerdown", (event) => {
-  if (event.button || !edited || !veil.hidden) return;
-  event.preventDefault();
-  easel.focus({ preventScroll: true });
-  wet.setPointerCapture(event.pointerId);
-  compare.value = 0;
-  paint();
-  points = [place(event)];
-  showWet();
-});
-wet.addEventListener("pointermove", (event) => {
-  if (!points) return;
-  for (const one of event.getCoalescedEvents ? event.getCoalescedEvents() : [event]) {
-    const next = place(one), last = points[points.length - 1];
-    if (points.length < 1900 && Math.hypot(next[0] - last[0], next[1] - last[1]) > 0.4) points.push(next);
-  }
-  showWet();
-});
-for (const name of ["pointerup", "pointercancel"]) {
-  wet.addEventListener(name, () => {
-    if (!points) return;
-    waiting.push({ ...brush(), points });
-    points = null;
-    send();
-  });
+function finish() {
+  waiting.push({ ...brush(), points });
+  points = null;
+  send();
 }
+
+follow(wet, {
+  may: () => edited && veil.hidden,
+  side: () => size,
+  begin: () => {
+    easel.focus({ preventScroll: true });
+    compare.value = 0;
+    paint();
+  },
+  move: showWet,
+  end: finish,
+  stop: finish,
+});
 compare.addEventListener("input", paint);
-easel.addEventListener("keydown", (event) => {
-  if (!(event.ctrlKey || event.metaKey) || !["z", "y"].includes(event.key.toLowerCase())) return;
-  event.preventDefault();
-  trigger(event.key.toLowerCase() === "y" || event.shiftKey ? "redo" : "undo");
-});
-
-function tell(words, bad) {
-  told.textContent = words || "";
-  told.classList.toggle("bad", Boolean(bad));
-}
-
-function save({ name, type, content }) {
-  const bytes = Uint8Array.from(atob(content), (one) => one.charCodeAt(0));
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([bytes], { type }));
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-}
+steps(easel, trigger);
 
 async function update() {
   const news = props.value;
