@@ -59,6 +59,8 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
          "layers=[main.8]"],
         ["dissection/switched_sun.png", "dissection/where_door.png", "dissection/artefacts.png"],
     ),
+    "analogy/run.sh": (["SIZE=32 STEPS=1 {}"], ["analogy/pairs.png"]),
+    "analogy/pictures.py": ([], []),
     "dissection/table.py": ([], []),
     "dissection/doors.py": (["python {} --count 2 --samples 20"], ["dissection/door_wall.png"]),
     "dissection/true.py": (["python {} --names sun --images 4 --samples 200"], ["dissection/true_sun.png"]),
