@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from zstar.config.constraints import POSITIVE, Within, require
 from zstar.discriminators.logistic import AbstractLogistic
+from zstar.generators.sizes import doubling_widths, require_doubled
 
 
 class EqualConv(nn.Module):
@@ -74,13 +75,10 @@ class StyleGAN2(AbstractLogistic):
         r1_sigma: float = 0.01,
     ) -> None:
         super().__init__(r1_gamma, r1_every)
-        if resolution < 8 or resolution & (resolution - 1):
-            raise ValueError(f"discriminator.resolution: {resolution} is no power of two from 8 on; choose e.g. 64")
-        require("discriminator", Within(1), channels=channels, channel_max=channel_max, group=group)
-        require("discriminator", Within(resolution), channel_base=channel_base)  # else the first layer has no channels
+        require_doubled("discriminator", resolution)
+        require("discriminator", Within(1), channels=channels, group=group)
         require("discriminator", POSITIVE, r1_sigma=r1_sigma)
-        sizes = [resolution // 2**i for i in range(int(math.log2(resolution)) - 1)]
-        widths = [min(channel_base // size, channel_max) for size in sizes]
+        widths = [*reversed(doubling_widths(resolution, channel_base, channel_max, "discriminator").values())]
         self.stem = EqualConv(channels, widths[0], 1)
         self.blocks = nn.Sequential(*(Block(s, t) for s, t in zip(widths[:-1], widths[1:], strict=True)))
         self.layers = [f"blocks.{level}" for level in range(len(self.blocks))]

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from zstar.checkpoints.biggan import Sizes
 from zstar.generators.biggan_layers import SHARE, Attention, ConditionalNorm, PlainNorm, SpectralLayer
 from zstar.generators.layout import channels_last
+from zstar.generators.sizes import require_new
 
 SHRINKING = 128  # a map of r pixels has SHRINKING // r times the width as its channels
 LARGEST = 16  # times the width, at the most
@@ -88,10 +89,7 @@ def fresh_maps(resolution: int, channels: int, width: int, attention: Sequence[i
     Raises:
         ValueError: There is no such network; one sentence with the key.
     """
-    if resolution < 8 or resolution & (resolution - 1):
-        raise ValueError(f"generator.resolution: {resolution} is no power of two from 8 on; choose e.g. 64")
-    if channels not in (1, 3):
-        raise ValueError(f"generator.channels: {channels} colours are no image; choose 3 or 1")
+    require_new(resolution, channels)
     sizes = [2**i for i in range(2, resolution.bit_length())]
     maps = {size: width * max(1, min(LARGEST, SHRINKING // size)) for size in sizes}
     for size in attention:

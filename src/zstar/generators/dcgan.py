@@ -15,6 +15,7 @@ from zstar.generators.adversarial import AbstractAdversarial
 from zstar.generators.base import Noise
 from zstar.generators.dcgan_networks import stack
 from zstar.generators.one_space import AbstractOneSpace
+from zstar.generators.sizes import require_new_colours
 
 USUAL = {"normalization": "batch", "prior": "normal"}
 SMALLEST = 4  # pixels, of the first feature map
@@ -107,8 +108,7 @@ class DCGAN(AbstractOneSpace, AbstractAdversarial):
             first, doublings = first // 2, doublings + 1
         if not doublings or first >= 2 * SMALLEST:
             raise ValueError(f"generator.resolution: {resolution} is not 4 to 7, doubled; choose e.g. 64 or 28")
-        if channels not in (1, 3):
-            raise ValueError(f"generator.channels: {channels} colours are no image; choose 3 or 1")
+        require_new_colours(channels)
         require("generator", Within(1), z_dim=z_dim, width=width)
         widths = [z_dim, *(width * 2**i for i in reversed(range(doublings))), channels]
         biases = [bias] * (doublings + 1)

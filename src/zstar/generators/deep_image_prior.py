@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from zstar.config.constraints import Within, require
 from zstar.generators.base import Noise
 from zstar.generators.one_space import AbstractOneSpace
+from zstar.generators.sizes import require_new_colours
 from zstar.generators.skip_network import SkipNetwork
 from zstar.stats.streams import stream
 
@@ -58,8 +59,7 @@ class DeepImagePrior(AbstractOneSpace):
         require("generator", Within(1), inputs=inputs, width=width, skip=skip)
         deepest = (resolution - 1).bit_length() - 1  # which leaves 2 pixels
         require("generator", Within(1, deepest), scales=scales)
-        if channels not in (1, 3):
-            raise ValueError(f"generator.channels: {channels} colours are no image; choose 3 or 1")
+        require_new_colours(channels)
         rng = stream("initial weights of a deep image prior", seed)
         self.network = SkipNetwork(inputs, width, skip, channels, scales, rng)
         self.resolution, self.channels = resolution, channels

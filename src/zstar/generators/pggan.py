@@ -13,6 +13,7 @@ from zstar.config.constraints import FilePath, Within, require
 from zstar.generators.adversarial import AbstractAdversarial
 from zstar.generators.base import Noise
 from zstar.generators.pggan_networks import Block
+from zstar.generators.sizes import doubling_widths, require_new
 
 
 class PGGAN(AbstractAdversarial):
@@ -49,20 +50,16 @@ class PGGAN(AbstractAdversarial):
     ) -> None:
         super().__init__()
         weights: dict[str, Tensor] | None = None
-        widths = {2**i: min(channel_base // 2**i, channel_max) for i in range(2, resolution.bit_length())}
         if checkpoint is not None:
             path = io.resolve(checkpoint)
             weights = load_family(path, checkpoint_key, "pggan")
             with usable(path, "PGGAN"):
                 z_dim, widths, channels = files.sizes(weights)
             self.require_colours("generator.checkpoint", channels)
-        elif resolution < 8 or resolution & (resolution - 1):
-            raise ValueError(f"generator.resolution: {resolution} is no power of two from 8 on; choose e.g. 64")
-        elif channels not in (1, 3):
-            raise ValueError(f"generator.channels: {channels} colours are no image; choose 3 or 1")
         else:
-            require("generator", Within(1), z_dim=z_dim, channel_max=channel_max)
-            require("generator", Within(resolution), channel_base=channel_base)  # else the last layer has no channels
+            require_new(resolution, channels)
+            require("generator", Within(1), z_dim=z_dim)
+            widths = doubling_widths(resolution, channel_base, channel_max)
         self.resolution, self.channels, self.z_dim = max(widths), channels, z_dim
         inputs = [z_dim, *(width for width in widths.values() for _ in range(2))]
         self.layers = tuple(f"layer{i}" for i in range(1, len(inputs)))

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from zstar.config.constraints import Within, require
 from zstar.generators.base import Noise
 from zstar.generators.one_space import AbstractOneSpace
+from zstar.generators.sizes import require_new_colours
 
 
 class Pixels(AbstractOneSpace):
@@ -25,8 +26,7 @@ class Pixels(AbstractOneSpace):
     def __init__(self, resolution: int = 64, channels: int = 3) -> None:
         super().__init__()
         require("generator", Within(1), resolution=resolution)
-        if channels not in (1, 3):
-            raise ValueError(f"generator.channels: {channels} colours are no image; choose 3 or 1")
+        require_new_colours(channels)
         self.resolution, self.channels = resolution, channels
         self.spaces = {"pixels": (channels, resolution, resolution)}
         self.noise_shapes, self.layers = {}, ()

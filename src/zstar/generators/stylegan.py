@@ -11,6 +11,7 @@ from zstar.checkpoints import stylegan as files
 from zstar.checkpoints.families import load_family, usable
 from zstar.config.constraints import FilePath, Within, require
 from zstar.generators.base import Noise
+from zstar.generators.sizes import doubling_widths, require_new
 from zstar.generators.style_based import AbstractStyleBased
 from zstar.generators.stylegan_networks import MappingNetwork, SynthesisNetwork, Truncation
 
@@ -63,7 +64,8 @@ class StyleGAN(AbstractStyleBased):
             self.require_colours("generator.checkpoint", sizes["channels"])
         else:
             require("generator", Within(1), z_dim=z_dim, w_dim=w_dim, num_mapping_layers=num_mapping_layers)
-            widths = self._widths(resolution, channels, channel_base, channel_max)
+            require_new(resolution, channels)
+            widths = doubling_widths(resolution, channel_base, channel_max)
             mapped = {"z_dim": z_dim, "w_dim": w_dim, "hidden_dim": w_dim, "num_mapping_layers": num_mapping_layers}
             fused = [r for r in widths if fused_scale is True or (fused_scale == "auto" and r >= FUSED_FROM)]
             sizes = {"widths": widths, "channels": channels, "fused": fused} | mapped
@@ -94,17 +96,6 @@ class StyleGAN(AbstractStyleBased):
         maps = {name: self.synthesis.get_submodule(name).epilogue.apply_noise.noise for name in self.layers}
         self.noise_shapes = {name: tuple(noise.shape[2:]) for name, noise in maps.items()}
         self.z_dim, self.spaces = z_dim, self.style_spaces(z_dim, w_dim)
-
-    @staticmethod
-    def _widths(resolution: int, channels: int, base: int, most: int) -> dict[int, int]:
-        """Feature channels of each resolution of a new network."""
-        if resolution < 8 or resolution & (resolution - 1):
-            raise ValueError(f"generator.resolution: {resolution} is no power of two from 8 on; choose e.g. 64")
-        if channels not in (1, 3):
-            raise ValueError(f"generator.channels: {channels} colours are no image; choose 3 or 1")
-        require("generator", Within(1), channel_max=most)
-        require("generator", Within(resolution), channel_base=base)  # else the last layer has no channels
-        return {2**i: min(base // 2**i, most) for i in range(2, resolution.bit_length())}
 
     @property
     def w_avg(self) -> Float[Tensor, " w"]:

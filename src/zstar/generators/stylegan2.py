@@ -12,6 +12,7 @@ from zstar.checkpoints import io
 from zstar.checkpoints.stylegan2_ada import DEFAULTS
 from zstar.config.constraints import POSITIVE, FilePath, Within, require
 from zstar.generators.base import Noise
+from zstar.generators.sizes import doubling_widths, require_new
 from zstar.generators.style_based import AbstractStyleBased
 from zstar.generators.stylegan2_networks import ARCHITECTURES, MappingNetwork, SynthesisNetwork
 
@@ -74,7 +75,6 @@ class StyleGAN2(AbstractStyleBased):
         weights: dict[str, Tensor] | None = None
         fir = torch.tensor(resample_filter, dtype=torch.float32)
         fir = torch.outer(fir, fir) / fir.sum().square()
-        widths = {2**i: min(channel_base // 2**i, channel_max) for i in range(2, resolution.bit_length())}
         if checkpoint is not None:
             weights, settings = io.load_generator_checkpoint(io.resolve(checkpoint), checkpoint_key)
             widths, channels, z_dim, w_dim = (settings[key] for key in ("widths", "channels", "z_dim", "w_dim"))
@@ -84,14 +84,10 @@ class StyleGAN2(AbstractStyleBased):
             conv_clamp, mapping_lr_multiplier = settings["conv_clamp"], settings["mapping_lr_multiplier"]
             fir = weights["synthesis.b4.resample_filter"]
             self.require_colours("generator.checkpoint", channels)
-        elif resolution < 8 or resolution & (resolution - 1):
-            raise ValueError(f"generator.resolution: {resolution} is no power of two from 8 on; choose e.g. 64")
-        elif channels not in (1, 3):
-            raise ValueError(f"generator.channels: {channels} colours are no image; choose 3 or 1")
         else:
+            require_new(resolution, channels)
             require("generator", Within(1), z_dim=z_dim, w_dim=w_dim, num_mapping_layers=num_mapping_layers)
-            require("generator", Within(1), channel_max=channel_max)
-            require("generator", Within(resolution), channel_base=channel_base)  # else the last layer has no channels
+            widths = doubling_widths(resolution, channel_base, channel_max)
             require("generator", Within(0), c_dim=c_dim)
             require("generator", POSITIVE, conv_clamp=conv_clamp or 1, mapping_lr_multiplier=mapping_lr_multiplier)
         if architecture not in ARCHITECTURES:

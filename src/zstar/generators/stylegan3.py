@@ -13,6 +13,7 @@ from zstar.checkpoints import stylegan3 as files
 from zstar.checkpoints.families import load_family, usable
 from zstar.config.constraints import FilePath, Within, require
 from zstar.generators.base import Noise
+from zstar.generators.sizes import require_new
 from zstar.generators.style_based import AbstractStyleBased
 from zstar.generators.stylegan2_networks import MappingNetwork
 from zstar.generators.stylegan3_networks import SynthesisNetwork, schedule
@@ -74,10 +75,7 @@ class StyleGAN3(AbstractStyleBased):
             z_dim, w_dim, num_mapping_layers = (sizes[name] for name in ("z_dim", "w_dim", "num_mapping_layers"))
             self.require_colours("generator.checkpoint", layers[-1].outputs)
         else:
-            if resolution < 16 or resolution & (resolution - 1):
-                raise ValueError(f"generator.resolution: {resolution} is no power of two from 16 on; choose e.g. 64")
-            if channels not in (1, 3):
-                raise ValueError(f"generator.channels: {channels} colours are no image; choose 3 or 1")
+            require_new(resolution, channels, least=16)
             require("generator", Within(1), z_dim=z_dim, w_dim=w_dim, num_mapping_layers=num_mapping_layers)
             require("generator", Within(1), num_critical=num_critical, channel_max=channel_max)
             require("generator", Within(num_critical + 1), num_layers=num_layers)
