@@ -9,8 +9,9 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
+from zstar.annotators.load import load_annotator
 from zstar.checkpoints.convert import convert
-from zstar.checkpoints.io import load_weights, read_card, save_weights
+from zstar.checkpoints.io import all_shipped, load_weights, read_card, save_weights
 from zstar.config.build import build
 from zstar.data.cottages import FACTORS, Cottages
 from zstar.discriminators.base import AbstractDiscriminator
@@ -337,6 +338,24 @@ def test_directions_are_learned_with_a_generator_without_w(composed: Composed) -
     with pytest.raises(ValueError, match=r"^generator\.label: directions are learned with one class"):
         words = [word for word in of("biggan") if word != "task=generator"]
         GeneratorTask.compose(composed("train", "task=steerable", *words, "edit=[brightness]", "space=z"))
+
+
+GENERATORS = [path for path in all_shipped() if read_card(path)["kind"] == "generator"]
+
+
+@pytest.mark.parametrize("path", GENERATORS, ids=lambda path: path.stem)
+def test_generators_that_ship_draw_cottages(path: Path) -> None:
+    """As a network of another make reads them: each has its sky, its ground and its walls, and they differ."""
+    generator, (judge, vocabulary) = load_generator(path), load_annotator("judge64")
+    latents = generator.sample(32, stream("samples of a test of what ships", 0), space=generator.drawn)
+    with torch.no_grad():
+        images = generator.synthesize(latents, generator.drawn).clamp(-1, 1)
+        classes = judge(judge.sized(images)).logits.argmax(dim=1)
+    shares = {name: (classes == k).float().mean(dim=(1, 2)) for k, name in enumerate(vocabulary.classes)}
+    assert shares["sky"].min() > 0.1 and shares["grass"].min() > 0.05 and shares["wall"].min() > 0.02
+    assert (shares["roof"] > 0.02).sum() > 8 and (shares["dome"] > 0.02).sum() > 4, "cottages and chapels"
+    assert images.std(dim=0).mean() > 0.15
+    assert read_card(path)["scores"]["kid"]["value"] < 0.05
 
 
 @pytest.mark.parametrize("recipe", ["dcgan64", "biggan64", "stylegan64", "pggan64"])
