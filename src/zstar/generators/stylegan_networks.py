@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zstar.generators.folding import folded
+from zstar.generators.layout import channels_last
 from zstar.generators.stylegan2_functions import SLOPE, Smooth
 
 SQRT2 = math.sqrt(2)
@@ -124,6 +125,15 @@ class StyleModulation(nn.Module):
         self.dense = Dense(w_dim, 2 * channels, 1.0)
 
 
+def instance_norm(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """Each channel of each image with mean zero and a standard deviation of one."""
+    if x.dtype == torch.bfloat16:  # three times as fast, with statistics in single precision
+        return channels_last(F.instance_norm(x, eps=1e-8))
+    apart = x - x.mean(dim=(2, 3), keepdim=True)  # first, as a channel may be nearly the same everywhere
+    length = torch.linalg.vector_norm(apart, dim=(2, 3), keepdim=True)
+    return apart * (length.square() / x[0, 0].numel() + 1e-8).rsqrt()
+
+
 class Epilogue(nn.Module):
     """Noise, bias, leaky ReLU, instance norm, style."""
 
@@ -136,13 +146,11 @@ class Epilogue(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c h w"], style: Float[Tensor, "b s"], noise: Tensor | None
     ) -> Float[Tensor, "b c h w"]:
-        if noise is not None:
-            x = x + noise * self.apply_noise.weight[:, None, None]
-        x = F.leaky_relu(x + self.bias[:, None, None], SLOPE)
-        variance, mean = torch.var_mean(x, dim=(2, 3), correction=0)
-        scale, shift = style.chunk(2, dim=1)
-        scale = (scale + 1) * (variance + 1e-8).rsqrt()
-        return x * scale[:, :, None, None] + (shift - mean * scale)[:, :, None, None]
+        # All in the type of x: under autocast, maps stay as small as convolutions make them.
+        strength, bias = (one.to(x.dtype)[:, None, None] for one in (self.apply_noise.weight, self.bias))
+        x = x + bias if noise is None else torch.addcmul(x + bias, noise.to(x.dtype), strength)
+        scale, shift = style.to(x.dtype)[:, :, None, None].chunk(2, dim=1)
+        return torch.addcmul(shift, instance_norm(F.leaky_relu(x, SLOPE)), scale + 1)
 
 
 class Blur(nn.Module):
