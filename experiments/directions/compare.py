@@ -81,7 +81,7 @@ def main() -> None:
     alphas = torch.linspace(-1, 1, 7)
     screen = Traversal("", next(iter(learned.values())), generator, {"latent": other}, "w", alphas)
     local = offer(places_node() | {"effect": count.effect}, annotation=scorer)
-    network = local.identity.network
+    network = local.identity.maps.network
     real = torch.cat(
         [pooled(network(generator.synthesize(w, "w").clamp(-1, 1))) for w in space.sample(500, rng).split(50)]
     )
