@@ -157,9 +157,7 @@ def margins(worlds: Mapping[str, Mapping[str, Scores]]) -> str:
     for margin in MARGINS:
         cells = []
         for edits in worlds.values():
-            each = [
-                found for edit, found in edits.items() if not edit.endswith("matched")
-            ]  # whose choices are the same
+            each = [found for edit, found in edits.items() if not edit.endswith("matched")]
             seen = np.concatenate([found.gains for found in each])
             real = np.concatenate([np.subtract(found.psnr["flow and colour"], found.psnr["colour"]) for found in each])
             wrong = (seen > margin) != (real > 0)

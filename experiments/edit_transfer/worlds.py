@@ -108,7 +108,8 @@ class World:
         place = self.annotator.names.index(factor)
         read = lambda scale: self.annotator.score(self.edited(factor, scale * alpha))[:, place]  # noqa: E731
         with torch.no_grad():
-            misses = torch.stack([(read(scale) - read(0.0) - alpha).abs() for scale in TRIED])
+            wanted = read(0.0) + alpha
+            misses = torch.stack([(read(scale) - wanted).abs() for scale in TRIED])
         return TRIED[misses.nan_to_num(torch.inf).argmin(dim=0)]
 
     def drawn(self, name: str, factor: str) -> Case:
