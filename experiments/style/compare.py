@@ -2,7 +2,7 @@
 
     python experiments/style/paintings.py --folder experiments/style
     python experiments/style/compare.py --figures experiments/style
-    python experiments/style/compare.py --network vgg_normalised_conv3_1.pth --resolution 128 --count 2
+    python experiments/style/compare.py --network vgg_normalised_conv3_1.pth --resolution 128 --steps 60
 
 Cottages are the contents. All ways minimise the same equation, that of ``experiment=style_transfer``, and its terms are
 printed as they end, ``style`` as the relative distance of Gram matrices whatever was minimised.
@@ -22,11 +22,13 @@ from torch import Tensor
 from zstar.config.build import to_plain
 from zstar.data.cottages import Cottages
 from zstar.data.reading import read_image
-from zstar.images import enlarge, grid, write_png
+from zstar.images import enlarge, write_png
 from zstar.losses.targets import Targets
 from zstar.objective import Objective
 from zstar.projection.pipeline import Pipeline
 from zstar.projectors.base import project
+from zstar.reports.captions import labelled
+from zstar.reports.numbers import mean_with_interval
 
 HERE = Path(__file__).parent
 WAYS = {
@@ -86,7 +88,7 @@ def main() -> None:
     parser.add_argument("--styles", type=Path, nargs="*", default=[HERE / "swirls.png", HERE / "mosaic.png"])
     parser.add_argument("--network", default="annotator64", help="as loss.gram.network.checkpoint")
     parser.add_argument("--resolution", type=int, default=64, help="pixels of a side")
-    parser.add_argument("--count", type=int, default=4, help="contents")
+    parser.add_argument("--count", type=int, default=8, help="contents; the first four are drawn")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--ways", nargs="*", help="some of them, or normalisations; all if not given")
     parser.add_argument("--figures", type=Path, default=Path("outputs/figures/style"), help="folder of the pictures")
@@ -97,21 +99,26 @@ def main() -> None:
     ways = WAYS | (LATENT if asked.resolution == 64 else {})
     ways = {name: words for name, words in ways.items() if asked.ways is None or name in asked.ways}
     contents = Cottages(count=asked.count, resolution=asked.resolution).read(range(asked.count))
-    rows = [contents.images]
-    print("| style | way | style, relative | content | seconds | evaluations |\n|---" + "|---" * 5 + "|")
+    print("| style | way | style, relative [95 %] | content [95 %] | seconds | evaluations |\n|---" + "|---" * 5 + "|")
     for path in asked.styles:
         style = read_image(path, asked.resolution).expand_as(contents.images)
         targets = Targets({"image": contents.images, "style": style}, contents.ids)
         judge = judging(usual + pixels[:1], targets)
+        columns = {"content": contents.images, "style": style}
         for name, words in ways.items():
             own = [] if words in LATENT.values() else pixels if "multiscale" in str(words) else pixels[:1]
             result = transfer([*usual, *own, *words], targets, judge)
             print(f"| {path.stem} | {name} | " + show(result), flush=True)
-            rows.append(result.image.clamp(-1, 1))
-            picture = "_".join([*(each.stem for each in asked.styles), f"{asked.resolution}.png"])
-            write_png(asked.figures / picture, grid(enlarge(torch.cat(rows)), asked.count))
+            columns[name] = result.image.clamp(-1, 1)
+            write_png(asked.figures / f"{path.stem}_{asked.resolution}.png", sheet(columns))
     if asked.ways is None or "normalisations" in asked.ways:
         normalisations([*usual, *pixels[:1]], targets, judge)
+
+
+def sheet(columns: dict[str, Tensor]) -> Tensor:
+    """A row for each of the first four contents: what it is, the style, and what each way has made of them."""
+    cells = torch.stack([images[i] for i in range(min(4, len(columns["content"]))) for images in columns.values()])
+    return labelled(enlarge(cells), len(cells) // len(columns) * list(columns), len(columns), "")
 
 
 def judging(words: list[str], targets: Targets) -> Callable[[Tensor], dict[str, Tensor]]:
@@ -140,7 +147,7 @@ def normalisations(words: list[str], targets: Targets, judge: Callable[[Tensor],
 
 def show(result: Result) -> str:
     """The numbers of a way as cells of a row."""
-    means = (f"{result.terms[name].mean():.3f}" for name in ("gram", "content"))
+    means = (mean_with_interval(result.terms[name]) for name in ("gram", "content"))
     return " | ".join([*means, f"{result.seconds:.1f}", f"{result.evaluations}"]) + " |"
 
 
