@@ -3,6 +3,7 @@
 #   experiments/dissection/run.sh
 #   SAMPLES=500 IMAGES=32 experiments/dissection/run.sh
 #   WORLD=faces DCGAN=weights.safetensors PARSING=face_parsing.safetensors experiments/dissection/run.sh  # see examples/faces
+#   WORLD=cats DCGAN=G_iter6400.pkl experiments/dissection/run.sh  # see examples/grumpy
 set -euo pipefail
 PYTHON=${PYTHON:-.venv/bin/python}
 SAMPLES=${SAMPLES:-500}
@@ -13,6 +14,13 @@ if [[ ${WORLD:-cottages} == faces ]]; then  # which units agree with parts of fa
   export PYTHONPATH=examples/faces${PYTHONPATH:+:$PYTHONPATH}
   $PYTHON dissect.py --config-dir examples/faces/conf generator=digiface generator.checkpoint="$DCGAN" segmenter=face_parsing \
     segmenter.checkpoint="$PARSING" judge=null 'layers=[main.5,main.8]' "samples=$SAMPLES" batch_size=8 name=faces $out "$@"
+  exit
+fi
+if [[ ${WORLD:-cottages} == cats ]]; then  # by colours
+  export PYTHONPATH=examples/grumpy${PYTHONPATH:+:$PYTHONPATH}
+  $PYTHON dissect.py --config-dir examples/grumpy/conf generator=grumpy generator.checkpoint="$DCGAN" segmenter=grumpy_colours \
+    judge=null 'layers=[up_conv2,up_conv3]' 'analysis=[agreement,causality]' "analysis.causality.images=$IMAGES" \
+    "analysis.causality.steps=$STEPS" "samples=$SAMPLES" name=cats $out "$@"
   exit
 fi
 CLASSES=${CLASSES:-door,tree,window,cloud,chimney,sun,wall}

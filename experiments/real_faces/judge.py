@@ -20,7 +20,7 @@ from zstar.config.paths import place
 from zstar.data.faces import Faces
 
 EYES = (0.35, 0.46, 0.65, 0.46)  # as examples/faces/conf/data/close_faces.yaml
-ATTRIBUTES = {"happy": ("Smiling", 1), "age": ("Young", -1), "male": ("Male", 1)}  # name → label and its sign
+ATTRIBUTES = ["happy=Smiling", "age=-Young", "male=Male"]  # each with its label, a minus for that which it is not
 STRENGTH = 1e-4  # C of the regression
 HELD = 5  # every so many photos are kept for the score
 BATCH = 100
@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("labels")
     parser.add_argument("--backbone", required=True)
     parser.add_argument("--judge", required=True, help="file to write")
+    parser.add_argument("--attributes", nargs="+", default=ATTRIBUTES, help="such as glasses=Eyeglasses age=-Young")
     parser.add_argument("--first", type=int, default=0, help="place of the first photo")
     parser.add_argument("--count", type=int, default=4000, help="photos")
     given = parser.parse_args()
@@ -41,7 +42,8 @@ def main() -> None:
         given.photos, "eyes", landmarks=given.landmarks, eyes=EYES, resolution=SIZE, channels=3,
         count=given.count, first=given.first,
     )  # fmt: skip
-    judge = Judge(given.backbone, len(ATTRIBUTES))
+    attributes = dict(word.split("=") for word in given.attributes)
+    judge = Judge(given.backbone, len(attributes))
     ids, x = [], []
     for start in range(0, len(data), BATCH):
         batch = data.read(range(start, min(start + BATCH, len(data))))
@@ -52,15 +54,15 @@ def main() -> None:
     rows = [row for row in match(ids, images) if row is not None]
     assert len(rows) == len(ids), "a photo has no labels"
     weights, biases, accuracies = [], [], {}
-    for name, (label, sign) in ATTRIBUTES.items():
-        truth = scores[rows][:, names.index(label)] * sign > (0.5 if sign > 0 else -0.5)
+    for name, label in attributes.items():
+        truth = (scores[rows][:, names.index(label.removeprefix("-"))] > 0.5) != label.startswith("-")
         weight, bias, accuracies[name] = fit(torch.cat(x).double(), truth)
         weights.append(weight)
         biases.append(bias)
         print(f"{name}: balanced accuracy {accuracies[name]:.3f} on {len(ids[::HELD])} photos", flush=True)
     state = {"linear.weight": torch.stack(weights).float(), "linear.bias": torch.stack(biases).float()}
     place(given.judge).parent.mkdir(parents=True, exist_ok=True)
-    save_weights(place(given.judge), state, {"kind": "judge", "names": list(ATTRIBUTES), "accuracy": accuracies})
+    save_weights(place(given.judge), state, {"kind": "judge", "names": list(attributes), "accuracy": accuracies})
 
 
 def fit(x: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, float]:

@@ -69,7 +69,7 @@ def open_workplace(cfg: Mapping[str, Any]) -> Workplace:
         generator=deepcopy(generator),  # hooks and changes are not for two at once
         brushes={
             "units": UnitBrush(units, generator.resolution),
-            "optimize": OptimizedBrush(pipeline.space, segmenter, pictures.lock),
+            "optimize": OptimizedBrush(pipeline.space, segmenter, pictures.lock, build(plain["brush"], at="brush")),
         },
         classes=choose_classes(units, plain["classes"]),
         directions=pipeline.directions,

@@ -53,10 +53,10 @@ class Weights:
     margin: float = 0.08
 
     def __post_init__(self) -> None:
-        require("optimized", Within(2 * FEWEST), samples=self.samples)
-        require("optimized", Within(0), steps=self.steps, outside=self.outside, origin=self.origin)
-        require("optimized", Within(0, 1, above=True), enough=self.enough)
-        require("optimized", POSITIVE, lr=self.lr)
+        require("brush", Within(2 * FEWEST), samples=self.samples)
+        require("brush", Within(0), steps=self.steps, outside=self.outside, origin=self.origin)
+        require("brush", Within(0, 1, above=True), enough=self.enough)
+        require("brush", POSITIVE, lr=self.lr)
 
 
 class Scenes:
@@ -89,7 +89,7 @@ class Scenes:
         """Mean latent of the scenes with a class in the mask, less that of the scenes without it there.
 
         Raises:
-            BadStrokes: No scene has it there.
+            BadStrokes: No scene has it there, or all have.
         """
         latents, classes = self.draw()
         weights = mask[0].to(latents) / mask.sum().clamp_min(1e-6)
@@ -97,10 +97,13 @@ class Scenes:
         order = share.argsort(descending=True)
         most = max(FEWEST, int((share >= HERE).sum()))
         here = order[:most][share[order[:most]] > NOT_HERE]
-        without = share <= NOT_HERE
-        if len(here) < FEWEST // 2 or int(without.sum()) < FEWEST:
-            name = self.segmenter.classes[column]
+        least = max(FEWEST, int((share <= NOT_HERE).sum()))
+        without = order[-least:][share[order[-least:]] < HERE]
+        name = self.segmenter.classes[column]
+        if len(here) < FEWEST // 2:
             raise BadStrokes(f"no scene of this generator has a {name} there; paint where one can be, or choose units")
+        if len(without) < FEWEST // 2:
+            raise BadStrokes(f"every scene of this generator has a {name} there; paint elsewhere, or choose units")
         return latents[here].mean(dim=0) - latents[without].mean(dim=0)
 
 

@@ -172,6 +172,7 @@ class Dissect:
 class Paint:
     """``conf/paint.yaml``: how photos are projected, what is painted with, and where the page is."""
 
+    brush: Node
     data: Annotated[Node, "cottages"]
     generator: Annotated[Node, "cottages"]
     space: Annotated[Node, "w_plus"]
