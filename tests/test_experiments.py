@@ -110,6 +110,13 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
     ),
     "leaderboard/table.py": ([], []),
     "leaderboard/same.py": ([], []),
+    "painting/photos.py": (
+        ["WORLD=cats DCGAN=$CELEBA/cats.pkl SAMPLES=60 IMAGES=6 STEPS=1 experiments/dissection/run.sh "
+         "layers=[up_conv3] analysis.causality.sizes=[20]",
+         "DCGAN=$CELEBA/cats.pkl CATS=$CELEBA/cats.tar python {} cats --count 2 --words steps=2 brush.steps=1 "
+         "brush.samples=200 --units $(ls -d outputs/dissection/cats_*/units.safetensors)"],
+        ["painting/cats_a_white_blaze.png"],
+    ),
     "painting/compare.py": (
         ["python {} --count 1 --pool 12 --chains z --postprocess --words steps=2"], ["painting/add_a_tree.png"]
     ),
@@ -208,7 +215,8 @@ def test_a_script_starts_at_its_smallest_size(script: str, tmp_path: Path, share
               "judge.pth": "vgg19-conv3/vgg_normalised_conv3_1.pth", "expression": "face_expression",
               "age_gender": "face_age_gender", "identity.ckpt": "mobilefacenet/mobilefacenet_068.ckpt",
               "dcgan.safetensors": "dcgan_faces_64_digiface/weights.safetensors",
-              "parsing.safetensors": "face_parsing_unet/weights.safetensors"}  # fmt: skip
+              "parsing.safetensors": "face_parsing_unet/weights.safetensors",
+              "cats.tar": "grumpy-cats-64/grumpyB_204.tar", "cats.pkl": "grumpy-dcgan-64/G_iter6400.pkl"}  # fmt: skip
     (tmp_path / "celeba").mkdir()
     for name, asset in assets.items():
         (tmp_path / "celeba" / (name if name != "faces" else "faces.tar")).symlink_to(shared / "assets" / asset)

@@ -1,11 +1,14 @@
 """Optimised brushes: what pulls, what holds, and where they begin."""
 
 import threading
+from collections.abc import Callable
 
 import pytest
 import torch
+from omegaconf import DictConfig
 
-from zstar.app.optimized import OptimizedBrush, Weights
+from zstar.app.open import open_workplace
+from zstar.app.optimized import OptimizedBrush, Scenes, Weights
 from zstar.app.strokes import BadStrokes, Stroke
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.losses.segmentation import Segmentation
@@ -15,6 +18,8 @@ from zstar.segmenters.annotator import Annotator
 from zstar.spaces.w import W
 from zstar.spaces.w_plus import WPlus
 from zstar.stats.streams import stream
+
+Composed = Callable[..., DictConfig]
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +93,28 @@ def test_a_tree_comes_or_goes_and_the_rest_stays(
     assert -10 * error.log10() > 34
     half = brush(Stroke("tree", points, 9.0, "optimize", mode, "low"), v, "w_plus", "const")(v)
     torch.testing.assert_close(3 * (half["latent"] - v["latent"]), change(v)["latent"] - v["latent"])
+
+
+def test_what_nearly_every_scene_has_is_painted_and_what_all_have_is_said(brush: OptimizedBrush) -> None:
+    scenes = Scenes(brush.space.generator, brush.segmenter, "w", 40)
+    latents, classes = scenes.draw()
+    mask, column = torch.zeros(1, 1, 64, 64), brush.segmenter.column("sun", "test")
+    mask[..., :8, :8] = 1
+    classes.fill_(brush.segmenter.column("sky", "test"))
+    with pytest.raises(BadStrokes, match="no scene of this generator has a sun there"):
+        scenes.difference(column, mask)
+    classes[8:] = column  # eight scenes lack it, fewer than a mean is usually taken of
+    torch.testing.assert_close(
+        scenes.difference(column, mask), latents[8:].mean(dim=0) - latents[:8].mean(dim=0), atol=1e-5, rtol=1e-4
+    )
+    classes.fill_(column)
+    with pytest.raises(BadStrokes, match="every scene of this generator has a sun there"):
+        scenes.difference(column, mask)
+
+
+def test_what_a_stroke_weighs_is_set(composed: Composed, brushes: list[str]) -> None:
+    workplace = open_workplace(composed("paint", *brushes, "brush.steps=7", "brush.outside=2"))
+    brush = workplace.studio.brushes["optimize"]
+    assert isinstance(brush, OptimizedBrush) and (brush.weights.steps, brush.weights.outside) == (7, 2.0)
+    with pytest.raises(ValueError, match=r"brush\.lr: -1 is not possible"):
+        open_workplace(composed("paint", *brushes, "brush.lr=-1"))

@@ -1,8 +1,9 @@
 """Painting on photos of cats and of people, through generators of others: prints a table of README.md.
 
-    DCGAN=G_iter6400.pkl CATS=cats python experiments/painting/photos.py cats --units outputs/dissection/cats/units.safetensors
+    DCGAN=G_iter6400.pkl CATS=cats python experiments/painting/photos.py cats --units units.safetensors
     DCGAN=weights.safetensors FACES=celeba.tar LANDMARKS=landmarks.csv PARSING=face_parsing.safetensors \
-      VGG=vgg_normalised_conv3_1.pth python experiments/painting/photos.py faces --judge judge.safetensors --units …
+      VGG=vgg_normalised_conv3_1.pth python experiments/painting/photos.py faces --units units.safetensors \
+      --judge judge.safetensors
 
 A photo is projected by optimisation in z from the prior's mean (z), and with a change of the weights behind it (θ). The
 sheets in ``--figures`` are of photos that may not be shown.
@@ -79,6 +80,8 @@ WISHES = {
 def words(world: str, units: str) -> tuple[list[str], str]:
     """What ``paint.py`` is told, and the folder of the example's own configs."""
     common = ["direction=[]", f"units={units}", "space=z", "loss=[pixel]"]
+    # Such a z is far longer than a row of w_plus, and each of its numbers moves the whole picture.
+    common += ["brush.lr=0.05", "brush.steps=100", "brush.outside=3", "brush.origin=0.01"]
     if world == "cats":
         own = ["generator=grumpy", f"generator.checkpoint={os.environ['DCGAN']}", "segmenter=grumpy_colours",
                "data=folder", f"data.path={os.environ['CATS']}", "space.constraint=prior"]  # fmt: skip
