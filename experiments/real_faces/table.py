@@ -29,7 +29,7 @@ from zstar.reports.numbers import mean_with_interval, with_interval
 from zstar.runs.folder import by_age, safe_name
 
 SIZE = 64  # pixels of a face
-WAYS = {"encoder": "encoder", "z": "z", "theta": "z and θ"}
+WAYS = {"encoder": "encoder", "z": "z", "theta": "z and θ", "near": "z and θ, locality", "maps": "z and maps"}
 SHOWN = 6
 
 
