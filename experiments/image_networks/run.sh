@@ -36,8 +36,9 @@ for piece in $pieces; do
         loss.content.relative=true)
       apply style_network swirls "${few[@]}"
       measure style_pixels experiment=style_transfer "${few[@]}" steps="${STEPS:-200}"
-      measure style_latent experiment=style_transfer "${few[@]}" generator=cottages space=w_plus \
-        'projector=[encoder,optimization]' optimizer=adam steps="${STEPS:-200}" ;;
+      latent=(experiment=style_transfer "${few[@]}" generator=cottages space=w_plus optimizer=adam steps="${STEPS:-200}")
+      measure style_latent "${latent[@]}" 'projector=[encoder,optimization]'
+      measure style_weights "${latent[@]}" 'projector=[encoder,optimization,weights]' ;;
     losses)
       steps=${STEPS:-2000}
       for name in pixel perceptual adversarial contrastive; do
@@ -49,6 +50,13 @@ for piece in $pieces; do
           adversary.image.discriminator.r1=finite)
         train "loss_$name" task=image_network "${words[@]}" task.steps="$steps"
         apply "loss_$name" "loss_$name" data=cottages data.count="$count" 'operator=[downscale]'
+      done
+      measure small_pixels generator=pixels space=pixels 'projector=[mean,optimization]' optimizer=lbfgs 'loss=[pixel]' \
+        'operator=[downscale]' 'regularizer=[total_variation]' regularizer.total_variation.weight=0.01 data.count="$count" \
+        steps="${STEPS:-200}"
+      for chain in '[encoder,optimization]' '[encoder,optimization,weights]'; do
+        name=latent; [[ $chain == *weights* ]] && name=weights
+        measure "small_$name" experiment=super_resolution "projector=$chain" data.count="$count" steps="${STEPS:-150}"
       done ;;
     *)
       echo "$0: there is no piece '$piece'; choose among label_maps season style losses" >&2

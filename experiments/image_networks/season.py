@@ -3,8 +3,8 @@
 python experiments/image_networks/season.py outputs/image_networks/networks/season/weights.safetensors --count 64
 
 Samples before and after a step along the shipped direction `season`: the network is shown those before; the encoder
-that ships, and the encoder with so many steps of optimisation behind it, find latents of them, which are moved. All
-are compared with what the generator itself makes of the true latents.
+that ships, with so many steps of optimisation behind it, and with half as many of the weights behind those, find
+latents of them, which are moved. All are compared with what the generator itself makes of the true latents.
 """
 
 import argparse
@@ -31,6 +31,7 @@ from zstar.optimizers.adam import Adam
 from zstar.projectors.base import project
 from zstar.projectors.encoder import Encoder
 from zstar.projectors.optimization import Optimization
+from zstar.projectors.weights import Weights
 from zstar.spaces.w_plus import WPlus
 from zstar.stats.comparison import mean_interval
 
@@ -66,11 +67,15 @@ def main() -> None:
     def encoder(problem: Problem) -> Encoder:
         return Encoder(problem, find_encoder(problem.space))
 
+    def optimization(problem: Problem) -> Optimization:
+        return Optimization(problem, steps=arguments.steps)
+
     ways = {
         "nothing": lambda images, ids: images,
         "network": lambda images, ids: network(images, images),
         "encoder": moved(encoder),
-        "hybrid": moved(encoder, lambda problem: Optimization(problem, steps=arguments.steps)),
+        "hybrid": moved(encoder, optimization),
+        "hybrid and θ": moved(encoder, optimization, lambda problem: Weights(problem, steps=-(-arguments.steps // 2))),
     }
     metrics = {"psnr": PSNR(), "ssim": SSIM(), "perceptual": Perceptual()}
     results: dict[str, dict[str, object]] = {}
