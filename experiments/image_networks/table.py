@@ -83,12 +83,12 @@ def plot(panels: dict[str, list[tuple[str, float, float]]]) -> None:
     """Quality over seconds, a panel for each kind of picture."""
     figure, axes = plt.subplots(1, max(1, len(panels)), figsize=(5 * max(1, len(panels)), 4), squeeze=False)
     for axis, (kind, ways) in zip(axes[0], panels.items(), strict=False):
-        for way, seconds, value in ways:
-            axis.scatter(seconds, value, s=30)
-            axis.annotate(way, (seconds, value), xytext=(5, 3), textcoords="offset points", fontsize=8)
+        for (way, seconds, value), marker in zip(ways, "osD^vP*X", strict=False):
+            axis.scatter(seconds, value, s=45, marker=marker, label=way)
+        axis.legend(fontsize=8)
         axis.set(xscale="log", xlabel="seconds per image", title=kind)
         axis.set_ylabel("style + content, lower is better" if kind == "style" else "PSNR, dB")
-        axis.margins(x=0.35, y=0.15)
+        axis.margins(0.15)
     figure.tight_layout()
     FIGURES.mkdir(parents=True, exist_ok=True)
     figure.savefig(FIGURES / "seconds.png", dpi=130)
