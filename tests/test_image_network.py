@@ -13,6 +13,7 @@ import torch
 from omegaconf import DictConfig
 from PIL import Image
 
+from zstar.checkpoints.io import resolve
 from zstar.config.reasons import Unfit
 from zstar.data.class_maps import ClassMaps, class_colours
 from zstar.data.cottages import CLASSES, Cottages
@@ -26,6 +27,7 @@ from zstar.encoders.translator import Translator
 from zstar.generators.pixels import Pixels
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.images import to_unit, write_png
+from zstar.metrics.psnr import PSNR
 from zstar.projection.run import run
 from zstar.spaces.pixels import Pixels as PixelSpace
 from zstar.tasks.encoder import EncoderTask
@@ -36,6 +38,15 @@ TRAINING = [
     "encoder.blocks=1", "task.steps=6", "task.batch=4", "validation.count=4", "metric=[psnr]", "loss=[pixel]",
     "callbacks.samples_every=0", "callbacks.scores_every=0", "callbacks.snapshot_every=0",
 ]  # fmt: skip
+
+
+def test_the_network_that_ships_draws_cottages_from_maps() -> None:
+    assert resolve("maps64").stat().st_size < 2_000_000
+    batch = ClassMaps(Cottages(16)).read(range(16))
+    with torch.no_grad():
+        made = load_encoder("maps64").network(batch.extras["source"], batch.extras["source"])
+    worth = PSNR()(made.clamp(-1, 1), batch.images).mean()
+    assert worth > 23, "its card says 24.6 dB of 64 others"
 
 
 @pytest.fixture

