@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import coo_matrix
+from scipy.sparse.linalg import splu
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -57,6 +59,7 @@ def solvers(
     yield "zstar, multigrid", lambda: clone(background, source, mask)
     yield "zstar, conjugate_gradient in the loop", lambda: equation(background, source, mask)
     arrays = [one[0].permute(1, 2, 0).numpy() for one in (background, source)]
+    yield "SciPy, sparse LU", lambda: direct(*arrays, mask[0, 0].numpy() > 0)
     holes = (mask[0, 0].numpy() * 255).astype(np.uint8)
     try:
         import fpie.process
@@ -82,6 +85,24 @@ def equation(background: Tensor, source: Tensor, mask: Tensor, steps: int = 100)
     named = {"image": background / 127.5 - 1, "source": source / 127.5 - 1, "mask": mask}
     chain = [Copy(problem, inside="source"), Optimization(problem, steps, keep_best=False)]
     return (project(problem, chain, Targets(named, ["one"])).image + 1) * 127.5
+
+
+def direct(background: np.ndarray, source: np.ndarray, inside: np.ndarray) -> Tensor:
+    """The system as a sparse matrix, factored once for the three channels; the region touches no border."""
+    number = np.full(inside.shape, -1)
+    number[inside] = np.arange(inside.sum())
+    rows, columns = np.nonzero(inside)
+    right, entries = np.zeros((len(rows), 3)), [(number[inside], number[inside], np.full(len(rows), 4.0))]
+    for down, across in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        beside = (rows + down, columns + across)
+        right += source[inside].astype(np.float64) - source[beside]
+        known = ~inside[beside]
+        right[known] += background[beside][known]
+        entries.append((number[inside][~known], number[beside][~known], np.full((~known).sum(), -1.0)))
+    row, column, value = (np.concatenate(parts) for parts in zip(*entries, strict=True))
+    made = background.astype(np.float64)
+    made[inside] = splu(coo_matrix((value, (row, column))).tocsc(), permc_spec="MMD_AT_PLUS_A").solve(right)
+    return torch.from_numpy(made).permute(2, 0, 1)[None]
 
 
 def jacobi(process: Any, backend: str, arrays: list[np.ndarray], holes: np.ndarray, count: int) -> Tensor:
