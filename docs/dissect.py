@@ -10,7 +10,7 @@ import torch
 
 from zstar.dissection.agreement_tables import compare
 from zstar.dissection.base import Parts, Subject
-from zstar.dissection.survey import kinds_of, survey
+from zstar.dissection.survey import kinds_of_classes, survey
 from zstar.dissection.tops import find_tops, sheet
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.images import write_png
@@ -26,7 +26,7 @@ def main() -> None:
     subject = Subject(StyleGAN2(checkpoint="cottages64"), segmenter, segmenter, [LAYER], samples=500)
     with torch.no_grad():
         seen = survey(subject, (0.99, 0.0005), 100, 8, Parts(Path("outputs/docs_dissect")))[LAYER]
-        true, null = compare(seen, kinds_of(subject)[1], "beyond")
+        true, null = compare(seen, kinds_of_classes(subject)[1], "beyond")
         names = {name: list(segmenter.classes).index(name) for name in CLASSES}
         units = {name: int((true.iou - null.iou)[place].argmax()) for name, place in names.items()}
         level = true.of_label(true.level).float()

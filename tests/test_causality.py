@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -159,6 +160,12 @@ class Blind(Colours):
         ({"classes": ["balls"]}, "analysis.causality.classes: the segmenter has no class 'balls'"),
     ],
 )
-def test_mistakes_are_one_sentence(settings: dict, sentence: str, world: Subject, tmp_path: Path) -> None:
+def test_mistakes_are_one_sentence(settings: dict, sentence: str, world: Subject) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}"):
-        Causality(**QUICK | settings)(world, {}, Parts(tmp_path))
+        Causality(**QUICK | settings).require(world)
+
+
+def test_classes_that_hardly_a_sample_has_are_said(world: Subject, tmp_path: Path) -> None:
+    few = replace(world, samples=6)
+    with pytest.raises(ValueError, match="^analysis.causality.classes: fewer than 6 of the samples have .*; set more"):
+        Causality(**QUICK)(few, {}, Parts(tmp_path))

@@ -20,7 +20,7 @@ from zstar.editability.cycle import Cycle
 from zstar.editability.effect import Effect, monotone
 from zstar.editability.leakage import Leakage
 from zstar.editability.locality import Locality
-from zstar.editability.reading import match
+from zstar.editability.reading import match, wanted_change
 from zstar.editability.realism import Realism
 from zstar.editability.smoothness import Smoothness
 from zstar.generators.module import Module
@@ -289,8 +289,18 @@ def test_the_area_of_a_class_has_the_place_of_the_class(painter: Module, annotat
     traversal = walk(painter, [1.0, -0.5, 0.0], torch.tensor([[-0.1, 0.0, 0.0], [0.1, 0, 0]]), size=1)
     named = Locality(annotator, Pixel("l1"), {"left": ["sun"]}, effect=0.3)(traversal)
     annotator.names = ("area/sun", *annotator.names[1:])
+    traversal.memory[annotator, "area/sun", 0.3] = traversal.memory[annotator, "left", 0.3]  # the same pictures
     area = Locality(annotator, Pixel("l1"), {}, factor="area/sun", effect=0.3)(traversal)
     assert named.keys() == area.keys() and all(torch.equal(named[name], area[name]) for name in named)
+
+
+def test_the_effect_on_an_area_is_a_share_of_what_there_is() -> None:
+    areas = torch.tensor([0.0, 0.02, 0.04, 0.001])
+    usual = (0.02 + 0.04 + 0.001) / 3
+    expected = torch.tensor([0.3 * usual, -0.006, -0.012, 0.3 * usual])
+    torch.testing.assert_close(wanted_change(areas, "area/sun", 0.3), expected)
+    assert (wanted_change(torch.zeros(2), "area/sun", 0.3) > 0).all(), "there is room for more where nobody has any"
+    assert wanted_change(torch.tensor([0.2, 0.7]), "season", 0.3).tolist() == pytest.approx([0.3, -0.3])
 
 
 class Cubic(Linear):

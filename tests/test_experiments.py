@@ -1,6 +1,8 @@
 """Every script of a study starts at its smallest size, and writes nothing beside what is published."""
 
+import ast
 import hashlib
+import importlib
 import os
 import re
 import shutil
@@ -196,6 +198,18 @@ def test_a_script_of_the_shell_can_be_parsed_and_keeps_what_is_given(path: Path)
     assert "PYTHONPATH=" not in added
     listed = re.findall(r"\$\(ls [^)]*\)", text)  # of runs that were made twice, the newest, and no two words
     assert all(one.startswith("$(ls -dt ") and one.endswith(" | head -1)") for one in listed), listed
+
+
+@pytest.mark.parametrize(
+    "path", sorted([*STUDIES.glob("*/*.py"), *(ROOT / "docs").glob("*.py")]), ids=lambda p: f"{p.parent.name}-{p.stem}"
+)
+def test_what_a_script_imports_is_there(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("zstar"):
+            module = importlib.import_module(node.module or "")
+            for alias in node.names:
+                if not hasattr(module, alias.name):
+                    importlib.import_module(f"{node.module}.{alias.name}")
 
 
 @pytest.mark.study

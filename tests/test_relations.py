@@ -81,7 +81,7 @@ def test_where_a_thing_can_be_put(world: Subject, causal: Mapping[str, Findings]
     assert places["share"].drop_nulls().eq(1).all() and places["y"].min() == 2 and places["x"].max() == 14
     assert set(found.pictures) == {"where_ball"}
     with pytest.raises(ValueError, match=re.escape("analysis.placing.classes: the segmenter has no class 'tree'")):
-        Placing(["tree"])(world, causal, Parts(tmp_path))
+        Placing(["tree"]).require(world)
 
 
 class Shuffled(Colours):

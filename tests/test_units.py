@@ -1,10 +1,12 @@
 """Units switched on and off: what it makes of v, of pictures, and of files."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import DictConfig
 
 from zstar.directions.apply import apply, in_order
 from zstar.directions.base import Label
@@ -12,6 +14,7 @@ from zstar.directions.library import load_directions, save_directions
 from zstar.directions.linear import Linear
 from zstar.directions.units import UnitFile, Units, load_units
 from zstar.dissection.units import UnitSet, on_grid
+from zstar.editing.run import run
 from zstar.generators.reading import map_shapes, read
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.segmenters.annotator import Annotator
@@ -89,6 +92,8 @@ def test_files_hold_them_with_latent_directions(tiny: StyleGAN2, tmp_path: Path)
         assert wanted.keys() == got.keys() and all(torch.equal(wanted[key], got[key]) for key in wanted)
     assert found["door"].label.found == {"class": "door"}
     assert list(UnitFile(str(path)).find(W(tiny, 16))) == ["door"]
+    with pytest.raises(ValueError, match="^direction.units.mask: nowhere.png can't be used, .*; give a picture$"):
+        UnitFile(str(path), mask="nowhere.png").find(W(tiny, 200))
     with pytest.raises(ValueError, match=re.escape("direction.units.names: there is no 'tree' in ")):
         UnitFile(str(path), names=["tree"]).find(W(tiny, 16))
     steps = in_order(tiny, [(found["door"], alpha), (found["up"], alpha)])
@@ -113,3 +118,15 @@ def test_the_shipped_units_remove_what_they_are_said_to(name: str) -> None:
         before, after = (int((judge(generator.render(one, "w")) == judge.column(name, "")).sum()) for one in (v, off))
     assert before > 100 and after < 0.3 * before
     assert direction.label.scores["kept_share"] < 0.2 and direction.label.found["class"] == name
+
+
+def test_what_units_leave_alone_is_measured_at_a_share_of_the_class(
+    composed: Callable[..., DictConfig], tmp_path: Path
+) -> None:
+    words = ["data=samples", "data.count=4", "projector=[encoder]", "direction=[units]", "direction.units.names=[tree]"]
+    words += ["editability=[leakage,locality]", "logger=none", "metric=[]", "frames=2", "strengths=3", "space=w_plus"]
+    scores = run(composed("edit", *words, f"output={tmp_path}/edit", f"projections={tmp_path}/invert"))["scores"][
+        "tree"
+    ]
+    assert scores["leakage/reached"]["mean"] > 0
+    assert 0 < scores["leakage/mean"]["mean"] < 0.5 and 0 < scores["locality/outside"]["mean"] < 1

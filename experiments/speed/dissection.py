@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from zstar.dissection.agreement import Counts, Tally
 from zstar.dissection.base import Subject
 from zstar.dissection.quantiles import Quantiles
-from zstar.dissection.survey import kinds_of
+from zstar.dissection.survey import kinds_of_classes
 from zstar.generators.reading import read
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.segmenters.annotator import Annotator
@@ -83,7 +83,7 @@ def main() -> None:
 
 def compare(subject: Subject, layer: str, share: float) -> tuple[Clock, int]:
     """Both on each batch; they have to agree on every count."""
-    clock, (_, kinds) = Clock(), kinds_of(subject)
+    clock, (_, kinds) = Clock(), kinds_of_classes(subject)
     sketch: Quantiles | None = None
     for latent in subject.latents("dissected"):
         maps, _ = read(subject.generator, {"latent": latent}, subject.space, "const", [layer])

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zstar.config.constraints import FilePath
+from zstar.data.decoding import BadImage
 from zstar.data.reading import read_image
 from zstar.directions.base import AbstractDirection, AbstractFinder, Label
 from zstar.directions.library import load_directions
@@ -102,7 +103,10 @@ class UnitFile(AbstractFinder):
         names = list(found) if self.names is None else self.names
         if self.mask is None:
             return {name: found[name] for name in names}
-        mask = (read_image(self.mask, space.generator.resolution, 1) + 1) / 2
+        try:
+            mask = (read_image(self.mask, space.generator.resolution, 1) + 1) / 2
+        except BadImage as error:
+            raise ValueError(f"direction.units.mask: {self.mask} can't be used, {error}; give a picture") from None
         facts = {"mask": str(self.mask)}
         return {
             name: Units(found[name].units, mask, replace(label, found={**label.found, **facts}))

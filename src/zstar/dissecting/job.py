@@ -57,6 +57,8 @@ def make_dissect_job(cfg: Mapping[str, Any]) -> DissectJob:
         require_classes(segmenter, judge)
     subject = Subject(generator, segmenter, judge, layers, plain["samples"], plain["seed"], plain["batch_size"])
     analyses = {name: build(node, at=f"analysis.{name}") for name, node in nodes.items()}
+    for analysis in analyses.values():
+        analysis.require(subject)
     arithmetic = {"device": device.type, "precision": plain["precision"]}
     settings = {name: identify(plain.get(name)) for name in ("segmenter", "judge", "analysis", "samples", "seed")}
     whole = {**settings, "layers": layers, "generator": generator.fingerprint(), "results": zstar.RESULTS}

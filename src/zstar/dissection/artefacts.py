@@ -65,8 +65,13 @@ class Artefacts(AbstractAnalysis):
         self.real, self.layers, self.sizes = real, layers, sorted(set(sizes))
         self.images, self.share, self.boxes, self.kid = images, share, boxes, KID(network)
 
-    def __call__(self, subject: Subject, found: Mapping[str, Findings], parts: Parts) -> Findings:
+    def require(self, subject: Subject) -> None:
         subject.require_layers("analysis.artefacts.layers", self.layers or ())
+        if self.boxes is not None:
+            side = subject.generator.resolution
+            read_boxes(self.boxes, self.images, (side, side))
+
+    def __call__(self, subject: Subject, found: Mapping[str, Findings], parts: Parts) -> Findings:
         layers = list(subject.layers if self.layers is None else self.layers)
         shapes, real = map_shapes(subject.generator, layers), self._read(subject)
         realism = Realism(self.kid.extract, real, subject.seed, subject.batch)

@@ -115,6 +115,13 @@ class AbstractAnalysis(ABC):
     needs: tuple[str, ...] = ()
     passes: float = 1.0
 
+    def require(self, subject: Subject) -> None:  # noqa: B027 - most name nothing of the subject's
+        """Refuse settings that name what the subject does not have, before anything is drawn.
+
+        Raises:
+            ValueError: One sentence with the key.
+        """
+
     @abstractmethod
     def __call__(self, subject: Subject, found: Mapping[str, Findings], parts: Parts) -> Findings:
         """The answers; ``found`` has those of the analyses before it, by name."""

@@ -75,6 +75,11 @@ class Causality(AbstractAnalysis):
         self.sizes = sorted({size for size in sizes if size < units} | {units})
         self.values, self.images, self.soft = (absent, boost), images, Soft(steps, batch, lr, sparsity, keep)
 
+    def require(self, subject: Subject) -> None:
+        subject.require_layers("analysis.causality.layers", self.layers or ())
+        for name in self.classes or ():
+            subject.segmenter.column(name, "analysis.causality.classes")
+
     def __call__(self, subject: Subject, found: Mapping[str, Findings], parts: Parts) -> Findings:
         subject, layers = aligned(subject), self._layers(subject, found)
         bench = Bench.of(subject, parts, layers, *self.values, self.images)
@@ -99,7 +104,6 @@ class Causality(AbstractAnalysis):
     def _layers(self, subject: Subject, found: Mapping[str, Findings]) -> list[str]:
         """The layers whose units are switched."""
         if self.layers is not None:
-            subject.require_layers("analysis.causality.layers", self.layers)
             return list(self.layers)
         means = {layer: best_agreement(found, layer) for layer in subject.layers}
         if all(mean is None for mean in means.values()):
@@ -112,11 +116,15 @@ class Causality(AbstractAnalysis):
         names = list(segmenter.classes) if self.classes is None else list(self.classes)
         columns = {name: segmenter.column(name, "analysis.causality.classes") for name in names}
         scenes = (bench.learning, bench.choosing, bench.measuring)
-        return {
+        enough = {
             name: column
             for name, column in columns.items()
             if all(len(one.having(column, FEWEST)) == FEWEST for one in scenes)
         }
+        if not enough:
+            few = f"fewer than {FEWEST} of the samples have {', '.join(columns) or 'any class'}"
+            raise ValueError(f"analysis.causality.classes: {few}, in one of three parts; set more samples, or others")
+        return enough
 
     def _rankings(
         self, bench: Bench, found: Mapping[str, Findings], layer: str, column: int, effects: Tensor

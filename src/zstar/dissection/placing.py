@@ -64,12 +64,14 @@ class Placing(AbstractAnalysis):
         require("analysis.placing", Within(1), images=images, step=step)
         self.classes, self.images, self.step = classes, images, step
 
+    def require(self, subject: Subject) -> None:
+        for name in self.classes or ():
+            subject.segmenter.column(name, "analysis.placing.classes")
+
     def __call__(self, subject: Subject, found: Mapping[str, Findings], parts: Parts) -> Findings:
         subject = aligned(subject)
         classes, sets = list(subject.segmenter.classes), found["causality"].units
         if self.classes is not None:
-            for name in self.classes:
-                subject.segmenter.column(name, "analysis.placing.classes")
             sets = {name: units for name, units in sets.items() if name in self.classes}
         own = draw_scenes(subject, "dissected", subject.segmenter, min(subject.samples, 10 * self.images))
         scenes = draw_scenes(subject, "held out", subject.judge, self.images)

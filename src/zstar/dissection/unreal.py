@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zstar.config.paths import place, read_text
+from zstar.config.reasons import reason
 from zstar.losses.networks import as_rgb
 from zstar.stats.streams import stream
 
@@ -74,9 +75,9 @@ def read_boxes(path: str | Path, samples: int, size: tuple[int, int]) -> Float[T
             if not (0 <= sample < samples and inside and min(height, width) > 0):
                 raise ValueError(f"{row} lies outside of the {samples} samples of {size[0]}×{size[1]} pixels")
             found[sample, top : top + height, left : left + width] = 1
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise ValueError(
-            f"analysis.artefacts.boxes: {path} can't be used ({error}); write a list of "
+            f"analysis.artefacts.boxes: {path} can't be used ({reason(error)}); write a list of "
             '{"sample": 3, "box": [top, left, height, width]}'
         ) from None
     if not found.any():

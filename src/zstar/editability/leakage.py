@@ -21,7 +21,7 @@ class Leakage(AbstractEditability):
     Arguments:
         annotation: The scorer; its attributes are on the scale [0, 1].
         factor: Name of the intended attribute; null takes the one that the direction is for.
-        effect: How far it is to move.
+        effect: How far it is to move; of the area of a class, a share of what there is.
         others: Which other attributes are looked at; null takes all but the shares of classes.
     """
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from zstar.annotations.base import AbstractAnnotation, AbstractScorer
 from zstar.editability.base import Traversal
 
+AREA, UNSEEN = "area/", 0.05  # shares of the picture, by class; what is taken for usual where no image has the class
 LADDER, REACH = 16, 2.0  # strengths that are tried, and how many times the useful range they go
 
 
@@ -69,7 +70,8 @@ class EffectMatch:
 
 
 def match(traversal: Traversal, scorer: AbstractScorer, factor: str, effect: float) -> EffectMatch:
-    """Move each image until its attribute has changed by ``effect``, in the direction in which there is room for it.
+    """Move each image until its attribute has changed by ``effect``, in the direction in which there is room for it, or
+    the area of a class by this share of it (:func:`wanted_change`).
 
     Strengths are tried in even steps from 0 up to twice the useful range, on both sides at once, until every image is
     there; between the two around the effect the strength is interpolated, unless the lower one can't be read. An image
@@ -82,10 +84,21 @@ def match(traversal: Traversal, scorer: AbstractScorer, factor: str, effect: flo
     return traversal.memory[key]
 
 
+def wanted_change(before: Float[Tensor, " n"], name: str, effect: float) -> Float[Tensor, " n"]:
+    """The change of each image's attribute that is an effect of this size: away from the end of the scale that it is
+    nearer to. Of an area it is a share: of what there is, which is to go, and where there is next to nothing, of what
+    the other images have, which is to come."""
+    if not name.startswith(AREA):
+        return torch.where(before < 0.5, effect, -effect)
+    there = before[before > 0]
+    usual = there.mean() if len(there) else before.new_tensor(UNSEEN)
+    return torch.where(before > usual / 4, -effect * before, effect * usual)
+
+
 @torch.no_grad()
 def _match(traversal: Traversal, scorer: AbstractScorer, column: int, effect: float) -> EffectMatch:
     before = read(scorer, traversal.before, traversal.size)
-    wanted = torch.where(before[:, column] < 0.5, effect, -effect)
+    wanted = wanted_change(before[:, column], scorer.names[column], effect)
     alpha = torch.full_like(wanted, torch.nan)
     ends = [end for end in (traversal.direction.label.low, traversal.direction.label.high) if end]
     gains = {end: torch.zeros_like(wanted) for end in ends}
