@@ -285,6 +285,8 @@ def test_damaged_files_are_strokes_or_refused() -> None:
 def test_brushes_and_directions_that_there_are_not(painting: Painting) -> None:
     with pytest.raises(BadStrokes, match="there is no brush for 'trea'; did you mean 'tree'"):
         painting.add(replace(TREE, name="trea"))
+    with pytest.raises(BadStrokes, match="the stroke lies outside of the picture"):
+        painting.add(replace(TREE, points=((-90.0, 4.0),)))
     with pytest.raises(BadStrokes, match="there is no direction 'winter' here"):
         painting.restyle({"winter": 1.0})
     with pytest.raises(BadStrokes, match="9 along season is outside of its range"):
@@ -357,6 +359,7 @@ def test_sessions_share_nothing(workplace: Workplace) -> None:
         *_, news = session.begin(lambda progress, seed=seed: workplace.pictures.sample(seed))
         assert news["picture"].startswith("data:image/png;base64,") and not news["bad"]
     before = other.painting.render()
+    assert one.stroke({**STROKE, "name": "trea"})["told"].endswith("did you mean 'tree'?")
     told = one.stroke({**STROKE})
     assert told["answer"] and told["picture"] != other.show("")["picture"]
     assert torch.equal(other.painting.render(), before) and not other.painting.undoable

@@ -15,6 +15,7 @@ from zstar.app.marks import MOST_MARKS, Mark, make_mark, read_stay, zipped
 from zstar.app.painting import Painting
 from zstar.app.session import News, address, file_of
 from zstar.app.strokes import BadStrokes
+from zstar.config.reasons import ended
 from zstar.editing.latents import without_cost
 from zstar.images import encode_png, to_uint8
 
@@ -156,7 +157,7 @@ class Board:
 
 def refused(error: BadStrokes) -> News:
     """A sentence about what was not done, and why."""
-    return {"told": f"This can't be done: {error}.", "bad": True}
+    return {"told": ended(f"This can't be done: {error}"), "bad": True}
 
 
 def describe(done: int, steps: int, seconds: float, picture: Tensor) -> News:

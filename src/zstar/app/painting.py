@@ -67,6 +67,8 @@ class Painting:
             BadStrokes: No brush can make it, or there are too many.
         """
         self.studio.require(stroke)
+        if not stroke.mask(self.studio.generator.resolution).any():
+            raise BadStrokes("the stroke lies outside of the picture")
         if len(self.state.strokes) >= MOST_STROKES:
             raise BadStrokes(f"a painting has at most {MOST_STROKES} strokes; undo some, or begin a new one")
         brush = self.studio.brushes[stroke.kind]

@@ -15,6 +15,7 @@ from zstar.app.painting import Painting
 from zstar.app.pictures import Progress
 from zstar.app.strokes import BadStrokes, make_stroke
 from zstar.app.studio import Picture
+from zstar.config.reasons import ended
 from zstar.data.decoding import BadImage
 from zstar.images import encode_png, shrink, to_uint8
 from zstar.reports.pages import data_uri
@@ -47,7 +48,7 @@ class Session:
         try:
             result = yield from followed(make, describe)
         except (BadImage, ValueError) as error:
-            yield self.refuse(f"This picture can't be used: {error}.")
+            yield self.refuse(ended(f"This picture can't be used: {error}"))
             return
         with self.lock:
             self.painting = Painting(self.workplace.studio, result)
@@ -132,7 +133,7 @@ class Session:
             try:
                 told = act(self.painting)
             except BadStrokes as error:
-                return self.refuse(f"This can't be painted: {error}.")
+                return self.refuse(ended(f"This can't be painted: {error}"))
             return self.show(told)
 
 

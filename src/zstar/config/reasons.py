@@ -9,3 +9,8 @@ class Unfit(ValueError):
 def reason(error: Exception) -> str:
     """The first line of an error, or the name of its class where it has no message."""
     return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def ended(sentence: str) -> str:
+    """A sentence with its full stop, unless it ends in a question."""
+    return sentence if sentence.endswith("?") else f"{sentence}."
