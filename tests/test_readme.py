@@ -154,3 +154,18 @@ def test_links_lead_to_files(page: Path) -> None:
 def test_the_table_of_generators_is_what_they_say_of_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
     assert import_module("families").table() in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_choices_is_what_there_is() -> None:
+    text = (ROOT / "README.md").read_text()
+    table = text[text.index("## Choose") : text.index("**Add one**")]
+    listed = {
+        group: set(re.findall(r"`(\w+)`", options))
+        for group, options in re.findall(r"^\| `(\w+)`[^|]*\| ([^|]*) \|", table, re.MULTILINE)
+    }
+    there = {
+        folder.name: {path.stem for path in folder.rglob("*.yaml")}
+        for folder in (ROOT / "conf").iterdir()
+        if folder.is_dir() and folder.name not in ("experiment", "hydra", "__pycache__")
+    }
+    assert listed == there
