@@ -37,6 +37,7 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
          "STEPS=1 {}"],
         ["alignment/faces.png"],
     ),
+    "alignment/group.py": ([], []),
     "alignment/photos.py": ([], []),
     "alignment/table.py": ([], []),
     "cottages/figure.py": (["python {} --resolution 16"], ["cottages/grid.png", "cottages/sweeps.png"]),

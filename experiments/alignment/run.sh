@@ -27,4 +27,10 @@ for way in as_they_come detected given; do
     'direction=[attribute]' 'direction.attribute.attributes=[Smiling]' annotation=labels annotation.path="$LABELS" \
     annotation.inversion="${newest%/*}" 'editability=[]' strengths=3 frames=2 projections=$top/invert name=$way
 done
+"$python" experiments/alignment/group.py make $top  # several faces of one photo
+"$python" edit.py "${model[@]}" data=faces data.path=$top/group data.align=celeba 'projector=[encoder,optimization]' \
+  steps="${STEPS:-100}" 'direction=[attribute]' 'direction.attribute.attributes=[Smiling]' annotation=labels \
+  annotation.path="$LABELS" annotation.inversion="${newest%/*}" 'editability=[]' strengths=3 frames=2 'postprocess=[none]' \
+  seam=poisson projections=$top/invert name=group
+"$python" experiments/alignment/group.py read $top
 "$python" experiments/alignment/table.py $top --identity "$MOBILEFACENET" --expression "$EXPRESSION"
