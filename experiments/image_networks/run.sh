@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The networks and the runs behind README.md, from the root of the project. What is finished is skipped, so it can be
-# killed and called again. ONLY="label_maps season" makes some of the pieces; COUNT=3 STEPS=2 makes all of them small.
+# killed and called again. ONLY="label_maps season" makes some of the pieces; COUNT=3 STEPS=2 makes all of them small,
+# TRAINED=1000 the trainings of the losses alone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 python=${PYTHON:-.venv/bin/python}
@@ -40,7 +41,7 @@ for piece in $pieces; do
       measure style_latent "${latent[@]}" 'projector=[encoder,optimization]'
       measure style_weights "${latent[@]}" 'projector=[encoder,optimization,weights]' ;;
     losses)
-      steps=${STEPS:-2000}
+      steps=${TRAINED:-${STEPS:-2000}}
       for name in pixel perceptual adversarial contrastive; do
         words=('loss=[pixel]')
         [[ $name == perceptual ]] && words=('loss=[pixel,perceptual]')
