@@ -296,9 +296,10 @@ def test_the_area_of_a_class_has_the_place_of_the_class(painter: Module, annotat
 
 def test_the_effect_on_an_area_is_a_share_of_what_there_is() -> None:
     areas = torch.tensor([0.0, 0.02, 0.04, 0.001])
-    usual = (0.02 + 0.04 + 0.001) / 3
-    expected = torch.tensor([0.3 * usual, -0.006, -0.012, 0.3 * usual])
-    torch.testing.assert_close(wanted_change(areas, "area/sun", 0.3), expected)
+    expected = torch.tensor([0.015, -0.006, -0.012, 0.015])
+    together = wanted_change(areas, "area/sun", 0.3)
+    torch.testing.assert_close(together, expected)
+    assert torch.equal(torch.cat([wanted_change(one, "area/sun", 0.3) for one in areas.split(1)]), together)
     assert (wanted_change(torch.zeros(2), "area/sun", 0.3) > 0).all(), "there is room for more where nobody has any"
     assert wanted_change(torch.tensor([0.2, 0.7]), "season", 0.3).tolist() == pytest.approx([0.3, -0.3])
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from zstar.annotations.base import AbstractAnnotation, AbstractScorer
 from zstar.editability.base import Traversal
 
-AREA, UNSEEN = "area/", 0.05  # shares of the picture, by class; what is taken for usual where no image has the class
+AREA = "area/"  # of a class: a share of the picture
+HARDLY, USUAL = 0.002, 0.05  # areas: below the one there is nothing to take away, and the other is what a thing has
 LADDER, REACH = 16, 2.0  # strengths that are tried, and how many times the useful range they go
 
 
@@ -87,12 +88,10 @@ def match(traversal: Traversal, scorer: AbstractScorer, factor: str, effect: flo
 def wanted_change(before: Float[Tensor, " n"], name: str, effect: float) -> Float[Tensor, " n"]:
     """The change of each image's attribute that is an effect of this size: away from the end of the scale that it is
     nearer to. Of an area it is a share: of what there is, which is to go, and where there is next to nothing, of what
-    the other images have, which is to come."""
+    a thing usually has, which is to come. No image asks for another one."""
     if not name.startswith(AREA):
         return torch.where(before < 0.5, effect, -effect)
-    there = before[before > 0]
-    usual = there.mean() if len(there) else before.new_tensor(UNSEEN)
-    return torch.where(before > usual / 4, -effect * before, effect * usual)
+    return torch.where(before > HARDLY, -effect * before, effect * USUAL)
 
 
 @torch.no_grad()
