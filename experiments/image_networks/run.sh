@@ -55,10 +55,9 @@ for piece in $pieces; do
       measure small_pixels generator=pixels space=pixels 'projector=[mean,optimization]' optimizer=lbfgs 'loss=[pixel]' \
         'operator=[downscale]' 'regularizer=[total_variation]' regularizer.total_variation.weight=0.01 data.count="$count" \
         steps="${STEPS:-200}"
-      for chain in '[encoder,optimization]' '[encoder,optimization,weights]'; do
-        name=latent; [[ $chain == *weights* ]] && name=weights
-        measure "small_$name" experiment=super_resolution "projector=$chain" data.count="$count" steps="${STEPS:-150}"
-      done ;;
+      small=(experiment=super_resolution data.count="$count" steps="${STEPS:-150}")
+      measure small_latent "${small[@]}" 'projector=[encoder,optimization]'
+      measure small_weights "${small[@]}" 'projector=[encoder,optimization,weights]' ;;
     *)
       echo "$0: there is no piece '$piece'; choose among label_maps season style losses" >&2
       exit 2 ;;

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import polars as pl
 import torch
-from compare import MARGIN, decibel, number
+from compare import MARGIN, decibel, number, pictures_of
 from hydra import compose, initialize_config_module
 from torch import Tensor
 
@@ -103,18 +103,13 @@ def open_world(world: str, chain: str, units: str, more: Sequence[str]) -> Workp
         return open_workplace(compose("paint", [f"hydra.searchpath=[{example / 'conf'}]", *own, CHAINS[chain], *more]))
 
 
-def pictures_of(workplace: Workplace, photos: Tensor, ids: list[str]) -> tuple[list[Picture], str]:
+def projected(workplace: Workplace, photos: Tensor, ids: list[str]) -> tuple[list[Picture], str]:
     """The photos, projected together, and how near the projections are."""
     pipeline, began = workplace.pictures.pipeline, time.process_time()
     found = project(pipeline.problem, pipeline.projectors, Targets({"image": photos}, ids))
     seconds = (time.process_time() - began) / len(ids)
     fit = mean_with_interval([decibel(a, b.clamp(-1, 1)) for a, b in zip(photos, found.image, strict=True)])
-    rows = [{name: value[i : i + 1].detach() for name, value in found.v.items()} for i in range(len(ids))]
-    pictures = [
-        Picture(photos[i : i + 1], v, found.space, {"image": ids[i]}, ids[i], found.noise_mode)
-        for i, v in enumerate(rows)
-    ]
-    return pictures, f"{fit} | {seconds:.1f}"
+    return list(pictures_of(found, photos).values()), f"{fit} | {seconds:.1f}"
 
 
 def carry_out(wish: Wish, brush: str, workplace: Workplace, picture: Picture) -> dict:
@@ -137,7 +132,7 @@ def carry_out(wish: Wish, brush: str, workplace: Workplace, picture: Picture) ->
     }  # fmt: skip
 
 
-def judge_of(path: str | None, wishes: Sequence[Wish]) -> Callable[[Tensor, Wish], float]:
+def judge_of(path: str | None) -> Callable[[Tensor, Wish], float]:
     """What a judge of another make says of a picture; NaN where there is none of a wish."""
     if path is None:
         return lambda _, __: float("nan")
@@ -162,12 +157,12 @@ def work(given: argparse.Namespace) -> Iterator[dict]:
     for chain in CHAINS:
         workplace = open_world(given.world, chain, given.units, given.words)
         batch = workplace.pictures.data.read(range(given.count))
-        pictures, fit = pictures_of(workplace, batch.images, batch.ids)
+        pictures, fit = projected(workplace, batch.images, batch.ids)
         print(f"| {chain} | {len(pictures)} | {fit} |", flush=True)
         wishes = [wish for wish in WISHES[given.world] if wish.kind in workplace.studio.classes]
         for wish in set(WISHES[given.world]) - set(wishes):
             print(f"{wish.name}: there are no units of {wish.kind}", flush=True)
-        read = judge_of(given.judge, wishes)
+        read = judge_of(given.judge)
         for wish in wishes:
             for brush in given.kinds:
                 for picture in pictures:

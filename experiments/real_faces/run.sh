@@ -33,15 +33,14 @@ found=${newest%/*}
 model+=(generator=digiface data=close_faces data.first="$labelled" data.count="$count" space.constraint=sphere
   'loss=[pixel]' 'metric=[psnr,face_identity]' metric.face_identity.network.checkpoint="$MOBILEFACENET"
   encoder=trained encoder.checkpoint="$ENCODER" steps="$steps")
+weights=('projector=[encoder,optimization,weights]' projector.weights.steps="${TUNED:-100}")
 for way in encoder z theta near maps; do
   case $way in
     encoder) chain=('projector=[encoder]') post=('postprocess=[]') ;;
     z) chain=('projector=[encoder,optimization]') post=('postprocess=[residual]') ;;  # the photo, and the change of its projection
-    *)  # the face as G has it
-      chain=('projector=[encoder,optimization,weights]' projector.weights.steps="${TUNED:-100}") post=('postprocess=[none]')
-      [[ $way == near ]] && chain+=('regularizer=[locality]' regularizer.locality.weight=3)
-      [[ $way == maps ]] && chain=('projector=[encoder,optimization,features]' projector.features.steps="${TUNED:-100}")
-      ;;
+    theta) chain=("${weights[@]}") post=('postprocess=[none]') ;;  # the face as G has it
+    near) chain=("${weights[@]}" 'regularizer=[locality]' regularizer.locality.weight=3) post=('postprocess=[none]') ;;
+    maps) chain=('projector=[encoder,optimization,features]' projector.features.steps="${TUNED:-100}") post=('postprocess=[none]') ;;
   esac
   "$python" invert.py "${model[@]}" "${chain[@]}" output=$top name=$way
   [[ $way == encoder ]] && continue
