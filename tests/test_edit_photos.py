@@ -148,6 +148,13 @@ def test_faces_go_back_into_their_photos(edit: Edit, tmp_path: Path) -> None:
         moved = (edited - before).abs().amax(dim=0) > 0.01
         rows, columns = moved.nonzero(as_tuple=True)
         assert moved.any() and (rows - y).abs().max() <= 32 and (columns - x).abs().max() <= 27, "its own face alone"
+    both = edits(result, safe_name("group#all.png"))
+    alone = [read_large(edits(result, safe_name(name))["+2"])[0] - before for name in ("group.png", "group#2.png")]
+    expected = (before + alone[0] + alone[1]).clamp(-1, 1)
+    assert torch.allclose(read_large(both["+2"])[0], expected, atol=1e-5), "all faces at once"
+    assert torch.equal(read_large(both["+0"])[0], before)
+    assert Path(result["folder"], f"strips/warm/{safe_name('group#all.png')}.png").is_file()
+    assert "group#all.png" in Path(result["folder"], "report.html").read_text()
     alone = edit(*words, "postprocess=[residual]", "seam=null")
     assert read_large(edits(alone, "group.png")["+0"])[0].shape == (3, 36, 36), "the crop, at the photo's resolution"
     none = edit(*words, "postprocess=[none]", "seam=poisson")

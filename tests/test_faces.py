@@ -180,7 +180,9 @@ def test_each_face_is_a_picture_and_photos_without_are_recorded(photos: Path) ->
     assert plain.ids == ["nobody.png", "one.png", "two.png"] and not plain.corners
 
 
-def test_a_table_takes_the_place_of_the_detector(photos: Path, tmp_path: Path) -> None:
+def test_a_table_takes_the_place_of_the_detector(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     table = tmp_path / "faces.csv"
     table.write_text(landmarks_table([("nobody.png", []), ("one", FACES[1]), ("two.png", FACES[2])]), encoding="utf-8")
     found = Faces(str(photos), detector=Given(*FACES), resolution=32).read(range(5))
@@ -192,6 +194,14 @@ def test_a_table_takes_the_place_of_the_detector(photos: Path, tmp_path: Path) -
         batch.failed["torn.png"]
         == "data.landmarks: the table has no row for it; add one, with empty cells where there is no face"
     )
+    assert "landmarks" not in capsys.readouterr().err
+    table.write_text(landmarks_table([("gone.jpg", FACES[1]), ("one", FACES[1])]), encoding="utf-8")
+    assert Faces(str(photos), landmarks=str(table), resolution=32, first=2).read([0]).failed
+    sentence = f"data.landmarks: 1 of 2 names in the table are of no photo in {photos}, such as 'gone'; they are passed"
+    assert sentence in capsys.readouterr().err
+    table.write_text(landmarks_table([("gone.jpg", FACES[1])]), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"data.landmarks: 1 of 1 names .* such as 'gone'; give the table of these"):
+        Faces(str(photos), landmarks=str(table), resolution=32)
     many = rng().uniform(0, 100, (68, 2))
     table.write_text("photo;" + "c;" * 136 + "\none.png;" + ";".join(map(str, many.ravel())), encoding="utf-8")
     assert read_landmarks(table)["one.png"][0].points == pytest.approx(many)

@@ -25,6 +25,7 @@ class Batch:
         shapes: Name → height and width of an image's file, where it was brought to another size.
         corners: Name → where an image lies in its file, if not as ``fit`` says: see
             :data:`zstar.data.alignment.Corners`.
+        photos: Name → name of the photo that an image was cut out of, of which it may not be the only one.
     """
 
     ids: list[str]
@@ -33,6 +34,7 @@ class Batch:
     failed: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, tuple[int, int]] = field(default_factory=dict)
     corners: dict[str, Float[np.ndarray, "4 2"]] = field(default_factory=dict)
+    photos: dict[str, str] = field(default_factory=dict)
 
 
 class AbstractData(ABC):

@@ -2,7 +2,8 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Collection, Sequence
 
 import torch
 from jaxtyping import Float
@@ -21,7 +22,7 @@ from zstar.data.alignment import (
 )
 from zstar.data.base import MEGAPIXELS, AbstractData, Batch
 from zstar.data.decoding import BadImage
-from zstar.data.entries import Entry, stem
+from zstar.data.entries import Entry, list_entries, stem
 from zstar.data.folder import Folder
 from zstar.data.landmarks import KEY, read_landmarks
 from zstar.data.reading import Fit, read_large, read_picture
@@ -82,6 +83,7 @@ class Faces(AbstractData):
         self.align, self.detector, self.fit, self.largest = align, detector, fit, largest
         self.table = None if landmarks is None or align == "none" else read_landmarks(place(landmarks))
         self.stems = {stem(name): faces for name, faces in (self.table or {}).items()}
+        _say_strangers(self.stems, path)
         entries = self.folder.entries
         found = read_all(self._find, entries)
         self.places = [place for one in zip(entries, found, strict=True) for place in _named(*one)]
@@ -131,7 +133,8 @@ class Faces(AbstractData):
             return Batch([], torch.empty(0, self.folder.channels, 1, 1), failed={name: str(error)})
         scale = [photo.shape[2] / width, photo.shape[1] / height]
         corners = (self.corners(face) + 0.5) * scale - 0.5
-        return Batch([name], photo[None], shapes={name: (height, width)}, corners={name: corners})
+        shapes = {name: (height, width)}
+        return Batch([name], photo[None], shapes=shapes, corners={name: corners}, photos={name: entry.id})
 
     def fingerprint(self) -> str:
         """SHA-256 of the photos, of how they are brought to size, and of where the faces are."""
@@ -195,6 +198,17 @@ def _require_eyes(align: Alignment, eyes: Sequence[float] | None) -> list[Sequen
             "of the picture's side, such as [0.35,0.46,0.65,0.46]"
         )
     return [list(eyes[:2]), list(eyes[2:])]
+
+
+def _say_strangers(stems: Collection[str], path: FilePath) -> None:
+    """Say which rows of a table are of no photo at a path; refuse one that has no other rows."""
+    there = {entry.stem for entry in list_entries(path, "data.path")} if stems else set()
+    if not (lost := [name for name in stems if name not in there]):
+        return
+    sentence = f"{KEY}: {len(lost)} of {len(stems)} names in the table are of no photo in {path}, such as '{lost[0]}'"
+    if len(lost) == len(stems):
+        raise ValueError(f"{sentence}; give the table of these photos, with their names in its first column")
+    print(f"{sentence}; they are passed over", file=sys.stderr)
 
 
 def find(entry: Entry, detector: AbstractDetector) -> list[Face]:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.data.entries import stem
 from zstar.data.reading import read_large
 from zstar.editing.job import EditJob
 from zstar.editing.layouts import Combination, Sheet
@@ -38,6 +39,7 @@ class Photos:
     failed: dict[str, str] = field(default_factory=dict)
     _small: dict[Path, Tensor] = field(default_factory=dict)
     _cut: set[str] = field(default_factory=set)  # names of those that are parts of larger photos
+    _parts: dict[str, list[str]] = field(default_factory=dict)  # name of a photo → those that were cut out of it
 
     def path(self, sheet: Sheet, name: str, combination: Combination) -> Path:
         """The file of an edit of a photo."""
@@ -62,9 +64,33 @@ class Photos:
         found = {}
         for row, files in paths.items():
             if ids[row] not in self.failed and (batch := self.originals.whole(ids[row])).ids:
+                parts = self._parts.setdefault(batch.photos.get(ids[row], ids[row]), [])
+                parts += [] if ids[row] in parts else [ids[row]]
                 edits = [self.small(path, batch.images.shape[1]) for path in files]
                 found[ids[row]] = shrink(batch.images, SMALL)[0], torch.stack(edits)
         return found
+
+    def together(self, sheet: Sheet) -> Iterator[tuple[str, Float[Tensor, "c h w"], Float[Tensor, "k c h w"]]]:
+        """Write the photos of which several faces are edited with all of them at once, beside those of each face.
+
+        Where two faces are so near that their crops overlap, both of their changes are added.
+
+        Yields:
+            The photo's name, the photo, and the edits of it, as small as they are shown.
+        """
+        for photo, names in self._parts.items():
+            if len(names) == 1:
+                continue
+            before, edits = self.originals.whole(names[0]).images[0], []
+            for combination in sheet.combinations:
+                path = self.path(sheet, together(photo), combination)
+                if not path.is_file():
+                    alone = [
+                        read_large(self.path(sheet, name, combination), len(before), "resize")[0] for name in names
+                    ]
+                    write_png(path, before + sum(one - before for one in alone))
+                edits.append(self.small(path, len(before)))
+            yield photo, shrink(before[None], SMALL)[0], torch.stack(edits)
 
     def edit(self, sheet: Sheet, rows: list[int], photos: Float[Tensor, "b c H W"], masks: Tensor | None) -> None:
         """Write all edits of a sheet of some photos of one size."""
@@ -113,3 +139,9 @@ class Photos:
         """An edit of a photo as small as it is shown, made now or before."""
         made = self._small.pop(path, None)
         return shrink(read_large(path, channels, "resize")[0][None], SMALL)[0] if made is None else made
+
+
+def together(photo: str) -> str:
+    """The name of a photo with all of its faces: ``a.jpg`` → ``a#all.jpg``."""
+    name = stem(photo)
+    return f"{name}#all{photo.removeprefix(name)}"

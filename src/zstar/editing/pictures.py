@@ -1,6 +1,6 @@
 """Pictures of an editing run: strips with captions, and the edited latents that they show."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from torch import Tensor
 from zstar.checkpoints.io import save_weights
 from zstar.editing.job import EditJob
 from zstar.editing.layouts import Combination, Sheet
-from zstar.editing.photos import Photos
+from zstar.editing.photos import Photos, together
 from zstar.images import enlarge, to_uint8, write_pixels
 from zstar.postprocess.base import to_size
 from zstar.reports.captions import labelled
@@ -71,16 +71,29 @@ def draw(
             if len(shown) < STRIPS:
                 shown.append(strip)
                 below.append(more)
+    few = shown[:LOGGED]
+    for strip in () if photos is None else groups(sheet, photos):
+        path = folder / "strips" / safe_name(sheet.name) / f"{safe_name(strip.id)}.png"
+        picture = labelled(enlarge(strip.cells), strip.labels, strip.columns, title)
+        writers.write(write_pixels, path, to_uint8(picture[None])[0])
+        shown.append(strip)
+        below.append(None)
     card = {"kind": "edited latents", "ids": ids, "space": space, "generator": job.pipeline.generator.fingerprint()}
     card["combinations"] = [[list(step) for step in combination] for combination in sheet.combinations]
     path = folder / "edited" / f"{safe_name(sheet.name)}.safetensors"
     save_weights(path, {"latent": torch.cat(latents)}, card)
-    few = shown[:LOGGED]
     labels = [label for strip in few for label in strip.labels]
     picture = labelled(torch.cat([strip.cells for strip in few]), labels, few[0].columns, title)
     return picture, [
         as_preview(strip) | {"photo": more and as_preview(more)} for strip, more in zip(shown, below, strict=True)
     ]
+
+
+def groups(sheet: Sheet, photos: Photos) -> Iterator[Strip]:
+    """The photos that have all of their faces edited at once."""
+    for name, photo, edits in photos.together(sheet):
+        labels = [f"photo, {strengths(combination)}" for combination in sheet.combinations]
+        yield beside(together(name), {"photo": photo}, edits, labels, sheet.columns)
 
 
 def as_preview(strip: Strip) -> dict[str, Any]:
