@@ -1,10 +1,11 @@
-"""A group picture: several photos as they come, side by side; and what an edit of each of its faces has left alone.
+"""A group picture: several photos as they come, side by side; and what an edit of each of its faces, and of all, has left alone.
 
 python experiments/alignment/group.py make outputs/alignment --count 6
 python experiments/alignment/group.py read outputs/alignment    # behind run.sh: a table of README.md
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ import torch
 from torch import Tensor
 
 from zstar.data.reading import read_large
+from zstar.editing.photos import together
 from zstar.images import grid, write_png
 from zstar.reports.numbers import mean_with_interval
-from zstar.runs.folder import by_age
+from zstar.runs.folder import by_age, safe_name
 
 COLUMNS = 3
 
@@ -33,13 +35,16 @@ def changed(photo: Tensor, before: Tensor) -> Tensor:
 
 
 def read(top: Path) -> None:
-    """A row for each strength: how much of the picture has changed at all, by how much, and within which square."""
+    """A row for each strength: how much of the picture has changed at all, by how much, and within which square; and how
+    much of it in the picture that has all of its faces edited."""
     before = read_large(top / "group" / "group.png", 3, "resize")[0]
-    folder = by_age(top, "group_*/result.json")[-1].parent / "photos" / "Smiling"
-    faces = sorted(path for path in folder.iterdir() if path.is_dir())
+    result = by_age(top, "group_*/result.json")[-1]
+    folder = result.parent / "photos" / "Smiling"
+    faces = [folder / safe_name(name) for name in json.loads(result.read_text(encoding="utf-8"))["images"]]
     print(f"{len(faces)} faces found\n")
-    print("| α | pixels of the group that change, % [95 %] | by, of 255 [95 %] | within a square of, pixels |")
-    print("|---|---|---|---|")
+    print("| α | pixels of the group that change, % [95 %] | by, of 255 [95 %] | within a square of, pixels | "
+          "all faces at once, % |")  # fmt: skip
+    print("|---|---|---|---|---|")
     for file in sorted(faces[0].glob("*.png"), key=lambda path: float(path.stem.removeprefix("Smiling"))):
         shares, means, sides = [], [], []
         for face in faces:
@@ -49,7 +54,9 @@ def read(top: Path) -> None:
             means.append(float(levels[levels > 0.5].mean()) if len(touched) else 0.0)
             sides.append(int(np.ptp(touched, axis=0).max()) + 1 if len(touched) else 0)
         cells = [file.stem.removeprefix("Smiling"), mean_with_interval(shares), mean_with_interval(means)]
-        print("| " + " | ".join([*cells, f"{min(sides)} to {max(sides)}"]) + " |")
+        levels = changed(read_large(folder / safe_name(together("group.png")) / file.name, 3, "resize")[0], before)
+        share = 100 * float((levels > 0.5).float().mean())
+        print("| " + " | ".join([*cells, f"{min(sides)} to {max(sides)}", f"{share:.1f}"]) + " |")
 
 
 def main() -> None:
