@@ -12,14 +12,15 @@ from zstar.checkpoints.io import load_weights
 from zstar.tasks.fit import fit
 
 QUICK = [
-    "logger=none", "trainer.accelerator=cpu", "callbacks.samples_every=0", "callbacks.scores_every=0", "validation=null",
-    "task.steps=2", "task.batch=4", "task.decay=0",
+    "logger=none", "trainer.accelerator=cpu", "callbacks.samples_every=0", "callbacks.scores_every=0",
+    "validation=null", "task.steps=2", "task.batch=4", "task.decay=0",
 ]  # fmt: skip
 TASKS = {
     "encoder": ["task=encoder", "task.warmup=0", "encoder.width=8", "encoder.width_max=8", "encoder.pyramid=8",
                 "task.samples=0", "data.count=8"],
     "direction": ["task=direction", "edit=[brightness]", "space.prior_samples=500"],
-    "image_network": ["task=image_network", "encoder.width=4", "encoder.blocks=1", "operator=[downscale]", "data.count=8"],
+    "image_network": ["task=image_network", "encoder.width=4", "encoder.blocks=1", "operator=[downscale]",
+                      "data.count=8"],
     "autoencoder": ["task=autoencoder", "generator.widths=[8,8]", "generator.z_dim=4", "data.count=8"],
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""A group picture: several photos as they come, side by side; and what an edit of each of its faces, and of all, has left alone.
+"""A group picture: several photos as they come, side by side; and what edits of its faces have left alone.
 
 python experiments/alignment/group.py make outputs/alignment --count 6
 python experiments/alignment/group.py read outputs/alignment    # behind run.sh: a table of README.md
@@ -35,8 +35,8 @@ def changed(photo: Tensor, before: Tensor) -> Tensor:
 
 
 def read(top: Path) -> None:
-    """A row for each strength: how much of the picture has changed at all, by how much, and within which square; and how
-    much of it in the picture that has all of its faces edited."""
+    """A row for each strength: how much of the picture has changed at all, by how much, and within which square; and
+    how much of it where all of its faces are edited."""
     before = read_large(top / "group" / "group.png", 3, "resize")[0]
     result = by_age(top, "group_*/result.json")[-1]
     folder = result.parent / "photos" / "Smiling"
