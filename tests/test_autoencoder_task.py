@@ -11,6 +11,7 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
+from zstar.checkpoints.io import load_weights, save_weights
 from zstar.data.base import AbstractData
 from zstar.data.cottages import Cottages
 from zstar.generators.vae import VAE
@@ -99,6 +100,34 @@ def test_it_learns_and_what_it_exports_reconstructs_the_same(
     assert set(result["scores"]) == {"psnr", generator.penalty}
     card = json.loads((tmp_path / "weights.json").read_text())
     assert card["kind"] == "generator" and card["settings"] == {"resolution": 16} and card["images"] == 640
+
+
+def test_a_vae_draws_samples_from_where_latents_lie(cfg: Callable[..., DictConfig], tmp_path: Path) -> None:
+    words = ["task.steps=40", "task.batch=16", "task.lr=0.01", "data.count=400", "task.beta=0.001"]
+    fit(cfg("vae", *words), tmp_path / "net")
+    vae = VAE(checkpoint=str(tmp_path / "net/weights.safetensors"))
+    density = vae.network.density
+    assert density is not None and len(density.shares) == 8, "fifty images for each component"
+    with torch.no_grad():
+        mean, log_variance = vae.posterior(Cottages(400, resolution=16).read(range(400)).images)
+    drawn = vae.sample(4000, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(drawn.mean(dim=0), mean.mean(dim=0), atol=0.15, rtol=0)
+    among = torch.cov(mean.T) + log_variance.exp().mean(dim=0).diag()
+    torch.testing.assert_close(torch.cov(drawn.T), among, atol=0.15, rtol=0.15)
+    assert (torch.cov(drawn.T) - torch.eye(6)).abs().max() > 0.3, "which is not where the prior is"
+    rng, again = torch.Generator().manual_seed(0), torch.Generator().manual_seed(0)
+    assert torch.equal(vae.sample(5, rng), VAE(checkpoint=str(tmp_path / "net/weights.safetensors")).sample(5, again))
+    middle, half = (vae.sample(5, torch.Generator().manual_seed(0), truncation) for truncation in (0.0, 0.5))
+    assert middle.std(dim=0).max() < 1e-6
+    torch.testing.assert_close(half, (middle + vae.sample(5, torch.Generator().manual_seed(0))) / 2)
+
+    goes_on = [*words, "task.steps=41", "task.components=0", f"start={tmp_path / 'net/weights.safetensors'}"]
+    fit(cfg("vae", *goes_on), tmp_path / "without")
+    assert VAE(checkpoint=str(tmp_path / "without/weights.safetensors")).network.density is None
+    broken = load_weights(tmp_path / "net/weights.safetensors") | {"density.means": torch.zeros(8, 5)}
+    save_weights(tmp_path / "broken.safetensors", broken, {})
+    with pytest.raises(ValueError, match=r"checkpoint: 'density.means' .*broken.safetensors"):
+        VAE(checkpoint=str(tmp_path / "broken.safetensors"))
 
 
 def test_a_run_projects_into_it_by_its_own_encoder(

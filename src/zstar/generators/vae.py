@@ -14,8 +14,9 @@ from zstar.config.constraints import FilePath, Within, require
 from zstar.config.reasons import reason
 from zstar.generators.autoencoder import TrainableAutoencoder
 from zstar.generators.base import Noise
+from zstar.generators.mixture import Mixture
 from zstar.generators.one_space import AbstractOneSpace
-from zstar.generators.vae_networks import AbstractVAE, ConvolutionalVAE, LinearVAE
+from zstar.generators.vae_networks import AbstractVAE, ConvolutionalVAE, LinearVAE, know_density
 from zstar.images import to_unit
 
 
@@ -27,8 +28,10 @@ class VAE(AbstractOneSpace, TrainableAutoencoder):
     is the mean of all that the latent may stand for. Files of two layouts are read: that of PyTorch's examples, two
     linear layers each way, and one of strided convolutions, ``e1``, … to ``d1``, …, which a fresh network has.
 
-    The one space, ``z`` [z_dim], is standard normal. Feature layers, of the convolutional one: ``b4``, ``b8``, … by
-    their height, up to half of the image's.
+    The one space, ``z`` [z_dim], is standard normal, as far as the training has come to that. What ``train.py`` has
+    trained also knows where the latents of its images really lie, a mixture of normal distributions, and samples are
+    drawn from that: far better ones, since the decoder has never seen what is elsewhere. Feature layers, of the
+    convolutional one: ``b4``, ``b8``, … by their height, up to half of the image's.
 
     Arguments:
         resolution: Height and width of the images, a multiple of 2 to the power of the number of ``widths``.
@@ -71,6 +74,21 @@ class VAE(AbstractOneSpace, TrainableAutoencoder):
     def forward(self, latent: Float[Tensor, "b ..."], space: str, noise: Noise) -> Float[Tensor, "b c h w"]:
         """Images within [−1, 1]; there is no noise to choose."""
         return 2 * self.network(latent) - 1
+
+    def sample(
+        self, n: int, rng: torch.Generator, truncation: float = 1.0, space: str | None = None
+    ) -> Float[Tensor, "n z"]:
+        """``n`` draws from where the latents of images lie, if that is known, else from the prior; scaled towards their
+        mean by ``truncation``."""
+        if self.network.density is None:
+            return super().sample(n, rng, truncation, space)
+        self.shape(space or self.drawn)
+        return self.bring(self.network.density.sample(n, rng, truncation))
+
+    def learn_density(self, latent: Float[Tensor, "n z"], components: int, seed: int) -> None:
+        """Draw samples from now on from a mixture of so many components that these latents of images are explained
+        by."""
+        self.network.density = Mixture.fitted(latent, components, seed)
 
     def encode(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b z"]:
         return self.posterior(image)[0]
@@ -115,5 +133,6 @@ def _load(checkpoint: FilePath, key: str | None) -> AbstractVAE:
             network = kind(**sizes(weights))
         except ValueError as error:
             raise ValueError(f"checkpoint: {path} holds no VAE that can be used ({reason(error)})") from None
+    know_density(network, weights)
     io.load_into(network, weights, path)
     return network

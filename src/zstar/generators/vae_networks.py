@@ -1,13 +1,15 @@
 """The networks of VAEs under their published names: images in [0, 1] → μ and log σ² of z → images in [0, 1]."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from zstar.generators.mixture import Mixture
 
 Images = Float[Tensor, "b c h w"]
 Latents = Float[Tensor, "b z"]
@@ -19,12 +21,19 @@ class AbstractVAE(nn.Module, ABC):
     Attributes:
         resolution, channels, latents: Sizes of its images, and length of z.
         maps: Name of each of the decoder's feature maps, in their order → where it is; none where it has none.
+        density: Where the latents of images lie, if that is known.
     """
 
     resolution: int
     channels: int
     latents: int
     maps: nn.ModuleDict
+    density: Mixture | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.density = None
+        self.register_load_state_dict_pre_hook(know_density)
 
     @abstractmethod
     def encode(self, images: Images) -> tuple[Latents, Latents]:
@@ -33,6 +42,12 @@ class AbstractVAE(nn.Module, ABC):
     @abstractmethod
     def forward(self, z: Latents) -> Images:
         """Images of latents."""
+
+
+def know_density(network: AbstractVAE, weights: Mapping[str, Tensor], *_: object) -> None:
+    """Weights that tell where latents lie have a place for that."""
+    if (shares := weights.get("density.shares")) is not None:
+        network.density = Mixture(len(shares), network.latents).to(shares.device)
 
 
 class LinearVAE(AbstractVAE):

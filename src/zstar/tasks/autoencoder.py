@@ -1,6 +1,7 @@
 """Training of a VAE or a VQ-VAE-2."""
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -19,6 +20,8 @@ from zstar.tasks.encoder_parts import data_targets, make_losses, make_training_m
 from zstar.tasks.fitting import AbstractFit, in_rows
 from zstar.tasks.reconstruction import COLUMNS, means
 from zstar.tasks.trainable import make_generator
+
+DENSITY = 20_000  # images whose latents tell where latents lie
 
 
 class AutoencoderTask(AbstractFit):
@@ -42,6 +45,8 @@ class AutoencoderTask(AbstractFit):
         beta_warmup: Share of the steps at the beginning over which it rises from 0, so that latents are in use before
             they cost much.
         commitment: w of a VQ-VAE-2.
+        components: Of the mixture of normal distributions that a VAE draws its samples from once it is trained, fitted
+            to the latents of images that it was trained on; 0 is the prior itself.
         lr, warmup, decay, clip, ema_images, flip, steps, batch, seed, log_every: As of
             :class:`~zstar.tasks.fitting.AbstractFit`.
     """
@@ -57,6 +62,7 @@ class AutoencoderTask(AbstractFit):
         beta: float = 0.3,
         beta_warmup: float = 0.1,
         commitment: float = 0.25,
+        components: int = 32,
         lr: float = 1e-3,
         warmup: float = 0.02,
         decay: float = 0.5,
@@ -69,13 +75,13 @@ class AutoencoderTask(AbstractFit):
         log_every: int = 50,
     ) -> None:
         super().__init__(generator, lr, warmup, decay, clip, ema_images, flip, steps, batch, seed, log_every)
-        require("task", Within(0), beta=beta, commitment=commitment)
+        require("task", Within(0), beta=beta, commitment=commitment, components=components)
         require("task", Within(0, 1), beta_warmup=beta_warmup)
         if not losses:
             raise ValueError("loss: the list is empty and nothing pulls x̂ towards x; choose e.g. loss=[pixel]")
         require_targets(losses, {"image", *targets}, set(targets) & MAPS)
         self.losses, self.metrics = dict(losses), dict(metrics or {})  # which are no submodules, and in no checkpoint
-        self.beta, self.beta_warmup, self.commitment = beta, beta_warmup, commitment
+        self.beta, self.beta_warmup, self.commitment, self.components = beta, beta_warmup, commitment, components
 
     @classmethod
     def compose(cls, cfg: DictConfig) -> "AutoencoderTask":
@@ -97,6 +103,24 @@ class AutoencoderTask(AbstractFit):
         for name, loss in self.losses.items():
             terms[name] = loss.weight * loss(made, loss.gather(named), loss.weights(named)).mean()
         return terms | {self.generator.penalty: self.penalty_weight(self.done) * penalty.mean()}
+
+    @torch.no_grad()
+    def finish(self, data: AbstractData) -> None:
+        """A VAE learns where the latents of images lie."""
+        if self.generator.penalty != "kl" or not self.components:
+            return
+        generator, rng = self.rounded(), stream("latents that a density is of", self.seed, device=self.device)
+        step, found = max(1, len(data) // DENSITY), []
+        for first in range(0, min(len(data), DENSITY * step), 100 * step):
+            images = data.read(range(first, min(first + 100 * step, len(data)), step)).images.to(self.device)
+            mirrored = torch.rand(len(images), 1, 1, 1, generator=rng, device=rng.device) < self.flip
+            mean, log_variance = generator.posterior(torch.where(mirrored.to(images.device), images.flip(3), images))
+            noise = torch.randn(mean.shape, generator=rng, device=rng.device).to(mean)
+            found.append(mean + noise * (log_variance / 2).exp())
+        self.mean.learn_density(torch.cat(found), self.components, self.seed)
+
+    def adopt(self, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
+        super().adopt({name: value for name, value in tensors.items() if not name.startswith("density.")}, card)
 
     def penalty_weight(self, step: int) -> float:
         """w in a step."""

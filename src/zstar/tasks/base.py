@@ -69,6 +69,9 @@ class AbstractTask(pl.LightningModule, ABC):
     def adopt(self, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
         """Begin with weights of its :attr:`kind` that some training has exported; an error where they do not fit."""
 
+    def finish(self, data: AbstractData) -> None:  # noqa: B027
+        """After the last step: what is measured of the images to train on, once, to be exported with the weights."""
+
     def forget(self) -> None:
         """Leave behind what was measured under the settings of the training that this one goes on from."""
         self._sums = {}

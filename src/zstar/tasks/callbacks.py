@@ -95,6 +95,18 @@ class Checkpoints(pl.Callback):
         self.save(task)
 
 
+class Finish(pl.Callback):
+    """At the end, before anything looks at what was trained, the task measures what belongs to it."""
+
+    def __init__(self, data: AbstractData) -> None:
+        self.data = data
+
+    def on_train_end(self, _trainer: pl.Trainer, task: AbstractTask) -> None:
+        """Measure, unless the training was ended before its end."""
+        if task.done >= task.steps:
+            task.finish(self.data)
+
+
 class Samples(pl.Callback):
     """Every ``every`` steps, and at the end, the same few pictures to the folder ``samples`` and to the logger."""
 
@@ -102,8 +114,8 @@ class Samples(pl.Callback):
         self.folder, self.every, self.data = folder, every, data
 
     def on_train_batch_end(self, trainer: pl.Trainer, task: AbstractTask, *_: Any) -> None:
-        """Draw, write, log, when it is time."""
-        if self.every and task.done % self.every == 0:
+        """Draw, write, log, when it is time and not the end."""
+        if self.every and task.done % self.every == 0 and task.done < task.steps:
             self.draw(trainer, task)
 
     def on_train_end(self, trainer: pl.Trainer, task: AbstractTask) -> None:

@@ -30,7 +30,7 @@ from zstar.runs.locks import hold
 from zstar.runs.record import make_record
 from zstar.stats.streams import seed_global
 from zstar.tasks.base import AbstractTask
-from zstar.tasks.callbacks import Checkpoints, Progress, Samples, Scores, Snapshots, WaitingTime
+from zstar.tasks.callbacks import Checkpoints, Finish, Progress, Samples, Scores, Snapshots, WaitingTime
 from zstar.tasks.export import Exporter
 from zstar.tasks.group import Group
 from zstar.tasks.interruption import Interruption
@@ -196,7 +196,7 @@ def _fit(
     waiting, scores, interruption = WaitingTime(), Scores(validation, cfg.callbacks.scores_every), Interruption()
     identity = data.fingerprint()  # reads every file of a folder, so once
     export = Exporter(task, folder, plain, identity, keeper.seconds, waiting.share)
-    watchers = [keeper, Samples(folder / "samples", cfg.callbacks.samples_every, validation)]
+    watchers = [keeper, Finish(data), Samples(folder / "samples", cfg.callbacks.samples_every, validation)]
     watchers += [Snapshots(export, cfg.callbacks.snapshot_every), Progress(), scores, waiting]
     callbacks = [group, *(watchers if first else []), interruption]
     trainer = make_trainer(
