@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from zstar.postprocess.fields import solve
+from zstar.postprocess.fields import edge_weights, solve
 from zstar.postprocess.motion import Motion, sample
 
 UNIT = 64  # parts of a picture's side over which changes of colour are counted
@@ -21,6 +21,9 @@ class Estimator:
     Attributes:
         flow: σ_s, of flow in pixels.
         colour: σ_c, of gain and offset over 1/64 of the picture's side.
+        alone: σ_c where nothing moves.
+        edges: Where nothing moves, a difference of two neighbours' colours by which σ_c counts half between them, of 2
+            from black to white, over all channels.
         coarsest: Pixels of a side where the pyramid begins.
         rounds: Linearisations on the finest level.
         coarse: Those on each of the others, which cost little.
@@ -28,6 +31,8 @@ class Estimator:
 
     flow: float = 0.01
     colour: float = 1.0
+    alone: float = 10.0
+    edges: float = 0.05
     coarsest: int = 16
     rounds: int = 4
     coarse: int = 10
@@ -39,7 +44,7 @@ class Estimator:
         for size in sizes:
             source, goal = (to_grid(one, size) for one in (x, y))
             found = Motion.none(source) if found is None else found.resized(size)
-            found = self.recolour(source, goal, found)
+            found = self.recolour(source, goal, found, moves)
             for _ in range((self.rounds if size == sizes[-1] else self.coarse) if moves else 0):
                 found = self.move(source, goal, found)
                 found = self.recolour(source, goal, found)
@@ -51,8 +56,9 @@ class Estimator:
         halvings = max(0, (min(size) // self.coarsest).bit_length() - 1)
         return [(max(1, size[0] >> k), max(1, size[1] >> k)) for k in range(halvings, -1, -1)]
 
-    def recolour(self, x: Tensor, y: Tensor, motion: Motion) -> Motion:
-        """The best gain and offset for a flow, colour by colour."""
+    def recolour(self, x: Tensor, y: Tensor, motion: Motion, moves: bool = True) -> Motion:
+        """The best gain and offset for a flow, colour by colour. Without ``moves`` they may change abruptly where the
+        picture has an edge: there an edge stays where it is."""
         batch, channels, height, width = x.shape
         moved = sample(x, motion.flow)
         ones = torch.ones_like(moved)
@@ -60,8 +66,12 @@ class Estimator:
         matrix = torch.stack(rows, dim=2).flatten(0, 1)
         right = torch.stack([moved * y, y], dim=2).flatten(0, 1)
         start = torch.stack([motion.gain, motion.offset], dim=2).flatten(0, 1)
-        smoothness = self.colour * channels * (max(height, width) / UNIT) ** 2
-        found = solve(matrix, right, smoothness, start).view(batch, channels, 2, height, width)
+        unit = channels * (max(height, width) / UNIT) ** 2
+        found = solve(matrix, right, self.colour * unit, start)
+        if not moves:  # from there on, so that a change that is the same everywhere stays that
+            down, across = (one.repeat_interleave(channels, dim=0) for one in edge_weights(moved, self.edges))
+            found = solve(matrix, right, self.alone * unit, found, (down, across))
+        found = found.view(batch, channels, 2, height, width)
         return replace(motion, gain=found[:, :, 0], offset=found[:, :, 1])
 
     def move(self, x: Tensor, y: Tensor, motion: Motion) -> Motion:

@@ -12,6 +12,7 @@ def solve(
     right: Float[Tensor, "b k h w"],
     smoothness: float,
     start: Float[Tensor, "b k h w"],
+    edges: tuple[Tensor, Tensor] | None = None,
     steps: int = STEPS,
 ) -> Float[Tensor, "b k h w"]:
     """argmin_f Σ_pixels fᵀMf − 2rᵀf + σ‖∇f‖², for each image and its k values at once.
@@ -24,16 +25,18 @@ def solve(
         right: r.
         smoothness: σ.
         start: f at first.
+        edges: How much a difference between neighbours counts, down ``[b, 1, h − 1, w]`` and across
+            ``[b, 1, h, w − 1]``; 1 if not given.
         steps: Iterations; none of them waits for another device.
     """
-    degree = _differences(torch.ones_like(right[:, :1]), count=True)
+    degree = _differences(torch.ones_like(right[:, :1]), edges, count=True)
     blocks = _invert(matrix, smoothness * degree)
 
     def dot(a: Tensor, b: Tensor) -> Tensor:
         return (a * b).sum(dim=(1, 2, 3), keepdim=True)
 
     def apply(values: Tensor) -> Tensor:
-        return (matrix * values[:, None]).sum(dim=2) + smoothness * _differences(values)
+        return (matrix * values[:, None]).sum(dim=2) + smoothness * _differences(values, edges)
 
     found, residual = start, right - apply(start)
     ahead = made = (blocks * residual[:, None]).sum(dim=2)
@@ -48,13 +51,24 @@ def solve(
     return found
 
 
-def _differences(values: Float[Tensor, "b k h w"], count: bool = False) -> Float[Tensor, "b k h w"]:
-    """−∇²: each pixel's differences to its neighbours within the picture, summed; or only their number."""
+def edge_weights(picture: Float[Tensor, "b c h w"], step: float) -> tuple[Tensor, Tensor]:
+    """How much a difference between neighbours of a field is to count, 1 where a picture is flat and 1/2 where its
+    colours, over all channels, differ by ``step``; down and across, as :func:`solve` takes them."""
+    slopes = (picture.diff(dim=dim).square().sum(dim=1, keepdim=True) for dim in (-2, -1))
+    down, across = (1 / (1 + slope / step**2) for slope in slopes)
+    return down, across
+
+
+def _differences(
+    values: Float[Tensor, "b k h w"], edges: tuple[Tensor, Tensor] | None = None, count: bool = False
+) -> Float[Tensor, "b k h w"]:
+    """−∇²: each pixel's differences to its neighbours within the picture, summed; or only how much they count."""
     total = torch.zeros_like(values)
-    for dim in (-2, -1):
+    for dim, weights in zip((-2, -1), edges or (None, None), strict=True):
         size = values.shape[dim] - 1
         here, there = values.narrow(dim, 0, size), values.narrow(dim, 1, size)
         step = torch.ones_like(here) if count else here - there
+        step = step if weights is None else step * weights
         total.narrow(dim, 0, size).add_(step)
         total.narrow(dim, 1, size).add_(step if count else -step)
     return total

@@ -7,6 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from zstar.postprocess.guided import scale_along
+
 
 @dataclass(frozen=True)
 class Motion:
@@ -39,6 +41,19 @@ class Motion:
         scale = self.flow.new_tensor([size[1] / width, size[0] / height]).view(1, 2, 1, 1)
         flow, gain, offset = (_resize(one, size) for one in (self.flow, self.gain, self.offset))
         return Motion(flow * scale, gain, offset)
+
+    def along(self, photo: Float[Tensor, "b c H W"], likeness: float) -> "Motion":
+        """The same on the grid of a photo; where nothing moves in an image, its colours change along the edges of the
+        photo (:func:`~zstar.postprocess.guided.scale_along`)."""
+        height, width = self.flow.shape[-2:]
+        size, still = (photo.shape[-2], photo.shape[-1]), self.moves() == 0
+        plain = self.resized(size)
+        if size == (height, width) or not still.any():
+            return plain
+        small = F.interpolate(photo, size=(height, width), mode="area")
+        change = torch.cat([self.gain - 1, self.offset], dim=1)  # where that is zero, the photo stays bit for bit
+        gain, offset = scale_along(change, photo, small, likeness).chunk(2, dim=1)
+        return choose(still.flatten(), Motion(plain.flow, 1 + gain, offset), plain)
 
     def after(self, first: "Motion") -> "Motion":
         """This one behind another: y = self(first(x))."""

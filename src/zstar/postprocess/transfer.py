@@ -32,10 +32,14 @@ class Transfer(AbstractPostprocess):
             fitted to frames of half the size and compared with G(v′) at its own.
         frames: Steps from G(v) to G(v′).
         smooth_flow: σ_s, the weight of ‖∇u‖², with u in pixels of the generator and a loss that is a mean over pixels.
-        smooth_colour: σ_c, the weight of ‖∇A‖², of gain and offset over 1/64 of the picture's side.
+        smooth_colour: σ_c, the weight of ‖∇A‖², of gain and offset over 1/64 of the picture's side, beside a flow.
+        smooth_alone: The same of ``colour`` alone, whose A may change abruptly at edges of G(v).
+        edges: Difference of two neighbours' colours at which the latter counts half, of 2 from black to white.
+        likeness: Difference of colours, likewise, up to which a pixel of the photo takes the A of ``colour`` from one
+            of the small grid; a smaller one follows the photo's edges more closely.
         margin: By how many dB flow has to be better to be chosen.
-        explained: Misfit of a colour, of 2 from black to white, up to which a motion explains G(v′); it counts in full
-            from twice as much on. 0 trusts every motion.
+        explained: Misfit of a colour, of 2 from black to white, up to which a flow explains G(v′), and half as much
+            more up to which a change of colours alone does; it counts in full from twice as much on. 0 trusts both.
         rest: Share of what a flow leaves, G(v′) − A·G(v)(p + u), that is added to the photo, scaled up. Of what is left
             by colours alone, which is what moves, none is.
         reach: How far beyond what was painted the change counts in full, in shares of the picture's side.
@@ -50,27 +54,31 @@ class Transfer(AbstractPostprocess):
         frames: int = 3,
         smooth_flow: float = 0.01,
         smooth_colour: float = 1.0,
+        smooth_alone: float = 10.0,
+        edges: float = 0.05,
+        likeness: float = 0.07,
         margin: float = 1.0,
-        explained: float = 0.15,
+        explained: float = 0.1,
         rest: float = 0.5,
         reach: float = 0.06,
         fade: float = 0.06,
     ) -> None:
         super().__init__(reach, fade)
         require("postprocess", POSITIVE, smooth_flow=smooth_flow, smooth_colour=smooth_colour)
+        require("postprocess", POSITIVE, smooth_alone=smooth_alone, edges=edges, likeness=likeness)
         require("postprocess", Within(1), frames=frames)
         require("postprocess", Within(0), explained=explained)
         require("postprocess", Within(0, 1), rest=rest)
         self.model, self.frames, self.margin, self.explained, self.rest = model, frames, margin, explained, rest
-        self.estimate = Estimator(smooth_flow, smooth_colour)
+        self.estimate, self.likeness = Estimator(smooth_flow, smooth_colour, smooth_alone, edges), likeness
 
     @torch.no_grad()
     def compose(self, change: Change, allowed: Float[Tensor, "_ 1 H W"]) -> Float[Tensor, "b c H W"]:
         frames = self.way(change)
         motion = self.motion(frames)
         reached = motion.apply(frames[0])
-        missing = self.missing(reached, frames[-1]).to(change.photo)
-        large = motion.resized(change.size)
+        missing = self.missing(reached, frames[-1], motion.moves()).to(change.photo)
+        large = motion.along(change.photo, self.likeness)
         left = self.rest * (frames[-1] - reached) * motion.moves()
         picture = large.apply(change.photo) + to_size(left.to(change.photo), change.size)
         gone = torch.maximum(to_size(missing, change.size), 1 - large.within())
@@ -113,17 +121,19 @@ class Transfer(AbstractPostprocess):
     def gain(self, frames: list[Float[Tensor, "b c h w"]]) -> Float[Tensor, " b"]:
         """By how many dB flow and colour, fitted at half the size, are closer to G(v′) than colour alone."""
         small = [F.avg_pool2d(frame, 2, ceil_mode=True, count_include_pad=False) for frame in frames]
-        size = frames[0].shape[-2:]
         errors = []
         for moves in (True, False):
-            picture = self.along(small, moves).resized(size).apply(frames[0])
+            picture = self.along(small, moves).along(frames[0], self.likeness).apply(frames[0])
             errors.append((picture.clamp(-1, 1) - frames[-1]).square().mean(dim=(1, 2, 3)))
         return 10 * (errors[1].clamp_min(FLAT) / errors[0].clamp_min(FLAT)).log10()
 
-    def missing(self, reached: Float[Tensor, "b c h w"], after: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h w"]:
+    def missing(
+        self, reached: Float[Tensor, "b c h w"], after: Float[Tensor, "b c h w"], moves: Float[Tensor, "b 1 1 1"]
+    ) -> Float[Tensor, "b 1 h w"]:
         """How much of G(v′) is not explained by what a motion has made of G(v), from 0 to 1."""
         misfit = (reached.clamp(-1, 1) - after).abs().amax(dim=1, keepdim=True)
         if self.explained == 0:
             return torch.zeros_like(misfit)
         wide = F.max_pool2d(misfit, 3, 1, 1)
-        return F.avg_pool2d((wide / self.explained - 1).clamp(0, 1), 3, 1, 1, count_include_pad=False)
+        limit = self.explained * (1.5 - 0.5 * moves)
+        return F.avg_pool2d((wide / limit - 1).clamp(0, 1), 3, 1, 1, count_include_pad=False)
