@@ -95,7 +95,7 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
     "image_networks/run.sh": (
         ["STEPS=1 COUNT=8 {}"],
         ["image_networks/label_maps.png", "image_networks/season.png", "image_networks/loss_pixel.png",
-         "image_networks/seconds.png"],
+         "image_networks/seconds_style.png", "image_networks/seconds_super-resolution.png"],
     ),
     "image_networks/season.py": ([], []),
     "image_networks/table.py": ([], []),

@@ -210,8 +210,8 @@ def store(folder: Path, name: str, size: tuple[int, int], colour: Any, mode: str
 
 @pytest.fixture
 def folders(tmp_path: Path) -> list[str]:
-    """Six backgrounds; of four of them something is wrong with the mask or the source."""
-    for name in ("a", "b", "c", "d", "e", "f"):
+    """Seven backgrounds; of five of them something is wrong with the mask or the source."""
+    for name in ("a", "b", "c", "d", "e", "f", "g"):
         store(tmp_path / "photos", f"{name}.png", (40, 40), 90)
         large = (80, 40) if name == "e" else (120, 120)  # another shape, or larger and of the same
         store(tmp_path / "sources", f"{name}.png", large, None)
@@ -220,6 +220,7 @@ def folders(tmp_path: Path) -> list[str]:
         white.save(tmp_path / "masks" / f"{name}.png") if (tmp_path / "masks").mkdir(exist_ok=True) is None else None
     store(tmp_path / "masks", "b.png", (40, 30), 255, "L")
     store(tmp_path / "masks", "c.png", (40, 40), 0, "L")
+    store(tmp_path / "masks", "g.png", (40, 40), 120, "L")
     (tmp_path / "sources" / "d.png").write_bytes(b"no picture")
     words = ["data=folder", f"data.path={tmp_path}/photos", f"data.source={tmp_path}/sources"]
     return [
@@ -238,9 +239,10 @@ def test_the_recipe_runs_and_bad_pictures_are_named(
 ) -> None:
     result = run(composed("invert", "experiment=gradient_domain", *folders, *chain))
     folder = Path(result["folder"])
-    reasons = {name: result["failed"][f"{name}.png"] for name in "bcde"}
+    reasons = {name: result["failed"][f"{name}.png"] for name in "bcdeg"}
     assert "data.mask: b.png has 30 × 40 pixels and the image 40 × 40; give it the image's ratio" in reasons["b"]
     assert "data.mask: c.png is black everywhere and leaves nothing of the image" in reasons["c"]
+    assert "data.mask: the mask of g.png is nowhere above a half at this resolution (0.47 at the most)" in reasons["g"]
     assert reasons["d"].startswith("data.source: ") and "data.source: e.png has 40 × 80 pixels" in reasons["e"]
     assert all("\n" not in reason for reason in reasons.values())
     rows = pl.read_parquet(folder / "results.parquet").filter(pl.col("metric") == "ssim")

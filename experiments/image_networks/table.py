@@ -15,7 +15,7 @@ from zstar.losses.content import Content
 from zstar.losses.gram import Gram
 from zstar.losses.recognise import feature_network
 from zstar.reports.numbers import with_interval
-from zstar.runs.folder import by_age
+from zstar.runs.folder import by_age, safe_name
 
 OUT = Path("outputs/image_networks")
 FIGURES = Path("outputs/figures/image_networks")
@@ -61,7 +61,9 @@ def main() -> None:
                 panels.setdefault("season + 0.5", []).append((name, values["seconds"], values["psnr"][0]))
         FIGURES.mkdir(parents=True, exist_ok=True)
         (FIGURES / "season.png").write_bytes(path.with_suffix(".png").read_bytes())
-    plot({kind: ways for kind, ways in panels.items() if len(ways) > 1})
+    for kind, ways in panels.items():
+        if len(ways) > 1:
+            plot(kind, ways)
 
 
 @torch.no_grad()
@@ -79,19 +81,18 @@ def style_terms(folder: Path) -> float:
     return float((gram(made, style) + near(made, content)).mean())
 
 
-def plot(panels: dict[str, list[tuple[str, float, float]]]) -> None:
-    """Quality over seconds, a panel for each kind of picture."""
-    figure, axes = plt.subplots(1, max(1, len(panels)), figsize=(5 * max(1, len(panels)), 4), squeeze=False)
-    for axis, (kind, ways) in zip(axes[0], panels.items(), strict=False):
-        for (way, seconds, value), marker in zip(ways, "osD^vP*X", strict=False):
-            axis.scatter(seconds, value, s=45, marker=marker, label=way)
-        axis.legend(fontsize=8)
-        axis.set(xscale="log", xlabel="seconds per image", title=kind)
-        axis.set_ylabel("style + content, lower is better" if kind == "style" else "PSNR, dB")
-        axis.margins(0.15)
+def plot(kind: str, ways: list[tuple[str, float, float]]) -> None:
+    """Quality over seconds, of a kind of picture."""
+    figure, axis = plt.subplots(figsize=(5, 4))
+    for (way, seconds, value), marker in zip(ways, "osD^vP*X", strict=False):
+        axis.scatter(seconds, value, s=45, marker=marker, label=way)
+    axis.legend(fontsize=8)
+    axis.set(xscale="log", xlabel="seconds per image", title=kind)
+    axis.set_ylabel("style + content, lower is better" if kind == "style" else "PSNR, dB")
+    axis.margins(0.15)
     figure.tight_layout()
     FIGURES.mkdir(parents=True, exist_ok=True)
-    figure.savefig(FIGURES / "seconds.png", dpi=130)
+    figure.savefig(FIGURES / f"seconds_{safe_name(kind.partition(' +')[0])}.png", dpi=130)
     plt.close(figure)
 
 

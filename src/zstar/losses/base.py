@@ -26,10 +26,12 @@ class AbstractLoss(nn.Module, ABC):
     Attributes:
         looks_around: Whether the features of a pixel depend on its neighbours, so that what is masked would reach them.
         quadratic: Whether it is a quadratic function of the image.
+        region: Whether its mask says which region is edited, which is where it is above a half.
     """
 
     looks_around: ClassVar[bool] = False
     quadratic: bool = False
+    region: bool = False
 
     def __init__(self, weight: float = 1.0, target: str = "image", mask: str | None = "mask") -> None:
         super().__init__()

@@ -26,6 +26,7 @@ class Boundary(AbstractLoss):
     """
 
     quadratic = True
+    region = True
 
     def __init__(
         self, width: int | None = 1, weight: float = 1.0, target: str = "image", mask: str | None = "mask"

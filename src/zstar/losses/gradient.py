@@ -27,6 +27,7 @@ class Gradient(AbstractLoss):
     """
 
     quadratic = True
+    region = True
 
     def __init__(
         self,

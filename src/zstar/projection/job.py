@@ -21,6 +21,7 @@ from zstar.data.base import AbstractData
 from zstar.data.classes import Classified
 from zstar.data.companions import MAPS, take_companions
 from zstar.data.known import Known
+from zstar.data.regions import Regions
 from zstar.data.strokes import Stroked
 from zstar.data.styled import target_names, with_targets
 from zstar.generators.base import AbstractGenerator
@@ -101,6 +102,8 @@ def make_job(cfg: Mapping[str, Any], generator: AbstractGenerator | None = None)
         part.require_targets({"image", *companions}, {name for name in companions if is_map(name)})
     if isinstance(data, Stroked):
         data = data.followed_by(followed(pipeline))
+    if masks := regions(pipeline):
+        data = Regions(data, masks)
     notices = list(notes(pipeline))
     require_allowed(pipeline)
     if plain.get("inversion") is not None and "saved" not in pipeline.nodes("projector"):
@@ -132,6 +135,12 @@ def followed(pipeline: Pipeline) -> set[str]:
     compared = (name for loss in pipeline.problem.losses.values() for name in loss.pictures.values())
     read = (name for projector in pipeline.projectors for name in projector.reads.values())
     return {*compared, *read}
+
+
+def regions(pipeline: Pipeline) -> set[str]:
+    """Names of the masks that say which region of an image is edited, and not how much a pixel counts."""
+    losses = {loss.mask for loss in pipeline.problem.losses.values() if loss.region and loss.mask is not None}
+    return losses | {name for projector in pipeline.projectors for name in projector.regions}
 
 
 def is_map(target: str) -> bool:

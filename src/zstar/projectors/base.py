@@ -65,6 +65,11 @@ class AbstractProjector(ABC):
         """Key of a setting → the target that it names, of all that it reads by itself and not through the losses."""
         return {}
 
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Names of the targets that are masks of the region which it edits."""
+        return ()
+
     def require_targets(self, names: Collection[str], maps: Collection[str]) -> None:
         """Refuse to begin where a target that it reads is missing.
 

@@ -38,6 +38,10 @@ class Poisson(AbstractProjector):
         self.guide, self.source, self.background, self.mask = guide, source, background, mask
 
     @property
+    def regions(self) -> tuple[str, ...]:
+        return (self.mask,)
+
+    @property
     def cost(self) -> int:
         return self.problem.cost()
 
