@@ -40,7 +40,7 @@ WAYS = {
 }
 AUTOMATIC = Transfer()
 BATCH = 4  # photos at once
-MARGINS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
+MARGINS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
 WIDTH = 192  # pixels of a photo in a sheet
 SHOWN = 3  # photos of a sheet: the best, the middle and the worst, by the automatic choice
 

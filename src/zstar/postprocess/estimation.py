@@ -37,17 +37,30 @@ class Estimator:
     rounds: int = 4
     coarse: int = 10
 
-    def __call__(self, x: Float[Tensor, "b c h w"], y: Float[Tensor, "b c h w"], moves: bool = True) -> Motion:
-        """What leads from ``x`` to ``y``; without ``moves`` of colours alone. Equal pictures give none at all."""
-        found: Motion | None = None
+    def __call__(
+        self,
+        x: Float[Tensor, "b c h w"],
+        y: Float[Tensor, "b c h w"],
+        moves: bool = True,
+        abrupt: bool = True,
+        start: Motion | None = None,
+    ) -> Motion:
+        """What leads from ``x`` to ``y``. Equal pictures give none at all.
+
+        Arguments:
+            moves: Whether there is flow, or colours change alone.
+            abrupt: Whether colours that change alone may do so at edges.
+            start: What is nearly right already; nothing coarser is looked at then.
+        """
+        found = start
         sizes = self.sizes((x.shape[-2], x.shape[-1]))
-        for size in sizes:
+        for size in sizes if start is None else sizes[-1:]:
             source, goal = (to_grid(one, size) for one in (x, y))
             found = Motion.none(source) if found is None else found.resized(size)
-            found = self.recolour(source, goal, found, moves)
+            found = self.recolour(source, goal, found, abrupt and not moves)
             for _ in range((self.rounds if size == sizes[-1] else self.coarse) if moves else 0):
                 found = self.move(source, goal, found)
-                found = self.recolour(source, goal, found)
+                found = self.recolour(source, goal, found, abrupt and not moves)
         assert found is not None
         return found
 
@@ -56,9 +69,9 @@ class Estimator:
         halvings = max(0, (min(size) // self.coarsest).bit_length() - 1)
         return [(max(1, size[0] >> k), max(1, size[1] >> k)) for k in range(halvings, -1, -1)]
 
-    def recolour(self, x: Tensor, y: Tensor, motion: Motion, moves: bool = True) -> Motion:
-        """The best gain and offset for a flow, colour by colour. Without ``moves`` they may change abruptly where the
-        picture has an edge: there an edge stays where it is."""
+    def recolour(self, x: Tensor, y: Tensor, motion: Motion, abrupt: bool = False) -> Motion:
+        """The best gain and offset for a flow, colour by colour; if ``abrupt`` they may change much where the picture
+        has an edge, which is for pictures whose edges stay where they are."""
         batch, channels, height, width = x.shape
         moved = sample(x, motion.flow)
         ones = torch.ones_like(moved)
@@ -68,7 +81,7 @@ class Estimator:
         start = torch.stack([motion.gain, motion.offset], dim=2).flatten(0, 1)
         unit = channels * (max(height, width) / UNIT) ** 2
         found = solve(matrix, right, self.colour * unit, start)
-        if not moves:  # from there on, so that a change that is the same everywhere stays that
+        if abrupt:  # from there on, so that a change that is the same everywhere stays that
             down, across = (one.repeat_interleave(channels, dim=0) for one in edge_weights(moved, self.edges))
             found = solve(matrix, right, self.alone * unit, found, (down, across))
         found = found.view(batch, channels, 2, height, width)

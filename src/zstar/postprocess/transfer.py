@@ -38,8 +38,8 @@ class Transfer(AbstractPostprocess):
         likeness: Difference of colours, likewise, up to which a pixel of the photo takes the A of ``colour`` from one
             of the small grid; a smaller one follows the photo's edges more closely.
         margin: By how many dB flow has to be better to be chosen.
-        explained: Misfit of a colour, of 2 from black to white, up to which a flow explains G(v′), and half as much
-            more up to which a change of colours alone does; it counts in full from twice as much on. 0 trusts both.
+        explained: Misfit of a colour, of 2 from black to white, up to which a flow explains G(v′), and a change of
+            colours alone up to twice as much; it counts in full from twice that on. 0 trusts both.
         rest: Share of what a flow leaves, G(v′) − A·G(v)(p + u), that is added to the photo, scaled up. Of what is left
             by colours alone, which is what moves, none is.
         reach: How far beyond what was painted the change counts in full, in shares of the picture's side.
@@ -53,12 +53,12 @@ class Transfer(AbstractPostprocess):
         model: Model = "auto",
         frames: int = 3,
         smooth_flow: float = 0.01,
-        smooth_colour: float = 1.0,
+        smooth_colour: float = 3.0,
         smooth_alone: float = 10.0,
         edges: float = 0.05,
         likeness: float = 0.07,
-        margin: float = 1.0,
-        explained: float = 0.1,
+        margin: float = 5.0,
+        explained: float = 0.08,
         rest: float = 0.5,
         reach: float = 0.06,
         fade: float = 0.06,
@@ -110,20 +110,22 @@ class Transfer(AbstractPostprocess):
             return choose(self.gain(frames) > self.margin, self.along(frames, True), self.along(frames, False))
         return self.along(frames, self.model == "flow")
 
-    def along(self, frames: list[Float[Tensor, "b c h w"]], moves: bool) -> Motion:
-        """The motions between neighbouring frames, all estimated at once, and composed."""
-        steps = self.estimate(torch.cat(frames[:-1]), torch.cat(frames[1:]), moves).split(len(frames[0]))
+    def along(self, frames: list[Float[Tensor, "b c h w"]], moves: bool, abrupt: bool = True) -> Motion:
+        """The motions between neighbouring frames, all estimated at once, and composed; and from there on the one from
+        the first frame to the last, in which no errors have added up."""
+        steps = self.estimate(torch.cat(frames[:-1]), torch.cat(frames[1:]), moves, abrupt).split(len(frames[0]))
         whole = steps[0]
         for step in steps[1:]:
             whole = step.after(whole)
-        return whole
+        return whole if len(steps) == 1 else self.estimate(frames[0], frames[-1], moves, abrupt, whole)
 
     def gain(self, frames: list[Float[Tensor, "b c h w"]]) -> Float[Tensor, " b"]:
-        """By how many dB flow and colour, fitted at half the size, are closer to G(v′) than colour alone."""
+        """By how many dB flow and colour, fitted at half the size, are closer to G(v′) than colour alone, both smooth:
+        at so few pixels what follows edges follows too little else."""
         small = [F.avg_pool2d(frame, 2, ceil_mode=True, count_include_pad=False) for frame in frames]
-        errors = []
+        size, errors = (frames[0].shape[-2], frames[0].shape[-1]), []
         for moves in (True, False):
-            picture = self.along(small, moves).along(frames[0], self.likeness).apply(frames[0])
+            picture = self.along(small, moves, abrupt=False).resized(size).apply(frames[0])
             errors.append((picture.clamp(-1, 1) - frames[-1]).square().mean(dim=(1, 2, 3)))
         return 10 * (errors[1].clamp_min(FLAT) / errors[0].clamp_min(FLAT)).log10()
 
@@ -135,5 +137,5 @@ class Transfer(AbstractPostprocess):
         if self.explained == 0:
             return torch.zeros_like(misfit)
         wide = F.max_pool2d(misfit, 3, 1, 1)
-        limit = self.explained * (1.5 - 0.5 * moves)
+        limit = self.explained * (2 - moves)
         return F.avg_pool2d((wide / limit - 1).clamp(0, 1), 3, 1, 1, count_include_pad=False)
