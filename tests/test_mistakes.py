@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from zstar.checkpoints.io import save_weights
-from zstar.cli import invert, train
+from zstar.cli import dissect, edit, invert, paint, train
 from zstar.config.build import build
 from zstar.config.check import ConfigError
 from zstar.config.keys import rename
@@ -72,6 +72,32 @@ def test_a_key_that_has_to_be_added_is_named_with_its_plus(
     assert sentence == (
         "trainer.max_time: 'trainer' takes it and does not name it; add it with a plus: +trainer.max_time=…"
     )
+
+
+@pytest.mark.parametrize(
+    ("program", "words", "key"),
+    [
+        (invert, ["generator.checkpoint=/nope"], "generator.checkpoint"),
+        (invert, ["generator.checkpoint=judge64"], "generator.checkpoint"),
+        (invert, ["loss=[gram]", "loss.gram.network.checkpoint=/nope"], "loss.gram.network.checkpoint"),
+        (invert, ["loss=[perceptual]", "loss.perceptual.network.checkpoint=no"], "loss.perceptual.network.checkpoint"),
+        (dissect, ["segmenter.checkpoint=/nope"], "segmenter.checkpoint"),
+        (edit, ["direction=[units]", "direction.units.path=/nope"], "direction.units.path"),
+        (paint, ["units=/nope"], "units"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_not_there_is_named_by_the_key_that_was_set(
+    program: object,
+    words: list[str],
+    key: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sentence = said(program, [*words, *([] if program is paint else ["logger=none"])], monkeypatch, capsys)
+    assert sentence.startswith(f"{key}: ") and words[-1].partition("=")[2] in sentence and "\n" not in sentence
+    assert sentence.count("checkpoint: ") <= 1
 
 
 @pytest.mark.parametrize("content", [b"a: [", b"# \xff"])

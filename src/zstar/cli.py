@@ -13,10 +13,11 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from zstar.config.check import check
 from zstar.config.composition import adapt_hydra
+from zstar.config.keys import name_file
 from zstar.config.messages import complain, explain
 from zstar.config.paths import let_streams_replace, place, readable
 from zstar.config.reasons import Unfit
@@ -100,6 +101,7 @@ def guard(job: Job, settings: type) -> Callable[[DictConfig], float | None]:
             print(stopped, file=sys.stderr)
             raise SystemExit(stopped.code) from None
         except Exception as error:
+            name_file(error, OmegaConf.to_container(cfg))
             if (sentence := complain(error, str(cfg.get("output")))) is None:
                 raise
             print(f"error: {sentence}", file=sys.stderr)
@@ -128,6 +130,7 @@ def guard_cell(job: Job, settings: type, cfg: DictConfig) -> float | None:
             end_cell("undone", "ended from outside")
             raise
         except Exception as error:
+            name_file(error, OmegaConf.to_container(cfg))
             which = " ".join(HydraConfig.get().overrides.task)
             defect = complain(error, str(cfg.get("output"))) is None
             reason = record_failed_cell(cfg, error)

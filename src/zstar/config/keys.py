@@ -33,3 +33,29 @@ def rename(sentence: str, key: str, arguments: Any) -> str:
     depth = key.count(".") + 1  # of the usual key too: a class may be called as one of its arguments is
     place = next((place for place in places if place >= depth), places[0])
     return re.sub(rf"(?<![\w.]){re.escape(found[0])}(?!\w)", ".".join([key, *parts[place:]]), sentence)
+
+
+def name_file(error: Exception, cfg: Any) -> None:
+    """Let an error on a file that begins with ``checkpoint: ``, as what reads files knows no better, or with a key that
+    has a star, begin with the key of ``cfg`` that names the file."""
+    sentence = error.args[0] if len(error.args) == 1 else None
+    if not isinstance(error, ValueError | FileNotFoundError) or not isinstance(sentence, str):
+        return
+    begin = re.match(r"(?:[a-z_]+\.\*\.[\w.]+|checkpoint): ", sentence)
+    for key, value in texts(cfg) if begin else ():
+        named = re.escape(value)
+        word = set(value).isdisjoint("./")  # which may be there by chance, and a path is not
+        form = rf"'{named}'|/{named}\.safetensors" if word else rf"(?<![\w.-]){named}(?![\w/-])"
+        if value and re.search(form, sentence[begin.end() :]):
+            error.args = (f"{key}: {sentence[begin.end() :]}",)
+            return
+
+
+def texts(cfg: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """All texts of a configuration, but for targets, with their keys."""
+    items: Any = cfg.items() if isinstance(cfg, dict) else enumerate(cfg) if isinstance(cfg, list) else ()
+    for name, value in items:
+        if isinstance(value, str) and name != "_target_":
+            yield f"{key}{name}", value
+        else:
+            yield from texts(value, f"{key}{name}.")

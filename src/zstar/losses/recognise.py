@@ -34,7 +34,8 @@ def feature_network(checkpoint: FilePath | None = "annotator64", key: str = "los
             return AnnotatorFeatures(checkpoint)
         except ValueError as error:
             if not place(checkpoint).is_file():
-                raise ValueError(f"{key}: {error}; set it to {WANTED}") from None
+                reason = str(error).removeprefix("checkpoint: ")
+                raise ValueError(f"{key}: {reason}; set it to {WANTED}") from None
     names = read_state(checkpoint, key, WANTED).keys()
     if "features.28.weight" in names:
         return VGG19(checkpoint, key)
