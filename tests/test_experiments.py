@@ -88,6 +88,9 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
     ),
     "families/classes.sh": ([], []),  # the last part of run.sh
     "families/classes.py": ([], []),
+    "families/density.py": (
+        ["python train.py experiment=vae64 task.steps=1 task.batch=2 name=vae logger=none validation=null",
+         "python {} outputs/train/vae/weights.safetensors --count 100 --latents 100"], []),
     "families/networks.py": ([], []),
     "families/table.py": ([], []),
     "faces/run.sh": (["LABELLED=200 STEPS=1 FACES=$CELEBA/faces LABELS=$CELEBA/labels.txt VAE=$CELEBA/vae.pth {}"], []),

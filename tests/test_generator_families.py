@@ -18,8 +18,10 @@ from zstar.discriminators.base import AbstractDiscriminator
 from zstar.discriminators.projected import Projected
 from zstar.discriminators.stylegan2 import StyleGAN2 as Discriminator
 from zstar.generators.adversarial import AbstractAdversarial
+from zstar.generators.autoencoder import Autoencoder
 from zstar.generators.biggan import BigGAN
 from zstar.images import write_png
+from zstar.metrics.psnr import PSNR
 from zstar.projection.run import run
 from zstar.stats.streams import stream
 from zstar.tasks import sampling
@@ -347,6 +349,13 @@ GENERATORS = [path for path in all_shipped() if read_card(path)["kind"] == "gene
 def test_generators_that_ship_draw_cottages(path: Path) -> None:
     """As a network of another make reads them: each has its sky, its ground and its walls, and they differ."""
     generator, (judge, vocabulary) = load_generator(path), load_annotator("judge64")
+    if isinstance(generator, Autoencoder):
+        real = Cottages(32, "test", generator.resolution).read(range(32)).images
+        with torch.no_grad():
+            made = generator.synthesize(generator.encode(real), generator.encoded).clamp(-1, 1)
+        assert PSNR()(made, real).mean() > 31, "reconstructions"
+    if generator.prior is None:  # of each code by itself, which no picture comes of
+        return
     latents = generator.sample(32, stream("samples of a test of what ships", 0), space=generator.drawn)
     with torch.no_grad():
         images = generator.synthesize(latents, generator.drawn).clamp(-1, 1)

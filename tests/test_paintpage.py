@@ -262,18 +262,37 @@ def test_without_gradio_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -
         require_gradio()
 
 
-def draw(page: Any, kind: str, points: list[tuple[float, float]]) -> None:
-    """A mark on the board with the mouse, in pixels of the picture, and what it leads to."""
-    page.locator("#board .kinds label", has_text=kind).click()
-    canvas = page.locator("#board canvas.wet")
-    canvas.scroll_into_view_if_needed()
-    before, box = page.evaluate(ANSWERS), canvas.bounding_box()
-    places = [(box["x"] + x / 64 * box["width"], box["y"] + y / 64 * box["height"]) for x, y in points]
+def drag(page: Any, places: list[tuple[float, float]]) -> None:
+    """With the mouse from place to place of the page."""
     page.mouse.move(*places[0])
     page.mouse.down()
     for place in places[1:]:
         page.mouse.move(*place, steps=6)
     page.mouse.up()
+
+
+def swipe(page: Any, places: list[tuple[float, float]]) -> None:
+    """The same with a finger, as the browser hears of it from a screen."""
+    screen = page.context.new_cdp_session(page)
+    ways = [places[0]] + [
+        (a[0] + (b[0] - a[0]) * step / 6, a[1] + (b[1] - a[1]) * step / 6)
+        for a, b in zip(places, places[1:], strict=False)
+        for step in range(1, 7)
+    ]
+    for number, (x, y) in enumerate(ways):
+        kind = "touchMove" if number else "touchStart"
+        screen.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+    screen.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+def draw(page: Any, kind: str, points: list[tuple[float, float]], finger: bool = False) -> None:
+    """A mark on the board with the mouse, or a finger, in pixels of the picture, and what it leads to."""
+    page.locator("#board .kinds label", has_text=kind).click()
+    canvas = page.locator("#board canvas.wet")
+    canvas.scroll_into_view_if_needed()
+    before, box = page.evaluate(ANSWERS), canvas.bounding_box()
+    places = [(box["x"] + x / 64 * box["width"], box["y"] + y / 64 * box["height"]) for x, y in points]
+    (swipe if finger else drag)(page, places)
     page.wait_for_function(f"(before) => {ANSWERS} > before", arg=before)
 
 
@@ -338,11 +357,16 @@ def test_a_handle_is_dragged_with_the_mouse(opened: Callable[..., Any], expect: 
 
 
 def test_the_board_fits_a_phone_and_refuses_what_lies_outside(opened: Callable[..., Any], expect: Any) -> None:
-    page = opened(390, 844)
+    page = opened(390, 844, has_touch=True)
     words = at_the_board(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     draw(page, "Drag", [(30, 30), (30.4, 30)])
     expect(words).to_have_text(re.compile("a drag leads from one place to another"))
-    draw(page, "Sketch", [(10, 40), (50, 40)])
+    before = page.evaluate("window.scrollY"), page.evaluate(BOARD, [24, 24, 10])
+    draw(page, "Colour", [(25, 24), (40, 27), (40, 40)], finger=True)
+    expect(words).to_have_text(re.compile("^Alternative 1 of 4"))
+    assert page.evaluate("window.scrollY") == before[0], "a stroke across the picture does not scroll the page"
+    assert differs(page.evaluate(BOARD, [24, 24, 10]), before[1])
+    draw(page, "Sketch", [(10, 40), (50, 40)], finger=True)
     expect(words).to_have_text(re.compile("^Alternative 1 of 4"))
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
