@@ -21,6 +21,7 @@ from zstar.dissecting.job import in_order, make_dissect_job
 from zstar.dissecting.run import run
 from zstar.dissection import survey
 from zstar.dissection.base import AbstractAnalysis, Findings, Parts, Subject
+from zstar.reports.progress import Progress
 from zstar.runs.locks import LeftToAnother, hold
 from zstar.runs.results import scan_rows
 
@@ -226,3 +227,43 @@ def test_an_analysis_comes_behind_those_that_it_needs() -> None:
     sentence = "analysis: echo goes on from agreement, which is not chosen; choose analysis=[agreement,echo]"
     with pytest.raises(ValueError, match=re.escape(sentence)):
         in_order({"echo": echo})
+
+
+SMALL = [
+    "samples=24", "batch_size=8", "layers=[b8.conv0]", "analysis.causality.images=6", "analysis.causality.steps=2",
+    "analysis.causality.classes=[grass]", "analysis.causality.sizes=[2]", "analysis.causality.units=2",
+    "analysis.relations.images=8", "analysis.placing.images=2", "analysis.placing.step=8",
+    "analysis.artefacts.images=8", "analysis.artefacts.real.count=8", "analysis.artefacts.sizes=[2]",
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["causality", "relations", "placing", "artefacts"])
+def test_a_run_that_was_killed_within_an_analysis_ends_as_if_it_had_not_been(
+    name: str, composed: Callable[..., DictConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = {"artefacts": "artefacts", "causality": "causality"}.get(name, f"causality,{name}")
+    chosen = {part.split(".")[1] for part in SMALL if part.startswith("analysis.")} - set(chain.split(","))
+    words = [word for word in SMALL if not any(word.startswith(f"analysis.{part}.") for part in chosen)]
+    cfg = [f"analysis=[{chain}]", *words, "logger=none"]
+    whole = run(composed("dissect", *cfg, f"output={tmp_path}/whole"))
+    assert not list(Path(whole["folder"]).rglob("parts"))
+    update, seen = Progress.update, []
+
+    def dying(self: Progress, done: float, state: str | None = None, mark: bool = False) -> None:
+        seen.append(state)
+        if seen.count(name) == 2:
+            raise KeyboardInterrupt
+        update(self, done, state, mark)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Progress, "update", dying)
+        run(composed("dissect", *cfg, f"output={tmp_path}/killed"))
+    (folder,) = (tmp_path / "killed").glob("*")
+    assert not (folder / "result.json").exists() and not (folder / name / "findings.json").exists()
+    again = run(composed("dissect", *cfg, f"output={tmp_path}/killed"))
+    tables = sorted(path.relative_to(whole["folder"]) for path in (Path(whole["folder"]) / name).glob("*.parquet"))
+    assert again["folder"] == str(folder) and tables
+    for table in tables:
+        one, other = (scan_rows(Path(top) / table).collect() for top in (whole["folder"], folder))
+        assert one.equals(other), table
