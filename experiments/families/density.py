@@ -49,8 +49,7 @@ def main() -> None:
     data = Cottages(max(given.latents, given.count), "train", vae.resolution)
     found = []
     for batch in data.batches(BATCH):
-        mean, log_variance = vae.posterior(batch.images)
-        found.append(mean + torch.randn(mean.shape, generator=rng) * (log_variance / 2).exp())
+        found.append(vae.sample_posterior(batch.images, rng))
     latents = torch.cat(found)
     real = features((batch.images for batch in Cottages(given.count, "test", vae.resolution).batches(BATCH)), judge)
     own = iter(latents.split(BATCH))

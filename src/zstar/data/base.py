@@ -1,8 +1,8 @@
 """The protocol of image sources."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -35,6 +35,12 @@ class Batch:
     shapes: dict[str, tuple[int, int]] = field(default_factory=dict)
     corners: dict[str, Float[np.ndarray, "4 2"]] = field(default_factory=dict)
     photos: dict[str, str] = field(default_factory=dict)
+
+    def without(self, failed: Mapping[str, str]) -> "Batch":
+        """The same but for the images that have failed since: name → reason."""
+        rows = [row for row, name in enumerate(self.ids) if name not in failed]
+        ids, extras = [self.ids[row] for row in rows], {name: value[rows] for name, value in self.extras.items()}
+        return replace(self, ids=ids, images=self.images[rows], extras=extras, failed=self.failed | dict(failed))
 
 
 class AbstractData(ABC):

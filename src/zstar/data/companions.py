@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -71,13 +70,11 @@ class Companions(AbstractView):
         corners = [batch.corners.get(name) for name in batch.ids]
         found = read_all(lambda *image: self._read(*image, channels, (height, width)), batch.ids, shapes, corners)
         failed = {name: reason for name, reason in zip(batch.ids, found, strict=True) if isinstance(reason, str)}
-        rows = [row for row, name in enumerate(batch.ids) if name not in failed]
-        extras = {name: value[rows] for name, value in batch.extras.items()}
-        for name in (*self.shared, *self.files) if rows else ():
-            own = torch.stack([found[row][name] for row in rows])
-            extras[name] = own * extras[name] if name in MAPS and name in extras else own
-        ids = [batch.ids[row] for row in rows]
-        return replace(batch, ids=ids, images=batch.images[rows], extras=extras, failed=batch.failed | failed)
+        read, batch = [files for files in found if not isinstance(files, str)], batch.without(failed)
+        for name in (*self.shared, *self.files) if read else ():
+            own, earlier = torch.stack([files[name] for files in read]), batch.extras.get(name)
+            batch.extras[name] = own if earlier is None or name not in MAPS else own * earlier
+        return batch
 
     def fingerprint(self) -> str:
         """SHA-256 of the images' fingerprint and of the names and the content of the companions."""

@@ -1,7 +1,6 @@
 """Images whose masks say which region of them is edited."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 
 from zstar.data.base import AbstractData, AbstractView, Batch
 
@@ -30,10 +29,7 @@ class Regions(AbstractView):
                         f"data.{name}: the mask of {image} is nowhere above a half at this resolution ({most:.2g} at "
                         "the most), so that no region of it is edited; make one white, and larger than a pixel"
                     )
-        rows = [row for row, image in enumerate(batch.ids) if image not in failed]
-        extras = {name: value[rows] for name, value in batch.extras.items()}
-        ids = [batch.ids[row] for row in rows]
-        return replace(batch, ids=ids, images=batch.images[rows], extras=extras, failed=batch.failed | failed)
+        return batch.without(failed)
 
     def fingerprint(self) -> str:
         """That of the images with their masks."""

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -58,12 +57,10 @@ class Stroked(AbstractView):
         shapes = [batch.shapes.get(name, (size, size)) for name in batch.ids]
         found = read_all(self._read, batch.ids, batch.images, shapes)
         failed = {name: reason for name, reason in zip(batch.ids, found, strict=True) if isinstance(reason, str)}
-        rows = [row for row, name in enumerate(batch.ids) if name not in failed]
-        extras = {name: value[rows] for name, value in batch.extras.items()}
-        for name in found[rows[0]] if rows else ():
-            extras[name] = torch.stack([found[row][name] for row in rows])
-        ids = [batch.ids[row] for row in rows]
-        return replace(batch, ids=ids, images=batch.images[rows], extras=extras, failed=batch.failed | failed)
+        drawn, batch = [layers for layers in found if not isinstance(layers, str)], batch.without(failed)
+        for name in drawn[0] if drawn else ():
+            batch.extras[name] = torch.stack([layers[name] for layers in drawn])
+        return batch
 
     def fingerprint(self) -> str:
         """SHA-256 of the images' fingerprint and of the content of all strokes."""

@@ -53,6 +53,12 @@ def draw(
     """
     ids, latents, shown, space = job.inversion.ids, [], [], job.inversion.space
     title, below = heading(job, sheet), []
+
+    def keep(strip: Strip, cells: Tensor, labels: Sequence[str]) -> None:
+        path = folder / "strips" / safe_name(sheet.name) / f"{safe_name(strip.id)}.png"
+        picture = labelled(cells, labels, strip.columns, title)
+        writers.write(write_pixels, path, to_uint8(picture[None])[0])
+
     for first in range(0, len(ids), BATCH):
         part = slice(first, first + BATCH)
         moved = [job.move(part, combination) for combination in sheet.combinations]
@@ -60,22 +66,18 @@ def draw(
         space = moved[0][1]
         edited = {} if photos is None else photos.draw(sheet, part)
         for strip in strips(job, sheet, part):
-            path = folder / "strips" / safe_name(sheet.name) / f"{safe_name(strip.id)}.png"
             cells, labels, more = enlarge(strip.cells), strip.labels, None
             if strip.id in edited:
                 more = beneath(strip, sheet, *edited[strip.id])
                 cells = torch.cat([cells, to_size(more.cells, (cells.shape[-2], cells.shape[-1]))])
                 labels = [*labels, *more.labels]
-            picture = labelled(cells, labels, strip.columns, title)
-            writers.write(write_pixels, path, to_uint8(picture[None])[0])
+            keep(strip, cells, labels)
             if len(shown) < STRIPS:
                 shown.append(strip)
                 below.append(more)
     few = shown[:LOGGED]
     for strip in () if photos is None else groups(sheet, photos):
-        path = folder / "strips" / safe_name(sheet.name) / f"{safe_name(strip.id)}.png"
-        picture = labelled(enlarge(strip.cells), strip.labels, strip.columns, title)
-        writers.write(write_pixels, path, to_uint8(picture[None])[0])
+        keep(strip, enlarge(strip.cells), strip.labels)
         shown.append(strip)
         below.append(None)
     card = {"kind": "edited latents", "ids": ids, "space": space, "generator": job.pipeline.generator.fingerprint()}
@@ -92,8 +94,7 @@ def draw(
 def groups(sheet: Sheet, photos: Photos) -> Iterator[Strip]:
     """The photos that have all of their faces edited at once."""
     for name, photo, edits in photos.together(sheet):
-        labels = [f"photo, {strengths(combination)}" for combination in sheet.combinations]
-        yield beside(together(name), {"photo": photo}, edits, labels, sheet.columns)
+        yield beside(together(name), {"photo": photo}, edits, of_photos(sheet), sheet.columns)
 
 
 def as_preview(strip: Strip) -> dict[str, Any]:
@@ -134,8 +135,12 @@ def beneath(strip: Strip, sheet: Sheet, photo: Float[Tensor, "c h w"], edits: Fl
     """The edits of a photo, in the columns of the edits of its projection; the photo itself is in front of them."""
     blank = torch.ones_like(photo)
     front = dict([("photo", photo), ("", blank)][: strip.columns - sheet.columns])
-    labels = [f"photo, {strengths(combination)}" for combination in sheet.combinations]
-    return beside(strip.id, front, edits, labels, sheet.columns)
+    return beside(strip.id, front, edits, of_photos(sheet), sheet.columns)
+
+
+def of_photos(sheet: Sheet) -> list[str]:
+    """What is written below the edits of a photo."""
+    return [f"photo, {strengths(combination)}" for combination in sheet.combinations]
 
 
 def heading(job: EditJob, sheet: Sheet) -> str:

@@ -85,6 +85,10 @@ class VAE(AbstractOneSpace, TrainableAutoencoder):
         self.shape(space or self.drawn)
         return self.bring(self.network.density.sample(n, rng, truncation))
 
+    def sample_posterior(self, image: Float[Tensor, "b c h w"], rng: torch.Generator) -> Float[Tensor, "b z"]:
+        """One of the latents that may stand for each image in [−1, 1]."""
+        return drawn(*self.posterior(image), rng)
+
     def learn_density(self, latent: Float[Tensor, "n z"], components: int, seed: int) -> None:
         """Draw samples from now on from a mixture of so many components that these latents of images are explained
         by."""
@@ -103,8 +107,7 @@ class VAE(AbstractOneSpace, TrainableAutoencoder):
     ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, " b"]]:
         """Images of latents that are drawn from those that may stand for each."""
         mean, log_variance = (part.float() for part in self.posterior(image))
-        noise = torch.randn(mean.shape, generator=rng, device=rng.device).to(mean.device)
-        made = self.synthesize(mean + noise * (log_variance / 2).exp(), "z").float()
+        made = self.synthesize(drawn(mean, log_variance, rng), "z").float()
         nats = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1).sum(dim=1)
         return made, nats / image[0].numel()
 
@@ -113,6 +116,12 @@ class VAE(AbstractOneSpace, TrainableAutoencoder):
             choice = f"choose one of {', '.join(self.layers)}" if self.layers else "its layers are no maps"
             raise ValueError(f"layer: VAE has no layer '{name}'; {choice}")
         return self.network.maps[name]
+
+
+def drawn(mean: Tensor, log_variance: Tensor, rng: torch.Generator) -> Tensor:
+    """One draw of each normal distribution, through which gradients pass."""
+    noise = torch.randn(mean.shape, generator=rng, device=rng.device).to(mean.device)
+    return mean + noise * (log_variance / 2).exp()
 
 
 def _fresh(resolution: int, channels: int, widths: Sequence[int], z_dim: int) -> ConvolutionalVAE:

@@ -114,9 +114,8 @@ class AutoencoderTask(AbstractFit):
         for first in range(0, min(len(data), DENSITY * step), 100 * step):
             images = data.read(range(first, min(first + 100 * step, len(data)), step)).images.to(self.device)
             mirrored = torch.rand(len(images), 1, 1, 1, generator=rng, device=rng.device) < self.flip
-            mean, log_variance = generator.posterior(torch.where(mirrored.to(images.device), images.flip(3), images))
-            noise = torch.randn(mean.shape, generator=rng, device=rng.device).to(mean)
-            found.append(mean + noise * (log_variance / 2).exp())
+            images = torch.where(mirrored.to(images.device), images.flip(3), images)
+            found.append(generator.sample_posterior(images, rng))
         self.mean.learn_density(torch.cat(found), self.components, self.seed)
 
     def adopt(self, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
