@@ -10,6 +10,8 @@ from typing import Any
 import polars as pl
 import pytest
 import torch
+import wandb
+from offline_runs import history, records, summary_of
 from omegaconf import DictConfig
 from torch import nn
 
@@ -131,6 +133,20 @@ def test_a_killed_run_goes_on(config: Callable[..., DictConfig], monkeypatch: py
         assert rows(folder, name).equals(rows(whole["folder"], name)), name
 
 
+def test_tables_pictures_and_facts_are_in_wandb(
+    config: Callable[..., DictConfig], request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(wandb.teardown)  # which keeps the address of its service in the environment of other tests
+    result = run(config("logger=wandb", "name=mine", "tags=[a]", "layers=[b8.conv1]"))
+    found = records(Path(result["folder"]))
+    begun = next(record.run for record in found if record.HasField("run"))
+    assert (begun.job_type, begun.display_name, list(begun.tags)) == ("dissect", Path(result["folder"]).name, ["a"])
+    logged = history(found)
+    assert logged["agreement/units"][0]["nrows"] == rows(result["folder"], "units").height == 8
+    assert logged["agreement/units_b8.conv1"][0]["_type"] == "image-file"
+    assert summary_of(found)["agreement/rule"] == result["analyses"]["agreement"]["rule"] == "iqr"
+
+
 def test_a_finished_analysis_is_not_done_again(
     config: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,6 +219,15 @@ MISTAKES = [
     (["analysis=[causality]", "analysis.causality.layers=[b5]"], "analysis.causality.layers: 'b5' is not looked at"),
     (["analysis=[artefacts]", "analysis.artefacts.boxes=nowhere.json"],
      "analysis.artefacts.boxes: nowhere.json can't be used ([Errno 2] No such file or directory"),
+    (["analysis=[causality,relations]", "analysis.relations.kinds={seasons: [a,b]}"],
+     "analysis.relations.kinds: the segmenter reads no factor 'seasons'; did you mean 'season'?"),
+    (["analysis=[causality,relations]", "analysis.relations.kinds={season: [a]}"],
+     "analysis.relations.kinds.season: its range needs two parts or more"),
+    (["analysis=[causality,relations]", "analysis.relations.kinds={season: [a,all]}"],
+     "analysis.relations.kinds: 'all' is the name of two kinds of scenes"),
+    (["analysis=[causality,relations]", "analysis.relations.kinds={season: [a,b]}", "segmenter=module", "judge=null",
+      f"segmenter.network={{_target_: {__name__}.Redness}}", "segmenter.names=[warm,cold]"],
+     "analysis.relations.kinds: this segmenter reads no factors, only classes"),
     (["analysis.agreement.tops=0"], "analysis.agreement.tops: Agreement expects int (1 or more), not 0"),
     (["segmenter=module", f"segmenter.network={{_target_: {__name__}.Redness}}", "segmenter.names=[warm,cold]"],
      "judge: it has no class 'warm', which the segmenter has; choose another one, or judge=null"),

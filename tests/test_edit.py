@@ -486,7 +486,7 @@ MISTAKES = [
     (["strengths=[-3,0]"], "strengths: -3 σ lies outside of the useful range of warm, -2 to 2; stay within, or set"),
     (["strengths={cold: 3}"], "strengths.cold: there is no such direction; these are: warm"),
     (["strengths=-1"], "strengths: warm gets none; give a number of them"),
-    ([f"direction.file.path={ROOT}/foreign.safetensors"], f"direction: {ROOT}/foreign.safetensors is for the generat"),
+    ([f"direction.file.path={ROOT}/foreign.safetensors"], f"checkpoint: {ROOT}/foreign.safetensors is for the genera"),
     ([f"generator.checkpoint={OTHER}", f"direction.file.path={ROOT}/foreign.safetensors"], f"inversion: {SAVED}/laten"),
     (["generator.checkpoint=null"], "generator.checkpoint: without one the weights are random and there is nothing"),
     (["interpolation=linear", "pairs=[[0,5]]"], "pairs: [0, 5] are no two of the images; give two numbers from 0 to 4"),

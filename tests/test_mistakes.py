@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from zstar.checkpoints.io import save_weights
+from zstar.checkpoints.io import load_weights, read_card, resolve, save_weights
 from zstar.cli import dissect, edit, invert, paint, train
 from zstar.config.build import build
 from zstar.config.check import ConfigError
@@ -84,6 +84,7 @@ def test_a_key_that_has_to_be_added_is_named_with_its_plus(
         (dissect, ["segmenter.checkpoint=/nope"], "segmenter.checkpoint"),
         (edit, ["direction=[units]", "direction.units.path=/nope"], "direction.units.path"),
         (paint, ["units=/nope"], "units"),
+        (paint, ["units=directions64"], "units"),  # the generator's, and no units
     ],
 )  # fmt: skip
 def test_a_file_that_is_not_there_is_named_by_the_key_that_was_set(
@@ -98,6 +99,35 @@ def test_a_file_that_is_not_there_is_named_by_the_key_that_was_set(
     sentence = said(program, [*words, *([] if program is paint else ["logger=none"])], monkeypatch, capsys)
     assert sentence.startswith(f"{key}: ") and words[-1].partition("=")[2] in sentence and "\n" not in sentence
     assert sentence.count("checkpoint: ") <= 1
+
+
+@pytest.mark.parametrize(
+    ("program", "words", "key"),
+    [
+        (paint, [], "units"),
+        (edit, ["direction=[units]", "logger=none"], "direction.units.path"),
+        (edit, ["direction=[file]", "logger=none"], "direction.file.path"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("generator", " is for the generator 000"), ("directions", "has no 'dir")]
+)
+def test_a_card_that_does_not_fit_is_named_by_the_key_that_was_set(
+    program: object,
+    words: list[str],
+    key: str,
+    kind: str,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    card = read_card(resolve("units64"))
+    card = card | {"generator": "0" * 64} if kind == "generator" else {k: v for k, v in card.items() if k != kind}
+    save_weights(tmp_path / "mine.safetensors", load_weights(resolve("units64")), card)
+    sentence = said(program, [f"{key}=mine.safetensors", *words], monkeypatch, capsys)
+    assert sentence.startswith(f"{key}: ") and reason in sentence and "mine." in sentence and "\n" not in sentence
 
 
 @pytest.mark.parametrize("content", [b"a: [", b"# \xff"])

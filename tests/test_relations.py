@@ -12,8 +12,10 @@ import torch
 from toy import BALL, BALLS, FRAIL, GROUND, LAYER, SIZE, SKY, WEAK, Colours, Painter, subject
 
 from zstar.data.base import AbstractData, Batch
+from zstar.dissecting.legends import legend
 from zstar.dissection.artefacts import FOUND, Artefacts
-from zstar.dissection.base import Findings, Parts, Subject
+from zstar.dissection.base import AbstractAnalysis, Findings, Parts, Subject
+from zstar.dissection.causality import Causality
 from zstar.dissection.kinds import ALL, kinds_of
 from zstar.dissection.placing import Placing, place, spread
 from zstar.dissection.relations import Relations
@@ -82,6 +84,21 @@ def test_where_a_thing_can_be_put(world: Subject, causal: Mapping[str, Findings]
     assert set(found.pictures) == {"where_ball"}
     with pytest.raises(ValueError, match=re.escape("analysis.placing.classes: the segmenter has no class 'tree'")):
         Placing(["tree"]).require(world)
+
+
+def test_the_page_says_what_each_column_is(world: Subject, tmp_path: Path) -> None:
+    few = Causality(units=2, sizes=[1], images=6, steps=1, batch=2, classes=["ball"])
+    ways: Mapping[str, AbstractAnalysis] = {
+        "causality": few, "relations": Relations(16), "placing": Placing(images=6, step=4),
+        "artefacts": Artefacts(Balls(), sizes=[2], images=8),
+    }  # fmt: skip
+    found: dict[str, Findings] = {}
+    for name, analysis in ways.items():
+        found[name] = analysis(world, found, Parts(tmp_path / name))
+        for title, table in found[name].tables.items():
+            said = {column for key in legend(name, title) for column in key.split(", ")}
+            shown = {column.replace("_", " ") for column in table.columns}
+            assert shown - said <= {"layer", "unit", "class"} and said <= shown, f"{name}/{title}"
 
 
 class Shuffled(Colours):

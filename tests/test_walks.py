@@ -251,7 +251,7 @@ def test_a_damaged_card_is_one_sentence(
     with pytest.raises(ValueError) as error:
         load_directions(path, tiny)
     said = str(error.value)
-    assert said.startswith("direction: ") and reason in said and "\n" not in said and str(path.with_suffix("")) in said
+    assert said.startswith("checkpoint: ") and reason in said and "\n" not in said and str(path.with_suffix("")) in said
 
 
 def test_a_file_without_its_card_or_its_tensors(tiny: StyleGAN2, saved: tuple[Path, Any]) -> None:

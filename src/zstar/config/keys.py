@@ -36,16 +36,16 @@ def rename(sentence: str, key: str, arguments: Any) -> str:
 
 
 def name_file(error: Exception, cfg: Any) -> None:
-    """Let an error on a file that begins with ``checkpoint: ``, as what reads files knows no better, or with a key that
-    has a star, begin with the key of ``cfg`` that names the file."""
+    """Let an error on a file, or on the card beside it, that begins with ``checkpoint: ``, as what reads files knows no
+    better, or with a key that has a star, begin with the key of ``cfg`` that names the file."""
     sentence = error.args[0] if len(error.args) == 1 else None
     if not isinstance(error, ValueError | FileNotFoundError) or not isinstance(sentence, str):
         return
     begin = re.match(r"(?:[a-z_]+\.\*\.[\w.]+|checkpoint): ", sentence)
     for key, value in texts(cfg) if begin else ():
-        named = re.escape(value)
+        named, card = re.escape(value), re.escape(value.removesuffix(".safetensors")) + r"\.json"
         word = set(value).isdisjoint("./")  # which may be there by chance, and a path is not
-        form = rf"'{named}'|/{named}\.safetensors" if word else rf"(?<![\w.-]){named}(?![\w/-])"
+        form = rf"'{named}'|/{named}\.(safetensors|json)" if word else rf"(?<![\w.-])({named}|{card})(?![\w/-])"
         if value and re.search(form, sentence[begin.end() :]):
             error.args = (f"{key}: {sentence[begin.end() :]}",)
             return

@@ -60,18 +60,18 @@ def load_directions(path: str | Path, generator: AbstractGenerator) -> dict[str,
     file = io.resolve(path)
     card = io.read_card(file)
     if card.get("kind") != "directions":
-        raise ValueError(f"direction: {file} holds no directions by its card; choose a file that zstar has written")
+        raise ValueError(f"checkpoint: {file} holds no directions by its card; choose a file that zstar has written")
     here = generator.fingerprint()
     if card.get("generator") != here:
         raise ValueError(
-            f"direction: {file} is for the generator {str(card.get('generator'))[:12]}…, and this one is {here[:12]}…; "
-            "choose that generator, or directions of this one"
+            f"checkpoint: {file} is for the generator {str(card.get('generator'))[:12]}…, and this one is "
+            f"{here[:12]}…; choose that generator, or directions of this one"
         )
     try:
         return unpack_directions(io.load_weights(file), card, generator)
     except Exception as error:  # a card can say anything
         problem = f"it has no {error}" if isinstance(error, KeyError) else reason(error)
-        raise ValueError(f"direction: the card {io.card_path(file)} cannot be used: {problem}") from None
+        raise ValueError(f"checkpoint: the card {io.card_path(file)} cannot be used: {problem}") from None
 
 
 def unpack_directions(

@@ -7,6 +7,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from zstar.checkpoints.io import resolve
 from zstar.config.constraints import FilePath
 from zstar.data.decoding import BadImage
 from zstar.data.reading import read_image
@@ -122,5 +123,5 @@ def load_units(path: FilePath, generator: AbstractGenerator) -> dict[str, Units]
     """
     found = {name: one for name, one in load_directions(path, generator).items() if isinstance(one, Units)}
     if not found:
-        raise ValueError(f"direction: {path} holds no units; choose a file that dissect.py has written")
+        raise ValueError(f"checkpoint: {resolve(path)} holds no units; choose a file that dissect.py has written")
     return found

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from zstar.dissecting.legends import legend
 from zstar.dissecting.words import INTRODUCTIONS, caption
 from zstar.dissection.agreeing import COLUMNS
 from zstar.dissection.base import Findings
@@ -110,18 +111,19 @@ def sections(found: Mapping[str, Findings], pictures: Mapping[str, Any]) -> list
                 "facts": facts,
                 "introduction": INTRODUCTIONS.get(name, ""),
                 "pictures": [(told.get(title, caption(title)), pictures[f"{name}/{title}"]) for title in one.pictures],
-                "tables": list(_tables(one)),
+                "tables": list(_tables(name, one)),
             }
         )
     return made
 
 
-def _tables(found: Findings) -> Iterator[dict[str, Any]]:
+def _tables(analysis: str, found: Findings) -> Iterator[dict[str, Any]]:
     for title, table in found.tables.items():
         plain = [name for name, kind in table.schema.items() if not kind.is_nested()]
         rows = table.select(plain).head(LONG).rows()
         yield {
             "name": title,
+            "legend": legend(analysis, title),
             "columns": plain,
             "rows": [[_text(entry) for entry in row] for row in rows],
             "short": table.height <= SHORT,

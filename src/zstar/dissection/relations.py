@@ -10,13 +10,12 @@ from torch import Tensor
 from zstar.config.constraints import Within, require
 from zstar.dissection.base import AbstractAnalysis, Findings, Parts, Subject
 from zstar.dissection.causal_tables import with_intervals
-from zstar.dissection.kinds import ALL, Kinds, kinds_of
+from zstar.dissection.kinds import ALL, Kinds, kinds_of, require_kinds
 from zstar.dissection.measure import Ablation, ablate
 from zstar.dissection.pictures import heat
 from zstar.dissection.scenes import aligned, draw_scenes
 
 FEWEST = 6  # scenes of a kind that have the class, without which nothing is said of it
-USUAL = {"is_chapel": ["cottage", "chapel"], "time_of_day": ["day", "dusk"], "season": ["summer", "autumn"]}
 
 
 class Relations(AbstractAnalysis):
@@ -27,7 +26,8 @@ class Relations(AbstractAnalysis):
 
     Arguments:
         images: Samples that it is measured on; those that have the class.
-        kinds: Factor that the segmenter reads as well → names of even parts of its range, from low to high.
+        kinds: Factor that the segmenter reads as well → names of even parts of its range, from low to high; ``null``
+            for cottage and chapel, day and dusk, summer and autumn, as far as it reads them.
     """
 
     needs = ("causality",)
@@ -37,7 +37,10 @@ class Relations(AbstractAnalysis):
         self, images: Annotated[int, Within(FEWEST)] = 200, kinds: Mapping[str, Sequence[str]] | None = None
     ) -> None:
         require("analysis.relations", Within(FEWEST), images=images)
-        self.images, self.kinds = images, dict(USUAL if kinds is None else kinds)
+        self.images, self.kinds = images, kinds
+
+    def require(self, subject: Subject) -> None:
+        require_kinds("analysis.relations.kinds", self.kinds or {}, subject.segmenter)
 
     def __call__(self, subject: Subject, found: Mapping[str, Findings], parts: Parts) -> Findings:
         subject = aligned(subject)
