@@ -1,14 +1,20 @@
 """Levels and agreement of units against the figures of the reference computation."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
+from zstar.dissection.agreeing import Agreement
 from zstar.dissection.agreement import Counts, Tally
+from zstar.dissection.base import Parts, Purpose, Subject
 from zstar.dissection.quantiles import Quantiles
+from zstar.generators.base import AbstractGenerator
+from zstar.generators.module import Module
+from zstar.segmenters.base import AbstractSegmenter, Kind
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +81,68 @@ def test_the_best_level_of_a_ladder(golden: dict[str, Tensor]) -> None:
 def test_the_wrong_grid_would_be_seen(golden: dict[str, Tensor]) -> None:
     counts = counted(golden, golden["q0.05_align_corners_false/level"][:, None])
     assert not torch.equal(counts.shared[0], golden["q0.05_align_corners_false/intersection_counts"][1:])
+
+
+class Given(nn.Module):
+    """A latent that is a picture's activations and its number → the maps, and a picture in which its number can be
+    read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maps = nn.Identity()
+
+    def forward(self, z: Tensor) -> Tensor:
+        self.maps(z[:, :-1].view(-1, 16, 8, 8))
+        return (z[:, -1] / 100)[:, None, None, None].expand(-1, 1, 32, 32)
+
+
+class Masks(AbstractSegmenter):
+    """Knows the masks of all pictures by their numbers."""
+
+    classes = ("sky", "tree", "building", "stripes", "dots", "absent")
+    kinds: Mapping[str, Kind] = {
+        name: "object" if name in ("sky", "tree", "building") else "material" for name in classes
+    }
+
+    def __init__(self, labels: Tensor) -> None:
+        super().__init__()
+        self.labels = labels - 1  # here −1 is none
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.labels[(images[:, 0, 0, 0] * 100).round().long()]
+
+    def logits(self, images: Tensor) -> Tensor:
+        raise AssertionError("nobody asks for scores")
+
+    def require_images(self, generator: AbstractGenerator) -> None:
+        """Any."""
+
+
+@pytest.mark.parametrize("share", [0.005, 0.05, 0.2])
+def test_pictures_labels_and_what_can_be_interpreted(golden: dict[str, Tensor], share: float, tmp_path: Path) -> None:
+    wanted = {name.split("/")[1]: value for name, value in golden.items() if name.startswith(f"q{share}/")}
+    latents = torch.cat([golden["activations"].flatten(1), torch.arange(12.0)[:, None]], dim=1)
+    generator, masks = Module(Given(), [latents.shape[1]], layers=["maps"]), Masks(golden["segmentation"])
+
+    class Published(Subject):
+        """Has the activations of the reference's run as its samples."""
+
+        def latents(self, purpose: Purpose, count: int | None = None) -> Iterator[Tensor]:
+            return iter(latents.split(self.batch))
+
+    subject = Published(generator, masks, masks, ["maps"], samples=12, batch=5)
+    found = Agreement("quantile", share, label="iou", tops=5)(subject, {}, Parts(tmp_path)).tables
+    units, tops = found["units"].sort("unit"), found["tops"].sort("unit", "rank")
+    seen = wanted["best_iou"] > 0  # of a unit that is nowhere active, no class is the best
+    names = [masks.classes[label - 1] for label in wanted["best_label"].tolist()]
+    assert [name for name, known in zip(units["class"], seen, strict=True) if known] == [
+        name for name, known in zip(names, seen, strict=True) if known
+    ]
+    assert ((units["iou"] > 0.05) & (units["iqr"] > 0.01)).cast(int).to_list() == (
+        wanted["interpretable_at_iou0.05_iqr0.01"].tolist()
+    )
+    values = torch.tensor(tops["value"].to_list()).view(16, 5)
+    torch.testing.assert_close(values, wanted["top5_values"], atol=1e-5, rtol=0)
+    alive = wanted["top5_values"].diff(dim=1).ne(0).all(dim=1)  # equal ones are in no order
+    assert alive.sum() >= 14
+    assert torch.equal(torch.tensor(tops["sample"].to_list()).view(16, 5)[alive], wanted["top5_images"][alive])
