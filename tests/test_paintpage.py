@@ -18,7 +18,9 @@ from zstar.app.open import Workplace, open_workplace
 from zstar.app.page import free_port, served
 from zstar.app.strokes import read_strokes
 from zstar.config.reasons import Unfit
+from zstar.data.cottages import Cottages
 from zstar.data.layers import read_layers
+from zstar.images import to_uint8
 
 pytestmark = pytest.mark.slow
 PATIENCE = 60_000  # ms; a machine with other work takes its time
@@ -93,7 +95,7 @@ def enter(page: Any, tab: str) -> None:
     """Open a tab, and wait until its fields hear: a frame after they are seen, Gradio writes their first values again,
     over whatever was typed by then."""
     page.get_by_role("tab", name=tab).click()
-    page.wait_for_function("document.querySelectorAll('#seed input, #board .board').length > 0")
+    page.wait_for_function("document.querySelectorAll('#seed input, #names input, #board .board').length > 0")
     page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
@@ -169,6 +171,66 @@ def test_sliders_restyle_the_whole_picture(opened: Callable[..., Any], expect: A
     assert differs(page.evaluate(PIXELS, [2, 54, 8]), before)
     page.locator("#undo").click()
     expect(number).to_have_value("0")
+
+
+def test_a_slider_makes_it_evening(opened: Callable[..., Any], expect: Any) -> None:
+    page, sky = opened(), [50, 2, 10]
+    noon = page.evaluate(PIXELS, sky)
+    number = page.locator("#restyle-time_of_day input[type=number]")
+    number.fill("9")  # as far as it goes
+    number.blur()
+    expect(told(page)).to_have_text("Restyled.")
+    expect(number).to_have_value("0.5")
+    assert noon[2] - page.evaluate(PIXELS, sky)[2] > 20, "the sky is darker"
+    page.locator("#reset").click()
+    expect(number).to_have_value("0")
+    assert page.evaluate(PIXELS, sky) == noon
+    page.locator("#size input[type=number]").fill("99")
+    paint(page, [(9, 38), (9, 50)])
+    expect(told(page)).to_have_text("Drew: tree.")
+    enter(page, "Scene")
+    page.locator("#seed input").fill("-3")
+    page.locator("#scene").click()
+    expect(told(page)).to_have_text("scene 0: choose a brush and paint.")
+
+
+def test_a_held_out_picture_is_chosen_and_projected_once(
+    opened: Callable[..., Any], expect: Any, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, calls, project = opened(), [], workplace.pictures.projected
+    monkeypatch.setattr(workplace.pictures, "projected", lambda *words: calls.append(words) or project(*words))
+    enter(page, "Picture")
+    page.locator("#names input").click()
+    expect(page.get_by_role("option")).to_have_count(4)
+    page.get_by_role("option", name="test-000002").click()
+    expect(told(page)).to_have_text("test-000002: choose a brush and paint.")
+    held_out = to_uint8(Cottages(count=4).read([2]).images)[0].float()
+    for x, y in ((0, 0), (24, 30), (40, 50)):
+        there = held_out[y : y + 12, x : x + 12].mean(dim=(0, 1)).tolist()
+        assert page.evaluate(PIXELS, [x, y, 12]) == pytest.approx(there, abs=3), "as it is, whatever its projection is"
+    paint(page, [(9, 38), (9, 50)])
+    expect(told(page)).to_have_text("Drew: tree.")
+    assert len(calls) == 1
+
+
+def test_an_optimised_brush_says_what_it_does_and_paints(opened: Callable[..., Any], expect: Any) -> None:
+    page, tree, far = opened(), [4, 38, 10], [50, 2, 10]
+    start, outside = page.evaluate(PIXELS, tree), page.evaluate(PIXELS, far)
+    page.evaluate(
+        """() => { window.heard = []; const told = document.querySelector('#easel .told');
+        new MutationObserver(() => heard.push(told.textContent)).observe(told, { childList: true, subtree: true }); }"""
+    )
+    choose(page, "kinds", "optimise")
+    choose(page, "modes", "remove")
+    paint(page, [(9, 38), (9, 50)])
+    expect(told(page)).to_have_text("Removed: tree.")
+    assert page.evaluate(PIXELS, tree)[2] - start[2] > 50, "hills and sky are bluer than the tree"
+    assert not differs(page.evaluate(PIXELS, far), outside)
+    words = page.evaluate("heard")
+    assert any(re.match(r"Painting … \d+ s; the latent moves until the class is seen there", one) for one in words)
+    page.locator("#undo").click()
+    expect(told(page)).to_have_text("Undone.")
+    assert page.evaluate(PIXELS, tree) == start
 
 
 def test_photos_come_in_and_files_go_out(

@@ -78,7 +78,8 @@ def make_page(workplace: Workplace, begin: Any = None) -> Any:
                             elem_id="names",
                         )
                     with gr.Tab("Scene"):
-                        seed = gr.Number(0, label="Number of the scene", precision=0, minimum=0, elem_id="seed")
+                        label = "Number of the scene"
+                        seed = clamped(gr.Number(0, label=label, precision=0, minimum=0, elem_id="seed"))
                         scene = gr.Button("Draw it", elem_id="scene")
 
         add_strokes(gr, workplace, session, rooms)
@@ -92,7 +93,7 @@ def make_page(workplace: Workplace, begin: Any = None) -> Any:
         for name, button in saves.items():
             wires.save(button.click, name)
         wires.begin(scene.click, [seed], lambda number, progress: pictures.sample(int(number or 0)))
-        wires.begin(names.input, [names], pictures.image)
+        wires.begin(names.select, [names], pictures.image)  # once; of input there are two
         wires.upload(photo.photo)
     return page
 
@@ -106,7 +107,8 @@ def make_brush(gr: Any, workplace: Workplace) -> list[Any]:
             [("draw it", "draw"), ("remove it", "remove")], value="draw", label="What to do", elem_id="modes"
         )
         strength = gr.Radio(list(ALPHAS), value="high", label="Strength", elem_id="strengths")
-        size = gr.Slider(1, 32, value=8, step=1, label="Width, in pixels of the picture", elem_id="size")
+        width = "Width, in pixels of the picture"
+        size = clamped(gr.Slider(1, 32, value=8, step=1, label=width, elem_id="size"))
         choices = [(KINDS[kind], kind) for kind in kinds]
         kind = gr.Radio(choices, value=kinds[0], label="How", info=HOW, elem_id="kinds", visible=len(kinds) > 1)
     return [name, mode, strength, size, kind]
@@ -130,8 +132,24 @@ def make_sliders(gr: Any, workplace: Workplace) -> dict[str, Any]:
     for name, direction in workplace.studio.directions.items():
         low, high = direction.label.low, direction.label.high
         title = workplace.plain["titles"].get(name, name.replace("_", " "))
-        made[name] = gr.Slider(low, high, value=0.0, step=(high - low) / 40, label=title, elem_id=f"restyle-{name}")
+        step, place = (high - low) / 40, f"restyle-{name}"
+        made[name] = clamped(gr.Slider(low, high, value=0.0, step=step, label=title, elem_id=place))
     return made
+
+
+def clamped(field: Any) -> Any:
+    """The field of a number, which takes what is typed beyond its ends for the end, as it then shows: Gradio would fail
+    where nobody sees it, and a stroke or a slider do nothing."""
+    check, low, high = field.preprocess, field.minimum, field.maximum
+
+    def clamp(value: Any) -> Any:
+        if isinstance(value, int | float):
+            value = value if low is None else max(value, low)
+            value = value if high is None else min(value, high)
+        return check(value)
+
+    field.preprocess = clamp
+    return field
 
 
 def make_upload(gr: Any, workplace: Workplace) -> Any:
