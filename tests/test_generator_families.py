@@ -28,7 +28,7 @@ from zstar.tasks import sampling
 from zstar.tasks.fit import fit
 from zstar.tasks.generator import GeneratorTask
 from zstar.tasks.sampling import draw, settle
-from zstar.tasks.score import load_generator, main
+from zstar.tasks.score import load_generator, main, score
 
 SIZES = {
     "dcgan": ["z_dim=8", "width=4"],
@@ -143,6 +143,30 @@ def test_scores_of_samples_join_those_of_the_training(
     card = read_card(path)
     assert card["scores"]["bits_per_dimension"] == 3.5 and card["scores"]["kid"]["value"] > 1
     assert card["settings"] == made.settings and card["scores"]["images"] == 8
+
+
+def test_samples_that_are_no_pictures_are_counted_and_left_out(
+    composed: Composed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, (network, vocabulary) = (
+        build(composed("train", *of("dcgan")).generator, at="generator"),
+        load_annotator("judge64"),
+    )
+    data, drawn, synthesize = Cottages(20, "test", made.resolution), [], made.synthesize
+
+    def exploding(latent: torch.Tensor, space: str) -> torch.Tensor:
+        drawn.append(latent)
+        images = synthesize(latent, space)
+        images[: 3 if len(drawn) == 1 else 0, 0, 0, 0] = torch.nan
+        return images
+
+    monkeypatch.setattr(made, "synthesize", exploding)
+    some = score(made, data, network, vocabulary, batch=10, truncation=0.5)
+    assert some["samples_lost"] == 3 and some["truncation"] == 0.5 and some["kid"]["value"] > 0
+    assert torch.equal(drawn[0], 0.5 * made.sample(10, stream("samples to score", 0)))
+    monkeypatch.setattr(made, "synthesize", lambda latent, space: synthesize(latent, space) * torch.nan)
+    with pytest.raises(ValueError, match="generator: no two of its samples are pictures"):
+        score(made, data, network, vocabulary)
 
 
 @pytest.mark.parametrize("family", ["dcgan", "biggan"])

@@ -38,18 +38,28 @@ def score(
     vocabulary: Vocabulary,
     seed: int = 0,
     batch: int = 100,
+    truncation: float = 1.0,
 ) -> dict[str, Any]:
     """An annotator's comparison of real images with as many generated ones.
 
     Give an annotator that the generator was not trained against; it sees images of the size that it has learned from,
     where that is known. ``kid`` is the distance of generated from real features, ``kid_floor`` that of one half of the
-    real ones from the other.
+    real ones from the other. Samples whose values are no numbers, as those of a flow whose inverse explodes, are
+    counted as ``samples_lost`` and nowhere else.
+
+    Arguments:
+        truncation: Of the samples; for a flow, its temperature.
+
+    Raises:
+        ValueError: Nearly all samples are lost.
     """
     rng = stream("samples to score", seed)
     counts = [min(batch, len(data) - first) for first in range(0, len(data), batch)]
-    drawn = (generator.synthesize(generator.sample(n, rng), generator.drawn).clamp(-1, 1) for n in counts)
+    latents = (generator.sample(n, rng, truncation) for n in counts)
+    drawn = (_finite(generator.synthesize(latent, generator.drawn)) for latent in latents)
     real = _look((part.images for part in data.batches(batch)), annotator)
-    generated = _look(drawn, annotator)
+    generated = _look((images.clamp(-1, 1) for images in drawn if len(images)), annotator)
+    lost = len(data) - len(generated[0])
     classes = vocabulary.classes
     table: dict[str, Any] = {}
     share = {side: shares(labels, len(classes)) for side, (_, labels, _) in (("real", real), ("generated", generated))}
@@ -62,6 +72,8 @@ def score(
     half = len(real[0]) // 2
     return table | {
         "images": len(data),
+        **({"samples_lost": lost} if lost else {}),
+        **({"truncation": truncation} if truncation != 1 else {}),
         "presence_largest_gap": round(gap.max().item(), 4),
         "kid": _rounded(asdict(kid(real[0], generated[0]))),
         "kid_floor": _rounded(asdict(kid(real[0][:half], real[0][half:]))),
@@ -69,6 +81,11 @@ def score(
         "diversity/generated": _rounded(asdict(spread["generated"])),
         "diversity/ratio": round(spread["generated"].value / spread["real"].value, 4),
     }
+
+
+def _finite(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "_ c h w"]:
+    """Those that are pictures."""
+    return images[images.flatten(1).isfinite().all(dim=1)]
 
 
 class _Encoder(torch.nn.Module):
@@ -90,6 +107,8 @@ def _look(batches: Iterator[Tensor], annotator: AbstractAnnotator) -> tuple[Tens
         images = annotator.sized(images.to(device))
         result = annotator(images.contiguous(memory_format=torch.channels_last))
         parts.append((pooled(result.features), result.logits.argmax(dim=1), images))
+    if sum(len(images) for *_, images in parts) < 2:
+        raise ValueError("generator: no two of its samples are pictures, their values are no numbers; train it anew")
     features, labels, images = (torch.cat(column) for column in zip(*parts, strict=True))
     return features, labels, images
 
@@ -121,12 +140,14 @@ def main() -> None:
     parser.add_argument("generator", help="file of weights with a card, or the name of a shipped one")
     parser.add_argument("annotator", help="an annotator that the generator was not trained against")
     parser.add_argument("--count", type=int, default=5000)
+    parser.add_argument("--truncation", type=float, default=1.0, help="of the samples; of a flow, its temperature")
     arguments = parser.parse_args()
     path = resolve(arguments.generator)
     generator = load_generator(path)
     annotator, vocabulary = load_annotator(arguments.annotator)
     start = time.perf_counter()
-    scores = score(generator, Cottages(arguments.count, "test", generator.resolution), annotator, vocabulary)
+    data = Cottages(arguments.count, "test", generator.resolution)
+    scores = score(generator, data, annotator, vocabulary, truncation=arguments.truncation)
     scores |= {
         "command": shlex.join(["python", "-m", "zstar.tasks.score", *sys.argv[1:]]),
         "annotator": {k: v for k, v in read_card(resolve(arguments.annotator)).items() if k in ("command", "network")},
