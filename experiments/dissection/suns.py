@@ -1,0 +1,131 @@
+"""Smeared suns: boxes around them for ``dissect.py``, and what becomes of suns with the units off that it has found.
+
+    python experiments/dissection/suns.py --boxes outputs/dissection/suns.json
+    python experiments/dissection/suns.py --runs outputs/dissection/suns_* --figures experiments/dissection
+
+A sun of the world is a disc. One that only sky is around, as a network sees it, and that is longer than wide all the
+same, is smeared: its axes, by second moments, are less equal than those of all but one in a hundred suns of the world.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from zstar.config.paths import read_text
+from zstar.data.cottages import Cottages
+from zstar.dissection.artefacts import zeros
+from zstar.dissection.base import Purpose, Subject
+from zstar.dissection.pictures import outlined, sheet
+from zstar.dissection.scenes import picture, see
+from zstar.dissection.units import UnitSet
+from zstar.generators.reading import map_shapes
+from zstar.generators.stylegan2 import StyleGAN2
+from zstar.images import write_png
+from zstar.postprocess.base import grow
+from zstar.runs.folder import write_json
+from zstar.segmenters.annotator import Annotator
+from zstar.stats.streams import stream
+
+SHOWN = 8
+LEAST = 12  # pixels of a sun whose shape can be told
+RARE = 0.01  # share of the world's suns that are as long
+
+
+class Suns:
+    """Finds suns with only sky around them, by a segmenter, and says how long they are."""
+
+    def __init__(self, reader: Annotator) -> None:
+        self.reader = reader
+        self.sun, self.sky = (reader.column(name, "classes") for name in ("sun", "sky"))
+
+    def __call__(self, images: Tensor) -> list[tuple[int, float, list[int]]]:
+        """Number of the picture, shorter axis over longer one, and ``[top, left, height, width]`` of each free sun."""
+        found = []
+        for i, labels in enumerate(see(self.reader, images)):
+            sun = labels == self.sun
+            if int(sun.sum()) < LEAST:
+                continue
+            around = (grow(sun[None, None].float(), 2)[0, 0] > 0) & ~sun
+            ys, xs = (values.double() for values in sun.nonzero(as_tuple=True))
+            top, left, bottom, right = int(ys.min()), int(xs.min()), int(ys.max()) + 1, int(xs.max()) + 1
+            edge = top == 0 or left == 0 or bottom == labels.shape[0] or right == labels.shape[1]
+            if edge or (labels[around] != self.sky).any():
+                continue
+            axes = torch.linalg.eigvalsh(torch.cov(torch.stack([ys, xs]))).clamp(min=0).sqrt()
+            found.append((i, float(axes[0] / axes[1]), [top, left, bottom - top, right - left]))
+        return found
+
+
+def draw(subject: Subject, purpose: Purpose, count: int, units: UnitSet | None = None) -> Tensor:
+    """Samples as ``dissect.py`` draws them."""
+    return torch.cat([picture(subject, part, units) for part in subject.latents(purpose, count)])
+
+
+def write_boxes(subject: Subject, suns: Suns, bound: float, given: argparse.Namespace) -> None:
+    """Boxes of smeared suns in the samples that units are found on, and a sheet of them."""
+    images = draw(subject, "dissected", given.images)
+    found = suns(images)
+    smeared = sorted((one for one in found if one[1] < bound), key=lambda one: one[1])
+    write_json(given.boxes, [{"sample": i, "box": box} for i, _, box in sorted(smeared)])
+    print(f"{len(smeared)} of {len(found)} free suns in {given.images} samples are smeared; boxes: {given.boxes}")
+    rows = torch.tensor([i for i, _, _ in smeared[:SHOWN]])
+    masks = torch.zeros(len(rows), 1, *images.shape[2:])
+    for mask, (_, _, (top, left, height, width)) in zip(masks, smeared, strict=False):
+        mask[:, max(0, top - 1) : top + height + 1, max(0, left - 1) : left + width + 1] = 1
+    write_png(given.figures / "suns.png", sheet([images[rows], outlined(images[rows], masks)]))
+
+
+def compare(subject: Subject, suns: Suns, bound: float, given: argparse.Namespace) -> None:
+    """Suns of held-out samples with units off: those that were found, and as many random ones."""
+    print("| units off | layer | number | pictures with a sun | free suns | of these smeared |\n|" + "---|" * 6)
+    before, shown = draw(subject, "held out", given.images), []
+    for run in given.runs:
+        found = json.loads(read_text(run / "result.json"))["analyses"]["artefacts"]
+        layer, units = found["layer"], torch.tensor(found["units"])
+        shape = map_shapes(subject.generator, [layer])[layer]
+        order = torch.randperm(shape[0], generator=stream("random units beside smeared suns", 0, layer))
+        ways = {"none": None, "active in boxes": zeros(layer, shape, units)}
+        ways["random"] = zeros(layer, shape, order[: len(units)])
+        for way, one in ways.items():
+            images = before if one is None else draw(subject, "held out", given.images, one)
+            free = suns(images)
+            smeared = [one for one in free if one[1] < bound]
+            there = sum(int((labels == suns.sun).sum()) >= LEAST for labels in see(suns.reader, images))
+            count = 0 if one is None else len(units)
+            cells = [way, layer, str(count), f"{there} of {len(images)}", str(len(free)), str(len(smeared))]
+            print("| " + " | ".join(cells) + " |", flush=True)
+            if way == "none":
+                rows = [i for i, _, _ in sorted(smeared, key=lambda one: one[1])][:SHOWN]
+            if way != "none" or not shown:
+                shown.append(images[rows])
+    write_png(given.figures / "suns_off.png", sheet(shown))
+
+
+def main() -> None:
+    """Find the bound, then do what is asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--boxes", type=Path, help="a file that boxes are written to")
+    parser.add_argument("--runs", type=Path, nargs="*", default=[], help="dissections with such boxes")
+    parser.add_argument("--images", type=int, default=300, help="samples; analysis.artefacts.images")
+    parser.add_argument("--layers", nargs="*", default=["b16.conv1", "b32.conv0", "b32.conv1"])
+    parser.add_argument("--figures", type=Path, default=Path("outputs/figures/dissection"))
+    given = parser.parse_args()
+    given.figures.mkdir(parents=True, exist_ok=True)
+    judge = Annotator("judge64")
+    suns, subject = Suns(judge), Subject(StyleGAN2(checkpoint="cottages64"), Annotator(), judge, given.layers)
+    data = Cottages(count=2000)
+    real = [axes for batch in data.batches(100) for _, axes, _ in suns(batch.images)]
+    bound = float(torch.tensor(real).quantile(RARE))
+    print(f"of {len(real)} free suns of the world, one in a hundred has axes of less than {bound:.2f} to 1")
+    if given.boxes:
+        write_boxes(subject, suns, bound, given)
+    if given.runs:
+        compare(subject, suns, bound, given)
+
+
+if __name__ == "__main__":
+    torch.set_grad_enabled(False)
+    main()
