@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 SPREAD = 1e-4  # the least variance of a component
+EM = 500  # steps of expectation–maximisation, at most
 
 
 class Mixture(nn.Module):
@@ -32,7 +33,9 @@ class Mixture(nn.Module):
 
         components = max(1, min(components, len(latents) // 50))
         points = latents.double().cpu().numpy()
-        found = GaussianMixture(components, reg_covar=SPREAD, random_state=seed, init_params="k-means++").fit(points)
+        found = GaussianMixture(
+            components, reg_covar=SPREAD, random_state=seed, init_params="k-means++", max_iter=EM
+        ).fit(points)
         self = cls(components, latents.shape[1])
         self.shares = torch.from_numpy(found.weights_).float()
         self.means = torch.from_numpy(found.means_).float()
