@@ -388,7 +388,8 @@ def test_generators_that_ship_draw_cottages(path: Path) -> None:
     assert shares["sky"].min() > 0.1 and shares["grass"].min() > 0.05 and shares["wall"].min() > 0.02
     assert (shares["roof"] > 0.02).sum() > 8 and (shares["dome"] > 0.02).sum() > 4, "cottages and chapels"
     assert images.std(dim=0).mean() > 0.15
-    assert read_card(path)["scores"]["kid"]["value"] < 0.05
+    most = 0.1 if isinstance(generator, Autoencoder) else 0.05  # what those are for are reconstructions
+    assert read_card(path)["scores"]["kid"]["value"] < most
 
 
 @pytest.mark.parametrize("recipe", ["dcgan64", "biggan64", "stylegan64", "pggan64"])
