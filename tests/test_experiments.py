@@ -56,12 +56,14 @@ CASES = {  # script → the commands of a small run, in the folder of the projec
     "differences/table.py": ([], []),
     "directions/compare.py": (["python {} --images 2 --samples 20 --factors season --methods learned random"], []),
     "dissection/run.sh": (
-        ["SAMPLES=80 IMAGES=6 STEPS=1 CLASSES=sun,door {} analysis.causality.sizes=[20] analysis.placing.step=16 "
-         "analysis.placing.images=2 analysis.artefacts.sizes=[20]",
+        ["SAMPLES=80 IMAGES=6 STEPS=1 CLASSES=[sun,door] LAYERS=b32.conv1 SCENES=12 PLACES=16 UNREAL=60 WALK_STEPS=1 "
+         "NAMES=window {}",
          "WORLD=faces DCGAN=$CELEBA/dcgan.safetensors PARSING=$CELEBA/parsing.safetensors SAMPLES=24 {} "
          "layers=[main.8]"],
-        ["dissection/switched_sun.png", "dissection/where_door.png", "dissection/artefacts.png"],
+        ["dissection/switched_sun.png", "dissection/where_door.png", "dissection/artefacts.png",
+         "dissection/suns_off.png", "dissection/true_window.png"],
     ),
+    "dissection/suns.py": ([], []),
     "analogy/run.sh": (["SIZE=32 STEPS=1 {}"], ["analogy/pairs.png"]),
     "analogy/pictures.py": ([], []),
     "dissection/table.py": ([], []),

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The dissections of README.md, about an hour on two cores. Settings of dissect.py may follow.
+# The dissections of README.md, about two hours on one core. Settings of dissect.py may follow.
 #   experiments/dissection/run.sh
 #   SAMPLES=500 IMAGES=32 experiments/dissection/run.sh
 #   WORLD=faces DCGAN=weights.safetensors PARSING=face_parsing.safetensors experiments/dissection/run.sh  # see examples/faces
@@ -23,12 +23,19 @@ if [[ ${WORLD:-cottages} == cats ]]; then  # by colours
     "analysis.causality.steps=$STEPS" "samples=$SAMPLES" name=cats $out "$@"
   exit
 fi
-CLASSES=${CLASSES:-door,tree,window,cloud,chimney,sun,wall}
-$PYTHON dissect.py 'layers=[b32.conv1]' "samples=$SAMPLES" 'analysis=[causality,relations,placing]' \
-  "analysis.causality.classes=[$CLASSES]" "analysis.causality.images=$IMAGES" "analysis.causality.steps=$STEPS" \
-  "analysis.relations.images=$IMAGES" 'analysis.placing.classes=[door]' name=causes $out "$@"
-$PYTHON dissect.py 'layers=[b16.conv1,b32.conv0,b32.conv1]' "samples=$SAMPLES" 'analysis=[artefacts]' \
-  "analysis.artefacts.images=$IMAGES" name=artefacts $out "$@"
-$PYTHON experiments/dissection/table.py outputs/dissection/causes_* outputs/dissection/artefacts_*
-$PYTHON experiments/dissection/doors.py --units "$(ls -dt outputs/dissection/causes_*/units.safetensors | head -1)" \
-  --samples "$SAMPLES"
+CLASSES=${CLASSES:-null} LAYERS=${LAYERS:-b16.conv1,b32.conv0,b32.conv1} WALK_STEPS=${WALK_STEPS:-400} NAMES=${NAMES:-tree window}
+$PYTHON dissect.py "layers=[$LAYERS]" "samples=$SAMPLES" 'analysis=[agreement,causality,relations,placing]' \
+  "analysis.causality.layers=[$LAYERS]" "analysis.causality.classes=$CLASSES" "analysis.causality.images=$IMAGES" \
+  "analysis.causality.steps=$STEPS" "analysis.relations.images=${SCENES:-200}" 'analysis.placing.classes=[door]' \
+  "analysis.placing.step=${PLACES:-1}" name=layers $out "$@"
+$PYTHON experiments/dissection/suns.py --boxes outputs/dissection/suns.json --images "${UNREAL:-300}"
+artefacts=("layers=[$LAYERS]" "samples=$SAMPLES" 'analysis=[artefacts]' "analysis.artefacts.images=${UNREAL:-300}" $out "$@")
+$PYTHON dissect.py "${artefacts[@]}" name=artefacts
+$PYTHON dissect.py "${artefacts[@]}" analysis.artefacts.boxes=outputs/dissection/suns.json name=suns
+$PYTHON experiments/dissection/table.py outputs/dissection/layers_* outputs/dissection/artefacts_* outputs/dissection/suns_*
+$PYTHON experiments/dissection/suns.py --run "$(ls -dt outputs/dissection/suns_* | head -1)" --images "${UNREAL:-300}"
+$PYTHON experiments/dissection/doors.py --samples "$SAMPLES"
+$PYTHON train.py task=direction 'edit=[factor]' edit.factor.factor=tree_size trainer=bf16 "task.steps=$WALK_STEPS" task.batch=8 \
+  name=tree_size output=outputs/dissection/walks logger=none
+$PYTHON experiments/dissection/true.py --names $NAMES --images "$IMAGES" \
+  --walks tree=outputs/dissection/walks/tree_size/weights.safetensors/factor window=directions64/windows

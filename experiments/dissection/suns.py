@@ -1,20 +1,18 @@
 """Smeared suns: boxes around them for ``dissect.py``, and what becomes of suns with the units off that it has found.
 
     python experiments/dissection/suns.py --boxes outputs/dissection/suns.json
-    python experiments/dissection/suns.py --runs outputs/dissection/suns_* --figures experiments/dissection
+    python experiments/dissection/suns.py --run outputs/dissection/suns_…
 
 A sun of the world is a disc. One that only sky is around, as a network sees it, and that is longer than wide all the
 same, is smeared: its axes, by second moments, are less equal than those of all but one in a hundred suns of the world.
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from zstar.config.paths import read_text
 from zstar.data.cottages import Cottages
 from zstar.dissection.artefacts import zeros
 from zstar.dissection.base import Purpose, Subject
@@ -26,10 +24,12 @@ from zstar.generators.stylegan2 import StyleGAN2
 from zstar.images import write_png
 from zstar.postprocess.base import grow
 from zstar.runs.folder import write_json
+from zstar.runs.results import scan_rows
 from zstar.segmenters.annotator import Annotator
 from zstar.stats.streams import stream
 
 SHOWN = 8
+SIZES = (4, 20)  # units that are switched off at once
 LEAST = 12  # pixels of a sun whose shape can be told
 RARE = 0.01  # share of the world's suns that are as long
 
@@ -79,28 +79,33 @@ def write_boxes(subject: Subject, suns: Suns, bound: float, given: argparse.Name
 
 
 def compare(subject: Subject, suns: Suns, bound: float, given: argparse.Namespace) -> None:
-    """Suns of held-out samples with units off: those that were found, and as many random ones."""
+    """Suns of held-out samples with units off, layer by layer: those most active in boxes, and as many random ones."""
     print("| units off | layer | number | pictures with a sun | free suns | of these smeared |\n|" + "---|" * 6)
-    before, shown = draw(subject, "held out", given.images), []
-    for run in given.runs:
-        found = json.loads(read_text(run / "result.json"))["analyses"]["artefacts"]
-        layer, units = found["layer"], torch.tensor(found["units"])
+
+    def count(way: str, layer: str, number: int, units: UnitSet | None) -> tuple[Tensor, list]:
+        images = draw(subject, "held out", given.images, units)
+        free = suns(images)
+        smeared = [one for one in free if one[1] < bound]
+        there = sum(int((labels == suns.sun).sum()) >= LEAST for labels in see(suns.reader, images))
+        cells = [way, layer, str(number), f"{there} of {len(images)}", str(len(free)), str(len(smeared))]
+        print("| " + " | ".join(cells) + " |", flush=True)
+        return images, smeared
+
+    before, smeared = count("none", "", 0, None)
+    rows = [i for i, _, _ in sorted(smeared, key=lambda one: one[1])][:SHOWN]
+    shown = [before[rows]]
+    table = scan_rows(given.run / "artefacts" / "units.parquet").collect()
+    for layer in table["layer"].unique(maintain_order=True).sort():
         shape = map_shapes(subject.generator, [layer])[layer]
-        order = torch.randperm(shape[0], generator=stream("random units beside smeared suns", 0, layer))
-        ways = {"none": None, "active in boxes": zeros(layer, shape, units)}
-        ways["random"] = zeros(layer, shape, order[: len(units)])
-        for way, one in ways.items():
-            images = before if one is None else draw(subject, "held out", given.images, one)
-            free = suns(images)
-            smeared = [one for one in free if one[1] < bound]
-            there = sum(int((labels == suns.sun).sum()) >= LEAST for labels in see(suns.reader, images))
-            count = 0 if one is None else len(units)
-            cells = [way, layer, str(count), f"{there} of {len(images)}", str(len(free)), str(len(smeared))]
-            print("| " + " | ".join(cells) + " |", flush=True)
-            if way == "none":
-                rows = [i for i, _, _ in sorted(smeared, key=lambda one: one[1])][:SHOWN]
-            if way != "none" or not shown:
-                shown.append(images[rows])
+        ways = {
+            "active in boxes": torch.tensor(table.filter(layer=layer).sort("more", descending=True)["unit"].to_list())
+        }
+        ways["random"] = torch.randperm(shape[0], generator=stream("random units beside smeared suns", 0, layer))
+        for size in SIZES:
+            for way, order in ways.items():
+                images, _ = count(way, layer, size, zeros(layer, shape, order[:size]))
+                if way != "random" and size == SIZES[0]:
+                    shown.append(images[rows])
     write_png(given.figures / "suns_off.png", sheet(shown))
 
 
@@ -108,7 +113,7 @@ def main() -> None:
     """Find the bound, then do what is asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--boxes", type=Path, help="a file that boxes are written to")
-    parser.add_argument("--runs", type=Path, nargs="*", default=[], help="dissections with such boxes")
+    parser.add_argument("--run", type=Path, help="a dissection with such boxes")
     parser.add_argument("--images", type=int, default=300, help="samples; analysis.artefacts.images")
     parser.add_argument("--layers", nargs="*", default=["b16.conv1", "b32.conv0", "b32.conv1"])
     parser.add_argument("--figures", type=Path, default=Path("outputs/figures/dissection"))
@@ -122,7 +127,7 @@ def main() -> None:
     print(f"of {len(real)} free suns of the world, one in a hundred has axes of less than {bound:.2f} to 1")
     if given.boxes:
         write_boxes(subject, suns, bound, given)
-    if given.runs:
+    if given.run:
         compare(subject, suns, bound, given)
 
 

@@ -11,6 +11,7 @@ import polars as pl
 
 from zstar.runs.results import scan_rows
 
+TENTH = 0.1
 SHOWN = ("curves_*.png", "switched_*.png", "where_*.png", "changes_all.png", "switched.png")
 
 
@@ -48,25 +49,36 @@ def causality(folder: Path) -> None:
         )  # fmt: skip
     show(["class", "layer", "ranked by", "removed", "area that changes most elsewhere", "areas within 10 %",
           "most pixels moved", "inserted", "effect, share of a box [95 %]"], rows)  # fmt: skip
-    sizes = sorted(set(curve["units"].to_list()))
+    most = curve["units"].max()
+    methods = curve["method"].unique(maintain_order=True).to_list()
     rows = []
-    for (name, layer, method), some in curve.group_by("class", "layer", "method", maintain_order=True):
-        kept = dict(zip(some["units"], some["kept_share"], strict=True))
-        last = some.sort("units").row(-1, named=True)
-        rows.append([name, layer, method, *(percent(kept.get(size)) for size in sizes), percent(last["net"])])
-    left = [f"left, {size} off" for size in sizes]
-    show(["class", "layer", "ranked by", *left, f"most change of another area, {sizes[-1]} off"], rows)
+    for (name, layer), some in curve.filter(units=most).group_by("class", "layer", maintain_order=True):
+        found = {row["method"]: row for row in some.iter_rows(named=True)}
+        cells = [f"{percent(found[one]['kept_share'])}, {percent(found[one]['net'])}" for one in methods]
+        rows.append([name, layer, *cells])
+    print(
+        f"Pixels of the class that are left with {most} units off, and the most change of another area, by ranking:\n"
+    )
+    show(["class", "layer", *methods], rows)
 
 
 def relations(folder: Path) -> None:
-    """For each class, the changes of others that are surely some."""
+    """The changes of other classes that are more than a tenth in some kind of scene, by kind; in brackets those whose
+    interval has zero in it."""
     table = read(folder, "changes").filter(pl.col("other") != pl.col("class"))
-    sure = table.filter((pl.col("low") > 0) | (pl.col("high") < 0)).filter(pl.col("share").abs() > 0.1)
-    rows = [
-        [f"{row['class']} off", row["kind"], row["other"], f"{100 * row['share']:+.0f} %", str(row["scenes"])]
-        for row in sure.iter_rows(named=True)
-    ]
-    show(["units", "kind of scene", "what changes elsewhere", "by", "scenes"], rows)
+    sure = (pl.col("low") > 0) | (pl.col("high") < 0)
+    kinds = table["kind"].unique(maintain_order=True).to_list()
+    rows = []
+    for (name, other), some in table.with_columns(sure=sure).group_by("class", "other", maintain_order=True):
+        if some.filter(pl.col("sure") & (pl.col("share").abs() > TENTH)).is_empty():
+            continue
+        found = {row["kind"]: row for row in some.iter_rows(named=True) if row["share"] is not None}
+        cells = [
+            (f"{100 * found[kind]['share']:+.0f} %", found[kind]["sure"]) if kind in found else ("–", True)
+            for kind in kinds
+        ]
+        rows.append([f"{name} off", other, *(text if plain else f"({text})" for text, plain in cells)])
+    show(["units", "what changes elsewhere", *kinds], rows)
 
 
 def placing(folder: Path) -> None:
