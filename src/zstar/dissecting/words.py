@@ -24,6 +24,7 @@ CAPTIONS = {  # how the name of a picture begins → what it shows
     "curves_": "{}: what is left of a class with more and more units off, by the way that they were chosen",
     "switched_": "{}: pictures; the same with its units off; others with a box; with its units on in the box",
     "switched": "Pictures; where they are unreal; with the units off",
+    "changes_all": "All scenes",
     "changes_": "Scenes of the kind {}",
     "where_": "Where a {} appears",
 }
