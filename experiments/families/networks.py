@@ -3,7 +3,8 @@
     python experiments/families/networks.py outputs/train dcgan64 vae64 glow32 --figures experiments/families
 
 Scores are those of the cards: ``python -m zstar.tasks.score`` has written KID, and the training has the reconstruction
-of an autoencoder and the bits per dimension of a flow. The StyleGAN2 that ships is the first row.
+of an autoencoder and the bits per dimension of a flow. The StyleGAN2 that ships is the first row; of the others, a
+network that ships stands in for one that has not been trained.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from typing import Any
 
 import torch
 
-from zstar.checkpoints.io import read_card, shipped
+from zstar.checkpoints.io import all_shipped, read_card
 from zstar.generators.base import AbstractGenerator
 from zstar.images import grid, write_png
 from zstar.reports.numbers import duration, show, with_interval
@@ -48,9 +49,10 @@ class Network:
 
 
 def find(folder: Path, name: str) -> Network | None:
-    """The network of a family, if there is one."""
-    path = shipped(name) if name == SHIPPED else folder / name / "weights.safetensors"
-    return Network(name, path, load_generator(path), read_card(path)) if path.is_file() else None
+    """The network of a family, the one that was trained or else the one that ships, if there is any."""
+    trained, ships = folder / name / "weights.safetensors", {path.stem: path for path in all_shipped()}
+    path = trained if trained.is_file() and name != SHIPPED else ships.get(name)
+    return None if path is None else Network(name, path, load_generator(path), read_card(path))
 
 
 def line(network: Network) -> str:
@@ -90,7 +92,7 @@ def main() -> None:
         print(line(network), flush=True)
         write_png(given.figures / f"samples_{name}.png", samples(network.generator))
     for name in missing:
-        print(f"left out: {name}: there is no {given.folder / name / 'weights.safetensors'}")
+        print(f"left out: {name}: there is no {given.folder / name / 'weights.safetensors'}, and none ships")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The runs behind README.md, from the root of the project: the same held-out cottages into every family whose weights are in
-# NETWORKS (outputs/train, where train.sh puts them), in each of its spaces: by its own encoder or inverse, by optimisation,
-# by both, and with its weights; then a picture's class as a latent, by classes.sh. A finished run is skipped and a killed one
-# goes on. Networks that are missing are named and the others go on. ONLY="vae64 classes" takes some; COUNT=8 fewer
+# NETWORKS (outputs/train, where train.sh puts them) or ship, in each of its spaces: by its own encoder or inverse, by
+# optimisation, by both, and with its weights; then a picture's class as a latent, by classes.sh. A finished run is skipped
+# and a killed one goes on. Networks that are missing are named and the others go on. ONLY="vae64 classes" takes some; COUNT=8 fewer
 # pictures; STEPS, TUNED and SAMPLES are steps in a space, steps of the weights, and samples that directions are found from.
 # ENCODERS=outputs/families/encoders has inverting networks of GANs, <family>/weights.safetensors each.
 # Figures go to outputs/figures/families, or to FIGURES. What follows goes to each call of invert.py.
@@ -11,6 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 python=${PYTHON:-.venv/bin/python}
 networks=${NETWORKS:-outputs/train} top=outputs/families/runs figures=${FIGURES:-outputs/figures/families}
 words=("$@") missing=() failed=()
+ships=$("$python" -c 'from zstar.checkpoints.io import all_shipped; print(*(path.stem for path in all_shipped()))')
 
 run() {  # way, space, words
   local name=$family-$1-$2 edited=("${edits[@]}")
@@ -40,9 +41,12 @@ for family in ${ONLY:-cottages64 dcgan64 pggan64 stylegan64 biggan64 vae64 vqvae
       echo "$0: there is no family '$family'; choose among cottages64 dcgan64 pggan64 stylegan64 biggan64 vae64 vqvae64 glow32 classes" >&2
       exit 2 ;;
   esac
-  if [[ $family != cottages64 && ! -f $weights ]]; then
-    missing+=("$weights")
-    continue
+  if [[ ! -f $weights ]]; then
+    if [[ " $ships " != *" $family "* ]]; then
+      missing+=("$weights")
+      continue
+    fi
+    weights=$family
   fi
   if [[ -n ${ENCODERS:-} && -f $ENCODERS/$family/weights.json ]]; then
     encoder=(encoder=trained encoder.checkpoint="$ENCODERS/$family/weights.safetensors")
