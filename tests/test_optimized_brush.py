@@ -95,6 +95,20 @@ def test_a_tree_comes_or_goes_and_the_rest_stays(
     torch.testing.assert_close(3 * (half["latent"] - v["latent"]), change(v)["latent"] - v["latent"])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "x"), [(18, 36.0), (27, 31.0), (65, 33.0)])
+def test_a_door_comes_into_a_wall_that_no_step_of_the_search_leaves_as_it_is(
+    brush: OptimizedBrush, seed: int, x: float
+) -> None:
+    judge, v = Annotator("judge64"), scene(brush, seed)
+    door, stroke = judge.column("door", "test"), Stroke("door", ((x, 47.0), (x, 50.0)), 6.0, "optimize")
+    change = brush(stroke, v, "w_plus", "const")
+    before, after = (brush.space.decode(one["latent"]).clamp(-1, 1) for one in (v, change(v)))
+    inside, far = stroke.mask(64)[0, 0] > 0.5, (grow((stroke.mask(64) > 0).float(), 8) == 0).expand_as(after)
+    assert not (judge(before) == door).any() and (judge(after)[0] == door)[inside].float().mean() > 0.8
+    assert -10 * ((after - before) / 2)[far].square().mean().log10() > 32
+
+
 def test_what_nearly_every_scene_has_is_painted_and_what_all_have_is_said(brush: OptimizedBrush) -> None:
     scenes = Scenes(brush.space.generator, brush.segmenter, "w", 40)
     latents, classes = scenes.draw()

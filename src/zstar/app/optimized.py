@@ -27,6 +27,7 @@ from zstar.stats.streams import chunks, stream
 
 STRENGTHS = (0.5, 1.0, 1.5, 2.0, 3.0)  # of the way from a scene without the class to one with it
 HERE, NOT_HERE = 0.5, 0.02  # shares of a stroke that a class has to cover, or may not
+EASED = 0.1  # of what is outside that counts in a search that has led nowhere
 FEWEST = 12  # samples that a mean is taken of, at the least
 
 
@@ -36,7 +37,7 @@ class Weights:
 
     Attributes:
         samples: Scenes that the class's mean difference is taken of.
-        steps: Optimizer steps behind the line search.
+        steps: Optimizer steps behind the line search, and twice as many where that has led nowhere.
         lr: Their size, in units of the latents.
         outside: λ of the squared error outside of the stroke's reach, against the cross-entropy within it.
         enough: Probability of the class from which it is seen well enough.
@@ -148,11 +149,13 @@ class OptimizedBrush(AbstractBrush):
         with torch.no_grad():
             trials = torch.cat([v["latent"], *(v["latent"] + step for step in self.steps(way))])
             found = objective.repeated(len(trials))({**v, "latent": trials})
-            best = trials[found.total.nan_to_num(nan=torch.inf).argmin()][None]
-        start = {**v, "latent": best}
-        if not weights.steps:
-            return best
-        return minimize(objective, start, [Group(["latent"])], weights.steps).latent
+            best, steps = least(found.total), weights.steps
+            if best == 0:  # each costs more outside than it brings, and from where it was the way is long
+                best, steps = least(found.total - (1 - EASED) * found.terms["pixel"]), 2 * steps
+        start = {**v, "latent": trials[best][None]}
+        if not steps:
+            return start["latent"]
+        return minimize(objective, start, [Group(["latent"])], steps).latent
 
     def objective(self, stroke: Stroke, v: Variables, mask: Float[Tensor, "1 1 h w"], noise: str) -> Objective:
         """The equation of a stroke."""
@@ -184,3 +187,8 @@ class OptimizedBrush(AbstractBrush):
             if low < high
         ]
         return [(one * mask.to(one))[None] for one in lengths for mask in chosen]
+
+
+def least(totals: Float[Tensor, " n"]) -> int:
+    """Which of them is the smallest; one that is no number is never."""
+    return int(totals.nan_to_num(nan=torch.inf).argmin())
