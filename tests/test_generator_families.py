@@ -20,6 +20,7 @@ from zstar.discriminators.stylegan2 import StyleGAN2 as Discriminator
 from zstar.generators.adversarial import AbstractAdversarial
 from zstar.generators.autoencoder import Autoencoder
 from zstar.generators.biggan import BigGAN
+from zstar.generators.invertible import Invertible
 from zstar.images import write_png
 from zstar.metrics.psnr import PSNR
 from zstar.projection.run import run
@@ -388,7 +389,8 @@ def test_generators_that_ship_draw_cottages(path: Path) -> None:
     assert shares["sky"].min() > 0.1 and shares["grass"].min() > 0.05 and shares["wall"].min() > 0.02
     assert (shares["roof"] > 0.02).sum() > 8 and (shares["dome"] > 0.02).sum() > 4, "cottages and chapels"
     assert images.std(dim=0).mean() > 0.15
-    most = 0.1 if isinstance(generator, Autoencoder) else 0.05  # what those are for are reconstructions
+    most = 0.05  # of the others, samples are not what they are for
+    most = 0.1 if isinstance(generator, Autoencoder) else 0.4 if isinstance(generator, Invertible) else most
     assert read_card(path)["scores"]["kid"]["value"] < most
 
 

@@ -15,6 +15,7 @@ import pytest
 from setuptools import find_packages
 
 from zstar import __version__
+from zstar.checkpoints.io import all_shipped
 
 tomllib = pytest.importorskip("tomllib", reason="reading pyproject.toml needs Python 3.11")
 
@@ -115,3 +116,10 @@ def test_installed_wheel_finds_its_configs_from_any_folder(tmp_path: Path) -> No
     ).stdout.split()
     for name in tracked:
         assert (site / "zstar" / name.removeprefix("src/zstar/")).is_file(), f"{name} is not in the wheel"
+
+
+@pytest.mark.parametrize("path", all_shipped(), ids=lambda path: path.stem)
+def test_the_cards_of_what_ships_know_no_place_of_a_machine(path: Path) -> None:
+    """Commands on them are to be run from the root of the project, anywhere."""
+    text = path.with_suffix(".json").read_text(encoding="utf-8")
+    assert not re.findall(r"""(?:[ ="'])(?:/|~/|[A-Z]:\\)\w[\w/.-]*""", text)
