@@ -37,7 +37,7 @@ class Weights:
 
     Attributes:
         samples: Scenes that the class's mean difference is taken of.
-        steps: Optimizer steps behind the line search, and twice as many where that has led nowhere.
+        steps: Optimizer steps behind the line search, and half as many more where that has led nowhere.
         lr: Their size, in units of the latents.
         outside: λ of the squared error outside of the stroke's reach, against the cross-entropy within it.
         enough: Probability of the class from which it is seen well enough.
@@ -151,7 +151,7 @@ class OptimizedBrush(AbstractBrush):
             found = objective.repeated(len(trials))({**v, "latent": trials})
             best, steps = least(found.total), weights.steps
             if best == 0:  # each costs more outside than it brings, and from where it was the way is long
-                best, steps = least(found.total - (1 - EASED) * found.terms["pixel"]), 2 * steps
+                best, steps = least(found.total - (1 - EASED) * found.terms["pixel"]), 3 * steps // 2
         start = {**v, "latent": trials[best][None]}
         if not steps:
             return start["latent"]
