@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The dissections of README.md, about two hours on one core. Settings of dissect.py may follow.
+# The dissections of README.md, about an hour on one core. Settings of dissect.py may follow.
 #   experiments/dissection/run.sh
 #   SAMPLES=500 IMAGES=32 experiments/dissection/run.sh
 #   WORLD=faces DCGAN=weights.safetensors PARSING=face_parsing.safetensors experiments/dissection/run.sh  # see examples/faces

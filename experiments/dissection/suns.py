@@ -19,6 +19,7 @@ from zstar.dissection.base import Purpose, Subject
 from zstar.dissection.pictures import outlined, sheet
 from zstar.dissection.scenes import picture, see
 from zstar.dissection.units import UnitSet
+from zstar.dissection.unreal import read_boxes
 from zstar.generators.reading import map_shapes
 from zstar.generators.stylegan2 import StyleGAN2
 from zstar.images import write_png
@@ -41,13 +42,15 @@ class Suns:
         self.reader = reader
         self.sun, self.sky = (reader.column(name, "classes") for name in ("sun", "sky"))
 
-    def __call__(self, images: Tensor) -> list[tuple[int, float, list[int]]]:
-        """Number of the picture, shorter axis over longer one, and ``[top, left, height, width]`` of each free sun."""
-        found = []
+    def __call__(self, images: Tensor) -> tuple[int, list[tuple[int, float, list[int]]]]:
+        """How many pictures have a sun, and of each free one the number of its picture, its shorter axis over the
+        longer one, and ``[top, left, height, width]``."""
+        there, found = 0, []
         for i, labels in enumerate(see(self.reader, images)):
             sun = labels == self.sun
             if int(sun.sum()) < LEAST:
                 continue
+            there += 1
             around = (grow(sun[None, None].float(), 2)[0, 0] > 0) & ~sun
             ys, xs = (values.double() for values in sun.nonzero(as_tuple=True))
             top, left, bottom, right = int(ys.min()), int(xs.min()), int(ys.max()) + 1, int(xs.max()) + 1
@@ -56,7 +59,7 @@ class Suns:
                 continue
             axes = torch.linalg.eigvalsh(torch.cov(torch.stack([ys, xs]))).clamp(min=0).sqrt()
             found.append((i, float(axes[0] / axes[1]), [top, left, bottom - top, right - left]))
-        return found
+        return there, found
 
 
 def draw(subject: Subject, purpose: Purpose, count: int, units: UnitSet | None = None) -> Tensor:
@@ -67,14 +70,12 @@ def draw(subject: Subject, purpose: Purpose, count: int, units: UnitSet | None =
 def write_boxes(subject: Subject, suns: Suns, bound: float, given: argparse.Namespace) -> None:
     """Boxes of smeared suns in the samples that units are found on, and a sheet of them."""
     images = draw(subject, "dissected", given.images)
-    found = suns(images)
+    _, found = suns(images)
     smeared = sorted((one for one in found if one[1] < bound), key=lambda one: one[1])
     write_json(given.boxes, [{"sample": i, "box": box} for i, _, box in sorted(smeared)])
     print(f"{len(smeared)} of {len(found)} free suns in {given.images} samples are smeared; boxes: {given.boxes}")
     rows = torch.tensor([i for i, _, _ in smeared[:SHOWN]])
-    masks = torch.zeros(len(rows), 1, *images.shape[2:])
-    for mask, (_, _, (top, left, height, width)) in zip(masks, smeared, strict=False):
-        mask[:, max(0, top - 1) : top + height + 1, max(0, left - 1) : left + width + 1] = 1
+    masks = read_boxes(given.boxes, given.images, (images.shape[2], images.shape[3]))[rows, None]
     write_png(given.figures / "suns.png", sheet([images[rows], outlined(images[rows], masks)]))
 
 
@@ -84,9 +85,8 @@ def compare(subject: Subject, suns: Suns, bound: float, given: argparse.Namespac
 
     def count(way: str, layer: str, number: int, units: UnitSet | None) -> tuple[Tensor, list]:
         images = draw(subject, "held out", given.images, units)
-        free = suns(images)
+        there, free = suns(images)
         smeared = [one for one in free if one[1] < bound]
-        there = sum(int((labels == suns.sun).sum()) >= LEAST for labels in see(suns.reader, images))
         cells = [way, layer, str(number), f"{there} of {len(images)}", str(len(free)), str(len(smeared))]
         print("| " + " | ".join(cells) + " |", flush=True)
         return images, smeared
@@ -122,7 +122,7 @@ def main() -> None:
     judge = Annotator("judge64")
     suns, subject = Suns(judge), Subject(StyleGAN2(checkpoint="cottages64"), Annotator(), judge, given.layers)
     data = Cottages(count=2000)
-    real = [axes for batch in data.batches(100) for _, axes, _ in suns(batch.images)]
+    real = [axes for batch in data.batches(100) for _, axes, _ in suns(batch.images)[1]]
     bound = float(torch.tensor(real).quantile(RARE))
     print(f"of {len(real)} free suns of the world, one in a hundred has axes of less than {bound:.2f} to 1")
     if given.boxes:

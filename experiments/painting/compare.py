@@ -248,6 +248,21 @@ def table(frame: pl.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def goals(frame: pl.DataFrame) -> str:
+    """Of the optimised brush with z, how many pictures are within what a painter wants, and the worst of each."""
+    heads = ["task", "seen, first ten", "40 dB outside or more", "least", "0.6 % of classes changed or less", "most"]
+    heads += ["20.5 dB to the truth or more", "longest, s"]
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    some = frame.filter(projection="z", brush="optimize")
+    for (task,), own in some.group_by("task", maintain_order=True):
+        within = own["outside"] >= 40, own["changed"] <= 0.6, own["truth"] >= 20.5
+        outside, changed, truth = (f"{int(one.sum())} of {len(own)}" for one in within)
+        cells = [task, f"{int(own['seen'].head(10).fill_null(0).sum())} of {min(10, len(own))}"]
+        cells += [outside, number(own["outside"].min(), 1), changed, number(own["changed"].max(), 2)]
+        lines.append("| " + " | ".join([*cells, truth, number(own["seconds"].max(), 1)]) + " |")
+    return "\n".join(lines)
+
+
 def number(value: float | None, digits: int) -> str:
     """A number, or a dash where there is none."""
     return "–" if value is None else f"{value:.{digits}f}"
@@ -288,6 +303,8 @@ def main() -> None:
     frame = frame.sort(pl.col("task").replace_strict(order, default=len(order)), maintain_order=True)
     text = "| projection | photos | PSNR | s a photo |\n|---|---|---|---|\n" + "\n".join(facts)
     text += f"\n\n{table(frame.filter(projection='z'))}\n"
+    if not frame.filter(projection="z", brush="optimize").is_empty():
+        text += f"\n{goals(frame)}\n"
     if set(count.chains) - {"z"}:
         pairs = frame.filter(pl.col("projection") != "z").select("task", "image").unique()
         frame = frame.filter(~pl.col("brush").str.contains(", "))

@@ -30,9 +30,11 @@ def require_kinds(key: str, names: Mapping[str, Sequence[str]], segmenter: Abstr
     Raises:
         ValueError: It reads no factors, or not these; or parts of one name.
     """
-    if names and not isinstance(segmenter, Annotator):
+    if not names:
+        return
+    if not isinstance(segmenter, Annotator):
         raise ValueError(f"{key}: this segmenter reads no factors, only classes; set {key}=null, or another segmenter")
-    known = Scorer(segmenter.checkpoint).names if isinstance(segmenter, Annotator) and names else ()
+    known = Scorer(segmenter.checkpoint).names
     if unknown := [factor for factor in names if factor not in known]:
         raise ValueError(f"{key}: the segmenter reads no factor '{unknown[0]}'; {nearest(unknown[0], known)}")
     if empty := [factor for factor, parts in names.items() if len(parts) < 2]:

@@ -51,15 +51,17 @@ def score(
         truncation: Of the samples; for a flow, its temperature.
 
     Raises:
-        ValueError: Nearly all samples are lost.
+        ValueError: Fewer than two samples are left.
     """
     rng = stream("samples to score", seed)
     counts = [min(batch, len(data) - first) for first in range(0, len(data), batch)]
     latents = (generator.sample(n, rng, truncation) for n in counts)
-    drawn = (_finite(generator.synthesize(latent, generator.drawn)) for latent in latents)
+    drawn = [_finite(generator.synthesize(latent, generator.drawn)).clamp(-1, 1) for latent in latents]
+    kept = sum(len(images) for images in drawn)
+    if kept < 2:
+        raise ValueError("generator: no two of its samples are pictures, their values are no numbers; train it anew")
     real = _look((part.images for part in data.batches(batch)), annotator)
-    generated = _look((images.clamp(-1, 1) for images in drawn if len(images)), annotator)
-    lost = len(data) - len(generated[0])
+    generated = _look((images for images in drawn if len(images)), annotator)
     classes = vocabulary.classes
     table: dict[str, Any] = {}
     share = {side: shares(labels, len(classes)) for side, (_, labels, _) in (("real", real), ("generated", generated))}
@@ -72,8 +74,8 @@ def score(
     half = len(real[0]) // 2
     return table | {
         "images": len(data),
-        **({"samples_lost": lost} if lost else {}),
-        **({"truncation": truncation} if truncation != 1 else {}),
+        "samples_lost": len(data) - kept,
+        "truncation": truncation,
         "presence_largest_gap": round(gap.max().item(), 4),
         "kid": _rounded(asdict(kid(real[0], generated[0]))),
         "kid_floor": _rounded(asdict(kid(real[0][:half], real[0][half:]))),
@@ -107,8 +109,6 @@ def _look(batches: Iterator[Tensor], annotator: AbstractAnnotator) -> tuple[Tens
         images = annotator.sized(images.to(device))
         result = annotator(images.contiguous(memory_format=torch.channels_last))
         parts.append((pooled(result.features), result.logits.argmax(dim=1), images))
-    if sum(len(images) for *_, images in parts) < 2:
-        raise ValueError("generator: no two of its samples are pictures, their values are no numbers; train it anew")
     features, labels, images = (torch.cat(column) for column in zip(*parts, strict=True))
     return features, labels, images
 
