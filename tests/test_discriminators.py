@@ -1,11 +1,15 @@
 """Discriminators: what may train, what may not, and the penalties against their exact values."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
 from zstar.annotators.unet import UNet
+from zstar.checkpoints.io import save_weights
 from zstar.discriminators.projected import Projected
+from zstar.discriminators.saved import load_judge
 from zstar.discriminators.spectral import SpectralConv
 from zstar.discriminators.stylegan2 import StyleGAN2
 
@@ -13,7 +17,12 @@ from zstar.discriminators.stylegan2 import StyleGAN2
 @pytest.fixture
 def projected() -> Projected:
     """A projected discriminator for 32×32 pixels on an untrained annotator."""
-    return Projected(UNet(3, 4, widths=(8, 8, 16, 16)), mixed=(8, 8, 8, 8), width=8, resolution=32)
+    return make_projected()
+
+
+def make_projected(**settings: int) -> Projected:
+    """The same, with other settings."""
+    return Projected(UNet(3, 4, widths=(8, 8, 16, 16)), mixed=(8, 8, 8, 8), width=8, resolution=32, **settings)
 
 
 def test_random_projections_and_annotator_never_train(projected: Projected) -> None:
@@ -100,10 +109,39 @@ def test_penalty_is_lazy_and_reaches_the_weights() -> None:
     assert discriminator.stem.weight.grad.abs().sum() > 0
 
 
-def test_groups_do_not_mix() -> None:
-    discriminator = StyleGAN2(16, channel_max=8, group=2)
-    images = torch.rand(6, 3, 16, 16)
-    whole, part = discriminator(images)[0], discriminator(images[2:4])[0]
-    torch.testing.assert_close(whole[2:4], part, atol=1e-5, rtol=1e-4)
-    with pytest.raises(ValueError, match="discriminator.group"):
+GROUPED = {
+    "stylegan2": lambda group: StyleGAN2(32, channel_max=8, group=group),
+    "projected": lambda group: make_projected(group=group),
+}
+
+
+@pytest.mark.parametrize("kind", GROUPED)
+def test_images_are_compared_within_their_group(kind: str) -> None:
+    torch.manual_seed(0)
+    discriminator, images = GROUPED[kind](2), torch.rand(6, 3, 32, 32) * 2 - 1
+    twins = torch.cat([images[:1], images[:1], images[2:]])
+    for whole, part, alike in zip(discriminator(images), discriminator(images[2:4]), discriminator(twins), strict=True):
+        little = 1e-3 * whole.std()  # of logits as small as those of an untrained network are
+        assert (whole[2:4] - part).abs().max() < little and (whole[2:] - alike[2:]).abs().max() < little
+        assert (whole[0] - alike[0]).abs().max() > 2 * little  # beside its twin, an image is another thing
+    with pytest.raises(ValueError, match=r"^discriminator\.group: 2 does not divide a batch of 3"):
         discriminator(images[:3])
+
+
+@pytest.mark.parametrize("kind", GROUPED)
+def test_a_judge_sees_each_image_alone(kind: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    trained, fresh, images = GROUPED[kind](2), GROUPED[kind](2), torch.rand(3, 3, 32, 32) * 2 - 1
+    save_weights(tmp_path / "discriminator.safetensors", trained.state_dict(), {"kind": "discriminator"})
+    judge = load_judge(fresh, str(tmp_path / "discriminator.safetensors"), "loss.realism")
+    for together, alone in zip(judge(images), judge(images[:1]), strict=True):
+        assert (together[:1] - alone).abs().max() < 1e-3 * together.std()
+
+
+def test_a_projected_discriminator_compares_only_if_told() -> None:
+    torch.manual_seed(0)
+    plain, images = make_projected(), torch.rand(3, 3, 32, 32)
+    for together, alone in zip(plain(images), plain(images[:1]), strict=True):
+        assert (together[:1] - alone).abs().max() < 1e-3 * together.std()
+    with pytest.raises(ValueError, match=r"^discriminator\.group: -1"):
+        make_projected(group=-1)

@@ -18,12 +18,14 @@ class AbstractDiscriminator(nn.Module, ABC):
     Attributes:
         inputs: Kind of its inputs: ``images`` ``[b, c, h, w]``, or ``latents``, single codes ``[b, width]``.
         classes: Number of classes that it sees besides, 0 for none.
+        group: Neighbours in a batch that it compares, 0 for none; with 1 it sees each image alone.
         layers: Names of the submodules whose outputs are its feature maps ``[b, c, h, w]``, each of one image alone.
     """
 
     inputs: ClassVar[Literal["images", "latents"]] = "images"
     layers: Sequence[str] = ()
     classes: int = 0
+    group: int = 0
 
     @abstractmethod
     def features(self, images: Float[Tensor, "b ..."]) -> list[Tensor]:

@@ -7,7 +7,6 @@ from torch.nn import functional as F
 
 from zstar.checkpoints.io import load_weights
 from zstar.discriminators.base import AbstractDiscriminator
-from zstar.discriminators.stylegan2 import StyleGAN2
 
 
 def load_judge(discriminator: AbstractDiscriminator, checkpoint: str | None, key: str) -> AbstractDiscriminator:
@@ -37,8 +36,7 @@ def load_judge(discriminator: AbstractDiscriminator, checkpoint: str | None, key
             f"{key}.checkpoint: {checkpoint} does not fit {type(discriminator).__name__} ({why}); "
             f"set {key}.discriminator as it was trained"
         ) from None
-    if isinstance(discriminator, StyleGAN2):
-        discriminator.group = 1
+    discriminator.group = min(discriminator.group, 1)
     return discriminator.eval().requires_grad_(False)
 
 
