@@ -13,17 +13,16 @@ from zstar.annotators.load import load_annotator
 from zstar.config.constraints import Within, require
 from zstar.discriminators.base import AbstractDiscriminator
 from zstar.discriminators.spectral import SpectralConv
-from zstar.discriminators.spread import with_spread
 from zstar.stats.streams import stream
 
 
-def head(source: int, width: int, halvings: int, compares: bool) -> nn.Sequential:
-    """Halve the map down to 4×4, then one logit per cell; of features with one more channel at 4×4 if it compares."""
+def head(source: int, width: int, halvings: int) -> nn.Sequential:
+    """Halve the map down to 4×4, then one logit per cell."""
     layers: list[nn.Module] = []
     for i in range(halvings):
         layers += [SpectralConv(source, width * min(2**i, 2), 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
         source = width * min(2**i, 2)
-    layers += [SpectralConv(source + compares, 2 * width, 3, padding=1), nn.LeakyReLU(0.2)]
+    layers += [SpectralConv(source, 2 * width, 3, padding=1), nn.LeakyReLU(0.2)]
     return nn.Sequential(*layers, SpectralConv(2 * width, 1, 1))
 
 
@@ -42,8 +41,6 @@ class Projected(AbstractDiscriminator):
         resolution: Height and width of the images.
         channels: Colour channels of the images; annotators see three.
         classes: Number of classes that the images have, 0 for none.
-        group: Images whose standard deviation every head sees, taken together; it divides the batch. 0 for none, which
-            does where G normalises over batches: a G that does not (``pggan``) may draw all images in the same colours.
         seed: Seed of the random maps.
     """
 
@@ -55,7 +52,6 @@ class Projected(AbstractDiscriminator):
         resolution: int = 64,
         channels: int = 3,
         classes: int = 0,
-        group: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -68,7 +64,6 @@ class Projected(AbstractDiscriminator):
                 f"{len(network.widths)} scales; give one number of channels for each"
             )
         require("discriminator", Within(1), width=width, mixed=min(mixed))
-        require("discriminator", Within(0), group=group)
         require("discriminator", Within(2 ** (len(mixed) + 1)), resolution=resolution)
         # In a tuple, and so no submodule: what is frozen belongs to no checkpoint and no optimizer.
         self._frozen = (network.eval().requires_grad_(False),)
@@ -79,8 +74,8 @@ class Projected(AbstractDiscriminator):
                 self.register_buffer(f"scales{level}", _random(mixed[level - 1], target, 3, rng))
         sizes = [resolution // 2**level for level in range(len(mixed))]
         halvings = [int(math.log2(max(1, size // 4))) for size in sizes]
-        self.heads = nn.ModuleList(head(c, width, n, group > 0) for c, n in zip(mixed, halvings, strict=True))
-        self.classes, self.group = classes, group
+        self.heads = nn.ModuleList(head(c, width, n) for c, n in zip(mixed, halvings, strict=True))
+        self.classes = classes
         self.embeds = nn.ModuleList(SpectralConv(classes, 2 * width, 1) for _ in mixed if classes)
         self.layers = [f"heads.{level}.1" for level in range(len(self.heads))]  # later ones see too far around them
         self.to(memory_format=torch.channels_last)
@@ -96,12 +91,12 @@ class Projected(AbstractDiscriminator):
 
     def logits(self, features: list[Tensor], classes: Float[Tensor, "b k"] | None = None) -> list[Tensor]:
         """Logits of all cells, one tensor per scale."""
-        logits = []
-        for level, (head, x) in enumerate(zip(self.heads, features, strict=True)):
-            seen = head[-3:-1](with_spread(head[:-3](x), self.group))
-            cells = head[-1](seen)
-            if classes is not None:
-                cells = cells + (seen * self.embeds[level](classes[:, :, None, None])).sum(dim=1, keepdim=True)
+        if classes is None:
+            return [head(x).flatten(1).float() for head, x in zip(self.heads, features, strict=True)]
+        logits, column = [], classes[:, :, None, None]
+        for head, embed, x in zip(self.heads, self.embeds, features, strict=True):
+            seen = head[:-1](x)
+            cells = head[-1](seen) + (seen * embed(column)).sum(dim=1, keepdim=True)
             logits.append(cells.flatten(1).float())
         return logits
 

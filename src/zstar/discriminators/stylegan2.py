@@ -10,7 +10,6 @@ from torch.nn import functional as F
 
 from zstar.config.constraints import POSITIVE, Within, require
 from zstar.discriminators.logistic import AbstractLogistic
-from zstar.discriminators.spread import with_spread
 from zstar.generators.sizes import doubling_widths, require_doubled
 
 
@@ -98,9 +97,17 @@ class StyleGAN2(AbstractLogistic):
     def logits(self, features: list[Tensor], classes: Float[Tensor, "b k"] | None = None) -> list[Tensor]:
         """One logit per image."""
         x = self.blocks(self.stem(features[0]))
-        x = self.read(self.last(with_spread(x, self.group)))
+        x = self.read(self.last(torch.cat([x, self._spread(x)], dim=1)))
         logits = self.logit(x).float()
         return [logits if classes is None else logits + (x * self.embed(classes)).sum(dim=1, keepdim=True).float()]
+
+    def _spread(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 1 h w"]:
+        """Mean standard deviation within each group of neighbours, as one more channel."""
+        if len(x) % self.group:
+            raise ValueError(f"discriminator.group: {self.group} does not divide a batch of {len(x)}; choose a divisor")
+        groups = x.float().unflatten(0, (-1, self.group))
+        spread = (groups.var(dim=1, correction=0) + 1e-8).sqrt().mean(dim=(1, 2, 3))
+        return spread.repeat_interleave(self.group)[:, None, None, None].expand(-1, 1, *x.shape[2:]).to(x.dtype)
 
     def gradient(
         self, images: Float[Tensor, "b c h w"], rng: torch.Generator, classes: Float[Tensor, "b k"] | None = None
