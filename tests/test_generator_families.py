@@ -28,7 +28,7 @@ from zstar.stats.streams import stream
 from zstar.tasks import sampling
 from zstar.tasks.fit import fit
 from zstar.tasks.generator import GeneratorTask
-from zstar.tasks.sampling import draw, settle
+from zstar.tasks.sampling import draw, settle, spread_gap
 from zstar.tasks.score import load_generator, main, score
 
 SIZES = {
@@ -294,6 +294,28 @@ def test_a_class_changes_the_verdict_on_an_image(kind: str) -> None:
         assert not torch.allclose(a[0], b[0]) and torch.allclose(a[1], b[1]) and not torch.allclose(a, c)
 
 
+def test_batches_are_compared_by_how_their_colours_vary() -> None:
+    flat, rng = torch.zeros(8, 3, 16, 16), torch.Generator().manual_seed(0)
+    shades = torch.randn(8, 1, 1, 1, generator=rng)
+    assert spread_gap(flat, flat) == 0 and spread_gap(flat + 0.5, flat) == 0
+    assert spread_gap(flat + shades, flat).item() == pytest.approx(shades.std().item(), abs=1e-5)
+    checked = (
+        torch.arange(16)[:, None] + torch.arange(16)
+    ) % 2 - 0.5  # what varies within a cell is none of its business
+    assert spread_gap(flat + shades * checked, flat).item() == pytest.approx(0, abs=1e-5)
+
+
+def test_a_generator_learns_to_vary_as_its_images_do(tmp_path: Path, composed: Composed) -> None:
+    real, gaps = Cottages(64, "train", 16).read(range(64)).images, {}
+    for weight in (0, 100):
+        words = of("pggan", f"task.spread_weight={weight}", "task.steps=30", "task.batch=16", "task.lr=2e-2")
+        fit(composed("train", *words), tmp_path / str(weight))
+        made = loaded(composed, "pggan", tmp_path / str(weight))
+        drawn = made.synthesize(made.sample(64, torch.Generator().manual_seed(0)), "z")
+        gaps[weight] = spread_gap(drawn, real).item()
+    assert gaps[100] < 0.65 * gaps[0]
+
+
 def test_classes_of_cottages() -> None:
     data = Cottages(64, "train", 8, classed=True)
     batch = data.read(range(64))
@@ -325,6 +347,7 @@ def test_a_projection_takes_the_classes_of_cottages(tmp_path: Path, composed: Co
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
+        (of("dcgan", "task.spread_weight=-1"), "task.spread_weight: -1 is not possible; set it to 0 or more"),
         (of("dcgan", "task.path_weight=2"), "task.path_weight: 2 acts on w, which a DCGAN has not; set it to 0"),
         (of("pggan", "task.style_mixing=1"), "task.style_mixing: 1 acts on w, which a PGGAN has not; set it to 0"),
         (of("biggan", "generator.label=all"), "generator.label: a training draws z with a class for each image"),

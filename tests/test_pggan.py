@@ -139,6 +139,14 @@ def test_a_fresh_network_can_be_trained() -> None:
         assert difference(network.synthesize(z, "z"), before) > 0.01
 
 
+def test_z_chooses_the_colours_of_a_fresh_network() -> None:
+    torch.manual_seed(0)
+    network = PGGAN(64, z_dim=64, channel_max=64)
+    images = network.synthesize(network.sample(32, torch.Generator().manual_seed(0)), "z")
+    colours = F.adaptive_avg_pool2d(images, 4)
+    assert colours.var(dim=0).mean() > 0.7 * colours.square().mean()  # a tenth, where all channels pass on their mean
+
+
 def test_what_does_not_fit_gets_one_sentence(shared: Path, tmp_path: Path) -> None:
     for arguments, message in [
         ({"resolution": 24}, "generator.resolution: 24"),

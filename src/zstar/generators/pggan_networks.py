@@ -20,11 +20,17 @@ def pixel_norm(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
 
 
 class ScaledConv2d(nn.Module):
-    """A convolution without bias, whose kernels are stored at unit variance and scaled when used."""
+    """A convolution without bias, whose kernels are stored at unit variance and scaled when used.
+
+    New ones begin with a mean of zero over their inputs. Leaky ReLUs give all channels the same positive mean, which
+    pixel norm leaves as it is; passed on, it would outgrow layer by layer what tells one z from another, and an
+    untrained network would draw all images in the same colours (cf. https://arxiv.org/abs/2101.08692, section 2.3).
+    """
 
     def __init__(self, inputs: int, outputs: int, size: int, padding: int, gain: float) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, size, size))
+        weight = torch.randn(outputs, inputs, size, size)
+        self.weight = nn.Parameter(weight - weight.mean(dim=(1, 2, 3), keepdim=True))
         self.padding, self.scale = padding, gain / math.sqrt(inputs * size * size)
 
     def forward(self, x: Float[Tensor, "b i h w"], bias: Float[Tensor, " o"]) -> Float[Tensor, "b o h2 w2"]:

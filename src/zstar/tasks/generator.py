@@ -19,7 +19,7 @@ from zstar.stats.streams import stream
 from zstar.tasks.base import AbstractTask
 from zstar.tasks.generator_parts import choose_classes, make_parts, require_w
 from zstar.tasks.rates import mean_share
-from zstar.tasks.sampling import draw, follow, path_lengths, settle
+from zstar.tasks.sampling import draw, follow, path_lengths, settle, spread_gap
 from zstar.tasks.score import score
 from zstar.tasks.steerable import Steering
 
@@ -46,6 +46,9 @@ class GeneratorTask(AbstractTask):
         decay: Share of the steps at the end over which both rates fall to zero as a cosine.
         ema_images: Half-life of the mean of G's weights, in images; a twentieth of the training so far while
             that is shorter.
+        spread_weight: Weight of the difference between the standard deviations that batches of generated and of real
+            images have; 0 for none. For a G whose images all come out in the same colours, as a PGGAN's do: a
+            discriminator that sees one image at a time does not notice.
         path_weight: Weight of the path-length regularisation, 0 for none, as without w.
         path_every: Steps between two path lengths, on a quarter of the batch.
         style_mixing: Share of images whose layers take their w from two latents; 0 without w.
@@ -72,6 +75,7 @@ class GeneratorTask(AbstractTask):
         lr_discriminator: float = 1e-3,
         decay: float = 0.4,
         ema_images: float = 5000.0,
+        spread_weight: float = 0.0,
         path_weight: float = 0.0,
         path_every: int = 8,
         style_mixing: float = 0.0,
@@ -85,7 +89,7 @@ class GeneratorTask(AbstractTask):
     ) -> None:
         super().__init__(steps, batch, seed, log_every)
         require("task", POSITIVE, lr=lr, lr_discriminator=lr_discriminator, ema_images=ema_images)
-        require("task", Within(0), path_weight=path_weight, head_start=head_start)
+        require("task", Within(0), spread_weight=spread_weight, path_weight=path_weight, head_start=head_start)
         require("task", Within(1), path_every=path_every)
         require("task", Within(0, 1), decay=decay, style_mixing=style_mixing)
         require_w(generator, path_weight=path_weight, style_mixing=style_mixing)
@@ -98,7 +102,7 @@ class GeneratorTask(AbstractTask):
         self.discriminator = discriminator.train().requires_grad_(True)
         self.lr, self.lr_discriminator, self.decay, self.ema_images = lr, lr_discriminator, decay, ema_images
         self.path_weight, self.path_every, self.style_mixing = path_weight, path_every, style_mixing
-        self.head_start, self.steering = head_start, steering
+        self.spread_weight, self.head_start, self.steering = spread_weight, head_start, steering
         self.scorer = scorer and load_annotator(scorer)
         self._settled = -1
         self.register_buffer("path_mean", torch.zeros(()))
@@ -149,6 +153,9 @@ class GeneratorTask(AbstractTask):
         self._step(loss if slope is None else loss + slope, self.adam_discriminator)
         discriminator.requires_grad_(False)
         adversarial = discriminator.generator_loss(discriminator.logits(frozen, shown))
+        if self.spread_weight:
+            logs["train/spread"] = gap = spread_gap(fake, images)
+            penalty = penalty + self.spread_weight * gap
         learns = self.done >= self.head_start
         optimizers = [self.adam] * learns + ([] if self.steering is None else [self.steering.adam])
         self._step(adversarial + penalty, *optimizers)

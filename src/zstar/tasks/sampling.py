@@ -5,11 +5,13 @@ from functools import partial
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from zstar.generators.adversarial import AbstractAdversarial
 from zstar.generators.base import AbstractGenerator
 
+CELLS = 8  # of each side of the grid on which batches are compared
 SETTLING = (64, 32)  # batches that running statistics are taken of, and images in each; 0.9^64 of the old ones is left
 
 
@@ -53,6 +55,13 @@ def path_lengths(generator: AbstractGenerator, n: int, rng: torch.Generator) -> 
         direction = noise / images[0, 0].numel() ** 0.5
         (slope,) = torch.autograd.grad((images * direction).sum(), latent, create_graph=True)
         return slope.square().sum(dim=2).mean(dim=1).sqrt()
+
+
+def spread_gap(fake: Float[Tensor, "b c h w"], real: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
+    """How differently generated images and real ones vary within their batches: the mean distance of their standard
+    deviations over the cells of a grid of 8 × 8, in each colour."""
+    fake, real = (F.adaptive_avg_pool2d(images.float(), CELLS).std(dim=0) for images in (fake, real))
+    return (fake - real).abs().mean()
 
 
 @torch.no_grad()
