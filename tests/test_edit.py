@@ -404,6 +404,28 @@ def test_noise_that_was_optimised_stays_with_its_image(
     assert close(cell(strip, 0, 0), seen(images[0])) and close(cell(strip, 0, 8), seen(images[1]))
 
 
+def test_samples_that_are_no_pictures_are_left_out(
+    composed: Callable[..., DictConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    words = [word for word in QUICK if not word.startswith("data")]
+    words += ["data=samples", "data.count=3", "video=false", f"output={tmp_path}"]
+    synthesize, calls = StyleGAN2.synthesize, []
+
+    def exploding(self: StyleGAN2, *given: object) -> Tensor:
+        images = synthesize(self, *given)
+        calls.append(len(images))
+        if len(calls) == 1:
+            images[1] = torch.nan
+        return images
+
+    monkeypatch.setattr(StyleGAN2, "synthesize", exploding)
+    result, folder = finish(composed("edit", *words))
+    assert result["images"] == ["sample-000000", "sample-000002"] and list(result["left_out"]) == ["sample-000001"]
+    assert "left out: sample-000001: it is no picture" in capsys.readouterr().out
+    assert "Left out: sample-000001 (it is no picture" in (folder / "report.html").read_text()
+    assert Inversion.load(folder / "latents.safetensors").ids == result["images"]
+
+
 def test_images_that_diverged_are_left_out(
     cfg: Callable[..., DictConfig], tmp_path: Path, tiny: StyleGAN2, capsys: pytest.CaptureFixture
 ) -> None:
@@ -419,9 +441,10 @@ def test_images_that_diverged_are_left_out(
         return [f"inversion={tmp_path / 'some'}", "video=false"]
 
     result, folder = finish(cfg(*spoil([1, 3])))
-    assert result["images"] == ["photo-0", "photo-2", "photo-4"] and result["left_out"] == ["photo-1", "photo-3"]
+    assert result["images"] == ["photo-0", "photo-2", "photo-4"] and list(result["left_out"]) == ["photo-1", "photo-3"]
     assert "left out: photo-1: its projection diverged" in capsys.readouterr().out
-    assert "projection diverged: photo-1, photo-3." in (folder / "report.html").read_text()
+    both = "photo-1 (its projection diverged), photo-3 (its projection diverged)."
+    assert f"Left out: {both}" in (folder / "report.html").read_text()
     strip = pixels(folder / "strips" / "warm" / "photo-4.png")
     own = {name: maps[4:] for name, maps in part(whole.v, "noise").items()}
     assert close(cell(strip, 0, 1), seen(tiny.synthesize(whole.latent[4:], "w", own)[0].clamp(-1, 1)))

@@ -152,7 +152,7 @@ def test_samples_are_edited_as_they_were_drawn(cfg: Callable[..., DictConfig], t
 def test_a_table_of_mixed_styles_takes_its_rows_from_above(cfg: Callable[..., DictConfig], tiny: StyleGAN2) -> None:
     result = run(cfg("only=[]", "mixing=[0,2]"))
     folder = Path(result["folder"]) / "mixing"
-    w = tiny.lift(Samples(tiny, 3).latents(), "z", "w_plus")
+    w = tiny.lift(Samples(tiny, 3).read(range(3)).extras["latent"], "z", "w_plus")
     mixed, card = load_weights(folder / "rows_0-1.safetensors")["latent"], read_card(folder / "rows_0-1.safetensors")
     for kept in range(3):
         for given in range(3):

@@ -14,6 +14,7 @@ from zstar.stats.streams import stream
 
 CHUNK = 8
 HELD_OUT = "held out"
+LOST = "it is no picture, as its values are no numbers (of flows, some draws are none); lower data.truncation"
 
 
 class Samples(AbstractData):
@@ -22,7 +23,7 @@ class Samples(AbstractData):
     An image is a pure function of (seed, index): to the last bit on one machine, whichever images are read with it.
     Images come on the CPU and are not clamped, so that the latent explains them exactly; the noise maps are those
     stored with the weights (``"const"``). ``Batch.extras["latent"]`` holds the latents, in the space that
-    ``self.space`` names.
+    ``self.space`` names. A draw that is no picture, as its values are no numbers, comes back in ``Batch.failed``.
 
     Arguments:
         generator: The fixed generator G.
@@ -63,13 +64,9 @@ class Samples(AbstractData):
         latents, images = (
             torch.stack([chunks[index // CHUNK][part][index % CHUNK] for index in indices]) for part in (0, 1)
         )
-        return Batch([self.name(index) for index in indices], images, extras={"latent": latents})
-
-    @exactly()
-    @torch.no_grad()
-    def latents(self) -> Float[Tensor, "n ..."]:
-        """The latents of all images, without the images, on the generator's device."""
-        return torch.cat([self._latent(index) for index in range(self.count)])
+        names = [self.name(index) for index in indices]
+        lost = [name for name, image in zip(names, images, strict=True) if not image.isfinite().all()]
+        return Batch(names, images, extras={"latent": latents}).without(dict.fromkeys(lost, LOST))
 
     def name(self, index: int) -> str:
         """What an image is called."""

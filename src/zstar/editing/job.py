@@ -38,7 +38,7 @@ class EditJob:
     Attributes:
         pipeline: The components.
         inversion: The projected images.
-        left_out: Names of those whose projection diverged; they are not in ``inversion``.
+        left_out: Names of those that are not in ``inversion``, and why: a projection diverged, or there is no picture.
         source: The file that they come from; ``None`` for samples of the generator, whose latents are known.
         sheets: What is shown.
         strengths: The strengths of each direction.
@@ -50,7 +50,7 @@ class EditJob:
 
     pipeline: Pipeline
     inversion: Inversion
-    left_out: list[str]
+    left_out: dict[str, str]
     source: Path | None
     sheets: list[Sheet]
     strengths: dict[str, list[float]]
@@ -94,9 +94,9 @@ def make_edit_job(cfg: Mapping[str, Any]) -> EditJob:
     pipeline = Pipeline(plain, "there is nothing to edit").build("editability")
     generator, saved = pipeline.generator, plain["inversion"]
     source = None if saved is None else latents_file(saved, "inversion")
-    inversion, left_out = (None, []) if source is None else load_inversion(source, generator)
+    inversion, left_out = (None, {}) if source is None else load_inversion(source, generator)
     if source is None and draws_samples(plain["data"]):
-        inversion = known(plain["data"], generator)
+        inversion, left_out = known(plain["data"], generator)
     directions = pipeline.directions
     if not directions and not aside:
         raise ValueError("only: no direction is left and nothing is to be done; choose some, or only=null for all")

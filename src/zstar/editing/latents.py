@@ -37,12 +37,19 @@ def draws_samples(node: Mapping[str, Any]) -> bool:
     return resolve(node["_target_"]) is Samples
 
 
-def known(node: Mapping[str, Any], generator: AbstractGenerator) -> Inversion:
-    """The latents that samples of the generator were drawn as, in place of a projection."""
+def known(node: Mapping[str, Any], generator: AbstractGenerator) -> tuple[Inversion, dict[str, str]]:
+    """The latents that samples of the generator were drawn as, in place of a projection, and the names of those that
+    are left out, with the reason."""
     settings = {key: value for key, value in take_companions(node)[0].items() if key not in (CLASSES, STYLES)}
     data = offer(settings, at="data", generator=generator)
-    ids = [data.name(index) for index in range(len(data))]
-    return without_cost(ids, data.space, {"latent": data.latents()})
+    batches = list(data.batches(data.block))
+    ids, failed = [name for batch in batches for name in batch.ids], {}
+    for batch in batches:
+        failed |= batch.failed
+    if not ids:
+        raise ValueError(f"data: none of its {len(data)} samples can be edited; {next(iter(failed.values()))}")
+    latents = torch.cat([batch.extras["latent"] for batch in batches])
+    return without_cost(ids, data.space, {"latent": generator.bring(latents)}), failed
 
 
 def without_cost(ids: list[str], space: str, v: dict[str, Tensor]) -> Inversion:
@@ -65,9 +72,9 @@ def pack_inversion(inversion: Inversion, generator: AbstractGenerator) -> tuple[
     return tensors, card | {"generator": generator.fingerprint()}
 
 
-def load_inversion(path: Path, generator: AbstractGenerator) -> tuple[Inversion, list[str]]:
+def load_inversion(path: Path, generator: AbstractGenerator) -> tuple[Inversion, dict[str, str]]:
     """The latents in a file, on the generator's device, and the names of the images that are left out because their
-    projection diverged; latents of another generator are refused."""
+    projection diverged, with that reason; latents of another generator are refused."""
     card, fingerprint = read_card(path), generator.fingerprint()
     if card.get("kind") == "inversion" and not card.get("ids"):
         raise ValueError(f"inversion: {path} holds no images; result.json beside it says why")
@@ -82,6 +89,6 @@ def load_inversion(path: Path, generator: AbstractGenerator) -> tuple[Inversion,
     kept = [i for i, status in enumerate(inversion.status) if sound[i] and status != "diverged"]
     if not kept:
         raise ValueError(f"inversion: all images in {path} diverged; project them again with a lower optimizer.lr")
-    left_out = [name for i, name in enumerate(inversion.ids) if i not in set(kept)]
+    left_out = {name: "its projection diverged" for i, name in enumerate(inversion.ids) if i not in set(kept)}
     chosen = inversion.select(kept, generator.bring(inversion.latent).device)
     return replace(chosen, v=drawn(chosen.v)), left_out

@@ -36,8 +36,8 @@ SCHEMA = {"direction": pl.String, "image": pl.String, "metric": pl.String, "valu
 def carry_out(job: EditJob, folder: Path, plain: dict[str, Any], logger: AbstractLogger) -> dict[str, Any]:
     """Pictures, latents, numbers, report."""
     write_text(folder / "config.yaml", OmegaConf.to_yaml(plain))
-    for name in job.left_out:
-        print(f"left out: {name}: its projection diverged")
+    for name, reason in job.left_out.items():
+        print(f"left out: {name}: {reason}")
     if job.pipeline.directions:
         save_directions(
             folder / "directions.safetensors", job.pipeline.directions, job.pipeline.generator, command=command()

@@ -29,7 +29,7 @@ def write_edit_report(
     """
     folder = Path(folder)
     page = template("editing.html.jinja").render(
-        result={"version": None, "commit": None, "dirty": False, "left_out": []} | dict(result),
+        result={"version": None, "commit": None, "dirty": False, "left_out": {}} | dict(result),
         sections=[_section(folder, sheet, result, shown[sheet["name"]]) for sheet in result["sheets"]],
         paths=[
             {"name": name, "strip": _picture(folder / "interpolations" / f"{name}.png"),
