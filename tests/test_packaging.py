@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import venv
+import zipfile
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -93,6 +94,9 @@ def test_installed_wheel_finds_its_configs_from_any_folder(tmp_path: Path) -> No
     subprocess.run([*build, str(tree)], check=True)
     (wheel,) = tmp_path.glob("zstar-*.whl")
     assert wheel.name.startswith(f"zstar-{__version__}-")
+    with zipfile.ZipFile(wheel) as parts:
+        sizes = [part.compress_size for part in parts.infolist() if "/weights/" in part.filename]
+    assert len(sizes) > 20 and sum(sizes) < 24e6, "weights are a download that nobody waits for"
     home = tmp_path / "env"
     venv.create(home, with_pip=False)
     site = home / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"

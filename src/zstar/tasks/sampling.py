@@ -59,9 +59,16 @@ def path_lengths(generator: AbstractGenerator, n: int, rng: torch.Generator) -> 
 
 def spread_gap(fake: Float[Tensor, "b c h w"], real: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
     """How differently generated images and real ones vary within their batches: the mean distance of their standard
-    deviations over the cells of a grid of 8 × 8, in each colour."""
-    fake, real = (F.adaptive_avg_pool2d(images.float(), CELLS).std(dim=0) for images in (fake, real))
+    deviations over the cells of a grid of 8 × 8, in each colour and in the difference of each two of three, of which a
+    batch may have none while each colour varies as it should, by how bright it is."""
+    fake, real = (_spread(F.adaptive_avg_pool2d(images.float(), CELLS)) for images in (fake, real))
     return (fake - real).abs().mean()
+
+
+def _spread(cells: Float[Tensor, "b c h w"]) -> Float[Tensor, "d h w"]:
+    """Standard deviations over the batch, with a gradient where they are zero."""
+    cells = torch.cat([cells, cells - cells.roll(1, dims=1)], dim=1) if cells.shape[1] > 1 else cells
+    return (cells.var(dim=0) + 1e-8).sqrt()
 
 
 @torch.no_grad()
