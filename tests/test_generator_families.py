@@ -298,9 +298,7 @@ def test_batches_are_compared_by_how_their_colours_vary() -> None:
     flat, rng = torch.zeros(8, 3, 16, 16), torch.Generator().manual_seed(0)
     shades = torch.randn(8, 1, 1, 1, generator=rng)
     assert spread_gap(flat, flat) == 0 and spread_gap(flat + 0.5, flat) == 0
-    assert spread_gap(flat + shades, flat).item() == pytest.approx(
-        shades.std().item() / 2, abs=2e-4
-    )  # gray all the time
+    assert spread_gap(flat + shades, flat).item() == pytest.approx(shades.std().item() / 2, abs=2e-4)  # all gray
     tints = shades * torch.tensor([1.0, -1.0, 1.0])[:, None, None]  # as much in each colour, but not together
     assert spread_gap(flat + tints, flat + shades).item() == pytest.approx(4 * shades.std().item() / 6, abs=2e-4)
     board = (torch.arange(16)[:, None] + torch.arange(16)) % 2 - 0.5  # within a cell, all may vary
