@@ -22,7 +22,7 @@ from zstar.stats.streams import stream
 from zstar.tasks.score import load_generator
 
 SHIPPED = "cottages64"
-FAMILIES = (SHIPPED, "dcgan64", "pggan64", "stylegan64", "biggan64", "vae64", "vqvae64", "glow32")
+FAMILIES = (SHIPPED, "dcgan64", "pggan64", "stylegan64", "biggan64", "vae64", "vqvae64", "glow32", "realnvp32")
 COLUMNS = ("network", "parameters", "file, MB", "KID of samples [95 %]", "of real ones", "reconstruction, dB",
            "bits per dimension", "steps", "time")  # fmt: skip
 

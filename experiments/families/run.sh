@@ -20,7 +20,7 @@ run() {  # way, space, words
     data.count="${COUNT:-64}" steps="${STEPS:-200}" 'metric=[psnr,perceptual]' logger=none output="$top" \
     ${edited[@]+"${edited[@]}"} "${@:3}" ${words[@]+"${words[@]}"} || failed+=("$name")
 }
-for family in ${ONLY:-cottages64 dcgan64 pggan64 stylegan64 biggan64 vae64 vqvae64 glow32 classes}; do
+for family in ${ONLY:-cottages64 dcgan64 pggan64 stylegan64 biggan64 vae64 vqvae64 glow32 realnvp32 classes}; do
   weights=$networks/$family/weights.safetensors size=64 start=mean own=() encoder=()
   edits=('direction=[attribute]' 'direction.attribute.attributes=[season,house_x]' 'editability=[leakage,edit_drift]'
     annotation.checkpoint=judge64 annotation.count="${SAMPLES:-2000}")  # the judge, which no loss knows
@@ -31,14 +31,14 @@ for family in ${ONLY:-cottages64 dcgan64 pggan64 stylegan64 biggan64 vae64 vqvae
     biggan64) choice=biggan spaces=(z z_class) pivot=z_class start=classes ;;
     vae64) choice=vae spaces=(z) pivot=z own=(z) encoder=(encoder=own) ;;
     vqvae64) choice=vqvae2 spaces=(quantised continuous) pivot=continuous own=(quantised continuous) encoder=(encoder=own) ;;
-    glow32) choice=glow spaces=(z) pivot= size=32 ;;
+    glow32 | realnvp32) choice=${family%32} spaces=(z) pivot= size=32 ;;
     classes)
       COUNT=${COUNT:-64} STEPS=${STEPS:-200} NETWORKS=$networks FIGURES=$figures experiments/families/classes.sh \
         ${words[@]+"${words[@]}"} ||
         failed+=(classes)
       continue ;;
     *)
-      echo "$0: there is no family '$family'; choose among cottages64 dcgan64 pggan64 stylegan64 biggan64 vae64 vqvae64 glow32 classes" >&2
+      echo "$0: there is no family '$family'; choose among cottages64 dcgan64 pggan64 stylegan64 biggan64 vae64 vqvae64 glow32 realnvp32 classes" >&2
       exit 2 ;;
   esac
   if [[ ! -f $weights ]]; then
@@ -52,7 +52,7 @@ for family in ${ONLY:-cottages64 dcgan64 pggan64 stylegan64 biggan64 vae64 vqvae
     encoder=(encoder=trained encoder.checkpoint="$ENCODERS/$family/weights.safetensors")
     own=("$("$python" -c 'import json, sys; print(json.load(open(sys.argv[1]))["space"])' "$ENCODERS/$family/weights.json")")
   fi
-  [[ $family == glow32 ]] && run own z 'projector=[exact]'  # after which neither steps nor weights have anything to add
+  ((size == 32)) && run own z 'projector=[exact]'  # after which neither steps nor weights have anything to add
   for space in ${own[@]+"${own[@]}"}; do
     [[ $space == "${own[0]}" ]] && run own "$space" 'projector=[encoder]' "${encoder[@]}"  # lifted, its latents draw the same
     run hybrid "$space" 'projector=[encoder,optimization]' "${encoder[@]}"

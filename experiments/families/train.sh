@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 python=${PYTHON:-.venv/bin/python}
 networks=${NETWORKS:-outputs/train} count=${COUNT:-5000}
-families=${ONLY:-dcgan64 pggan64 stylegan64 biggan64 vae64 vqvae64 glow32}
+families=${ONLY:-dcgan64 pggan64 stylegan64 biggan64 vae64 vqvae64 glow32 realnvp32}
 
 for family in $families; do
   "$python" train.py experiment="$family" name="$family" output="$networks" logger=none validation.count=$((count < 500 ? count : 500)) \
