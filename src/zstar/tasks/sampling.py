@@ -12,6 +12,7 @@ from zstar.generators.adversarial import AbstractAdversarial
 from zstar.generators.base import AbstractGenerator
 
 CELLS = 8  # of each side of the grid on which batches are compared
+RUNNING = ("running_mean", "running_var")
 SETTLING = (64, 32)  # batches that running statistics are taken of, and images in each; 0.9^64 of the old ones is left
 
 
@@ -73,11 +74,12 @@ def _spread(cells: Float[Tensor, "b c h w"]) -> Float[Tensor, "d h w"]:
 
 @torch.no_grad()
 def follow(mean: nn.Module, now: nn.Module, share: float) -> None:
-    """Move the weights of ``mean`` by a share towards those of ``now``; buffers are copied."""
+    """Move the weights of ``mean``, and the running statistics of its batch norms, which belong to them, by a share
+    towards those of ``now``; other buffers are copied."""
     for old, new in zip(mean.parameters(), now.parameters(), strict=True):
         old.lerp_(new, share)
-    for old, new in zip(mean.buffers(), now.buffers(), strict=True):
-        old.copy_(new)
+    for (name, old), new in zip(mean.named_buffers(), now.buffers(), strict=True):
+        old.lerp_(new, share) if name.endswith(RUNNING) else old.copy_(new)
 
 
 @torch.no_grad()
