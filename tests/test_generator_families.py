@@ -369,6 +369,10 @@ def test_a_projection_takes_the_classes_of_cottages(tmp_path: Path, composed: Co
     ("words", "sentence"),
     [
         (of("dcgan", "task.spread_weight=-1"), "task.spread_weight: -1 is not possible; set it to 0 or more"),
+        (
+            of("dcgan", "task.spread_weight=2", "task.batch=1"),
+            "task.spread_weight: 2 compares the images of a batch; set",
+        ),
         (of("dcgan", "task.path_weight=2"), "task.path_weight: 2 acts on w, which a DCGAN has not; set it to 0"),
         (of("pggan", "task.style_mixing=1"), "task.style_mixing: 1 acts on w, which a PGGAN has not; set it to 0"),
         (of("biggan", "generator.label=all"), "generator.label: a training draws z with a class for each image"),

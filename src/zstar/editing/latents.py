@@ -42,14 +42,14 @@ def known(node: Mapping[str, Any], generator: AbstractGenerator) -> tuple[Invers
     are left out, with the reason."""
     settings = {key: value for key, value in take_companions(node)[0].items() if key not in (CLASSES, STYLES)}
     data = offer(settings, at="data", generator=generator)
-    batches = list(data.batches(data.block))
-    ids, failed = [name for batch in batches for name in batch.ids], {}
-    for batch in batches:
+    ids, latents, failed = [], [], {}
+    for batch in data.batches(data.block):
+        ids += batch.ids
+        latents.append(batch.extras["latent"])
         failed |= batch.failed
     if not ids:
-        raise ValueError(f"data: none of its {len(data)} samples can be edited; {next(iter(failed.values()))}")
-    latents = torch.cat([batch.extras["latent"] for batch in batches])
-    return without_cost(ids, data.space, {"latent": generator.bring(latents)}), failed
+        raise ValueError(f"data: none of its {len(data)} samples can be edited: {next(iter(failed.values()))}")
+    return without_cost(ids, data.space, {"latent": generator.bring(torch.cat(latents))}), failed
 
 
 def without_cost(ids: list[str], space: str, v: dict[str, Tensor]) -> Inversion:

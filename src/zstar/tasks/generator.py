@@ -17,7 +17,7 @@ from zstar.discriminators.base import AbstractDiscriminator
 from zstar.generators.adversarial import AbstractAdversarial
 from zstar.stats.streams import stream
 from zstar.tasks.base import AbstractTask
-from zstar.tasks.generator_parts import choose_classes, make_parts, require_w
+from zstar.tasks.generator_parts import choose_classes, make_parts, require_pairs, require_w
 from zstar.tasks.rates import mean_share
 from zstar.tasks.sampling import draw, follow, path_lengths, settle, spread_gap
 from zstar.tasks.score import score
@@ -93,6 +93,7 @@ class GeneratorTask(AbstractTask):
         require("task", Within(1), path_every=path_every)
         require("task", Within(0, 1), decay=decay, style_mixing=style_mixing)
         require_w(generator, path_weight=path_weight, style_mixing=style_mixing)
+        require_pairs(spread_weight, batch)
         if steering is not None and style_mixing:
             raise ValueError(
                 f"task.style_mixing: {style_mixing} mixes latents and task.steering moves single ones; set it to 0"

@@ -65,3 +65,11 @@ def choose_classes(
             f"generator.classes: it draws {generator.classes} and the images are of {count}; set it to {count}"
         )
     return batch["class"]
+
+
+def require_pairs(spread_weight: float, batch: int) -> None:
+    """Refuse to compare batches of one image by how their images vary."""
+    if spread_weight and batch < 2:
+        raise ValueError(
+            f"task.spread_weight: {spread_weight} compares the images of a batch; set task.batch to 2 or more, or it to 0"
+        )
