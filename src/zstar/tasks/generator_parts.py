@@ -71,5 +71,5 @@ def require_pairs(spread_weight: float, batch: int) -> None:
     """Refuse to compare batches of one image by how their images vary."""
     if spread_weight and batch < 2:
         raise ValueError(
-            f"task.spread_weight: {spread_weight} compares the images of a batch; set task.batch to 2 or more, or it to 0"
+            f"task.spread_weight: {spread_weight} compares the images of a batch; set task.batch to 2 or more"
         )
